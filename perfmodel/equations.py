@@ -1,0 +1,277 @@
+"""Every formula of the model, once each, with its label, its units and its source.
+
+The functions take floats, numpy arrays or sympy symbols (see `perfmodel.generic`) and know no file,
+model or machine. Symbols and units are those of docs/symbols.md. Sources:
+[1] "Kernel Looping: Eliminating Synchronization Boundaries for Peak Inference Performance",
+    arXiv 2410.23668.  [2] Williams, Waterman, Patterson, "Roofline", doi 10.1145/1498765.1498785.
+[3] Hockney, "The communication challenge for MPP", doi 10.1016/S0167-8191(06)80021-9 (alpha and beta
+    of a message); ring and tree factors as in Thakur, Rabenseifner, Gropp, doi 10.1177/1094342005051521.
+"""
+
+from collections.abc import Iterable, Sequence
+from operator import truediv
+from typing import Any
+
+from perfmodel.generic import larger, smaller
+
+# A float, a numpy array or a sympy expression; the equations do not care which.
+Number = Any
+
+
+def sustained_bandwidth(bandwidth: Number, sustained: Number, in_flight_limit: Number = None) -> Number:
+    """(R1, denominator) bandwidth that one kind of bytes reaches [B/s].
+
+    smaller(eta_k beta, units x bytes in flight per unit / latency): a kind of kernel sustains a share
+    of the datasheet rate, and never more than Little's law lets the loads in flight carry.
+
+    bandwidth: datasheet bandwidth beta [B/s]
+    sustained: sustained share eta_k [-]
+    in_flight_limit: units x bytes in flight per unit / latency [B/s], or None where it is unknown
+
+    >>> sustained_bandwidth(3.35e12, 0.92)
+    3082000000000.0
+    >>> sustained_bandwidth(3.35e12, 0.92, 2e12)
+    2000000000000.0
+    """
+    reached = sustained * bandwidth
+    return reached if in_flight_limit is None else smaller(reached, in_flight_limit)
+
+
+def in_flight_limit(units: Number, bytes_in_flight: Number, latency: Number) -> Number:
+    """(R1, Little's law) bandwidth that the loads in flight can carry [B/s].
+
+    units: parallel units [-]
+    bytes_in_flight: bytes one unit keeps in flight [B]
+    latency: time a load is under way [s]
+
+    >>> in_flight_limit(132, 32768, 1e-6)
+    4325376000000.0
+    """
+    return units * bytes_in_flight / latency
+
+
+def streaming_time(bytes_by_kind: Iterable[Number], bandwidths: Iterable[Number]) -> Number:
+    """(R1) time to stream the bytes of a call [s], m = sum over kinds of Q_k / reached bandwidth. After [2].
+
+    bytes_by_kind: bytes of each kind, Q_k [B]
+    bandwidths: bandwidth that each kind reaches, from `sustained_bandwidth` [B/s]
+
+    >>> streaming_time([2e9, 1e9], [2e12, 1e12])
+    0.002
+    """
+    return sum(map(truediv, bytes_by_kind, bandwidths))
+
+
+def arithmetic_time(flops: Number, rate: Number, sustained: Number = 1.0) -> Number:
+    """(R2) time of the arithmetic of a call [s], a = F / (eta_a pi). After [2].
+
+    flops: floating-point operations, F [FLOP]
+    rate: datasheet rate of the arithmetic format, pi [FLOP/s]
+    sustained: sustained share, eta_a [-]
+
+    >>> arithmetic_time(1e12, 1e15, 0.8)
+    0.00125
+    """
+    return flops / (sustained * rate)
+
+
+def collective_time(latency: Number, payload: Number, traffic_factor: Number, link_bandwidth: Number) -> Number:
+    """(C1) time of a collective without any launch [s], x = alpha + M g(n) / link. After [3].
+
+    latency: alpha(n), without a launch; a published latency that includes one is x + bare boundary [s]
+    payload: bytes of the reduced or gathered tensor, M [B]
+    traffic_factor: bytes each device sends for one byte of payload, g(n) [-]
+    link_bandwidth: what a device sends in one direction [B/s]
+
+    >>> collective_time(5e-6, 8192, 1.75, 450e9)
+    5.03186e-06
+    """
+    return latency + payload * traffic_factor / link_bandwidth
+
+
+def ring_traffic_factor(devices: Number, passes: Number) -> Number:
+    """(C1, g) bytes each device sends for one byte of payload over a ring [-], g = passes (n - 1) / n. After [3].
+
+    devices: devices in the group, n [-]
+    passes: 2 for an all-reduce, 1 for an all-gather, a reduce-scatter or an all-to-all [-]
+
+    >>> ring_traffic_factor(8, 2)
+    1.75
+    """
+    return passes * (devices - 1) / devices
+
+
+def call_boundary(bare: Number, ramp: Number, tail: Number, hidden: Number = 0.0) -> Number:
+    """(B1) cost of one call boundary [s], s = (1 - hidden) (bare boundary + ramp + tail).
+
+    A fitted s replaces this sum; it is never added to its parts.
+
+    bare: launch, first instruction and drain of an empty kernel [s]
+    ramp: time lost until enough bytes are in flight [s]
+    tail: time lost while the last blocks finish alone [s]
+    hidden: share that dependent launch hides behind the call before [-]
+
+    >>> call_boundary(1.5e-6, 1e-6, 2.5e-6)
+    5.0e-06
+    """
+    return (1 - hidden) * (bare + ramp + tail)
+
+
+def plain_call_time(streaming: Number, arithmetic: Number, collective: Number = 0.0) -> Number:
+    """(S1, one call) time of a plain call without its boundary [s], c = larger(m, a) + x.
+
+    streaming: m, from (R1) [s]
+    arithmetic: a, from (R2) [s]
+    collective: x, from (C1), 0 for a call without one; a stand-alone collective has m = a = 0 [s]
+
+    >>> plain_call_time(3e-6, 1e-6)
+    3e-06
+    """
+    return larger(streaming, arithmetic) + collective
+
+
+def step_time(host: Number, calls: Number, boundary: Number, call_times: Number) -> Number:
+    """(S1, L2, L3) time of a step [s], T = h + sum over calls (s + c). After [1].
+
+    Before looping c is (S1) for a plain call and fill + i for a fused one, a loop of one. A loop of k
+    (L2) is one call with c = fill + the sum of its k iterations, so that a step with loops (L3) is
+    the same sum over fewer calls.
+
+    host: host time of a step that nothing hides, h [s]
+    calls: number of kernel calls, N [-]
+    boundary: cost of one call boundary, s [s]
+    call_times: sum of c over the calls [s]
+
+    >>> step_time(1e-5, 100, 5e-6, 1e-3)
+    0.00151
+    """
+    return host + calls * boundary + call_times
+
+
+def host_bound_time(step: Number, host: Number, calls: Number, issue: Number) -> Number:
+    """(S2) time of a step when the host issues every call [s], T = larger(T of S1, h + N t_issue).
+
+    step: T of (S1) or (L3) [s]
+    host: h [s]
+    calls: N [-]
+    issue: host time to issue one call, t_issue [s]
+
+    >>> host_bound_time(1e-3, 0.0, 1000, 5e-6)
+    0.005
+    """
+    return larger(step, host + calls * issue)
+
+
+def prefetch_stall(latencies: Sequence[Number], streaming: Sequence[Number], window: Number) -> Number:
+    """(L1, stall) time per iteration in which the memory stands still because the prefetch window is full [s].
+
+    The memory fetches ahead of the stage at work by at most the window. While a stage waits for its
+    serial latency the memory fills the window, then idles; the bytes of the stage then drain it. In
+    the steady state of a loop this equals the largest sum, over disjoint runs of consecutive stages,
+    of (latency of the run - (bytes of its stages but the last + C) / bandwidth): the window refills
+    at every stall. Walking the stages twice reaches the steady state of a memory-bound loop, whose
+    window is empty somewhere in every iteration.
+
+    latencies: serial latency of each stage, l_j [s]
+    streaming: streaming time of each stage's prefetchable bytes, m_j [s]
+    window: C / (eta beta), the prefetch room as a time [s]
+
+    >>> prefetch_stall([2e-6, 2e-6], [1e-6, 9e-6], 1e-6)
+    2e-06
+    """
+    ahead: Number = 0.0
+    stall: Number = 0.0
+    for _ in range(2):
+        stall = 0.0
+        for latency, stream in zip(latencies, streaming, strict=True):
+            wanted = ahead + latency
+            fetched = smaller(wanted, window)
+            stall = stall + (wanted - fetched)
+            ahead = larger(fetched - stream, 0.0)
+    return stall
+
+
+def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0) -> Number:
+    """(L1) time of one iteration of a loop [s], i = larger(m, l + a + m_late, m + stall). After [1].
+
+    Streaming hides the serial chain as far as prefetch reaches; arithmetic is on the chain, since no
+    stage computes before its barrier, but for the share that a pipeline overlaps with it; a loop is
+    never faster than its arithmetic.
+
+    streaming: m of all bytes of the iteration [s]
+    chain: serial latency of its dependent stages and their collectives, l [s]
+    arithmetic: a [s]
+    late: streaming time of bytes whose address is known only inside the iteration, part of m [s]
+    stall: from `prefetch_stall` [s]
+    overlap: share of the arithmetic that overlaps the chain [-]
+
+    >>> iteration_time(40e-6, 14e-6, 1e-6, 0.0, 5e-6)
+    4.5e-05
+    """
+    on_chain = chain + (1 - overlap) * arithmetic + late
+    return larger(larger(streaming + stall, arithmetic), on_chain)
+
+
+def fill_time(first_bytes: Number, chain: Number, window: Number) -> Number:
+    """(L2, fill) time to fill and drain the pipeline of one fused, looped or mega kernel [s].
+
+    Latency of the first bytes plus the refill of an empty window, larger(0, smaller(l, C / (eta beta))).
+
+    first_bytes: latency of the first bytes [s]
+    chain: l of an iteration [s]
+    window: C / (eta beta) [s]
+
+    >>> fill_time(1e-6, 14e-6, 9e-6)
+    1.00e-05
+    """
+    return first_bytes + larger(smaller(chain, window), 0.0)
+
+
+def peak_time(bytes_per_step: Number, devices: Number, bandwidth: Number) -> Number:
+    """(P1) time if all bytes of the step streamed at the datasheet bandwidth of all devices [s]. After [1].
+
+    bytes_per_step: weights, KV and state read in a step, each byte once [B]
+    devices: n [-]
+    bandwidth: datasheet bandwidth of one device, beta [B/s]
+
+    >>> peak_time(15_546_720_256, 8, 1.8e12)
+    0.00107963335
+    """
+    return bytes_per_step / (devices * bandwidth)
+
+
+def fraction_of_peak(peak: Number, time: Number) -> Number:
+    """(P2) share of the peak rate that a step reaches [-], T_peak / T. After [1].
+
+    peak: T_peak, from (P1) [s]
+    time: T, from (S2) or (L3) [s]
+
+    >>> fraction_of_peak(1e-3, 2e-3)
+    0.5
+    """
+    return peak / time
+
+
+def speedup(before: Number, after: Number) -> Number:
+    """(P3) how many times faster the step after looping is [-], T_before / T_after. After [1].
+
+    before: T_before [s]
+    after: T_after [s]
+
+    >>> speedup(3e-3, 1.5e-3)
+    2.0
+    """
+    return before / after
+
+
+def expected_distinct_experts(experts: Number, chosen: Number, tokens: Number) -> Number:
+    """(E1) distinct experts that a batch wakes under uniform routing [-], E (1 - (1 - k/E)^B).
+
+    experts: routed experts, E [-]
+    chosen: experts a token uses, k [-]
+    tokens: tokens in the step, B [-]
+
+    >>> expected_distinct_experts(8, 2, 1)
+    2.0
+    """
+    return experts * (1 - (1 - chosen / experts) ** tokens)

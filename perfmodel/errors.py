@@ -1,0 +1,35 @@
+"""The errors this package raises on purpose: each message is one line that a user can act on."""
+
+from collections.abc import Iterable
+
+
+class PerfModelError(Exception):
+    """Something the caller gave cannot be used; the message says where, what, and what would be right."""
+
+
+class UnknownNameError(PerfModelError):
+    """A name that no catalogue, table or file knows."""
+
+
+class SpecificationError(PerfModelError):
+    """A hardware, model or profile file that cannot be read as one."""
+
+
+class ValueRangeError(PerfModelError):
+    """A value that is readable but outside what the quantity can be."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ' (did you mean X?)' for the known name closest to `name`, or '' when none is close."""
+    from difflib import get_close_matches
+
+    folded = {str(candidate).lower(): str(candidate) for candidate in known}
+    matches = get_close_matches(str(name).lower()[:100], folded, n=1, cutoff=0.6)
+    return f" (did you mean {folded[matches[0]]!r}?)" if matches else ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return `value` as it may stand in a one-line message: repr, printable, cut at `limit` characters."""
+    text = ascii(value) if not isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,215 @@
+"""Hardware: what a machine's file says. Every value carries unit, source and kind; nothing here computes a time."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perfmodel._layout import data_folder
+from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.parameters import COLLECTIVES, MODES, Quantity, lookup, read_quantity, unknown_key
+from perfmodel.specfiles import read_toml
+
+# How a launch mode cuts the operations into kernel calls; perfmodel.schedule knows what each name means.
+KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
+DEFAULT_ARCHITECTURE = "generic"
+
+_TEXT_KEYS = ("name", "title", "vendor", "status", "inherits", "default_mode", "note")
+_TABLES = ("memory", "tiers", "arithmetic", "units", "on_chip", "link", "collectives", "power", "price", "modes")
+_DEEPEST_INHERITANCE = 8
+
+
+class Mode(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to call kernels. base: the mode whose costs stand in for those not given here."""
+
+    name: str
+    kernels: str
+    base: str | None = None
+    loops: bool = False
+    note: str = ""
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A device as its file describes it.
+
+    values: every quantity by its dotted path (see `perfmodel.parameters`).
+    modes: the launch modes the device has, with how they cut the operations into calls.
+    """
+
+    name: str
+    title: str
+    vendor: str
+    year: int | None
+    status: str
+    default_mode: str
+    aliases: tuple[str, ...]
+    values: dict[str, Quantity]
+    modes: dict[str, Mode]
+    path: str
+    note: str = ""
+
+    def mode(self, name: str, where: str) -> Mode:
+        """Return the launch mode `name`, or raise SpecificationError that lists those the device has."""
+        if name in self.modes:
+            return self.modes[name]
+        has = ", ".join(m for m in MODES if m in self.modes)
+        reason = f"{self.name} has no mode {shown(name)}" if name in MODES else f"{shown(name)} is not a launch mode"
+        raise SpecificationError(f"{where}: {reason}{nearest(name, self.modes)}; {self.name} has {has}")
+
+    def mode_value(self, mode: str, key: str) -> tuple[str, Quantity] | None:
+        """Return the path and quantity of `key` in `mode`, from the mode itself or the mode it is based on."""
+        seen: str | None = mode
+        while seen is not None:
+            path = f"modes.{seen}.{key}"
+            if path in self.values:
+                return path, self.values[path]
+            seen = self.modes[seen].base
+        return None
+
+    def replace_values(self, settings: dict[str, Quantity]) -> "Hardware":
+        """Return this device with some quantities replaced or added."""
+        return msgspec.structs.replace(self, values=self.values | settings) if settings else self
+
+
+def load_hardware(path: Path) -> Hardware:
+    """Read the device file at `path`, with what it inherits.
+
+    Raises SpecificationError or a sibling with file, key and what would be right.
+    """
+    head, values, modes = _read_layers(path, 0)
+    name = head.get("name", path.stem)
+    for key in ("memory.bandwidth", "memory.capacity"):
+        if key not in values:
+            raise SpecificationError(f"{path}: has no {key}, without which nothing can be predicted")
+    for mode in modes.values():
+        if mode.base is not None and mode.base not in modes:
+            raise SpecificationError(f"{path}: modes.{mode.name}.base: {shown(mode.base)} is not a mode of this device{nearest(mode.base, modes)}")
+    default_mode = head.get("default_mode", "")
+    if default_mode not in modes:
+        raise SpecificationError(f"{path}: default_mode: {shown(default_mode)} is not a mode of this device; it has {', '.join(modes)}")
+    return Hardware(
+        name=name, title=head.get("title", name), vendor=head.get("vendor", ""), year=head.get("year"), status=head.get("status", ""),
+        default_mode=default_mode, aliases=tuple(head.get("aliases", ())), values=values, modes=modes, path=str(path), note=head.get("note", ""),
+    )  # fmt: skip
+
+
+def architecture_file(name: str, where: str) -> Path:
+    """Return the file of the architecture defaults `name`."""
+    folder = data_folder("hardware") / "architectures"
+    path = folder / f"{name}.toml"
+    if not isinstance(name, str) or "/" in name or not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.toml"))
+        raise SpecificationError(f"{where}: inherits: {shown(name)} is not one of the defaults {', '.join(known)}{nearest(str(name), known)}")
+    return path
+
+
+Layers = tuple[dict[str, Any], dict[str, Quantity], dict[str, Mode]]
+
+
+def _read_layers(path: Path, depth: int) -> Layers:
+    """Read `path` over the defaults it inherits: a key of the file replaces the same key of the defaults."""
+    if depth > _DEEPEST_INHERITANCE:
+        raise SpecificationError(f"{path}: inherits: the defaults inherit each other in a circle")
+    head, values, modes = _read_one(path)
+    parent = head.get("inherits", DEFAULT_ARCHITECTURE if depth == 0 else None)
+    if parent:
+        inherited = _read_defaults(parent, str(path), depth + 1)
+        head = {k: v for k, v in inherited[0].items() if k == "default_mode"} | head
+        values = inherited[1] | values
+        modes = inherited[2] | {name: _merge_mode(inherited[2].get(name), mode) for name, mode in modes.items()}
+    for mode in modes.values():
+        if not mode.kernels:
+            raise SpecificationError(f"{path}: modes.{mode.name}: has no kernels; one of {', '.join(KERNEL_STYLES)}")
+    return head, values, modes
+
+
+@lru_cache(maxsize=256)
+def _read_defaults(name: str, where: str, depth: int) -> Layers:
+    return _read_layers(architecture_file(name, where), depth)
+
+
+def _merge_mode(inherited: Mode | None, own: Mode) -> Mode:
+    if inherited is None:
+        return own
+    return msgspec.structs.replace(inherited, kernels=own.kernels or inherited.kernels, base=own.base or inherited.base, note=own.note or inherited.note)
+
+
+def _read_one(path: Path) -> Layers:
+    raw = read_toml(path)
+    sources = raw.pop("sources", {})
+    if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
+        raise SpecificationError(f"{path}: sources: expected a table of texts")
+    head: dict[str, Any] = {}
+    values: dict[str, Quantity] = {}
+    modes: dict[str, Mode] = {}
+    for key, entry in raw.items():
+        if key in _TEXT_KEYS:
+            if not isinstance(entry, str):
+                raise SpecificationError(f"{path}: {key}: expected text, found {shown(entry)}")
+            head[key] = entry
+        elif key == "year":
+            if isinstance(entry, bool) or not isinstance(entry, int) or not 1990 <= entry <= 2100:
+                raise SpecificationError(f"{path}: year: expected a year, found {shown(entry)}")
+            head[key] = entry
+        elif key == "aliases":
+            if not isinstance(entry, list) or not all(isinstance(a, str) for a in entry):
+                raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(entry)}")
+            head[key] = entry
+        elif key in _TABLES and isinstance(entry, dict):
+            _read_table(entry, key, path, sources, values, modes)
+        elif key in _TABLES:
+            raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
+        else:
+            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_TEXT_KEYS, *_TABLES, 'year', 'aliases', 'sources'])}")
+    return head, values, modes
+
+
+def _read_table(table: dict[str, Any], prefix: str, path: Path, sources: dict[str, str], values: dict[str, Quantity], modes: dict[str, Mode]) -> None:
+    if prefix.startswith("modes."):
+        modes[prefix[6:]] = _read_mode(table, prefix, path)
+        table = {k: v for k, v in table.items() if k not in ("kernels", "base", "note")}
+    for key, entry in table.items():
+        dotted = f"{prefix}.{key}"
+        parameter = lookup(dotted)
+        if parameter is not None:
+            values[dotted] = read_quantity(_with_source(entry, sources, f"{path}: {dotted}"), parameter, f"{path}: {dotted}")
+        elif isinstance(entry, dict) and dotted.count(".") == 1 and not {"value", "low", "high"} & entry.keys() and _may_hold(dotted):
+            _read_table(entry, dotted, path, sources, values, modes)
+        elif prefix == "modes":
+            raise SpecificationError(f"{path}: {dotted}: {shown(key)} is not a launch mode{nearest(key, MODES)}; the modes are {', '.join(MODES)}")
+        else:
+            raise unknown_key(dotted, (), str(path))
+
+
+def _may_hold(dotted: str) -> bool:
+    table, _, name = dotted.partition(".")
+    if table == "modes":
+        return name in MODES
+    if table == "collectives":
+        return name in COLLECTIVES
+    return table == "tiers" or dotted in ("memory.sustained", "units.operations_per_clock")
+
+
+def _read_mode(table: dict[str, Any], prefix: str, path: Path) -> Mode:
+    name = prefix[6:]
+    kernels, base, note = table.get("kernels", ""), table.get("base"), table.get("note", "")
+    if kernels and kernels not in KERNEL_STYLES:
+        raise SpecificationError(f"{path}: {prefix}.kernels: {shown(kernels)} is not one of {', '.join(KERNEL_STYLES)}{nearest(str(kernels), KERNEL_STYLES)}")
+    if base is not None and (base not in MODES or base == name):
+        raise SpecificationError(f"{path}: {prefix}.base: {shown(base)} is not another launch mode{nearest(str(base), MODES)}")
+    if not isinstance(note, str):
+        raise SpecificationError(f"{path}: {prefix}.note: expected text, found {shown(note)}")
+    return Mode(name=name, kernels=kernels, base=base, loops=name in ("looped", "megakernel"), note=note)
+
+
+def _with_source(entry: object, sources: dict[str, str], where: str) -> object:
+    """Replace a short source key by the text it stands for; a source is that text, a key of [sources] or a sentence."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
+        return entry
+    source = entry["source"]
+    if source in sources:
+        return entry | {"source": sources[source]}
+    if source and " " not in source and "/" not in source:
+        raise SpecificationError(f"{where}.source: {shown(source)} is not in the table [sources]{nearest(source, sources)}")
+    return entry

@@ -1,0 +1,60 @@
+"""Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
+
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.huggingface import model_from_config
+from perfmodel.model import Model
+from perfmodel.specfiles import read_json_object, read_toml
+
+_KEYS = ("name", "title", "aliases", "source", "kind", "published_parameters", "published_parameters_source", "published_active", "published_total", "note", "config")
+_KINDS = ("read", "secondary", "derived", "assumed")
+
+
+def load_model(path: Path) -> Model:
+    """Return the model at `path`: a .toml of ours, else a config.json or a folder with one.
+
+    Raises SpecificationError with file, key and what would be right.
+    """
+    if path.suffix == ".toml":
+        return _from_toml(path)
+    if path.is_dir():
+        path = path / "config.json"
+    return model_from_config(read_json_object(path), name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path))
+
+
+def _from_toml(path: Path) -> Model:
+    raw = read_toml(path)
+    for key in raw:
+        if key not in _KEYS:
+            raise SpecificationError(f"{path}: {shown(key)} is not a key of a model file{nearest(key, _KEYS)}")
+    for key in ("name", "source", "kind"):
+        if not isinstance(raw.get(key), str) or not raw[key].strip():
+            raise SpecificationError(f"{path}: has no {key}; a model file states its name, source and kind")
+    if raw["kind"] not in _KINDS:
+        raise SpecificationError(f"{path}: kind: {shown(raw['kind'])} is not one of {', '.join(_KINDS)}{nearest(raw['kind'], _KINDS)}")
+    config = raw.get("config")
+    if not isinstance(config, dict):
+        raise SpecificationError(f"{path}: has no table [config] with the keys of the model's config.json")
+    aliases = raw.get("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
+        raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(aliases)}")
+    return model_from_config(
+        config, name=raw["name"], source=raw["source"], where=f"{path}: config", title=_text(raw, "title", raw["name"], path),
+        published_parameters=_count(raw, path), aliases=tuple(aliases), notes=(_text(raw, "note", "", path),) if raw.get("note") else (), path=str(path),
+    )  # fmt: skip
+
+
+def _text(raw: dict[str, Any], key: str, default: str, path: Path) -> str:
+    value = raw.get(key, default)
+    if not isinstance(value, str):
+        raise SpecificationError(f"{path}: {key}: expected text, found {shown(value)}")
+    return value
+
+
+def _count(raw: dict[str, Any], path: Path) -> int | None:
+    value = raw.get("published_parameters")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value <= 0):
+        raise SpecificationError(f"{path}: published_parameters: {shown(value)} is not a positive whole number")
+    return value

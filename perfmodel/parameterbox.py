@@ -1,0 +1,157 @@
+"""The parameters of one side of a question, and their numbers at any point between slow and fast.
+
+Parameters move in groups: all bandwidths together, all arithmetic together, and so on. A position of
+-1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from perfmodel import equations
+from perfmodel.errors import SpecificationError
+from perfmodel.formats import STORAGE_FORMATS, arithmetic_format
+from perfmodel.hardware import Hardware, Mode
+from perfmodel.parameters import Quantity, lookup
+from perfmodel.terms import Chain, Fixed, Plan, Rates
+from perfmodel.work import ACTIVATIONS, CACHE
+
+GROUPS = ("memory", "collective", "arithmetic", "chain", "boundary", "host")
+
+
+class Position(NamedTuple):
+    """Where each group stands between slow (-1), value (0) and fast (+1)."""
+
+    memory: float = 0.0
+    collective: float = 0.0
+    arithmetic: float = 0.0
+    chain: float = 0.0
+    boundary: float = 0.0
+    host: float = 0.0
+
+
+SLOW = Position(-1, -1, -1, -1, -1, -1)
+VALUE = Position()
+FAST = Position(1, 1, 1, 1, 1, 1)
+
+Point = Callable[[str], Quantity | None]
+
+
+def at(quantity: Quantity, position: float, slower: int) -> float:
+    """Return `quantity` at `position` between its slow and fast ends; straight between value and either end."""
+    if position == 0:
+        return quantity.value
+    # The slow end is the high one when a larger value slows the step.
+    end = quantity.high if (position < 0) == (slower > 0) else quantity.low
+    return quantity.value + abs(position) * (end - quantity.value)
+
+
+class SideParameters:
+    """The quantities that one side (a plan under a launch mode) takes from a device, by path and group."""
+
+    def __init__(self, hardware: Hardware, mode: Mode, plan: Plan, activations: str) -> None:
+        self.used: dict[str, tuple[str, Quantity]] = {}  # path -> group, quantity
+        self._hardware, self._mode, self._plan = hardware, mode, plan
+        self._memory = self._memory_paths()
+        self._arithmetic = self._arithmetic_paths(activations)
+        self._collective = [self._collective_paths(kind) for kind in plan.collectives]
+        fused = plan.fused_calls > 0
+        self._chain = [self._mode_path(key, "chain", needed=key == "stage") if fused else None for key in ("stage", "prefetch", "overlap")]
+        self._boundary = self._mode_path("boundary", "boundary")
+        self._boundary_parts = [] if self._boundary else [self._mode_path(key, "boundary", needed=key != "hidden") for key in ("bare", "ramp", "tail", "hidden")]
+        if self._boundary and lookup_own(hardware, mode, "hidden"):
+            self._boundary_parts = [None, None, None, self._mode_path("hidden", "boundary")]
+        self._fill = self._mode_path("fill", "boundary") if fused else None
+        self._host = [self._mode_path(key, "host") for key in ("host", "issue")]
+
+    def _take(self, path: str, group: str) -> str:
+        self.used[path] = (group, self._hardware.values[path])
+        return path
+
+    def _memory_paths(self) -> list[tuple[str, ...]]:
+        values = self._hardware.values
+        paths = []
+        for kind in self._plan.kinds:
+            sustained = next((p for p in (f"memory.sustained.{name}" for name in sustained_names(kind)) if p in values), None)
+            if sustained is None:
+                raise SpecificationError(f"{self._hardware.path}: has no memory.sustained.weights, the share of the bandwidth that reads sustain")
+            paths.append((self._take("memory.bandwidth", "memory"), self._take(sustained, "memory")))
+        limit = ("units.count", "memory.bytes_in_flight", "memory.latency")
+        if all(path in values for path in limit):
+            paths.append(tuple(self._take(path, "memory") for path in limit))
+        else:
+            paths.append(())
+        return paths
+
+    def _arithmetic_paths(self, activations: str) -> tuple[str, str | None]:
+        values = self._hardware.values
+        offered = [path.removeprefix("arithmetic.") for path in values if path.startswith("arithmetic.")]
+        name = arithmetic_format(activations, offered)
+        if name is None:
+            raise SpecificationError(f"{self._hardware.path}: has no arithmetic rate as wide as {activations}; it has {', '.join(offered) or 'none'}")
+        share = self._take("arithmetic.sustained", "arithmetic") if "arithmetic.sustained" in values else None
+        return self._take(f"arithmetic.{name}", "arithmetic"), share
+
+    def _collective_paths(self, kind: str) -> tuple[str, str, str | None]:
+        values = self._hardware.values
+        # A collective without figures of its own is taken to be an all-reduce, the one that is measured.
+        named = kind if f"collectives.{kind}.latency" in values else "all_reduce"
+        latency = f"collectives.{named}.latency"
+        for path in (latency, "link.bandwidth"):
+            if path not in values:
+                raise SpecificationError(f"{self._hardware.path}: has no {path}, so several devices cannot be predicted; set it, or ask for --devices 1")
+        share = f"collectives.{named}.sustained"
+        return self._take(latency, "collective"), self._take("link.bandwidth", "collective"), self._take(share, "collective") if share in values else None
+
+    def _mode_path(self, key: str, group: str, *, needed: bool = False) -> str | None:
+        found = self._hardware.mode_value(self._mode.name, key)
+        if found is None:
+            if needed:
+                raise SpecificationError(f"{self._hardware.path}: modes.{self._mode.name} has no {key}; give it, or a base mode that has it")
+            return None
+        return self._take(found[0], group)
+
+    def _number(self, path: str | None, position: float, absent: float = 0.0) -> float:
+        if path is None:
+            return absent
+        parameter = lookup(path)
+        return at(self.used[path][1], position, parameter.slower if parameter else 0)
+
+    def rates(self, memory: float, collective: float, arithmetic: float) -> Rates:
+        """Return what the machine sustains with its groups at these positions."""
+        *kinds, limit_paths = self._memory
+        limit = equations.in_flight_limit(*(self._number(path, memory) for path in limit_paths)) if limit_paths else None
+        bandwidths = tuple(equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, memory), limit) for beta, eta in kinds)
+        collectives = tuple(
+            (self._number(alpha, collective), self._number(link, collective) * self._number(share, collective, 1.0)) for alpha, link, share in self._collective
+        )
+        rate, share = self._arithmetic
+        return Rates(bandwidths, bandwidths[0], self._number(rate, arithmetic), self._number(share, arithmetic, 1.0), collectives)
+
+    def chain(self, position: Callable[[str], float]) -> Chain:
+        """Return what serialises fused calls, each path at its own position."""
+        return Chain(*(self._number(path, position(path) if path else 0.0) for path in self._chain))
+
+    def fixed(self, position: Callable[[str], float]) -> Fixed:
+        """Return the cost of calls and step, each path at its own position."""
+
+        def number(path: str | None) -> float:
+            return self._number(path, position(path) if path else 0.0)
+
+        if self._boundary:
+            hidden = number(self._boundary_parts[3]) if self._boundary_parts else 0.0
+            boundary = equations.call_boundary(number(self._boundary), 0.0, 0.0, hidden)
+        else:
+            boundary = equations.call_boundary(*(number(path) for path in self._boundary_parts))
+        return Fixed(boundary, number(self._fill), number(self._host[0]), number(self._host[1]))
+
+
+def lookup_own(hardware: Hardware, mode: Mode, key: str) -> bool:
+    """Return whether `mode` itself, not the mode it is based on, gives `key`."""
+    return f"modes.{mode.name}.{key}" in hardware.values
+
+
+def sustained_names(kind: str) -> tuple[str, ...]:
+    """Return the keys under memory.sustained that may hold the share of `kind`, nearest first."""
+    if kind in (CACHE, ACTIVATIONS):
+        return kind, "weights"
+    return (kind, "quantised", "weights") if STORAGE_FORMATS[kind].bits < 16 else (kind, "weights")

@@ -1,0 +1,221 @@
+"""Operations to kernel calls: what a launch mode fuses, and which calls it loops. Counts only, no time.
+
+A mode names a kernel style. Its rule is a table: consecutive operations with the same group run in
+one call (or, inside a fused call, in one stage). How many calls a layer has follows from the table
+and from the operations of the model; no count is typed anywhere.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import msgspec
+
+from perfmodel.loops import Run, find_loops
+from perfmodel.operations import Operation, Step
+from perfmodel.work import Collective, Work
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A dependent phase: the work between two barriers of a fused call, or all the work of a plain call."""
+
+    name: str
+    work: Work
+    collectives: tuple[Collective, ...] = ()
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """`iterations` passes over the same stages, inside one call."""
+
+    iterations: int
+    stages: tuple[Stage, ...]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One kernel call. kernels: launches it stands for; fused: its stages are separated by barriers, not launches."""
+
+    name: str
+    segments: tuple[Segment, ...]
+    kernels: int = 1
+    fused: bool = False
+
+
+class Loop(msgspec.Struct, frozen=True):
+    """A loop for the report. layers: 'first-last' decoder layers it covers, '' for none."""
+
+    body: tuple[str, ...]
+    layers: str
+    count: int
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """The calls of a step, equal ones counted. loops: the outermost, left to right; runs of one are not listed."""
+
+    calls: tuple[tuple[int, Call], ...]
+    loops: tuple[Loop, ...] = ()
+
+    @property
+    def kernel_calls(self) -> int:
+        """Kernel calls of a step, N."""
+        return sum(count * call.kernels for count, call in self.calls)
+
+
+# Primitive kernels of an operation when a framework runs it eagerly, counted from the Llama and Qwen
+# code of Hugging Face transformers: a norm casts, squares, averages, adds, roots, scales, casts back
+# and multiplies; rotary embedding does negate, concatenate, two products and a sum for query and for
+# key; the cache concatenates keys and values; attention expands keys and values before its kernel.
+_PRIMITIVES = {"norm": 8, "rotary": 10, "cache_write": 2, "attention": 3, "activation": 2}
+# Kernels of an operation when an engine gives each operation its own: query and key apart.
+_SEPARATE = {"rotary": 2, "cache_write": 2}
+
+# Groups of the styles that fuse, by operation name. An operation that is not named is a group of its own.
+_ATTEND = dict.fromkeys(("query_norm", "key_norm", "rotary", "cache_write", "attention"), "attention")
+_QUERY_KEY_VALUE = dict.fromkeys(("query", "key", "value"), "query_key_value")
+_GATE_UP = dict.fromkeys(("gate", "up"), "gate_up")
+_SAMPLE = dict.fromkeys(("gather_logits", "sampling"), "sampling")
+# Residual additions and the embedding's row look-up ride in the norm behind them.
+_RESIDUAL_NORM = dict.fromkeys(("embedding", "input_norm", "attention_residual", "feed_forward_norm", "feed_forward_residual", "final_norm"), "norm")
+
+_GROUPS: dict[str, dict[str, str]] = {
+    # What common engines do: merged projections, rotary and cache inside the attention kernel.
+    "engine": _ATTEND | _QUERY_KEY_VALUE | _GATE_UP | _SAMPLE | _RESIDUAL_NORM,
+    # What careful kernels do: norms in front of projections, activation and residuals behind them.
+    "tuned": {
+        "embedding": "embedding",
+        **dict.fromkeys(("input_norm", "query", "key", "value", "query_norm", "key_norm", "rotary", "cache_write"), "query_key_value"),
+        **dict.fromkeys(("output", "attention_residual"), "output"),
+        **dict.fromkeys(("feed_forward_norm", "gate", "up", "activation"), "gate_up"),
+        **dict.fromkeys(("down", "feed_forward_residual"), "down"),
+        **dict.fromkeys(("final_norm", "head"), "head"),
+        **_SAMPLE,
+    },
+}
+# Inside a fused kernel the collective belongs to the stage that produces its payload.
+_STAGES = _GROUPS["tuned"] | {"attention_all_reduce": "output", "feed_forward_all_reduce": "down"}
+
+
+def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | None = None) -> Schedule:
+    """Cut the operations of `step` into kernel calls.
+
+    kernels: the kernel style of the mode: primitive, separate, engine, tuned, layer or step.
+    loops: whether runs of the same call become one looped call.
+    loop_at_most: iterations that one looped call may hold, None for no limit [-].
+    """
+    if kernels == "layer":
+        return _layer_calls(step, loops, loop_at_most)
+    if kernels == "step":
+        return _one_call(step)
+    return Schedule(_counted(_plain_calls(step, kernels)))
+
+
+def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
+    operations = step.all_operations()
+    if kernels in ("primitive", "separate"):
+        copies = _PRIMITIVES if kernels == "primitive" else _SEPARATE
+        for operation in operations:
+            yield _plain_call(operation.kind, (operation,), copies.get(operation.kind, 1))
+        return
+    groups = _GROUPS[kernels]
+    for group, members in groupby(operations, key=lambda operation: groups.get(operation.name, operation.name)):
+        yield _plain_call(group, tuple(members))
+
+
+def _plain_call(name: str, operations: Sequence[Operation], kernels: int = 1) -> Call:
+    work = sum((o.work for o in operations), Work()) + Work(activations=_activation_traffic(operations))
+    stage = Stage(name, work, tuple(o.collective for o in operations if o.collective is not None))
+    return Call(name, (Segment(1, (stage,)),), kernels)
+
+
+def _activation_traffic(operations: Sequence[Operation]) -> float:
+    """Bytes in and out of a call per sequence: what one operation hands to the next stays on chip."""
+    first = operations[0]
+    traffic, handed_on = first.reads, first.writes
+    for operation in operations[1:]:
+        if operation.shares_input:
+            handed_on += operation.writes
+        else:
+            traffic += max(operation.reads - handed_on, 0.0)
+            handed_on = operation.writes
+    return traffic + handed_on
+
+
+def _stages(operations: Iterable[Operation]) -> tuple[Stage, ...]:
+    return tuple(
+        Stage(group, sum((o.work for o in members), Work()), tuple(o.collective for o in members if o.collective is not None))
+        for group, members in ((g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name, o.name)))
+    )
+
+
+def _fused_call(name: str, operations: Sequence[Operation]) -> Call:
+    """One call for all of `operations`; with a single stage it has no barrier inside and is a plain call."""
+    stages = _stages(operations)
+    return Call(name, (Segment(1, stages),), fused=True) if len(stages) > 1 else _plain_call(name, operations)
+
+
+def _layer_sequence(step: Step) -> tuple[list[Call], int]:
+    """Return the fused calls of a step and how many precede the first layer."""
+    before = [_fused_call("embedding", step.before)]
+    head = [o for o in step.after if _STAGES.get(o.name) != "sampling"]
+    sampling = [o for o in step.after if _STAGES.get(o.name) == "sampling"]
+    fused: dict[tuple[Operation, ...], Call] = {}
+    for layer in step.layers:
+        if layer not in fused:
+            fused[layer] = _fused_call("decoder_layer" if not fused else f"decoder_layer_{len(fused) + 1}", layer)
+    after = [_fused_call("classifier", head), _fused_call("sampling", sampling)]
+    return before + [fused[layer] for layer in step.layers] + after, len(before)
+
+
+def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
+    sequence, offset = _layer_sequence(step)
+    if not loops:
+        return Schedule(_counted(sequence))
+    calls: list[Call] = []
+    runs = find_loops(_numbered(sequence))
+    for run in runs:
+        body = sequence[run.start : run.start + run.body]
+        if run.count == 1:
+            calls += body
+        else:
+            stages = tuple(stage for call in body for segment in call.segments for stage in segment.stages)
+            calls += [Call("+".join(call.name for call in body), (Segment(k, stages),), fused=True) for k in _pieces(run.count, loop_at_most)]
+    return Schedule(_counted(calls), _reported(runs, sequence, offset, len(step.layers)))
+
+
+def _one_call(step: Step) -> Schedule:
+    """The whole step in one call: layers loop inside it, and prefetch crosses into the head."""
+    sequence, offset = _layer_sequence(step)
+    runs = find_loops(_numbered(sequence))
+    segments = tuple(
+        Segment(run.count, tuple(stage for call in sequence[run.start : run.start + run.body] for segment in call.segments for stage in segment.stages)) for run in runs
+    )
+    return Schedule(((1, Call("step", segments, fused=True)),), _reported(runs, sequence, offset, len(step.layers)))
+
+
+def _pieces(count: int, at_most: int | None) -> list[int]:
+    """Cut `count` iterations into calls of at most `at_most`."""
+    if at_most is None or at_most >= count:
+        return [count]
+    full, rest = divmod(count, at_most)
+    return [at_most] * full + ([rest] if rest else [])
+
+
+def _reported(runs: Sequence[Run], sequence: Sequence[Call], offset: int, layers: int) -> tuple[Loop, ...]:
+    return tuple(
+        Loop(tuple(call.name for call in sequence[run.start : run.start + run.body]), _layer_range(run, offset, layers), run.count) for run in runs if run.count > 1
+    )
+
+
+def _layer_range(run: Run, offset: int, layers: int) -> str:
+    first, last = max(run.start - offset, 0), min(run.stop - 1 - offset, layers - 1)
+    return f"{first}-{last}" if first <= last else ""
+
+
+def _numbered(calls: Sequence[Call]) -> list[int]:
+    numbers: dict[Call, int] = {}
+    return [numbers.setdefault(call, len(numbers)) for call in calls]
+
+
+def _counted(calls: Iterable[Call]) -> tuple[tuple[int, Call], ...]:
+    counts: dict[Call, int] = {}
+    for call in calls:
+        counts[call] = counts.get(call, 0) + 1
+    return tuple((count, call) for call, count in counts.items())

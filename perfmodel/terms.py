@@ -1,0 +1,247 @@
+"""Calls to terms: how long each part of a step takes, by the equations. Numbers, arrays and symbols alike.
+
+A plan is a schedule prepared for a list of byte kinds; counts are the plan at one batch and context;
+busy time is what the calls take without boundaries and host; terms add those and sum to the step.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from perfmodel import equations
+from perfmodel.generic import larger, smaller
+from perfmodel.schedule import Schedule, Stage
+from perfmodel.work import ACTIVATIONS, CACHE, Cache, Work
+
+Number = Any
+TERM_NAMES = ("stream", "compute", "boundary", "collective", "latency", "host")
+
+
+class StagePlan(NamedTuple):
+    """A stage's coefficients, weights in the order of the plan's kinds."""
+
+    weights: tuple[float, ...]
+    caches: tuple[Cache, ...]
+    state: float
+    activations: float
+    flops: float
+    payloads: tuple[tuple[int, float, int], ...]  # position in the plan's collectives, bytes per sequence, passes
+
+
+class CallPlan(NamedTuple):
+    """How often a call is made, and its segments: iterations and stages."""
+
+    count: int
+    fused: bool
+    segments: tuple[tuple[int, tuple[StagePlan, ...]], ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations."""
+
+    calls: tuple[CallPlan, ...]
+    kinds: tuple[str, ...]
+    collectives: tuple[str, ...]
+    kernel_calls: int
+    fused_calls: int
+    devices: int
+
+
+class StageCounts(NamedTuple):
+    """A stage at one workload: bytes by kind [B], FLOPs [FLOP], collective payloads [B]."""
+
+    bytes: tuple[Number, ...]
+    flops: Number
+    payloads: tuple[tuple[int, Number, int], ...]
+
+
+class CallCounts(NamedTuple):
+    """A call at one workload."""
+
+    count: int
+    fused: bool
+    segments: list[tuple[int, list[StageCounts]]]
+
+
+class Rates(NamedTuple):
+    """What the machine sustains. bandwidths [B/s] by kind; arithmetic [FLOP/s] and its share; collectives' latency [s] and link [B/s]."""
+
+    bandwidths: tuple[Number, ...]
+    prefetch_bandwidth: Number
+    arithmetic: Number
+    arithmetic_share: Number
+    collectives: tuple[tuple[Number, Number], ...]
+
+
+class Chain(NamedTuple):
+    """What serialises a fused call: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]."""
+
+    stage: Number
+    prefetch: Number
+    overlap: Number
+
+
+class Fixed(NamedTuple):
+    """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s]."""
+
+    boundary: Number
+    first_bytes: Number
+    host: Number
+    issue: Number
+
+
+class Busy(NamedTuple):
+    """Sums over the calls of a step, without boundaries and host [s]. refill: the window's part of (L2) fill."""
+
+    stream: Number
+    compute: Number
+    latency: Number
+    collective: Number
+    refill: Number
+
+
+class Terms(NamedTuple):
+    """Where the time of a step goes [s]; the six add up to the step."""
+
+    stream: Number
+    compute: Number
+    boundary: Number
+    collective: Number
+    latency: Number
+    host: Number
+
+    def total(self) -> Number:
+        """Return the time of the step [s]."""
+        return self.stream + self.compute + self.boundary + self.collective + self.latency + self.host
+
+
+def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
+    """Return the kinds of bytes of `schedules`: weight formats, most bytes first, then the cache, then activations."""
+    total = Work()
+    for schedule in schedules:
+        for count, call in schedule.calls:
+            for segment in call.segments:
+                for stage in segment.stages:
+                    total = total + Work(weights=stage.work.weights).times(count * segment.iterations)
+    formats = sorted(dict(total.weights).items(), key=lambda item: -item[1])
+    return (*(name for name, _ in formats), CACHE, ACTIVATIONS)
+
+
+def make_plan(schedule: Schedule, kinds: tuple[str, ...], devices: int) -> Plan:
+    """Return `schedule` prepared for workloads."""
+    collectives = tuple(sorted({c.kind for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
+    calls = tuple(
+        CallPlan(count, call.fused, tuple((s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages)) for s in call.segments))
+        for count, call in schedule.calls
+    )
+    fused_calls = sum(count for count, call in schedule.calls if call.fused)
+    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, devices)
+
+
+def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ...]) -> StagePlan:
+    weights = dict(stage.work.weights)
+    return StagePlan(
+        tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
+        tuple((collectives.index(c.kind), c.payload, c.passes) for c in stage.collectives),
+    )  # fmt: skip
+
+
+def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
+    """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache."""
+    return [
+        CallCounts(count, fused, [(iterations, [_stage_counts(stage, batch, context) for stage in stages]) for iterations, stages in segments])
+        for count, fused, segments in plan.calls
+    ]
+
+
+def _stage_counts(stage: StagePlan, batch: Number, context: Number) -> StageCounts:
+    weights, caches, state, activations, flops, payloads = stage
+    cache: Number = state
+    for entry in caches:
+        tokens = context if entry.window is None else smaller(context, entry.window)
+        cache = cache + entry.bytes * tokens
+        flops = flops + entry.flops * tokens
+    return StageCounts((*weights, cache * batch, activations * batch), flops * batch, tuple([(kind, size * batch, passes) for kind, size, passes in payloads]) if payloads else ())
+
+
+def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices: int) -> Busy:
+    """Return what the calls take without boundaries and host: (R1), (R2), (C1), (S1) for plain calls, (L1), (L2) for fused ones."""
+    stream: Number = 0.0
+    compute: Number = 0.0
+    latency: Number = 0.0
+    collective: Number = 0.0
+    refill: Number = 0.0
+    for count, fused, segments in counts:
+        if fused:
+            longest_chain: Number = 0.0
+            for iterations, stages in segments:
+                one = _iteration(stages, rates, chain, devices)
+                times = count * iterations
+                stream = stream + times * one.stream
+                compute = compute + times * one.compute
+                latency = latency + times * one.latency
+                collective = collective + times * one.collective
+                longest_chain = larger(longest_chain, one.chain)
+            refill = refill + count * equations.fill_time(0.0, longest_chain, chain.prefetch / rates.prefetch_bandwidth)
+        else:
+            stage = segments[0][1][0]
+            m = equations.streaming_time(stage.bytes, rates.bandwidths)
+            a = equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share)
+            stream = stream + count * m
+            compute = compute + count * (equations.plain_call_time(m, a) - m)
+            if stage.payloads:
+                collective = collective + count * _collectives(stage, rates, devices)
+    return Busy(stream, compute, latency, collective, refill)
+
+
+class _Iteration(NamedTuple):
+    stream: Number
+    compute: Number
+    latency: Number
+    collective: Number
+    chain: Number
+
+
+def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: int) -> _Iteration:
+    """One pass over the stages of a fused call, by (L1), split into terms."""
+    streaming = [equations.streaming_time(stage.bytes, rates.bandwidths) for stage in stages]
+    exchange = [_collectives(stage, rates, devices) for stage in stages]
+    m = sum(streaming)
+    a = equations.arithmetic_time(sum([stage.flops for stage in stages]), rates.arithmetic, rates.arithmetic_share)
+    latencies = [chain.stage + x for x in exchange]
+    serial = sum(latencies)
+    stall = equations.prefetch_stall(latencies, streaming, chain.prefetch / rates.prefetch_bandwidth)
+    i = equations.iteration_time(m, serial, a, 0.0, stall, chain.overlap)
+    roofline = larger(m, a)
+    # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
+    exposed = i - roofline
+    shared = exposed * sum(exchange) / larger(serial, 1e-30)
+    return _Iteration(m, roofline - m, exposed - shared, shared, serial)
+
+
+def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:
+    time: Number = 0.0
+    for position, payload, passes in stage.payloads:
+        alpha, link = rates.collectives[position]
+        time = time + equations.collective_time(alpha, payload, equations.ring_traffic_factor(devices, passes), link)
+    return time
+
+
+def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
+    """Return the terms of a step: busy time with boundaries (S1, L2, L3), then the host's limit (S2)."""
+    unlimited = _unlimited(plan, busy, fixed)
+    boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
+    host = fixed.host + (equations.host_bound_time(unlimited, fixed.host, plan.kernel_calls, fixed.issue) - unlimited)
+    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, host)
+
+
+def step_time(plan: Plan, busy: Busy, fixed: Fixed) -> Number:
+    """Return the time of a step [s], the sum of `step_terms`."""
+    return equations.host_bound_time(_unlimited(plan, busy, fixed), fixed.host, plan.kernel_calls, fixed.issue)
+
+
+def _unlimited(plan: Plan, busy: Busy, fixed: Fixed) -> Number:
+    """The step as if the host were never late."""
+    fills = plan.fused_calls * fixed.first_bytes + busy.refill
+    return equations.step_time(fixed.host, plan.kernel_calls, fixed.boundary, busy.stream + busy.compute + busy.latency + busy.collective + fills)

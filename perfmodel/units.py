@@ -1,0 +1,120 @@
+"""Parse and print quantities. Inside the package every number is in base units: s, B, FLOP, 1/s, W.
+
+Decimal prefixes mean powers of ten, `Ki Mi Gi Ti` powers of two; a bit (`b`) is refused, because a
+bandwidth written in bits is the commonest way to be wrong by eight.
+"""
+
+import math
+import re
+
+from perfmodel.errors import SpecificationError, nearest, shown
+
+_DECIMAL = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+_BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+_SUBDIVISIONS = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9}
+
+# Dimension -> spelling -> factor to the base unit.
+UNITS: dict[str, dict[str, float]] = {
+    "B": {p + "B": f for p, f in (_DECIMAL | _BINARY).items()},
+    "B/s": {p + "B/s": f for p, f in (_DECIMAL | _BINARY).items()},
+    "FLOP": {p + "FLOP": f for p, f in _DECIMAL.items()},
+    "FLOP/s": {p + s: f for p, f in _DECIMAL.items() for s in ("FLOP/s", "OP/s")},
+    "s": {p + "s": f for p, f in _SUBDIVISIONS.items()},
+    "Hz": {p + "Hz": f for p, f in _DECIMAL.items()},
+    "W": {p + "W": f for p, f in (_DECIMAL | {"m": 1e-3}).items()},
+    "1": {"": 1.0, "1": 1.0, "%": 0.01},
+    "tok/s": {"tok/s": 1.0, "ktok/s": 1e3},
+    "USD": {"USD": 1.0, "kUSD": 1e3},
+    "USD/h": {"USD/h": 1.0},
+}
+
+# Spellings that mean something definite but are not the canonical form.
+_ALIASES = {
+    "FLOPS": "FLOP/s", "kFLOPS": "kFLOP/s", "MFLOPS": "MFLOP/s", "GFLOPS": "GFLOP/s", "TFLOPS": "TFLOP/s",
+    "PFLOPS": "PFLOP/s", "TOPS": "TOP/s", "GOPS": "GOP/s", "POPS": "POP/s",
+    "Bps": "B/s", "kBps": "kB/s", "MBps": "MB/s", "GBps": "GB/s", "TBps": "TB/s",
+    "sec": "s", "usec": "us", "msec": "ms", "tokens/s": "tok/s",
+}  # fmt: skip
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL)
+
+
+def parse_number(text: str | float, where: str) -> float:
+    """Return a plain finite number [-] given as a number or as text; raise SpecificationError otherwise."""
+    return parse_quantity(text, "1", where)
+
+
+def parse_quantity(text: object, dimension: str, where: str) -> float:
+    """Return the value of `text`, such as '3.35 TB/s', in base units.
+
+    text: a string with number and unit, or a bare number where `dimension` is '1'.
+    dimension: the base unit expected, a key of `UNITS`.
+    where: file and key, or option, for the message.
+    Raises SpecificationError for no number, no unit, an unknown unit or one of another dimension.
+
+    >>> parse_quantity("3.35 TB/s", "B/s", "example")
+    3350000000000.0
+    >>> parse_quantity("2 GiB", "B", "example")
+    2147483648.0
+    """
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise SpecificationError(f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}")
+    if isinstance(text, str):
+        match = _NUMBER.fullmatch(text)
+        if match is None:
+            raise SpecificationError(f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}")
+        number, unit = float(match[1].replace("_", "")), match[2]
+    else:
+        try:
+            number, unit = float(text), ""
+        except OverflowError:
+            number, unit = math.inf, ""
+    if not math.isfinite(number):
+        raise SpecificationError(f"{where}: {shown(text)} is not a finite number")
+    return number * _factor(unit, dimension, text, where)
+
+
+def _factor(unit: str, dimension: str, text: object, where: str) -> float:
+    spellings = UNITS[dimension]
+    unit = _ALIASES.get(unit, unit)
+    if unit in spellings:
+        return spellings[unit]
+    if not unit:
+        raise SpecificationError(f"{where}: {shown(text)} has no unit; write something like {_example(dimension)}")
+    if unit.endswith(("b/s", "b", "bps")) and dimension in ("B", "B/s"):
+        raise SpecificationError(f"{where}: {shown(text)} counts bits; write bytes, something like {_example(dimension)}")
+    known_elsewhere = [d for d, names in UNITS.items() if unit in names]
+    if known_elsewhere:
+        raise SpecificationError(f"{where}: {shown(text)} is in {known_elsewhere[0]}, expected {dimension}, something like {_example(dimension)}")
+    raise SpecificationError(f"{where}: {shown(text)} has no unit I know{nearest(unit, [*spellings, *_ALIASES])}; expected {dimension}, something like {_example(dimension)}")
+
+
+def _example(dimension: str) -> str:
+    examples = {"B": "80 GB", "B/s": "3.35 TB/s", "FLOP/s": "989 TFLOP/s", "FLOP": "2 GFLOP", "s": "5 us", "Hz": "1.98 GHz",
+                "W": "700 W", "1": "0.92", "tok/s": "104.9 tok/s", "USD": "30000 USD", "USD/h": "2.5 USD/h"}  # fmt: skip
+    return repr(examples[dimension])
+
+
+def format_quantity(value: float | None, dimension: str, digits: int = 4) -> str:
+    """Return `value` [base unit of `dimension`] with a prefix and `digits` significant digits; '' for None.
+
+    >>> format_quantity(3.35e12, "B/s")
+    '3.35 TB/s'
+    >>> format_quantity(5e-6, "s")
+    '5 us'
+    """
+    if value is None:
+        return ""
+    if dimension == "1":
+        return f"{value:.{digits}g}"
+    if dimension == "s":
+        scale = next(((p, f) for p, f in (("", 1.0), ("m", 1e-3), ("u", 1e-6)) if abs(value) >= f), ("n", 1e-9))
+        if value == 0:
+            scale = ("", 1.0)
+    elif dimension in ("tok/s", "USD", "USD/h"):
+        scale = ("", 1.0)
+    else:
+        scale = next(((p, f) for p, f in reversed(_DECIMAL.items()) if abs(value) >= f), ("", 1.0))
+    number = value / scale[1]
+    text = f"{number:.0f}" if abs(number) >= 10**digits else f"{number:.{digits}g}"
+    return f"{text} {scale[0]}{dimension}"
