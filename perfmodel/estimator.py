@@ -1,116 +1,26 @@
-"""The estimate: specifications, operations, calls and equations put together. The only room that does.
+"""The estimate: specifications, operations, calls and equations put together. The only room that does."""
 
-A question is prepared once (operations, calls, parameters) and asked for many workloads: what depends
-on the batch and context alone is a few hundred arithmetic operations.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
 from perfmodel import equations
-from perfmodel.capacity import bytes_needed, fewest_devices, resident_work
+from perfmodel.capacity import bytes_needed
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.formats import storage_format
-from perfmodel.hardware import Hardware, Mode
+from perfmodel.hardware import Hardware
+from perfmodel.intervals import SideTimes, speedup_interval
 from perfmodel.model import Model
-from perfmodel.operations import Formats, decode_step, total_work
-from perfmodel.parameterbox import FAST, SLOW, VALUE, Position, SideParameters
+from perfmodel.operations import Formats
 from perfmodel.parameters import Quantity, parse_setting
-from perfmodel.results import Asked, Assumption, Estimate, Figures, Fits, LoopFound, Peak, Side, Speedup
-from perfmodel.schedule import Schedule, make_schedule
-from perfmodel.terms import TERM_NAMES, Busy, CallCounts, Fixed, Plan, busy_time, counts_at, make_plan, plan_kinds, step_terms, step_time
+from perfmodel.questions import PreparedSide, Question, prepare
+from perfmodel.results import Asked, Estimate, Figures, Fits, Peak, Side, Speedup
+from perfmodel.terms import TERM_NAMES, Terms
 
 MOST_DEVICES = 65_536
 LARGEST_BATCH = 10_000_000
 LONGEST_CONTEXT = 1_000_000_000
-
-# Positions of a group tried inside its interval where a larger() may switch there.
-_INSIDE = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
-
-
-class PreparedSide:
-    """One side of a question: its calls, its parameters, and its times at any position of the parameters."""
-
-    def __init__(self, schedule: Schedule, plan: Plan, mode: Mode, parameters: SideParameters) -> None:
-        self.schedule, self.plan, self.mode, self.parameters = schedule, plan, mode, parameters
-        self.shared: frozenset[str] = frozenset()
-        self._costs: dict[tuple[Position, float], tuple[Any, Any, Fixed]] = {}
-
-    def costs(self, position: Position, own: float) -> tuple[Any, Any, Fixed]:
-        """Return rates, chain and fixed costs with shared parameters at `position` and this side's own ones at `own`."""
-        key = (position, own)
-        found = self._costs.get(key)
-        if found is None:
-            at = self._positions(position, own)
-            rates = self.parameters.rates(position.memory, position.collective, position.arithmetic)
-            found = self._costs[key] = (rates, self.parameters.chain(at), self.parameters.fixed(at))
-        return found
-
-    def _positions(self, position: Position, own: float) -> Callable[[str], float]:
-        used = self.parameters.used
-
-        def at(path: str) -> float:
-            return float(getattr(position, used[path][0])) if path in self.shared else own
-
-        return at
-
-    def busy(self, counts: list[CallCounts], position: Position, own: float) -> Busy:
-        """Return the busy time of `counts` at a position."""
-        rates, chain, _ = self.costs(position, own)
-        return busy_time(counts, rates, chain, self.plan.devices)
-
-    def total(self, busy: Busy, position: Position, own: float) -> float:
-        """Return the time of a step [s] from its busy time."""
-        return float(step_time(self.plan, busy, self.costs(position, own)[2]))
-
-
-class Question:
-    """Everything of a question that does not depend on batch and context."""
-
-    def __init__(self, model: Model, hardware: Hardware, devices: int, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
-        self.model, self.hardware, self.devices, self.formats = model, hardware, devices, formats
-        step = decode_step(model, formats, devices)
-        schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
-        kinds = plan_kinds(schedules)
-        self.before, self.after = (
-            PreparedSide(schedule, plan, mode, SideParameters(hardware, mode, plan, formats.activations))
-            for schedule, mode in zip(schedules, (before, after), strict=True)
-            for plan in (make_plan(schedule, kinds, devices),)
-        )
-        self._share()
-        # The peak counts each byte once, so it comes from the undivided model.
-        self.whole = total_work(decode_step(model, formats, 1))
-        self.resident = resident_work(model, formats, devices)
-        self.assumptions = self._assumptions()
-        self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
-
-    def _share(self) -> None:
-        both = frozenset(self.before.parameters.used) & frozenset(self.after.parameters.used)
-        self.before.shared = self.after.shared = both
-        groups = {self.before.parameters.used[path][0] for path in both if self.before.parameters.used[path][1].low < self.before.parameters.used[path][1].high}
-        self.chain_shared = "chain" in groups
-        self.boundary_ends = (-1.0, 1.0) if "boundary" in groups else (0.0,)
-        self.host_ends = (-1.0, 1.0) if "host" in groups else (0.0,)
-        self.memory_ends = (-1.0, 1.0) if "memory" in groups else (0.0,)
-        self.collective_ends = (-1.0, 1.0) if "collective" in groups else (0.0,)
-
-    def _assumptions(self) -> tuple[Assumption, ...]:
-        used = {path: quantity for side in (self.before, self.after) for path, (_, quantity) in side.parameters.used.items()}
-        return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
-
-    def devices_needed(self, batch: int, context: int) -> int | None:
-        """Return the fewest devices that hold weights and cache, or None."""
-        available = self.hardware.values["memory.capacity"].value
-        return fewest_devices(lambda n: bytes_needed(resident_work(self.model, self.formats, n), batch, context), available)
-
-
-@lru_cache(maxsize=256)
-def prepare(model: Model, hardware: Hardware, devices: int, formats: Formats, before: str, after: str, loop_at_most: int | None) -> Question:
-    """Return the prepared question; raise SpecificationError for a mode or parameter the device lacks."""
-    return Question(model, hardware, devices, formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most)
 
 
 def estimate(
@@ -206,12 +116,14 @@ def whole_number(value: object, name: str, least: int, most: int) -> int:
 def _answer(question: Question, batch: int, context: int, asked: dict[str, Any]) -> Estimate:
     model, hardware = question.model, question.hardware
     size = question.whole.bytes_read(batch, context)
-    bandwidth = hardware.values["memory.bandwidth"].value
-    peak = equations.peak_time(size, question.devices, bandwidth)
-    counts = counts_at(question.before.plan, batch, context), counts_at(question.after.plan, batch, context)
-    before = _side(question.before, counts[0], peak, batch)
-    after = _side(question.after, counts[1], peak, batch)
-    speedup = _speedup(question, counts, before, after)
+    peak = equations.peak_time(size, question.devices, hardware.values["memory.bandwidth"].value)
+    times_before, times_after = SideTimes(question.before, batch, context), SideTimes(question.after, batch, context)
+    terms_before, terms_after = times_before.terms(), times_after.terms()
+    before = _side(question, question.before, times_before, terms_before, peak, batch)
+    after = _side(question, question.after, times_after, terms_after, peak, batch)
+    low, high = speedup_interval(question, times_before, times_after, terms_before, terms_after)
+    value = equations.speedup(before.time_per_step, after.time_per_step)
+    speedup = Speedup(value, min(low, value), max(high, value))
     fits = _fits(question, batch, context)
     return Estimate(
         model.name, hardware.name, question.devices, batch, context, question.formats.weights, question.formats.kv,
@@ -224,51 +136,15 @@ def _figures(time: float, peak: float, batch: int) -> Figures:
     return Figures(time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
 
 
-def _side(side: PreparedSide, counts: list[CallCounts], peak: float, batch: int) -> Side:
-    terms = step_terms(side.plan, side.busy(counts, VALUE, 0.0), side.costs(VALUE, 0.0)[2])
+def _side(question: Question, side: PreparedSide, times: SideTimes, terms: Terms, peak: float, batch: int) -> Side:
     # Every parameter moves a time one way only, so its bounds are two corners.
-    slow, fast = (side.total(side.busy(counts, corner, own), corner, own) for corner, own in ((SLOW, -1.0), (FAST, 1.0)))
+    slow, fast = times.step(question.slow, -1.0), times.step(question.fast, 1.0)
     value = _figures(terms.total(), peak, batch)
     largest = max(range(len(TERM_NAMES)), key=terms.__getitem__)
     return Side(
         side.mode.name, side.plan.kernel_calls, value.time_per_step, value.tokens_per_second, value.tokens_per_second_per_sequence, value.fraction_of_peak,
         TERM_NAMES[largest], _figures(slow, peak, batch), _figures(fast, peak, batch), terms,
     )  # fmt: skip
-
-
-def _speedup(question: Question, counts: tuple[list[CallCounts], list[CallCounts]], before: Side, after: Side) -> Speedup:
-    """(P3) with its interval: parameters that both sides share take one value in both, each side's own its adverse end."""
-    value = equations.speedup(before.time_per_step, after.time_per_step)
-    low = high = value
-    arithmetic_matters = before.terms.compute > 0 or after.terms.compute > 0
-    insides = _insides(question, before, after)
-    memory = question.memory_ends + (_INSIDE if insides else ())
-    arithmetic: tuple[float, ...] = ((-1.0, 1.0) + (_INSIDE if insides else ())) if arithmetic_matters else (0.0,)
-    chain = (-1.0, 1.0) if question.chain_shared else (0.0,)
-    fixed_ends = tuple(product(question.boundary_ends, question.host_ends))
-    same = question.before.mode == question.after.mode
-    for corner in product(memory, question.collective_ends, arithmetic, chain):
-        for own, keep_lower in ((1.0, True), (-1.0, False)):
-            # The side before at one end, the side after at the other: the ratio at its lowest, or highest.
-            start = Position(*corner)
-            busy_before = question.before.busy(counts[0], start, own)
-            busy_after = question.after.busy(counts[1], start, own if same else -own)
-            for boundary, host in fixed_ends:
-                end = Position(*corner, boundary, host)
-                ratio = equations.speedup(question.before.total(busy_before, end, own), question.after.total(busy_after, end, own if same else -own))
-                if keep_lower:
-                    low = min(low, ratio)
-                else:
-                    high = max(high, ratio)
-    return Speedup(value, low, high)
-
-
-def _insides(question: Question, before: Side, after: Side) -> bool:
-    """Whether a larger() may switch inside the box: arithmetic bounds a part, or streaming and the chain of an iteration are close."""
-    if before.terms.compute > 0 or after.terms.compute > 0:
-        return True
-    exposed = after.terms.latency + after.terms.collective
-    return bool(question.after.plan.fused_calls and 0 < exposed < 0.02 * after.time_per_step)
 
 
 def _fits(question: Question, batch: int, context: int) -> Fits:

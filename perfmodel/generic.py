@@ -1,7 +1,7 @@
-"""larger, smaller and ceil_div for three kinds of number: plain floats, numpy arrays and sympy expressions.
+"""larger, smaller and ceil_div for plain floats, numpy arrays, sympy expressions and recorded numbers.
 
 The equations use these instead of max, min and -(-a // b), so that one formula serves a query,
-a sweep and a derivation. numpy and sympy are imported only when one of their values comes in.
+a sweep, a derivation and a replay. numpy and sympy are imported only when one of their values comes in.
 """
 
 from typing import Any
@@ -59,6 +59,9 @@ def _dispatch(symbolic_name: str, array_name: str, a: Any, b: Any) -> Any:
         if a.is_number and b.is_number:
             return getattr(sympy, symbolic_name)(a, b)
         return getattr(sympy, symbolic_name)(a, b, evaluate=False)
+    for number in (a, b):
+        if hasattr(number, "choose"):  # a number that notes its operations, see perfmodel.straightline
+            return number.choose(array_name, a, b)
     import numpy
 
     return getattr(numpy, array_name)(a, b)

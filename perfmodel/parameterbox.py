@@ -4,7 +4,6 @@ Parameters move in groups: all bandwidths together, all arithmetic together, and
 -1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from perfmodel import equations
@@ -19,21 +18,19 @@ GROUPS = ("memory", "collective", "arithmetic", "chain", "boundary", "host")
 
 
 class Position(NamedTuple):
-    """Where each group stands between slow (-1), value (0) and fast (+1)."""
+    """Where the groups that set the time of the calls stand: slow (-1), value (0), fast (+1)."""
 
     memory: float = 0.0
     collective: float = 0.0
     arithmetic: float = 0.0
     chain: float = 0.0
+
+
+class Ends(NamedTuple):
+    """Where the groups that are added to the calls stand: slow (-1), value (0), fast (+1)."""
+
     boundary: float = 0.0
     host: float = 0.0
-
-
-SLOW = Position(-1, -1, -1, -1, -1, -1)
-VALUE = Position()
-FAST = Position(1, 1, 1, 1, 1, 1)
-
-Point = Callable[[str], Quantity | None]
 
 
 def at(quantity: Quantity, position: float, slower: int) -> float:
@@ -127,15 +124,17 @@ class SideParameters:
         rate, share = self._arithmetic
         return Rates(bandwidths, bandwidths[0], self._number(rate, arithmetic), self._number(share, arithmetic, 1.0), collectives)
 
-    def chain(self, position: Callable[[str], float]) -> Chain:
-        """Return what serialises fused calls, each path at its own position."""
-        return Chain(*(self._number(path, position(path) if path else 0.0) for path in self._chain))
+    def chain(self, chain: float, own: float, shared: frozenset[str]) -> Chain:
+        """Return what serialises fused calls: `shared` paths at the position `chain`, the others at `own`."""
+        return Chain(*(self._number(path, chain if path in shared else own) for path in self._chain))
 
-    def fixed(self, position: Callable[[str], float]) -> Fixed:
-        """Return the cost of calls and step, each path at its own position."""
+    def fixed(self, ends: Ends, own: float, shared: frozenset[str]) -> Fixed:
+        """Return the cost of calls and step: `shared` paths at `ends`, the others at `own`."""
 
         def number(path: str | None) -> float:
-            return self._number(path, position(path) if path else 0.0)
+            if path is None:
+                return 0.0
+            return self._number(path, getattr(ends, self.used[path][0]) if path in shared else own)
 
         if self._boundary:
             hidden = number(self._boundary_parts[3]) if self._boundary_parts else 0.0

@@ -12,6 +12,7 @@ import msgspec
 from perfmodel import equations
 from perfmodel.generic import larger, smaller
 from perfmodel.schedule import Schedule, Stage
+from perfmodel.straightline import Recorder, Replay
 from perfmodel.work import ACTIVATIONS, CACHE, Cache, Work
 
 Number = Any
@@ -195,6 +196,29 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
     return Busy(stream, compute, latency, collective, refill)
 
 
+def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False) -> Replay:
+    """Return `busy_time` of `plan` as a flat function of batch, context and the numbers of `flat_costs`.
+
+    It gives the five terms of Busy, then `call_times`, to the last bit as the equations give them.
+    rates: any rates of the plan, for their number.
+    """
+    recorder = Recorder()
+    bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
+    collectives = [f"{part}{i}" for i in range(len(rates.collectives)) for part in ("alpha", "link")]
+    names = ["batch", "context", *bandwidths, "arithmetic", "share", *collectives, "stage", "prefetch", "overlap"]
+    number = dict(zip(names, recorder.inputs(names), strict=True))
+    pairs = tuple((number[f"alpha{i}"], number[f"link{i}"]) for i in range(len(rates.collectives)))
+    recorded = Rates(tuple(number[b] for b in bandwidths), number["b0"], number["arithmetic"], number["share"], pairs)
+    chain = Chain(number["stage"], number["prefetch"], number["overlap"])
+    busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain, plan.devices)
+    return recorder.replay(names, [*busy, call_times(busy)], arrays=arrays)
+
+
+def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
+    """Return the numbers that a `busy_replay` takes after batch and context."""
+    return (*rates.bandwidths, rates.arithmetic, rates.arithmetic_share, *(number for pair in rates.collectives for number in pair), *chain)
+
+
 class _Iteration(NamedTuple):
     stream: Number
     compute: Number
@@ -228,20 +252,21 @@ def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:
     return time
 
 
+def call_times(busy: Busy) -> Number:
+    """Return the sum of c over the calls [s], but for the first bytes of fused ones."""
+    return busy.stream + busy.compute + busy.latency + busy.collective + busy.refill
+
+
+def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
+    """Return the time of a step [s] by (S1, L2, L3), then (S2), from its `call_times`."""
+    unlimited = equations.step_time(fixed.host, plan.kernel_calls, fixed.boundary, calls + plan.fused_calls * fixed.first_bytes)
+    if fixed.issue.__class__ is float and not fixed.issue:
+        return unlimited  # what (S2) gives for a host that issues calls in no time
+    return equations.host_bound_time(unlimited, fixed.host, plan.kernel_calls, fixed.issue)
+
+
 def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
-    """Return the terms of a step: busy time with boundaries (S1, L2, L3), then the host's limit (S2)."""
-    unlimited = _unlimited(plan, busy, fixed)
+    """Return the terms of a step, which add up to its `step_time`."""
     boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
-    host = fixed.host + (equations.host_bound_time(unlimited, fixed.host, plan.kernel_calls, fixed.issue) - unlimited)
-    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, host)
-
-
-def step_time(plan: Plan, busy: Busy, fixed: Fixed) -> Number:
-    """Return the time of a step [s], the sum of `step_terms`."""
-    return equations.host_bound_time(_unlimited(plan, busy, fixed), fixed.host, plan.kernel_calls, fixed.issue)
-
-
-def _unlimited(plan: Plan, busy: Busy, fixed: Fixed) -> Number:
-    """The step as if the host were never late."""
-    fills = plan.fused_calls * fixed.first_bytes + busy.refill
-    return equations.step_time(fixed.host, plan.kernel_calls, fixed.boundary, busy.stream + busy.compute + busy.latency + busy.collective + fills)
+    device = busy.stream + busy.compute + boundary + busy.collective + busy.latency
+    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, step_time(plan, call_times(busy), fixed) - device)

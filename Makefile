@@ -1,0 +1,30 @@
+# Two commands do all the set-up: `make estimate` asks the main question, `make test` runs the tests.
+PYTHON ?= python3
+VENV := .venv
+
+.PHONY: estimate test lint benchmark clean
+
+$(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+estimate: $(VENV)/ready
+	@$(VENV)/bin/perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k
+
+test: $(VENV)/ready
+	$(VENV)/bin/python -m compileall -q perfmodel cli.py
+	$(VENV)/bin/python -m pytest -n 2
+
+lint: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]'
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+benchmark: $(VENV)/ready
+	$(VENV)/bin/python -m compileall -q perfmodel cli.py
+	for program in benchmarks/*.py; do $(VENV)/bin/python $$program || exit 1; done
+
+clean:
+	rm -rf $(VENV) dist build

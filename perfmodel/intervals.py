@@ -1,0 +1,61 @@
+"""Intervals: each side's bounds are two corners of its parameters; the speed-up's are searched over what both sides share."""
+
+from perfmodel import equations
+from perfmodel.parameterbox import Ends, Position
+from perfmodel.questions import PreparedSide, Question
+from perfmodel.terms import Busy, Terms, step_terms, step_time
+
+_VALUE = Position()
+_VALUE_ENDS = Ends()
+
+
+class SideTimes:
+    """The times of one side at one workload, the calls of each corner timed once."""
+
+    def __init__(self, side: PreparedSide, batch: int, context: int) -> None:
+        self._side, self._batch, self._context = side, batch, context
+        self._calls: dict[tuple[Position, float], float] = {}
+
+    def terms(self) -> Terms:
+        """Return the terms of a step [s] with every parameter at its value."""
+        busy = Busy(*self._side.busy(self._batch, self._context, _VALUE, 0.0)[:5])
+        return step_terms(self._side.plan, busy, self._side.fixed(_VALUE_ENDS, 0.0))
+
+    def calls(self, position: Position, own: float) -> float:
+        """Return the time of the calls [s] with shared parameters at `position`, this side's own at `own`."""
+        key = (position, own if self._side.own_in_calls else 0.0)
+        found = self._calls.get(key)
+        if found is None:
+            found = self._calls[key] = self._side.busy(self._batch, self._context, position, own)[5]
+        return found
+
+    def step(self, corner: tuple[Position, Ends], own: float) -> float:
+        """Return the time of a step [s] at a corner."""
+        return float(step_time(self._side.plan, self.calls(corner[0], own), self._side.fixed(corner[1], own)))
+
+
+def speedup_interval(question: Question, before: SideTimes, after: SideTimes, terms_before: Terms, terms_after: Terms) -> tuple[float, float]:
+    """Return the bounds of the speed-up [-] (P3).
+
+    Parameters that both sides share (bandwidth shares, boundary, host, collectives) take one value in
+    both and are tried at all corners, and inside where a larger() may switch; those of one side alone
+    (stage, prefetch room) stand at the end that is adverse.
+    """
+    arithmetic = terms_before.compute > 0 or terms_after.compute > 0
+    same = question.before.mode == question.after.mode
+    plans = question.before.plan, question.after.plan
+    directions = [(1.0, question.fixed_low)]
+    if question.before.own_anywhere or question.after.own_anywhere:
+        directions.append((-1.0, question.fixed_high))
+    ratios = []
+    for position in question.corners(inside=arithmetic or _near_switch(question, terms_after), arithmetic=arithmetic):
+        for own, fixed in directions:
+            calls = before.calls(position, own), after.calls(position, own if same else -own)
+            ratios += [equations.speedup(step_time(plans[0], calls[0], fixed_before), step_time(plans[1], calls[1], fixed_after)) for fixed_before, fixed_after in fixed]
+    return min(ratios), max(ratios)
+
+
+def _near_switch(question: Question, after: Terms) -> bool:
+    """Whether streaming and the chain of an iteration are so close that larger() may switch inside the box."""
+    exposed = after.latency + after.collective
+    return question.after.plan.fused_calls > 0 and 0 < exposed < 0.02 * after.total()

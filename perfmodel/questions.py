@@ -1,0 +1,139 @@
+"""Questions: what a query needs that does not depend on batch and context, prepared once."""
+
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+from perfmodel.capacity import bytes_needed, fewest_devices, resident_work
+from perfmodel.hardware import Hardware, Mode
+from perfmodel.model import Model
+from perfmodel.operations import Formats, decode_step, total_work
+from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters
+from perfmodel.results import Assumption, LoopFound
+from perfmodel.schedule import Schedule, make_schedule
+from perfmodel.straightline import Replay
+from perfmodel.terms import Chain, Fixed, Plan, Rates, busy_replay, busy_time, call_times, counts_at, flat_costs, make_plan, plan_kinds
+
+# Evaluations of one side by the equations themselves before a replay is made, which takes some milliseconds.
+_REPLAY_AFTER = 200
+# Positions of a group tried inside its interval where a larger() may switch there.
+_INSIDE = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
+
+
+class PreparedSide:
+    """One side of a question: its calls, its parameters, and its times at any position of the parameters.
+
+    shared: the paths that the other side uses too; the others are this side's own.
+    own_in_calls, own_anywhere: whether own parameters with an interval enter the time of the calls, or anything.
+    """
+
+    def __init__(self, schedule: Schedule, kinds: tuple[str, ...], devices: int, hardware: Hardware, mode: Mode, activations: str) -> None:
+        self.schedule, self.mode = schedule, mode
+        self.plan: Plan = make_plan(schedule, kinds, devices)
+        self.parameters = SideParameters(hardware, mode, self.plan, activations)
+        self.share(frozenset())
+        self._replay: Replay | None = None
+        self._asked = 0
+
+    def share(self, shared: frozenset[str]) -> None:
+        """Set which paths the other side uses too."""
+        self.shared = shared
+        own_groups = {group for path, (group, quantity) in self.parameters.used.items() if path not in shared and quantity.low < quantity.high}
+        self.own_anywhere, self.own_in_calls = bool(own_groups), bool(own_groups - {"boundary", "host"})
+        self._costs: dict[tuple[Position, float], tuple[Rates, Chain, tuple[Any, ...]]] = {}
+        self._fixed: dict[tuple[Ends, float], Fixed] = {}
+
+    def fixed(self, ends: Ends, own: float) -> Fixed:
+        """Return the costs of calls and step with shared parameters at `ends`, own ones at `own`."""
+        found = self._fixed.get((ends, own))
+        if found is None:
+            found = self._fixed[ends, own] = self.parameters.fixed(ends, own, self.shared)
+        return found
+
+    def busy(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, ...]:
+        """Return the terms of Busy, then the time of the calls [s], with shared parameters at `position`, own ones at `own`.
+
+        A question that is asked again and again is answered by a replay of the same equations.
+        """
+        costs = self._costs.get((position, own))
+        if costs is None:
+            rates, chain = self.parameters.rates(*position[:3]), self.parameters.chain(position.chain, own, self.shared)
+            costs = self._costs[position, own] = rates, chain, flat_costs(rates, chain)
+        if self._replay is not None:
+            return self._replay(batch, context, *costs[2])
+        self._asked += 1
+        if self._asked > _REPLAY_AFTER:
+            self._replay = busy_replay(self.plan, costs[0])
+        busy = busy_time(counts_at(self.plan, batch, context), costs[0], costs[1], self.plan.devices)
+        return (*busy, call_times(busy))
+
+
+class Question:
+    """Everything of a question that does not depend on batch and context."""
+
+    def __init__(self, model: Model, hardware: Hardware, devices: int, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
+        self.model, self.hardware, self.devices, self.formats = model, hardware, devices, formats
+        step = decode_step(model, formats, devices)
+        schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
+        kinds = plan_kinds(schedules)
+        self.before = PreparedSide(schedules[0], kinds, devices, hardware, before, formats.activations)
+        self.after = PreparedSide(schedules[1], kinds, devices, hardware, after, formats.activations)
+        self._share()
+        # The peak counts each byte once, so it comes from the undivided model.
+        self.whole = total_work(decode_step(model, formats, 1))
+        self.resident = resident_work(model, formats, devices)
+        self.assumptions = self._assumptions()
+        self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
+
+    def _share(self) -> None:
+        before, after = self.before.parameters.used, self.after.parameters.used
+        both = frozenset(before) & frozenset(after)
+        self.before.share(both)
+        self.after.share(both)
+        uncertain = {before[path][0] for path in both if before[path][1].low < before[path][1].high}
+        # A group without a shared interval stays at its value, so that equal corners are equal keys.
+        self._ends = {group: (-1.0, 1.0) if group in uncertain else (0.0,) for group in GROUPS}
+        self.slow, self.fast = ((Position(*ends[:4]), Ends(*ends[4:])) for ends in ([self._ends[g][i] for g in GROUPS] for i in (0, -1)))
+        self.fixed_low, self.fixed_high = self._fixed_pairs(1.0), self._fixed_pairs(-1.0)
+        self._corners: dict[tuple[bool, bool], list[Position]] = {}
+
+    def _fixed_pairs(self, own: float) -> list[tuple[Fixed, Fixed]]:
+        """Fixed costs of both sides at all ends that they share, the side before at `own`, the side after at the other end."""
+        same = self.before.mode == self.after.mode
+        ends = (Ends(*pair) for pair in product(self._ends["boundary"], self._ends["host"]))
+        return [(self.before.fixed(end, own), self.after.fixed(end, own if same else -own)) for end in ends]
+
+    def corners(self, *, inside: bool, arithmetic: bool) -> list[Position]:
+        """Return the positions of the shared parameters at which the speed-up may be extreme.
+
+        inside: whether a larger() may switch inside the box, so that positions between the ends are tried too.
+        arithmetic: whether arithmetic bounds any part; where it does not, it moves along with the memory.
+        """
+        found = self._corners.get((inside, arithmetic))
+        if found is None:
+            ends = dict(self._ends)
+            if inside:
+                ends["memory"] += _INSIDE
+                ends["arithmetic"] += _INSIDE
+            found = [Position(*corner) for corner in product(*(ends[group] for group in GROUPS[:4])) if arithmetic or corner[2] == self._along(corner[0])]
+            self._corners[inside, arithmetic] = found
+        return found
+
+    def _along(self, memory: float) -> float:
+        """The arithmetic position that goes with a memory position when arithmetic bounds nothing."""
+        return memory if len(self._ends["arithmetic"]) > 1 and len(self._ends["memory"]) > 1 else self._ends["arithmetic"][0]
+
+    def _assumptions(self) -> tuple[Assumption, ...]:
+        used = {path: quantity for side in (self.before, self.after) for path, (_, quantity) in side.parameters.used.items()}
+        return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
+
+    def devices_needed(self, batch: int, context: int) -> int | None:
+        """Return the fewest devices that hold weights and cache, or None."""
+        available = self.hardware.values["memory.capacity"].value
+        return fewest_devices(lambda n: bytes_needed(resident_work(self.model, self.formats, n), batch, context), available)
+
+
+@lru_cache(maxsize=256)
+def prepare(model: Model, hardware: Hardware, devices: int, formats: Formats, before: str, after: str, loop_at_most: int | None) -> Question:
+    """Return the prepared question; raise SpecificationError for a mode or parameter the device lacks."""
+    return Question(model, hardware, devices, formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most)

@@ -1,0 +1,1 @@
+"""Rows and answers to text, CSV, JSON and HTML. Nothing here computes; nothing here prints."""

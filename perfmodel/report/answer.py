@@ -1,0 +1,94 @@
+"""An Estimate as a document: what a person reads after asking a question."""
+
+from collections.abc import Callable
+
+from perfmodel.report.text import Document, Table
+from perfmodel.results import Assumption, Estimate, Figures, Side
+from perfmodel.terms import TERM_NAMES
+from perfmodel.units import format_quantity
+
+_NAMES = {"layer-fused": "one kernel a layer", "looped": "looping", "megakernel": "a megakernel"}
+
+
+def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
+    """Return the one line that answers the question.
+
+    last_paying_batch: the largest batch at which the after side still gains, None where it was not asked or has no end.
+    """
+    value, low, high = (f"{x:.3g}" for x in (answer.speedup.value, answer.speedup.low, answer.speedup.high))
+    name = _NAMES.get(answer.after.mode, answer.after.mode)
+    name = name[0].upper() + name[1:]
+    if answer.speedup.value < 1:
+        return f"{name} would lose: {value} x ({low} to {high}) against {answer.before.mode}, for its stages cost more than the boundaries it removes."
+    losses = {term: getattr(answer.before.terms, term) for term in TERM_NAMES if term != "stream"}
+    worst = max(losses, key=losses.__getitem__)
+    share = losses[worst] / answer.before.time_per_step
+    end = f"; it stops paying (under 1.05 x) above batch {last_paying_batch:,}" if last_paying_batch else ""
+    return f"{name} brings {value} x ({low} to {high}): {share:.0%} of the step is {worst}{end}.".replace("%", " %")
+
+
+def document(answer: Estimate, last_paying_batch: int | None = None) -> Document:
+    """Return the whole answer as a document whose first line is the verdict."""
+    parts: list[str | Table] = [verdict(answer, last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer), _assumptions(answer.assumptions)]
+    parts += [f"note: {note}" for note in answer.notes]
+    return Document(parts)
+
+
+def _question(answer: Estimate) -> str:
+    devices = f"{answer.devices} x " if answer.devices > 1 else ""
+    return f"{answer.model} on {devices}{answer.hardware}, batch {answer.batch:,}, context {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+
+
+def _range(value: str, low: str, high: str) -> str:
+    return value if low == high == value else f"{value} ({low} to {high})"
+
+
+def _figures(answer: Estimate) -> Table:
+    sides = (answer.before, answer.after)
+
+    def row(label: str, show: Callable[[Figures | Side], str], *, low: str = "low", high: str = "high") -> tuple[str, ...]:
+        return (label, *(_range(show(side), show(getattr(side, low)), show(getattr(side, high))) for side in sides))
+
+    def time(f: Figures | Side) -> str:
+        return format_quantity(f.time_per_step, "s")
+
+    rows = [
+        # The pessimistic end is the longest time.
+        row("time per step", time, low="high", high="low"),
+        row("tokens per second", lambda f: f"{f.tokens_per_second:,.4g}" if f.tokens_per_second < 1e4 else f"{f.tokens_per_second:,.0f}"),
+        row("fraction of peak", lambda f: f"{f.fraction_of_peak:.1%}".replace("%", " %")),
+        ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
+        ("bound by", *(side.bound for side in sides)),
+    ]
+    if answer.batch > 1:
+        rows.insert(2, row("for each sequence", lambda f: f"{f.tokens_per_second_per_sequence:,.4g}"))
+    return Table(("", f"before: {answer.before.mode}", f"after: {answer.after.mode}"), rows)
+
+
+def _terms(answer: Estimate) -> Table:
+    def cells(side: Side, term: str) -> tuple[str, str]:
+        time = getattr(side.terms, term)
+        return format_quantity(time, "s"), f"{time / side.time_per_step:.1%}".replace("%", " %")
+
+    rows = [(term, *cells(answer.before, term), *cells(answer.after, term)) for term in TERM_NAMES if getattr(answer.before.terms, term) or getattr(answer.after.terms, term)]
+    return Table(("where the time goes", "before", "", "after", ""), rows, frozenset({1, 2, 3, 4}))
+
+
+def _facts(answer: Estimate) -> Table:
+    fits = answer.fits
+    needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
+    fewest = "" if fits.devices_needed is None else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
+    rows = [
+        ("peak", f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g} tok/s: {answer.bytes_per_step / 1e9:,.4g} GB a step"),
+        ("memory", f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"),
+    ]
+    rows += [("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else "")) for loop in answer.loops]
+    return Table(("", ""), rows)
+
+
+def _assumptions(assumptions: tuple[Assumption, ...]) -> Table:
+    rows = []
+    for a in assumptions:
+        value, low, high = (format_quantity(x, a.unit) for x in (a.value, a.low, a.high))
+        rows.append((a.name, _range(value, low, high), a.kind))
+    return Table(("assumption", "value (low to high)", "kind"), rows)
