@@ -26,7 +26,7 @@ def sustained_bandwidth(bandwidth: Number, sustained: Number, in_flight_limit: N
 
     bandwidth: datasheet bandwidth beta [B/s]
     sustained: sustained share eta_k [-]
-    in_flight_limit: units x bytes in flight per unit / latency [B/s], or None where it is unknown
+    in_flight_limit: units x bytes in flight per unit / latency, or None where it is unknown [B/s]
 
     >>> sustained_bandwidth(3.35e12, 0.92)
     3082000000000.0

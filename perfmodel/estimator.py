@@ -123,7 +123,7 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     after = _side(question, question.after, times_after, terms_after, peak, batch)
     low, high = speedup_interval(question, times_before, times_after, terms_before, terms_after)
     value = equations.speedup(before.time_per_step, after.time_per_step)
-    speedup = Speedup(value, min(low, value), max(high, value))
+    speedup = Speedup(value, low, high)
     fits = _fits(question, batch, context)
     return Estimate(
         model.name, hardware.name, question.devices, batch, context, question.formats.weights, question.formats.kv,

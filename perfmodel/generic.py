@@ -60,8 +60,8 @@ def _dispatch(symbolic_name: str, array_name: str, a: Any, b: Any) -> Any:
             return getattr(sympy, symbolic_name)(a, b)
         return getattr(sympy, symbolic_name)(a, b, evaluate=False)
     for number in (a, b):
-        if hasattr(number, "choose"):  # a number that notes its operations, see perfmodel.straightline
-            return number.choose(array_name, a, b)
+        if hasattr(number, "noted_choice"):  # a number that notes its operations, see perfmodel.straightline
+            return number.noted_choice(array_name, a, b)
     import numpy
 
     return getattr(numpy, array_name)(a, b)

@@ -41,18 +41,32 @@ def speedup_interval(question: Question, before: SideTimes, after: SideTimes, te
     both and are tried at all corners, and inside where a larger() may switch; those of one side alone
     (stage, prefetch room) stand at the end that is adverse.
     """
+    value = equations.speedup(terms_before.total(), terms_after.total())
     arithmetic = terms_before.compute > 0 or terms_after.compute > 0
-    same = question.before.mode == question.after.mode
-    plans = question.before.plan, question.after.plan
-    directions = [(1.0, question.fixed_low)]
-    if question.before.own_anywhere or question.after.own_anywhere:
-        directions.append((-1.0, question.fixed_high))
+    positions = question.corners(inside=arithmetic or _near_switch(question, terms_after), arithmetic=arithmetic)
+    # What is only added to both times raises their ratio exactly if it is met more often before, per once after, than the ratio is.
+    below = {group: all(times > value for times in met) for group, met in question.added.items()}
+    guess = {group: ((-1.0,) if slow else (1.0,)) for group, slow in below.items()}
+    low = _extreme(question, before, after, positions, 1.0, {group: (-end,) for group, (end,) in guess.items()})
+    high = _extreme(question, before, after, positions, -1.0, guess)
+    host_bound = question.before.fixed(_VALUE_ENDS, 0.0).issue > 0 or question.after.fixed(_VALUE_ENDS, 0.0).issue > 0
+    if host_bound or any((times > high) != (times > value) or (times > low) != (times > value) or below[group] != (times > value) for group, met in question.added.items() for times in met):
+        every = dict.fromkeys(question.added, (-1.0, 1.0))
+        low = _extreme(question, before, after, positions, 1.0, every)
+        high = _extreme(question, before, after, positions, -1.0, every)
+    return min(low, value), max(high, value)
+
+
+def _extreme(question: Question, before: SideTimes, after: SideTimes, positions: list[Position], own: float, ends: dict[str, tuple[float, ...]]) -> float:
+    """The least (own = 1: the side before is fast, the side after slow) or the largest (own = -1) speed-up over positions and ends."""
+    plan_before, plan_after = question.before.plan, question.after.plan
+    own_after = own if question.before.mode == question.after.mode else -own
+    fixed = question.fixed_pairs(own, ends)
     ratios = []
-    for position in question.corners(inside=arithmetic or _near_switch(question, terms_after), arithmetic=arithmetic):
-        for own, fixed in directions:
-            calls = before.calls(position, own), after.calls(position, own if same else -own)
-            ratios += [equations.speedup(step_time(plans[0], calls[0], fixed_before), step_time(plans[1], calls[1], fixed_after)) for fixed_before, fixed_after in fixed]
-    return min(ratios), max(ratios)
+    for position in positions:
+        calls_before, calls_after = before.calls(position, own), after.calls(position, own_after)
+        ratios += [equations.speedup(step_time(plan_before, calls_before, one), step_time(plan_after, calls_after, two)) for one, two in fixed]
+    return min(ratios) if own > 0 else max(ratios)
 
 
 def _near_switch(question: Question, after: Terms) -> bool:

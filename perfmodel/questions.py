@@ -57,7 +57,7 @@ class PreparedSide:
         """
         costs = self._costs.get((position, own))
         if costs is None:
-            rates, chain = self.parameters.rates(*position[:3]), self.parameters.chain(position.chain, own, self.shared)
+            rates, chain = self.parameters.rates(*position[:4]), self.parameters.chain(position.chain, own, self.shared)
             costs = self._costs[position, own] = rates, chain, flat_costs(rates, chain)
         if self._replay is not None:
             return self._replay(batch, context, *costs[2])
@@ -93,15 +93,26 @@ class Question:
         uncertain = {before[path][0] for path in both if before[path][1].low < before[path][1].high}
         # A group without a shared interval stays at its value, so that equal corners are equal keys.
         self._ends = {group: (-1.0, 1.0) if group in uncertain else (0.0,) for group in GROUPS}
-        self.slow, self.fast = ((Position(*ends[:4]), Ends(*ends[4:])) for ends in ([self._ends[g][i] for g in GROUPS] for i in (0, -1)))
-        self.fixed_low, self.fixed_high = self._fixed_pairs(1.0), self._fixed_pairs(-1.0)
+        self.slow, self.fast = ((Position(*ends[:5]), Ends(*ends[5:])) for ends in ([self._ends[g][i] for g in GROUPS] for i in (0, -1)))
         self._corners: dict[tuple[bool, bool], list[Position]] = {}
+        self.added = self._added_groups()
 
-    def _fixed_pairs(self, own: float) -> list[tuple[Fixed, Fixed]]:
-        """Fixed costs of both sides at all ends that they share, the side before at `own`, the side after at the other end."""
+    def _added_groups(self) -> dict[str, tuple[float, ...]]:
+        """For each shared group that is added to the calls: how many times each of its costs is met before for once after."""
+        before, after = self.before.plan, self.after.plan
+        times: dict[str, tuple[float, ...]] = {}
+        if len(self._ends["boundary"]) > 1:
+            fills = (before.fused_calls / after.fused_calls,) if before.fused_calls and after.fused_calls else ()
+            times["boundary"] = (before.kernel_calls / after.kernel_calls, *fills)
+        if len(self._ends["host"]) > 1:
+            times["host"] = (1.0,)
+        return times
+
+    def fixed_pairs(self, own: float, ends: dict[str, tuple[float, ...]]) -> list[tuple[Fixed, Fixed]]:
+        """Return the fixed costs of both sides at all combinations of `ends`, own ones of the side before at `own`, after at the other end."""
         same = self.before.mode == self.after.mode
-        ends = (Ends(*pair) for pair in product(self._ends["boundary"], self._ends["host"]))
-        return [(self.before.fixed(end, own), self.after.fixed(end, own if same else -own)) for end in ends]
+        corners = (Ends(*pair) for pair in product(*(ends.get(group, (0.0,)) for group in ("boundary", "host"))))
+        return [(self.before.fixed(end, own), self.after.fixed(end, own if same else -own)) for end in corners]
 
     def corners(self, *, inside: bool, arithmetic: bool) -> list[Position]:
         """Return the positions of the shared parameters at which the speed-up may be extreme.
@@ -115,7 +126,7 @@ class Question:
             if inside:
                 ends["memory"] += _INSIDE
                 ends["arithmetic"] += _INSIDE
-            found = [Position(*corner) for corner in product(*(ends[group] for group in GROUPS[:4])) if arithmetic or corner[2] == self._along(corner[0])]
+            found = [Position(*corner) for corner in product(*(ends[group] for group in GROUPS[:5])) if arithmetic or corner[3] == self._along(corner[0])]
             self._corners[inside, arithmetic] = found
         return found
 

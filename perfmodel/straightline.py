@@ -87,7 +87,7 @@ class Recorded:
     def __rpow__(self, other: object) -> "Recorded":
         return self._recorder.note("**", other, self)
 
-    def choose(self, operation: str, left: object, right: object) -> "Recorded":
+    def noted_choice(self, operation: str, left: object, right: object) -> "Recorded":
         """Note the larger ('maximum') or smaller ('minimum') of two numbers, one of which is this one."""
         return self._recorder.note(operation, left, right)
 

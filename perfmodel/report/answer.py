@@ -40,7 +40,13 @@ def _question(answer: Estimate) -> str:
 
 
 def _range(value: str, low: str, high: str) -> str:
-    return value if low == high == value else f"{value} ({low} to {high})"
+    if low == high == value:
+        return value
+    # One unit is enough: 2.4 ms (2 to 2.9), 45 % (38 to 54).
+    units = {text.rpartition(" ")[2] for text in (value, low, high)} if " " in value else {""}
+    if len(units) == 1 and (unit := units.pop()):
+        low, high = low.removesuffix(f" {unit}"), high.removesuffix(f" {unit}")
+    return f"{value} ({low} to {high})"
 
 
 def _figures(answer: Estimate) -> Table:

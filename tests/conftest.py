@@ -1,0 +1,36 @@
+"""What the tests share: the command line in-process, and the paths of the repository."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from perfmodel._layout import load_command_line
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line with these words; give exit code, stdout and stderr."""
+
+    def call(*words: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["perfmodel", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            load_command_line().main()
+        captured = capsys.readouterr()
+        return Answer(stop.value.code or 0, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def repository() -> Path:
+    return REPOSITORY
