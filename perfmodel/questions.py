@@ -94,8 +94,11 @@ class Question:
         # A group without a shared interval stays at its value, so that equal corners are equal keys.
         self._ends = {group: (-1.0, 1.0) if group in uncertain else (0.0,) for group in GROUPS}
         self.slow, self.fast = ((Position(*ends[:5]), Ends(*ends[5:])) for ends in ([self._ends[g][i] for g in GROUPS] for i in (0, -1)))
-        self._corners: dict[tuple[bool, bool], list[Position]] = {}
+        self._corners: dict[tuple[bool, bool, bool], list[Position]] = {}
         self.added = self._added_groups()
+        sides = ((side, side.parameters) for side in (self.before, self.after))
+        self.prefetches = any(parameters.chain(1.0, 1.0, side.shared).prefetch > 0 for side, parameters in sides)
+        self.issues = any(side.fixed(Ends(), 0.0).issue > 0 for side in (self.before, self.after))
 
     def _added_groups(self) -> dict[str, tuple[float, ...]]:
         """For each shared group that is added to the calls: how many times each of its costs is met before for once after."""
@@ -114,25 +117,29 @@ class Question:
         corners = (Ends(*pair) for pair in product(*(ends.get(group, (0.0,)) for group in ("boundary", "host"))))
         return [(self.before.fixed(end, own), self.after.fixed(end, own if same else -own)) for end in corners]
 
-    def corners(self, *, inside: bool, arithmetic: bool) -> list[Position]:
+    def corners(self, *, inside: bool, arithmetic: bool, cache: bool) -> list[Position]:
         """Return the positions of the shared parameters at which the speed-up may be extreme.
 
         inside: whether a larger() may switch inside the box, so that positions between the ends are tried too.
-        arithmetic: whether arithmetic bounds any part; where it does not, it moves along with the memory.
+        arithmetic, cache: whether these groups can pull the speed-up apart from the memory's; where arithmetic
+        bounds nothing, or no loop waits for its chain, they move along with it.
         """
-        found = self._corners.get((inside, arithmetic))
+        found = self._corners.get((inside, arithmetic, cache))
         if found is None:
             ends = dict(self._ends)
             if inside:
                 ends["memory"] += _INSIDE
                 ends["arithmetic"] += _INSIDE
-            found = [Position(*corner) for corner in product(*(ends[group] for group in GROUPS[:5])) if arithmetic or corner[3] == self._along(corner[0])]
-            self._corners[inside, arithmetic] = found
+            corners = (Position(*corner) for corner in product(*(ends[group] for group in GROUPS[:5])))
+            found = [c for c in corners if (arithmetic or c.arithmetic == self._along("arithmetic", c)) and (cache or c.cache == self._along("cache", c))]
+            self._corners[inside, arithmetic, cache] = found
         return found
 
-    def _along(self, memory: float) -> float:
-        """The arithmetic position that goes with a memory position when arithmetic bounds nothing."""
-        return memory if len(self._ends["arithmetic"]) > 1 and len(self._ends["memory"]) > 1 else self._ends["arithmetic"][0]
+    def _along(self, group: str, corner: Position) -> float:
+        """The position of a group that moves along with the memory."""
+        if len(self._ends[group]) == 1 or len(self._ends["memory"]) == 1:
+            return self._ends[group][0]
+        return -1.0 if corner.memory < 0 else 1.0
 
     def _assumptions(self) -> tuple[Assumption, ...]:
         used = {path: quantity for side in (self.before, self.after) for path, (_, quantity) in side.parameters.used.items()}

@@ -93,13 +93,18 @@ class Fixed(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """Sums over the calls of a step, without boundaries and host [s]. refill: the window's part of (L2) fill."""
+    """Sums over the calls of a step, without boundaries and host [s].
+
+    refill: the window's part of (L2) fill. waiting: time by which serial chains exceed streaming and its
+    stalls; it is part of the others, and says whether any loop is bound by its own latency.
+    """
 
     stream: Number
     compute: Number
     latency: Number
     collective: Number
     refill: Number
+    waiting: Number
 
 
 class Terms(NamedTuple):
@@ -173,6 +178,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
     latency: Number = 0.0
     collective: Number = 0.0
     refill: Number = 0.0
+    waiting: Number = 0.0
     for count, fused, segments in counts:
         if fused:
             longest_chain: Number = 0.0
@@ -183,6 +189,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
                 compute = compute + times * one.compute
                 latency = latency + times * one.latency
                 collective = collective + times * one.collective
+                waiting = waiting + times * one.waiting
                 longest_chain = larger(longest_chain, one.chain)
             refill = refill + count * equations.fill_time(0.0, longest_chain, chain.prefetch / rates.prefetch_bandwidth)
         else:
@@ -193,13 +200,13 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
             compute = compute + count * (equations.plain_call_time(m, a) - m)
             if stage.payloads:
                 collective = collective + count * _collectives(stage, rates, devices)
-    return Busy(stream, compute, latency, collective, refill)
+    return Busy(stream, compute, latency, collective, refill, waiting)
 
 
 def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False) -> Replay:
     """Return `busy_time` of `plan` as a flat function of batch, context and the numbers of `flat_costs`.
 
-    It gives the five terms of Busy, then `call_times`, to the last bit as the equations give them.
+    It gives the fields of Busy, then `call_times`, to the last bit as the equations give them.
     rates: any rates of the plan, for their number.
     """
     recorder = Recorder()
@@ -225,6 +232,7 @@ class _Iteration(NamedTuple):
     latency: Number
     collective: Number
     chain: Number
+    waiting: Number
 
 
 def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: int) -> _Iteration:
@@ -241,7 +249,7 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: i
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
     shared = exposed * sum(exchange) / larger(serial, 1e-30)
-    return _Iteration(m, roofline - m, exposed - shared, shared, serial)
+    return _Iteration(m, roofline - m, exposed - shared, shared, serial, i - (m + stall))
 
 
 def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:
