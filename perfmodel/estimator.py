@@ -101,16 +101,21 @@ def _settings_applied(hardware: Hardware, settings: tuple[tuple[str, Any], ...])
 
 def whole_number(value: object, name: str, least: int, most: int) -> int:
     """Return `value` as an int; raise ValueRangeError unless it is a whole number from `least` to `most`."""
-    if value.__class__ is int and least <= value <= most:  # type: ignore[operator]
-        return value  # type: ignore[return-value]
-    try:
-        whole = int(value)  # type: ignore[call-overload]
-        exact = whole == value and not isinstance(value, bool)
-    except (TypeError, ValueError, OverflowError):
-        whole, exact = 0, False
-    if not exact or not least <= whole <= most:
+    whole = value if isinstance(value, int) and not isinstance(value, bool) else _exact(value)
+    if whole is None or not least <= whole <= most:
         raise ValueRangeError(f"{name}: {shown(value)} is not a whole number from {least} to {most:,}")
     return whole
+
+
+def _exact(value: object) -> int | None:
+    """The int that a float, a numpy integer or the like stands for, None when it stands for none."""
+    if isinstance(value, bool | str | bytes) or value is None:
+        return None
+    try:
+        whole = int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return whole if whole == value else None
 
 
 def _answer(question: Question, batch: int, context: int, asked: dict[str, Any]) -> Estimate:

@@ -16,7 +16,7 @@ def larger(a: Any, b: Any) -> Any:
     3.0
     """
     if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
-        return a if a >= b else b
+        return a if a >= b else b  # type: ignore[operator]
     return _dispatch("Max", "maximum", a, b)
 
 
@@ -27,7 +27,7 @@ def smaller(a: Any, b: Any) -> Any:
     2.0
     """
     if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
-        return a if a <= b else b
+        return a if a <= b else b  # type: ignore[operator]
     return _dispatch("Min", "minimum", a, b)
 
 

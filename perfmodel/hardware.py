@@ -78,7 +78,7 @@ def load_hardware(path: Path) -> Hardware:
     Raises SpecificationError or a sibling with file, key and what would be right.
     """
     head, values, modes = _read_layers(path, 0)
-    name = head.get("name", path.stem)
+    name: str = head.get("name", path.stem)
     for key in ("memory.bandwidth", "memory.capacity"):
         if key not in values:
             raise SpecificationError(f"{path}: has no {key}, without which nothing can be predicted")
@@ -89,7 +89,7 @@ def load_hardware(path: Path) -> Hardware:
     if default_mode not in modes:
         raise SpecificationError(f"{path}: default_mode: {shown(default_mode)} is not a mode of this device; it has {', '.join(modes)}")
     return Hardware(
-        name=name, title=head.get("title", name), vendor=head.get("vendor", ""), year=head.get("year"), status=head.get("status", ""),
+        name=name, title=head.get("title") or name, vendor=head.get("vendor", ""), year=head.get("year"), status=head.get("status", ""),
         default_mode=default_mode, aliases=tuple(head.get("aliases", ())), values=values, modes=modes, path=str(path), note=head.get("note", ""),
     )  # fmt: skip
 

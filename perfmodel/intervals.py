@@ -1,5 +1,6 @@
 """Intervals: each side's bounds are two corners of its parameters; the speed-up's are searched over what both sides share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from perfmodel import equations
@@ -66,12 +67,12 @@ def speedup_interval(question: Question, before: SideTimes, after: SideTimes, te
     return min(low, value), max(high, value)
 
 
-def _extreme(question: Question, before: SideTimes, after: SideTimes, positions: list[Position], own: float, ends: dict[str, tuple[float, ...]]) -> float:
+def _extreme(question: Question, before: SideTimes, after: SideTimes, positions: list[Position], own: float, ends: Mapping[str, tuple[float, ...]]) -> float:
     """The least (own = 1: the side before is fast, the side after slow) or the largest (own = -1) speed-up over positions and ends."""
     plan_before, plan_after = question.before.plan, question.after.plan
     own_after = own if question.before.mode == question.after.mode else -own
     fixed = question.fixed_pairs(own, ends)
-    ratios = []
+    ratios: list[float] = []
     for position in positions:
         calls_before, calls_after = before.calls(position, own), after.calls(position, own_after)
         ratios += [equations.speedup(step_time(plan_before, calls_before, one), step_time(plan_after, calls_after, two)) for one, two in fixed]

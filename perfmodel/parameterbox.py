@@ -67,7 +67,7 @@ class SideParameters:
 
     def _memory_paths(self) -> list[tuple[str, ...]]:
         values = self._hardware.values
-        paths = []
+        paths: list[tuple[str, ...]] = []
         for kind in self._plan.kinds:
             sustained = next((p for p in (f"memory.sustained.{name}" for name in sustained_names(kind)) if p in values), None)
             if sustained is None:

@@ -1,5 +1,6 @@
 """Questions: what a query needs that does not depend on batch and context, prepared once."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -92,7 +93,7 @@ class Question:
         self.after.share(both)
         uncertain = {before[path][0] for path in both if before[path][1].low < before[path][1].high}
         # A group without a shared interval stays at its value, so that equal corners are equal keys.
-        self._ends = {group: (-1.0, 1.0) if group in uncertain else (0.0,) for group in GROUPS}
+        self._ends: dict[str, tuple[float, ...]] = {group: (-1.0, 1.0) if group in uncertain else (0.0,) for group in GROUPS}
         self.slow, self.fast = ((Position(*ends[:5]), Ends(*ends[5:])) for ends in ([self._ends[g][i] for g in GROUPS] for i in (0, -1)))
         self._corners: dict[tuple[bool, bool, bool], list[Position]] = {}
         self.added = self._added_groups()
@@ -111,7 +112,7 @@ class Question:
             times["host"] = (1.0,)
         return times
 
-    def fixed_pairs(self, own: float, ends: dict[str, tuple[float, ...]]) -> list[tuple[Fixed, Fixed]]:
+    def fixed_pairs(self, own: float, ends: Mapping[str, tuple[float, ...]]) -> list[tuple[Fixed, Fixed]]:
         """Return the fixed costs of both sides at all combinations of `ends`, own ones of the side before at `own`, after at the other end."""
         same = self.before.mode == self.after.mode
         corners = (Ends(*pair) for pair in product(*(ends.get(group, (0.0,)) for group in ("boundary", "host"))))

@@ -115,7 +115,7 @@ def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
             yield _plain_call(operation.kind, (operation,), copies.get(operation.kind, 1))
         return
     groups = _GROUPS[kernels]
-    for group, members in groupby(operations, key=lambda operation: groups.get(operation.name, operation.name)):
+    for group, members in groupby(operations, key=lambda operation: groups.get(operation.name) or operation.name):
         yield _plain_call(group, tuple(members))
 
 
@@ -141,7 +141,7 @@ def _activation_traffic(operations: Sequence[Operation]) -> float:
 def _stages(operations: Iterable[Operation]) -> tuple[Stage, ...]:
     return tuple(
         Stage(group, sum((o.work for o in members), Work()), tuple(o.collective for o in members if o.collective is not None))
-        for group, members in ((g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name, o.name)))
+        for group, members in ((g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name))
     )
 
 

@@ -33,7 +33,7 @@ class StagePlan(NamedTuple):
 class CallPlan(NamedTuple):
     """How often a call is made, and its segments: iterations and stages."""
 
-    count: int
+    times: int
     fused: bool
     segments: tuple[tuple[int, tuple[StagePlan, ...]], ...]
 
@@ -60,7 +60,7 @@ class StageCounts(NamedTuple):
 class CallCounts(NamedTuple):
     """A call at one workload."""
 
-    count: int
+    times: int
     fused: bool
     segments: list[tuple[int, list[StageCounts]]]
 

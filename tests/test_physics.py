@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from perfmodel import equations, estimate, find_hardware, find_model
+from perfmodel import equations, estimate, find_hardware
 from perfmodel.breakeven import last_paying_batch
 from perfmodel.estimator import ask
 from perfmodel.model import Attention, FeedForward, Layer, Model

@@ -11,7 +11,7 @@ class Table(msgspec.Struct, frozen=True):
     """Header and rows of text; the columns named in `right` hold numbers."""
 
     header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     right: frozenset[int] = frozenset()
 
 
