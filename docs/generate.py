@@ -1,0 +1,111 @@
+"""Regenerate what the documents show: `python docs/generate.py` writes, `--check` only compares (exit 1 on a difference).
+
+Generated are the output of each `$ perfmodel ...` line in a console block, docs/equations.md from the
+docstrings of the equations, and the tables between `<!-- generated: NAME -->` and `<!-- end -->`.
+"""
+
+import contextlib
+import inspect
+import io
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from perfmodel import equations  # noqa: E402
+from perfmodel._layout import load_command_line  # noqa: E402
+from perfmodel.estimator import estimate  # noqa: E402
+from perfmodel.parameters import PARAMETERS  # noqa: E402
+
+CONSOLE = re.compile(r"(```console\n\$ (perfmodel [^\n]*)\n)(.*?)(```)", re.DOTALL)
+GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def printed(line: str) -> str:
+    """Return what a command line prints, run in this process from the root of the repository."""
+    out = io.StringIO()
+    arguments, folder = sys.argv, Path.cwd()
+    sys.argv = shlex.split(line)
+    os.chdir(ROOT)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            load_command_line().main()
+    finally:
+        sys.argv = arguments
+        os.chdir(folder)
+    return out.getvalue()
+
+
+def equations_page() -> str:
+    """Return docs/equations.md: each equation's docstring as it stands in the code."""
+    parts = ["# Equations\n\nGenerated from `perfmodel/equations.py`; each stands there once and serves numbers, arrays and symbols.\n"]
+    parts.append("```text\n" + inspect.getdoc(equations) + "\n```\n")
+    for name, function in vars(equations).items():
+        if inspect.isfunction(function) and function.__module__ == equations.__name__:
+            parts.append(f"## {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(": 'Number'", "").replace(" -> 'Number'", ""))
+    return re.sub(r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: collections\.abc\.\w+\[typing\.Any\]", "", "\n".join(parts))
+
+
+def keys_table() -> str:
+    """Return the table of keys that a hardware file may hold."""
+    rows = [f"| `{p.key}` | {p.unit} | {p.meaning} |" for p in PARAMETERS]
+    return "\n".join(["| key | unit | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def published_table() -> str:
+    """Return the README's table of published figures beside predictions."""
+
+    def milliseconds(side: object) -> str:
+        return f"{side.time_per_step * 1e3:.2f} ms ({side.high.time_per_step * 1e3:.2f} to {side.low.time_per_step * 1e3:.2f})"  # type: ignore[attr-defined]
+
+    def rate(side: object) -> str:
+        return f"{side.tokens_per_second:.0f} tok/s ({side.low.tokens_per_second:.0f} to {side.high.tokens_per_second:.0f})"  # type: ignore[attr-defined]
+
+    one_billion = estimate("llama-3.2-1b", "h100-sxm", context=128, after="megakernel")
+    rows = [
+        ("Llama 3.1 8B on 8 x H100, graph, 323 calls", "2.95 ms (0.21 of peak in the paper's bytes)", milliseconds(estimate("llama-3.1-8b", "h100-sxm", devices=8).before)),
+        ("Llama 3.1 8B on 16 x SN40L, looped", "0.80 ms (3.7 x DGX H100); 0.96 ms over a public API", milliseconds(estimate("llama-3.1-8b", "sn40l", devices=16).after)),
+        ("Llama 3.2 1B on one H100, graph", "1.41 to 1.48 ms", milliseconds(one_billion.before)),
+        ("Llama 3.2 1B on one H100, megakernel", "0.946 ms", milliseconds(one_billion.after)),
+    ]
+    rows += [
+        (f"Llama 2 7B on {n} x A100 80 GB, graph", f"{published} tok/s", rate(estimate("llama-2-7b", "a100-sxm-80gb", devices=n, context=105).before))
+        for n, published in ((1, 104.9), (2, 168.8), (4, 254.0), (8, 328.4))
+    ]
+    rows.append(("Llama 3 8B on RTX 4090, looped", "61 tok/s", rate(estimate("llama-3-8b", "rtx-4090", context=16).after)))
+    return "\n".join(["| question | published | predicted (interval) |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+TABLES = {"keys": keys_table, "published": published_table}
+
+
+def regenerated(path: Path) -> str:
+    """Return the text of a document with its generated parts made anew."""
+    if path.name == "equations.md":
+        return equations_page()
+    text = path.read_text(encoding="utf-8")
+    text = CONSOLE.sub(lambda match: match[1] + printed(match[2]) + match[4], text)
+    return GENERATED.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
+
+
+def main() -> int:
+    """Write or check the documents; return the exit code."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        new = regenerated(path)
+        if new != path.read_text(encoding="utf-8"):
+            stale.append(path.relative_to(ROOT))
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    for name in stale:
+        sys.stderr.write(f"{name}: {'differs from what the program gives; run python docs/generate.py' if check else 'made anew'}\n")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
