@@ -74,7 +74,7 @@ def estimate_command(
     if command:
         _print(_reproducing_line() + "\n")
         return
-    if not answer.fits.fits and (chosen != "text" or output):
+    if not answer.fits.fits:
         _note(next(note for note in answer.notes if note.startswith("does not fit")))
 
     def rows() -> list[dict[str, Any]]:

@@ -30,7 +30,8 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
 def document(answer: Estimate, last_paying_batch: int | None = None) -> Document:
     """Return the whole answer as a document whose first line is the verdict."""
     parts: list[str | Table] = [verdict(answer, last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer), _assumptions(answer.assumptions)]
-    parts += [f"note: {note}" for note in answer.notes]
+    # That it does not fit stands in the table above, and the command line says it on stderr.
+    parts += [f"note: {note}" for note in answer.notes if not note.startswith("does not fit")]
     return Document(parts)
 
 
