@@ -14,16 +14,16 @@ MOST_DEVICES = 65_536
 @lru_cache(maxsize=1024)
 def resident_work(model: Model, formats: Formats, devices: int) -> Work:
     """Return what must stay in memory on the fullest device: weights, cache, and the embedding where it is not the head."""
-    work = total_work(decode_step(model, formats, devices))
-    table = embedding_elements(model) * STORAGE_FORMATS[formats.weights].bits / 8
+    step = decode_step(model, formats, devices)
+    table = embedding_elements(model) * STORAGE_FORMATS[formats.head].bits / 8
     # Each device looks its rows up in a whole table; a tied table is that table and the head in one.
-    shard = sum(op.elements for op in decode_step(model, formats, devices).after if op.kind == "head") * STORAGE_FORMATS[formats.weights].bits / 8
-    return work + Work(weights=((formats.weights, table - shard if model.tied else table),))
+    shard = sum(op.elements for op in step.after if op.kind == "head") * STORAGE_FORMATS[formats.head].bits / 8
+    return total_work(step) + Work(weights=((formats.head, table - shard if model.tied else table),))
 
 
 def bytes_needed(work: Work, batch: float, context: float) -> float:
     """Return the bytes [B] of resident `work` (see `resident_work`) for a batch and context."""
-    return float(work.bytes_read(batch, context))
+    return float(work.bytes_resident(batch, context))
 
 
 def fewest_devices(needed: Callable[[int], float], available: float, most: int = MOST_DEVICES) -> int | None:

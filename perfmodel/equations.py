@@ -168,13 +168,13 @@ def prefetch_stall(latencies: Sequence[Number], streaming: Sequence[Number], win
     The memory fetches ahead of the stage at work by at most the window. While a stage waits for its
     serial latency the memory fills the window, then idles; the bytes of the stage then drain it. In
     the steady state of a loop this equals the largest sum, over disjoint runs of consecutive stages,
-    of (latency of the run - (bytes of its stages but the last + C) / bandwidth): the window refills
+    of (latency of the run - streaming of its stages but the last - C / beta): the window refills
     at every stall. Walking the stages twice reaches the steady state of a memory-bound loop, whose
     window is empty somewhere in every iteration.
 
     latencies: serial latency of each stage, l_j [s]
     streaming: streaming time of each stage's prefetchable bytes, m_j [s]
-    window: C / (eta beta), the prefetch room as a time [s]
+    window: C / beta, the prefetch room as the time it can hide at the datasheet rate [s]
 
     >>> prefetch_stall([2e-6, 2e-6], [1e-6, 9e-6], 1e-6)
     2e-06
@@ -215,11 +215,11 @@ def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: N
 def fill_time(first_bytes: Number, chain: Number, window: Number) -> Number:
     """(L2, fill) time to fill and drain the pipeline of one fused, looped or mega kernel [s].
 
-    Latency of the first bytes plus the refill of an empty window, larger(0, smaller(l, C / (eta beta))).
+    Latency of the first bytes plus the refill of an empty window, larger(0, smaller(l, C / beta)).
 
     first_bytes: latency of the first bytes [s]
     chain: l of an iteration [s]
-    window: C / (eta beta) [s]
+    window: C / beta [s]
 
     >>> fill_time(1e-6, 14e-6, 9e-6)
     1.00e-05

@@ -81,9 +81,11 @@ def ask(
 
 @lru_cache(maxsize=1024)
 def _formats(model: Model, weights: str | None, kv: str | None) -> Formats:
-    return Formats(
-        storage_format(weights or model.weight_format, "--weights").name, storage_format(kv or model.kv_format, "--kv").name, model.activations
-    )
+    matrices = storage_format(weights or model.weight_format, "--weights").name
+    # A format that is asked for is that of every matrix; published ones may differ for experts and head.
+    experts = matrices if weights else model.expert_format or matrices
+    head = matrices if weights else model.head_format or matrices
+    return Formats(matrices, storage_format(kv or model.kv_format, "--kv").name, model.activations, experts, head)
 
 
 def _with_settings(hardware: Hardware, settings: tuple[tuple[str, Any], ...]) -> Hardware:
@@ -131,7 +133,7 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     speedup = Speedup(value, low, high)
     fits = _fits(question, batch, context)
     return Estimate(
-        model.name, hardware.name, question.devices, batch, context, question.formats.weights, question.formats.kv,
+        model.name, hardware.name, question.devices, batch, context, question.formats.experts if question.whole.experts else question.formats.weights, question.formats.kv,
         round(size), round(question.whole.flops_at(batch, context)), Peak(peak, batch / peak), before, after, speedup, fits,
         question.loops, question.assumptions, _notes(question, fits, speedup, context), Asked(asked),
     )  # fmt: skip

@@ -6,15 +6,69 @@ import msgspec
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
-    """Multi-head, grouped-query or multi-query attention. window: tokens a layer can see, None for all."""
+    """Multi-head, grouped-query or multi-query attention.
+
+    window: tokens a layer can see at most (a sliding window, or the chunk of chunked attention), None for all.
+    query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
+    output_gate: the query projection also makes a gate for the output.
+    rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
+    """
 
     heads: int
     kv_heads: int
     head_dim: int
     query_key_value_bias: bool = False
     output_bias: bool = False
-    query_key_norm: bool = False
+    query_key_norm: str = ""
+    output_gate: bool = False
+    rotary: bool = True
+    sinks: bool = False
     window: int | None = None
+
+
+class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Multi-head latent attention, decoded with its up-projections absorbed: the cache holds kv_rank + rotary_dim a token.
+
+    query_rank: None where queries are projected in one step.
+    """
+
+    heads: int
+    query_rank: int | None
+    kv_rank: int
+    plain_dim: int
+    rotary_dim: int
+    value_dim: int
+    bias: bool = False
+
+
+class StateSpace(msgspec.Struct, frozen=True, kw_only=True):
+    """A Mamba block. version 1 has a state a channel and a low-rank step size, version 2 heads and groups.
+
+    inner: width of the block; state: state a channel; convolution: taps.
+    inner_norms: Jamba's norms of step size, B and C.
+    """
+
+    version: int
+    inner: int
+    state: int
+    convolution: int
+    convolution_bias: bool = True
+    projection_bias: bool = False
+    step_rank: int = 0
+    inner_norms: bool = False
+    heads: int = 0
+    groups: int = 1
+    gated_norm: bool = True
+
+
+class DeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Linear attention by the gated delta rule: a matrix of state a value head."""
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    convolution: int
 
 
 class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,19 +79,46 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     bias: bool = False
 
 
-class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """One decoder layer: a mixer over the tokens, then a feed-forward block, each behind a norm."""
+class Experts(msgspec.Struct, frozen=True, kw_only=True):
+    """A mixture of experts. shared: width of the experts every token uses together, 0 for none.
 
-    mixer: Attention
-    feed_forward: FeedForward
+    router_bias: one number an expert; shared_gate: a projection to one number that scales the shared expert.
+    """
+
+    count: int
+    chosen: int
+    intermediate: int
+    gated: bool = True
+    bias: bool = False
+    router_bias: bool = False
+    shared: int = 0
+    shared_gate: bool = False
+
+
+Mixer = Attention | LatentAttention | StateSpace | DeltaAttention
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """One decoder layer: a mixer over the tokens and a feed-forward block, either of which may be absent.
+
+    norms: where they stand: 'before' each block, 'after' it, or 'both'.
+    parallel: both blocks read the same input and are added together; with one norm for both, or two.
+    """
+
+    mixer: Mixer | None
+    feed_forward: FeedForward | Experts | None
+    norms: str = "before"
+    parallel: str = ""  # '', 'one-norm', 'two-norms'
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A decoder as its file describes it.
 
     layers: the decoder layers in order; equal layers are equal values.
-    tied: the LM head is the input embedding table.
+    tied: the LM head is the input embedding table. norm_elements: weights a norm has per channel (2 with a bias, 0 for none).
     weight_format, kv_format: the storage formats the model is published in; activations: their arithmetic width.
+    expert_format, head_format: those of experts and LM head where they differ from the other matrices.
+    other_parameters: weights that no step reads, such as a table of learned positions.
     published_parameters: the published exact total, for checks; None where no exact figure is known.
     """
 
@@ -49,7 +130,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     vocabulary: int
     layers: tuple[Layer, ...]
     tied: bool
+    norm_elements: int = 1
+    final_norm: bool = True
+    head_bias: bool = False
+    other_parameters: int = 0
     weight_format: str = "bf16"
+    expert_format: str | None = None
+    head_format: str | None = None
     kv_format: str = "bf16"
     activations: str = "bf16"
     longest_context: int | None = None

@@ -126,7 +126,7 @@ class SideParameters:
             (self._number(alpha, collective), self._number(link, collective) * self._number(share, collective, 1.0)) for alpha, link, share in self._collective
         )
         rate, share = self._arithmetic
-        return Rates(bandwidths, bandwidths[0], self._number(rate, arithmetic), self._number(share, arithmetic, 1.0), collectives)
+        return Rates(bandwidths, self._number("memory.bandwidth", memory), self._number(rate, arithmetic), self._number(share, arithmetic, 1.0), collectives)
 
     def chain(self, chain: float, own: float, shared: frozenset[str]) -> Chain:
         """Return what serialises fused calls: `shared` paths at the position `chain`, the others at `own`."""

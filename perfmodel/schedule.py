@@ -63,34 +63,39 @@ class Schedule(msgspec.Struct, frozen=True):
 # code of Hugging Face transformers: a norm casts, squares, averages, adds, roots, scales, casts back
 # and multiplies; rotary embedding does negate, concatenate, two products and a sum for query and for
 # key; the cache concatenates keys and values; attention expands keys and values before its kernel.
-_PRIMITIVES = {"norm": 8, "rotary": 10, "cache_write": 2, "attention": 3, "activation": 2}
+_PRIMITIVES = {"norm": 8, "rotary": 10, "cache_write": 2, "attention": 3, "activation": 2, "expert_choice": 3, "state_update": 8}
 # Kernels of an operation when an engine gives each operation its own: query and key apart.
 _SEPARATE = {"rotary": 2, "cache_write": 2}
 
-# Groups of the styles that fuse, by operation name. An operation that is not named is a group of its own.
-_ATTEND = dict.fromkeys(("query_norm", "key_norm", "rotary", "cache_write", "attention"), "attention")
-_QUERY_KEY_VALUE = dict.fromkeys(("query", "key", "value"), "query_key_value")
-_GATE_UP = dict.fromkeys(("gate", "up"), "gate_up")
-_SAMPLE = dict.fromkeys(("gather_logits", "sampling"), "sampling")
-# Residual additions and the embedding's row look-up ride in the norm behind them.
-_RESIDUAL_NORM = dict.fromkeys(("embedding", "input_norm", "attention_residual", "feed_forward_norm", "feed_forward_residual", "final_norm"), "norm")
 
+def _grouped(**groups: str) -> dict[str, str]:
+    """Return operation name to group from group="names of its operations"."""
+    return {name: group for group, names in groups.items() for name in names.split()}
+
+
+_INPUT = "query key value query_down kv_down"
+_ATTEND = "query_norm key_norm rotary cache_write attention"
+
+# Groups of the styles that fuse, by operation name. An operation that is not named is a group of its own.
 _GROUPS: dict[str, dict[str, str]] = {
-    # What common engines do: merged projections, rotary and cache inside the attention kernel.
-    "engine": _ATTEND | _QUERY_KEY_VALUE | _GATE_UP | _SAMPLE | _RESIDUAL_NORM,
+    # What common engines do: merged projections, rotary and cache inside the attention kernel; residual
+    # additions and the embedding's row look-up ride in the norm behind them.
+    "engine": _grouped(
+        input=_INPUT, attention=_ATTEND, latent_norm="query_down_norm kv_down_norm", gate_up="gate up", sampling="gather_logits sampling",
+        norm="embedding mixer_norm mixer_output_norm mixer_residual feed_forward_norm feed_forward_output_norm feed_forward_residual final_norm",
+        state_input="in_projection step_projection", routing="expert_choice", expert_gate_up="expert_gate expert_up", shared_gate_up="shared_gate shared_up",
+    ),
     # What careful kernels do: norms in front of projections, activation and residuals behind them.
-    "tuned": {
-        "embedding": "embedding",
-        **dict.fromkeys(("input_norm", "query", "key", "value", "query_norm", "key_norm", "rotary", "cache_write"), "query_key_value"),
-        **dict.fromkeys(("output", "attention_residual"), "output"),
-        **dict.fromkeys(("feed_forward_norm", "gate", "up", "activation"), "gate_up"),
-        **dict.fromkeys(("down", "feed_forward_residual"), "down"),
-        **dict.fromkeys(("final_norm", "head"), "head"),
-        **_SAMPLE,
-    },
-}
+    "tuned": _grouped(
+        input=f"mixer_norm {_INPUT} query_norm key_norm rotary cache_write in_projection", latent="query_down_norm kv_down_norm query_up query_absorb",
+        output="output_gate value_up output out_projection mixer_output_norm mixer_residual", state="convolution state_projection state_norm step_projection state_update state_output_norm",
+        gate_up="feed_forward_norm gate up activation", down="down feed_forward_output_norm feed_forward_residual",
+        routing="router expert_choice", expert_gate_up="expert_gate expert_up shared_gate shared_up expert_activation",
+        expert_down="expert_down shared_down shared_scale expert_sum", head="final_norm head", sampling="gather_logits sampling",
+    ),
+}  # fmt: skip
 # Inside a fused kernel the collective belongs to the stage that produces its payload.
-_STAGES = _GROUPS["tuned"] | {"attention_all_reduce": "output", "feed_forward_all_reduce": "down"}
+_STAGES = _GROUPS["tuned"] | _grouped(output="mixer_all_reduce", down="feed_forward_all_reduce")
 
 
 def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | None = None) -> Schedule:

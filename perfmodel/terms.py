@@ -13,7 +13,7 @@ from perfmodel import equations
 from perfmodel.generic import larger, smaller
 from perfmodel.schedule import Schedule, Stage
 from perfmodel.straightline import Recorder, Replay
-from perfmodel.work import ACTIVATIONS, CACHE, Cache, Work
+from perfmodel.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
 
 Number = Any
 TERM_NAMES = ("stream", "compute", "boundary", "collective", "latency", "host")
@@ -23,6 +23,7 @@ class StagePlan(NamedTuple):
     """A stage's coefficients, weights in the order of the plan's kinds."""
 
     weights: tuple[float, ...]
+    experts: tuple[tuple[int, ExpertBank], ...]  # position of the storage format, and what is read of it
     caches: tuple[Cache, ...]
     state: float
     activations: float
@@ -50,9 +51,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class StageCounts(NamedTuple):
-    """A stage at one workload: bytes by kind [B], FLOPs [FLOP], collective payloads [B]."""
+    """A stage at one workload: bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B]."""
 
     bytes: tuple[Number, ...]
+    late: tuple[tuple[int, Number], ...]
     flops: Number
     payloads: tuple[tuple[int, Number, int], ...]
 
@@ -66,10 +68,10 @@ class CallCounts(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What the machine sustains. bandwidths [B/s] by kind; arithmetic [FLOP/s] and its share; collectives' latency [s] and link [B/s]."""
+    """What the machine sustains. bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; collectives' latency [s] and link [B/s]."""
 
     bandwidths: tuple[Number, ...]
-    prefetch_bandwidth: Number
+    datasheet_bandwidth: Number
     arithmetic: Number
     arithmetic_share: Number
     collectives: tuple[tuple[Number, Number], ...]
@@ -129,9 +131,11 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
         for count, call in schedule.calls:
             for segment in call.segments:
                 for stage in segment.stages:
-                    total = total + Work(weights=stage.work.weights).times(count * segment.iterations)
-    formats = sorted(dict(total.weights).items(), key=lambda item: -item[1])
-    return (*(name for name, _ in formats), CACHE, ACTIVATIONS)
+                    total = total + Work(weights=stage.work.weights, experts=stage.work.experts).times(count * segment.iterations)
+    sizes = dict(total.weights)
+    for bank in total.experts:
+        sizes[bank.kind] = sizes.get(bank.kind, 0.0) + bank.bytes_read(1)
+    return (*sorted(sizes, key=lambda kind: -sizes[kind]), CACHE, ACTIVATIONS)
 
 
 def make_plan(schedule: Schedule, kinds: tuple[str, ...], devices: int) -> Plan:
@@ -148,7 +152,7 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], devices: int) -> Plan:
 def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ...]) -> StagePlan:
     weights = dict(stage.work.weights)
     return StagePlan(
-        tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
+        tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
         tuple((collectives.index(c.kind), c.payload, c.passes) for c in stage.collectives),
     )  # fmt: skip
 
@@ -162,13 +166,19 @@ def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
 
 
 def _stage_counts(stage: StagePlan, batch: Number, context: Number) -> StageCounts:
-    weights, caches, state, activations, flops, payloads = stage
+    weights, experts, caches, state, activations, flops, payloads = stage
     cache: Number = state
     for entry in caches:
         tokens = context if entry.window is None else smaller(context, entry.window)
         cache = cache + entry.bytes * tokens
         flops = flops + entry.flops * tokens
-    return StageCounts((*weights, cache * batch, activations * batch), flops * batch, tuple([(kind, size * batch, passes) for kind, size, passes in payloads]) if payloads else ())
+    late: tuple[tuple[int, Number], ...] = ()
+    read: tuple[Number, ...] = weights
+    if experts:
+        late = tuple((position, bank.bytes_read(batch)) for position, bank in experts)
+        read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
+    exchanged = tuple([(kind, size * batch, passes) for kind, size, passes in payloads]) if payloads else ()
+    return StageCounts((*read, cache * batch, activations * batch), late, flops * batch, exchanged)
 
 
 def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices: int) -> Busy:
@@ -181,7 +191,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
     waiting: Number = 0.0
     for count, fused, segments in counts:
         if fused:
-            longest_chain: Number = 0.0
+            fill: Number = 0.0
             for iterations, stages in segments:
                 one = _iteration(stages, rates, chain, devices)
                 times = count * iterations
@@ -190,8 +200,8 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
                 latency = latency + times * one.latency
                 collective = collective + times * one.collective
                 waiting = waiting + times * one.waiting
-                longest_chain = larger(longest_chain, one.chain)
-            refill = refill + count * equations.fill_time(0.0, longest_chain, chain.prefetch / rates.prefetch_bandwidth)
+                fill = larger(fill, one.fill)
+            refill = refill + count * fill
         else:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
@@ -212,10 +222,10 @@ def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False) -> Replay:
     recorder = Recorder()
     bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
     collectives = [f"{part}{i}" for i in range(len(rates.collectives)) for part in ("alpha", "link")]
-    names = ["batch", "context", *bandwidths, "arithmetic", "share", *collectives, "stage", "prefetch", "overlap"]
+    names = ["batch", "context", *bandwidths, "beta", "arithmetic", "share", *collectives, "stage", "prefetch", "overlap"]
     number = dict(zip(names, recorder.inputs(names), strict=True))
     pairs = tuple((number[f"alpha{i}"], number[f"link{i}"]) for i in range(len(rates.collectives)))
-    recorded = Rates(tuple(number[b] for b in bandwidths), number["b0"], number["arithmetic"], number["share"], pairs)
+    recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], pairs)
     chain = Chain(number["stage"], number["prefetch"], number["overlap"])
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain, plan.devices)
     return recorder.replay(names, [*busy, call_times(busy)], arrays=arrays)
@@ -223,7 +233,7 @@ def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False) -> Replay:
 
 def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
     """Return the numbers that a `busy_replay` takes after batch and context."""
-    return (*rates.bandwidths, rates.arithmetic, rates.arithmetic_share, *(number for pair in rates.collectives for number in pair), *chain)
+    return (*rates.bandwidths, rates.datasheet_bandwidth, rates.arithmetic, rates.arithmetic_share, *(number for pair in rates.collectives for number in pair), *chain)
 
 
 class _Iteration(NamedTuple):
@@ -231,7 +241,7 @@ class _Iteration(NamedTuple):
     compute: Number
     latency: Number
     collective: Number
-    chain: Number
+    fill: Number
     waiting: Number
 
 
@@ -243,13 +253,18 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: i
     a = equations.arithmetic_time(sum([stage.flops for stage in stages]), rates.arithmetic, rates.arithmetic_share)
     latencies = [chain.stage + x for x in exchange]
     serial = sum(latencies)
-    stall = equations.prefetch_stall(latencies, streaming, chain.prefetch / rates.prefetch_bandwidth)
-    i = equations.iteration_time(m, serial, a, 0.0, stall, chain.overlap)
+    # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
+    waits = [sum([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0 for stage in stages]
+    ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
+    # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
+    window = chain.prefetch / rates.datasheet_bandwidth
+    stall = equations.prefetch_stall(latencies, ahead, window)
+    i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap)
     roofline = larger(m, a)
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
     shared = exposed * sum(exchange) / larger(serial, 1e-30)
-    return _Iteration(m, roofline - m, exposed - shared, shared, serial, i - (m + stall))
+    return _Iteration(m, roofline - m, exposed - shared, shared, equations.fill_time(0.0, serial, window), i - (m + stall))
 
 
 def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:

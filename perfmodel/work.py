@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.equations import expected_distinct_experts
 from perfmodel.generic import smaller
 
 # Kinds of bytes besides the weight formats.
@@ -24,6 +25,22 @@ class Cache(msgspec.Struct, frozen=True):
     flops: float
 
 
+class ExpertBank(msgspec.Struct, frozen=True):
+    """Routed experts: which are read is known only inside the step.
+
+    count: routed experts; chosen: experts a token uses; bytes: of one expert, in storage format `kind`.
+    """
+
+    kind: str
+    count: int
+    chosen: int
+    bytes: float
+
+    def bytes_read(self, batch: Any) -> Any:
+        """Return the bytes [B] of the distinct experts that `batch` tokens are expected to wake (E1)."""
+        return expected_distinct_experts(self.count, self.chosen, batch) * self.bytes
+
+
 class Collective(msgspec.Struct, frozen=True):
     """A collective over the devices. payload: bytes of the tensor per sequence; passes: 2 for an all-reduce, else 1."""
 
@@ -36,13 +53,15 @@ class Work(msgspec.Struct, frozen=True):
     """Coefficients of one operation, or of a sum of them.
 
     weights: (storage format, bytes) read once a step, whatever the batch [B]
+    experts: routed experts, of which a step reads those it wakes
     caches: what is read per sequence and token in the cache
-    state: recurrent state read and written per sequence, independent of context [B]
+    state: recurrent state read per sequence, independent of context [B]; what is written back counts as activations
     activations: bytes in and out of the call per sequence, the cache's new entries included [B]
     flops: per sequence, besides those of the caches [FLOP]
     """
 
     weights: tuple[tuple[str, float], ...] = ()
+    experts: tuple[ExpertBank, ...] = ()
     caches: tuple[Cache, ...] = ()
     state: float = 0.0
     activations: float = 0.0
@@ -53,29 +72,33 @@ class Work(msgspec.Struct, frozen=True):
         weights = dict(self.weights)
         for kind, size in other.weights:
             weights[kind] = weights.get(kind, 0.0) + size
+        experts: dict[tuple[str, int, int], float] = {}
+        for bank in self.experts + other.experts:
+            key = (bank.kind, bank.count, bank.chosen)
+            experts[key] = experts.get(key, 0.0) + bank.bytes
         caches: dict[int | None, tuple[float, float]] = {}
         for cache in self.caches + other.caches:
             read, flops = caches.get(cache.window, (0.0, 0.0))
             caches[cache.window] = (read + cache.bytes, flops + cache.flops)
         return Work(
-            tuple(weights.items()), tuple(Cache(window, *both) for window, both in caches.items()),
+            tuple(weights.items()), tuple(ExpertBank(*key, size) for key, size in experts.items()),
+            tuple(Cache(window, *both) for window, both in caches.items()),
             self.state + other.state, self.activations + other.activations, self.flops + other.flops,
         )  # fmt: skip
 
     def times(self, count: int) -> "Work":
         """Return this work done `count` times."""
         return Work(
-            tuple((kind, size * count) for kind, size in self.weights), tuple(Cache(c.window, c.bytes * count, c.flops * count) for c in self.caches),
-            self.state * count, self.activations * count, self.flops * count,
+            tuple((kind, size * count) for kind, size in self.weights), tuple(msgspec.structs.replace(bank, bytes=bank.bytes * count) for bank in self.experts),
+            tuple(Cache(c.window, c.bytes * count, c.flops * count) for c in self.caches), self.state * count, self.activations * count, self.flops * count,
         )  # fmt: skip
 
-    def bytes_of_kinds(self, kinds: tuple[str, ...], batch: Any, context: Any) -> tuple[Any, ...]:
-        """Return the bytes [B] of each of `kinds`: weight formats, then the cache with state, then activations."""
-        weights = dict(self.weights)
-        cache = self.state * batch
+    def cache_bytes(self, batch: Any, context: Any) -> Any:
+        """Return the bytes [B] of cache and state read for `batch` sequences of `context` tokens."""
+        size = self.state * batch
         for c in self.caches:
-            cache = cache + c.bytes * batch * (context if c.window is None else smaller(context, c.window))
-        return (*(weights.get(kind, 0.0) for kind in kinds[:-2]), cache, self.activations * batch)
+            size = size + c.bytes * batch * (context if c.window is None else smaller(context, c.window))
+        return size
 
     def flops_at(self, batch: Any, context: Any) -> Any:
         """Return the FLOPs [FLOP] of a step."""
@@ -85,6 +108,9 @@ class Work(msgspec.Struct, frozen=True):
         return flops * batch
 
     def bytes_read(self, batch: Any, context: Any) -> Any:
-        """Return the bytes [B] that count as peak: weights, cache and state read, no activations."""
-        kinds = tuple(kind for kind, _ in self.weights)
-        return sum(self.bytes_of_kinds((*kinds, CACHE, ACTIVATIONS), batch, context)[:-1])
+        """Return the bytes [B] that count as peak: weights and woken experts, cache and state read, no activations."""
+        return sum(size for _, size in self.weights) + sum(bank.bytes_read(batch) for bank in self.experts) + self.cache_bytes(batch, context)
+
+    def bytes_resident(self, batch: Any, context: Any) -> Any:
+        """Return the bytes [B] that must stay in memory: all weights and experts, cache and state."""
+        return sum(size for _, size in self.weights) + sum(bank.count * bank.bytes for bank in self.experts) + self.cache_bytes(batch, context)

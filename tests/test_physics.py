@@ -25,7 +25,7 @@ def models(draw):
     kv_heads = draw(st.sampled_from([1, 2, 4, 8]))
     heads = kv_heads * draw(st.sampled_from([1, 4, 8]))
     layer = Layer(
-        mixer=Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim, query_key_value_bias=draw(st.booleans()), query_key_norm=draw(st.booleans()),
+        mixer=Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim, query_key_value_bias=draw(st.booleans()), query_key_norm=draw(st.sampled_from(["", "head", "full"])),
                         window=draw(st.sampled_from([None, 512, 4096]))),
         feed_forward=FeedForward(intermediate=draw(st.sampled_from([1024, 11008, 14336])), gated=draw(st.booleans())),
     )  # fmt: skip

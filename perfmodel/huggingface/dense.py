@@ -41,7 +41,7 @@ def read_decoder(fields: Fields, family: str) -> dict[str, Any]:
     def layer(window: int | None) -> Layer:
         attention = Attention(
             heads=heads, kv_heads=kv_heads, head_dim=head_dim, query_key_value_bias=query_key_value_bias,
-            output_bias=output_bias, query_key_norm=family == "qwen3", window=window,
+            output_bias=output_bias, query_key_norm="head" if family == "qwen3" else "", window=window,
         )  # fmt: skip
         return Layer(mixer=attention, feed_forward=feed_forward)
 

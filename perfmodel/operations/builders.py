@@ -1,0 +1,101 @@
+"""An operation, and the few shapes that all operations of a network have: matrices, elementwise work, norms, collectives."""
+
+import msgspec
+
+from perfmodel.formats import STORAGE_FORMATS
+from perfmodel.work import Collective, ExpertBank, Work
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One tensor operation on the fullest device.
+
+    name: what it is in the layer; kind: what sort of kernel runs it.
+    elements: weights it holds [-]; active: weights one token uses [-], which differs for routed experts.
+    reads, writes: activation bytes per sequence [B].
+    shares_input: it reads the same activations as the operation before it.
+    """
+
+    name: str
+    kind: str
+    work: Work = Work()
+    elements: int = 0
+    active: int = 0
+    reads: float = 0.0
+    writes: float = 0.0
+    shares_input: bool = False
+    collective: Collective | None = None
+
+
+class Formats(msgspec.Struct, frozen=True):
+    """Storage formats of a query: matrices, cache, activations (norms and biases too), routed experts, LM head."""
+
+    weights: str
+    kv: str
+    activations: str
+    experts: str
+    head: str
+
+    def activation_size(self) -> float:
+        """Return the bytes of one activation [B]."""
+        return STORAGE_FORMATS[self.activations].bits / 8
+
+    def cache_size(self) -> float:
+        """Return the bytes of one number in the cache [B]."""
+        return STORAGE_FORMATS[self.kv].bits / 8
+
+
+def stored(elements: float, storage: str) -> float:
+    """Return the bytes [B] of `elements` weights [-] in a storage format."""
+    return elements * STORAGE_FORMATS[storage].bits / 8
+
+
+def matrix(name: str, rows: int, columns: int, formats: Formats, *, bias: bool = False, shares_input: bool = False, kind: str = "linear", count: int = 1) -> Operation:
+    """Return a projection from `columns` inputs to `rows` outputs; `count` of them side by side, as one a head."""
+    elements = count * rows * columns
+    biases = count * rows if bias else 0
+    work = Work(weights=((formats.head if kind == "head" else formats.weights, stored(elements, formats.head if kind == "head" else formats.weights)),))
+    if bias:
+        work = work + Work(weights=((formats.activations, biases * formats.activation_size()),))
+    size = formats.activation_size()
+    return Operation(
+        name, kind, msgspec.structs.replace(work, flops=2.0 * elements + biases), elements=elements + biases, active=elements + biases,
+        reads=count * columns * size, writes=count * rows * size, shares_input=shares_input,
+    )  # fmt: skip
+
+
+def expert_matrix(name: str, rows: int, columns: int, formats: Formats, *, experts: int, chosen: int, bias: bool, shares_input: bool = False) -> Operation:
+    """Return one projection of all routed experts, of which a token uses `chosen`."""
+    one, biases = rows * columns, rows if bias else 0
+    banks = [ExpertBank(formats.experts, experts, chosen, stored(one, formats.experts))]
+    if bias:
+        banks.append(ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size()))
+    size = formats.activation_size()
+    work = Work(experts=tuple(banks), flops=chosen * (2.0 * one + biases))
+    return Operation(
+        name, "expert", Work() + work, elements=experts * (one + biases), active=chosen * (one + biases), reads=chosen * columns * size, writes=chosen * rows * size,
+        shares_input=shares_input,
+    )  # fmt: skip
+
+
+def elementwise(
+    name: str, kind: str, width: int, formats: Formats, *, flops: float, inputs: int = 1, weights: int = 0, state: float = 0.0, shares_input: bool = False
+) -> Operation:
+    """Return an operation over `width` activations.
+
+    flops: per activation [FLOP]; inputs: tensors of that width it reads; weights: elements it holds [-];
+    state: bytes of recurrent state it reads and writes back, per sequence [B].
+    """
+    size = formats.activation_size()
+    work = Work(weights=((formats.activations, weights * size),) if weights else (), state=state, activations=state, flops=flops * width)
+    return Operation(name, kind, work, elements=weights, active=weights, reads=inputs * width * size, writes=width * size, shares_input=shares_input)
+
+
+def norm(name: str, width: int, formats: Formats, *, elements: int = 1, copies: int = 1, shares_input: bool = False) -> Operation:
+    """Return a norm over `width` channels, `copies` times side by side with the same `elements` x width weights."""
+    # Square, sum, scale, weight: four operations an element.
+    return elementwise(name, "norm", width * copies, formats, flops=4.0, weights=elements * width, shares_input=shares_input)
+
+
+def all_reduce(name: str, width: int, formats: Formats) -> Operation:
+    """Return the all-reduce of `width` activations per sequence."""
+    return Operation(name, "all_reduce", collective=Collective("all_reduce", width * formats.activation_size(), 2))

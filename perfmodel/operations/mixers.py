@@ -1,0 +1,124 @@
+"""The blocks that mix tokens: attention with a cache, latent attention, state spaces, linear attention."""
+
+from collections.abc import Iterator
+
+from perfmodel.generic import ceil_div
+from perfmodel.model import Attention, DeltaAttention, LatentAttention, Mixer, StateSpace
+from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
+from perfmodel.work import Cache, Work
+
+# Recurrent states are kept in 32 bits: rounding adds up over the tokens.
+STATE_SIZE = 4.0
+
+
+def mixer_operations(mixer: Mixer, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    """Yield the operations of a mixer on the fullest of `devices`."""
+    if isinstance(mixer, Attention):
+        yield from _attention(mixer, hidden, formats, devices)
+    elif isinstance(mixer, LatentAttention):
+        yield from _latent_attention(mixer, hidden, formats, devices)
+    elif isinstance(mixer, StateSpace):
+        yield from (_state_space_1 if mixer.version == 1 else _state_space_2)(mixer, hidden, formats, devices)
+    else:
+        yield from _delta_attention(mixer, hidden, formats, devices)
+
+
+def _attention(attention: Attention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    heads = ceil_div(attention.heads, devices)
+    # Key and value heads beyond their number are replicated, never split.
+    kv_heads = ceil_div(attention.kv_heads, devices)
+    query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
+    bias, size = attention.query_key_value_bias, formats.activation_size()
+    yield matrix("query", query_width * (2 if attention.output_gate else 1), hidden, formats, bias=bias)
+    yield matrix("key", kv_width, hidden, formats, bias=bias, shares_input=True)
+    yield matrix("value", kv_width, hidden, formats, bias=bias, shares_input=True)
+    if attention.query_key_norm == "head":
+        yield norm("query_norm", attention.head_dim, formats, copies=heads)
+        yield norm("key_norm", attention.head_dim, formats, copies=kv_heads)
+    elif attention.query_key_norm == "full":
+        yield norm("query_norm", query_width, formats)
+        yield norm("key_norm", kv_width, formats)
+    if attention.rotary:
+        yield elementwise("rotary", "rotary", query_width + kv_width, formats, flops=3.0)
+    entry = 2 * kv_width * formats.cache_size()
+    yield Operation("cache_write", "cache_write", Work(activations=entry), reads=2 * kv_width * size)
+    # Scores and weighted sum: two FLOPs each per element of every query head and token.
+    sinks = heads if attention.sinks else 0
+    work = Work(weights=((formats.activations, sinks * size),) if sinks else (), caches=(Cache(attention.window, entry, 4.0 * query_width),))
+    yield Operation("attention", "attention", work, elements=sinks, active=sinks, reads=query_width * size, writes=query_width * size)
+    if attention.output_gate:
+        yield elementwise("output_gate", "activation", query_width, formats, flops=5.0, inputs=2)
+    yield matrix("output", hidden, query_width, formats, bias=attention.output_bias)
+
+
+def _latent_attention(latent: LatentAttention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    heads, size = ceil_div(latent.heads, devices), formats.activation_size()
+    query_width = heads * (latent.plain_dim + latent.rotary_dim)
+    entry = latent.kv_rank + latent.rotary_dim
+    # The down-projections and the compressed cache are whole on every device; only heads are split.
+    if latent.query_rank is None:
+        yield matrix("query", query_width, hidden, formats)
+        yield matrix("kv_down", entry, hidden, formats, bias=latent.bias, shares_input=True)
+        yield norm("kv_down_norm", latent.kv_rank, formats)
+    else:
+        yield matrix("query_down", latent.query_rank, hidden, formats, bias=latent.bias)
+        yield matrix("kv_down", entry, hidden, formats, bias=latent.bias, shares_input=True)
+        yield norm("query_down_norm", latent.query_rank, formats)
+        yield norm("kv_down_norm", latent.kv_rank, formats)
+        yield matrix("query_up", query_width, latent.query_rank, formats)
+    # Absorbed: each head's query is taken into the space of the cache, the result of attention out of it.
+    yield matrix("query_absorb", latent.kv_rank, latent.plain_dim, formats, count=heads)
+    yield elementwise("rotary", "rotary", (heads + 1) * latent.rotary_dim, formats, flops=3.0)
+    yield Operation("cache_write", "cache_write", Work(activations=entry * formats.cache_size()), reads=entry * size)
+    flops = heads * (2.0 * entry + 2.0 * latent.kv_rank)
+    cache = Cache(None, entry * formats.cache_size(), flops)
+    yield Operation("attention", "attention", Work(caches=(cache,)), reads=heads * entry * size, writes=heads * latent.kv_rank * size)
+    yield matrix("value_up", latent.value_dim, latent.kv_rank, formats, count=heads)
+    yield matrix("output", hidden, heads * latent.value_dim, formats, bias=latent.bias)
+
+
+def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    inner = ceil_div(block.inner, devices)
+    yield matrix("in_projection", 2 * inner, hidden, formats, bias=block.projection_bias)
+    yield _convolution(inner, block, formats)
+    yield matrix("state_projection", block.step_rank + 2 * block.state, inner, formats)
+    if block.inner_norms:
+        yield norm("state_norm", block.step_rank + 2 * block.state, formats)
+    yield matrix("step_projection", inner, block.step_rank, formats, bias=True)
+    # Decay, input, sum and read-out of each state: six operations; A and D are weights.
+    yield elementwise("state_update", "state_update", inner, formats, flops=6.0 * block.state + 7.0, inputs=3, weights=inner * (block.state + 1), state=inner * block.state * STATE_SIZE)
+    yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
+
+
+def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    inner, heads, groups = (ceil_div(width, devices) for width in (block.inner, block.heads, block.groups))
+    mixed = inner + 2 * groups * block.state
+    yield matrix("in_projection", inner + mixed + heads, hidden, formats, bias=block.projection_bias)
+    yield _convolution(mixed, block, formats)
+    # Step bias, decay and skip are one number a head each.
+    yield elementwise("state_update", "state_update", inner, formats, flops=6.0 * block.state + 7.0, inputs=3, weights=3 * heads, state=inner * block.state * STATE_SIZE)
+    if block.gated_norm:
+        yield norm("state_output_norm", inner, formats)
+    yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
+
+
+def _delta_attention(block: DeltaAttention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    key_heads, value_heads = ceil_div(block.key_heads, devices), ceil_div(block.value_heads, devices)
+    keys, values = key_heads * block.key_dim, value_heads * block.value_dim
+    yield matrix("in_projection", 2 * keys + 2 * values, hidden, formats)
+    yield matrix("step_projection", 2 * value_heads, hidden, formats, shares_input=True)
+    mixed = 2 * keys + values
+    yield elementwise("convolution", "convolution", mixed, formats, flops=2.0 * block.convolution, weights=mixed * block.convolution,
+                      state=mixed * block.convolution * formats.activation_size())  # fmt: skip
+    # Decay, read, correct, write and read out a key_dim x value_dim matrix a head: eight operations an element.
+    yield elementwise("state_update", "state_update", values, formats, flops=8.0 * block.key_dim, inputs=3, weights=2 * value_heads,
+                      state=value_heads * block.key_dim * block.value_dim * STATE_SIZE)  # fmt: skip
+    yield norm("state_output_norm", block.value_dim, formats, copies=value_heads)
+    yield matrix("out_projection", hidden, values, formats)
+
+
+def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operation:
+    """A causal convolution over the last tokens, whose inputs are kept as state."""
+    weights = channels * (block.convolution + (1 if block.convolution_bias else 0))
+    state = channels * block.convolution * formats.activation_size()
+    return elementwise("convolution", "convolution", channels, formats, flops=2.0 * block.convolution, weights=weights, state=state)
