@@ -1,70 +1,140 @@
-"""Dense decoders of the Llama, Mistral, Qwen2 and Qwen3 families."""
+"""Dense decoders: Llama and its kin, Gemma, Cohere, Phi, OLMo, Granite, SmolLM."""
 
 from typing import Any
 
-from perfmodel.errors import SpecificationError, shown
+import msgspec
+
+from perfmodel.errors import SpecificationError
+from perfmodel.huggingface.blocks import FULL, SLIDING, attention, check_activation, feed_forward, layer_count, layer_types, pattern_types, window_of
 from perfmodel.huggingface.fields import Fields
 from perfmodel.model import Attention, FeedForward, Layer
 
-# Gated units: the activation itself does not change the count of matrices.
-_ACTIVATIONS = ("silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+Shape = dict[str, Any]
 
 
-def read_decoder(fields: Fields, family: str) -> dict[str, Any]:
-    """Return the fields of a Model that a dense decoder config gives.
-
-    Raises SpecificationError for keys that are missing, wrong or not understood.
-    """
-    hidden = fields.integer("hidden_size", most=1_000_000)
-    layers = fields.integer("num_hidden_layers", most=10_000)
-    heads = fields.integer("num_attention_heads", most=100_000)
-    kv_heads = fields.integer("num_key_value_heads", default=heads, most=100_000)
-    head_dim = fields.integer("head_dim", most=100_000, required=family == "qwen3")
-    if kv_heads > heads or heads % kv_heads:
-        raise SpecificationError(f"{fields.where}: num_key_value_heads: {kv_heads} does not divide num_attention_heads {heads}")
-    if head_dim is None:
-        if hidden % heads:
-            raise SpecificationError(f"{fields.where}: num_attention_heads: {heads} does not divide hidden_size {hidden}, and there is no head_dim")
-        head_dim = hidden // heads
-    if family in ("llama", "qwen3"):
-        query_key_value_bias = fields.flag("attention_bias", default=False)
-        output_bias = query_key_value_bias
-    else:
-        # Qwen2 always has biases on query, key and value and none on the output; Mistral has none.
-        query_key_value_bias, output_bias = family == "qwen2", False
-    mlp_bias = fields.flag("mlp_bias", default=False) if family == "llama" else False
-    activation = fields.text("hidden_act", "silu")
-    if activation not in _ACTIVATIONS:
-        raise SpecificationError(f"{fields.where}: hidden_act: {shown(activation)} is not one of {', '.join(_ACTIVATIONS)}")
-    feed_forward = FeedForward(intermediate=fields.integer("intermediate_size", most=10_000_000), bias=mlp_bias)
-
-    def layer(window: int | None) -> Layer:
-        attention = Attention(
-            heads=heads, kv_heads=kv_heads, head_dim=head_dim, query_key_value_bias=query_key_value_bias,
-            output_bias=output_bias, query_key_norm="head" if family == "qwen3" else "", window=window,
-        )  # fmt: skip
-        return Layer(mixer=attention, feed_forward=feed_forward)
-
-    windows = _windows(fields, family, layers)
-    # A layer is a value: building each distinct one once keeps equal layers the same object.
-    built = {window: layer(window) for window in set(windows)}
-    return {"hidden": hidden, "layers": tuple(built[w] for w in windows)}
+def stack(mixers: list[Attention], block: FeedForward, **layer: Any) -> tuple[Layer, ...]:
+    """Return one layer for each mixer; equal layers are one object."""
+    built = {mixer: Layer(mixer=mixer, feed_forward=block, **layer) for mixer in set(mixers)}
+    return tuple(built[mixer] for mixer in mixers)
 
 
-def _windows(fields: Fields, family: str, layers: int) -> list[int | None]:
-    """Return the attention window of each layer, None for full attention."""
-    if family == "llama":
-        return [None] * layers
+def windowed(mixer: Attention, types: list[str], window: int | None) -> list[Attention]:
+    """Return the mixer of each layer, with the window where the layer slides."""
+    sliding = msgspec.structs.replace(mixer, window=window)
+    return [sliding if kind == SLIDING else mixer for kind in types]
+
+
+def read_llama(fields: Fields) -> Shape:
+    """Llama: grouped-query attention, gated feed-forward, one norm before each; biases where the config asks for them."""
+    check_activation(fields, "hidden_act")
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
+    block = feed_forward(fields, bias=fields.flag("mlp_bias", default=False))
+    return {"layers": stack([mixer] * layer_count(fields), block)}
+
+
+def read_mistral(fields: Fields) -> Shape:
+    """Mistral: Llama without biases, with a sliding window in all layers where one is given."""
+    check_activation(fields, "hidden_act")
     window = fields.integer("sliding_window", required=False)
-    if family == "mistral":
-        return [window] * layers
+    types = [FULL if window is None else SLIDING] * layer_count(fields)
+    return {"layers": stack(windowed(attention(fields), types, window), feed_forward(fields))}
+
+
+def read_qwen2(fields: Fields) -> Shape:
+    """Qwen2 and Qwen2.5: biases on query, key and value, none on the output."""
+    check_activation(fields, "hidden_act")
+    return {"layers": stack(qwen_mixers(fields, attention(fields, bias=True, output_bias=False)), feed_forward(fields))}
+
+
+def read_qwen3(fields: Fields) -> Shape:
+    """Qwen3: norms on queries and keys, heads wider than hidden / heads."""
+    check_activation(fields, "hidden_act")
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="head", head_dim_needed=True)
+    return {"layers": stack(qwen_mixers(fields, mixer), feed_forward(fields))}
+
+
+def qwen_mixers(fields: Fields, mixer: Attention) -> list[Attention]:
+    """Return the mixer of each layer: Qwen slides only when told to, and then from layer max_window_layers on."""
+    layers = layer_count(fields)
     uses_window = fields.flag("use_sliding_window", default=False)
-    first_windowed = fields.integer("max_window_layers", default=layers, least=0)
-    types = fields.texts("layer_types")
-    if types is not None:
-        if len(types) != layers or not set(types) <= {"full_attention", "sliding_attention"}:
-            raise SpecificationError(f"{fields.where}: layer_types: expected {layers} of full_attention or sliding_attention")
-        if "sliding_attention" in types and window is None:
-            raise SpecificationError(f"{fields.where}: layer_types: has sliding_attention, but there is no sliding_window")
-        return [window if t == "sliding_attention" else None for t in types]
-    return [window if uses_window and index >= first_windowed else None for index in range(layers)]
+    first = fields.integer("max_window_layers", default=layers, least=0)
+    types = layer_types(fields, layers, (FULL, SLIDING)) or [SLIDING if uses_window and index >= first else FULL for index in range(layers)]
+    return windowed(mixer, types, window_of(fields, types))
+
+
+def read_smollm3(fields: Fields) -> Shape:
+    """SmolLM3: Llama in which every fourth layer has no rotary embedding."""
+    check_activation(fields, "hidden_act")
+    layers = layer_count(fields)
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
+    interval = fields.integer("no_rope_layer_interval", default=4, most=10_000)
+    rotary = fields.integers("no_rope_layers") or [int((index + 1) % interval != 0) for index in range(layers)]
+    if len(rotary) != layers:
+        raise SpecificationError(f"{fields.where}: no_rope_layers: expected {layers} entries, found {len(rotary)}")
+    mixers = qwen_mixers(fields, mixer)
+    plain = [m if rotated else msgspec.structs.replace(m, rotary=False) for m, rotated in zip(mixers, rotary, strict=True)]
+    return {"layers": stack(plain, feed_forward(fields, bias=fields.flag("mlp_bias", default=False))), "tied_default": True}
+
+
+def read_granite(fields: Fields) -> Shape:
+    """Granite: Llama with constant multipliers on embedding, residual, attention and logits."""
+    fields.known("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")
+    return read_llama(fields)
+
+
+def read_olmo2(fields: Fields) -> Shape:
+    """OLMo 2: norms after each block, and over the whole width of queries and keys."""
+    check_activation(fields, "hidden_act")
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="full")
+    return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields), norms="after")}
+
+
+def read_phi3(fields: Fields) -> Shape:
+    """Phi-3 and Phi-4: merged projections without biases; a sliding window in all layers where one is given."""
+    fields.known("partial_rotary_factor", "full_attn_mod", "interpolate_factor")
+    if fields.flag("attention_bias", default=False):
+        raise SpecificationError(f"{fields.where}: attention_bias: Phi-3 has none")
+    return read_mistral(fields)
+
+
+def read_gemma(fields: Fields) -> Shape:
+    """Gemma: Llama with heads of their own width; the head is the embedding."""
+    check_activation(fields, "hidden_act", "hidden_activation")
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), head_dim_default=256)
+    return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields)), "tied_default": True}
+
+
+def read_gemma2(fields: Fields) -> Shape:
+    """Gemma 2: norms before and after each block; every second layer sees all, the first one slides."""
+    return _read_gemma_sliding(fields, period=2, query_key_norm="")
+
+
+def read_gemma3(fields: Fields) -> Shape:
+    """Gemma 3 (text): Gemma 2 with norms on queries and keys; five sliding layers to one that sees all."""
+    return _read_gemma_sliding(fields, period=6, query_key_norm="head", heads_default=8, kv_default=4)
+
+
+def _read_gemma_sliding(fields: Fields, *, period: int, query_key_norm: str, heads_default: int | None = None, kv_default: int | None = None) -> Shape:
+    check_activation(fields, "hidden_act", "hidden_activation")
+    fields.known("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "cache_implementation", "use_bidirectional_attention", "sliding_window_pattern")
+    layers = layer_count(fields)
+    bias = fields.flag("attention_bias", default=False)
+    mixer = attention(fields, bias=bias, query_key_norm=query_key_norm, head_dim_default=256, heads_default=heads_default, kv_default=kv_default)
+    types = pattern_types(fields, layers, period)
+    mixers = windowed(mixer, types, window_of(fields, types, default=4096))
+    return {"layers": stack(mixers, feed_forward(fields), norms="both"), "tied_default": True, "vocabulary_default": 262_208 if period == 6 else None}
+
+
+def read_cohere2(fields: Fields) -> Shape:
+    """Command R7B and A: both blocks in parallel behind one norm; three sliding layers to one that sees all and has no positions."""
+    check_activation(fields, "hidden_act")
+    fields.known("logit_scale", "rotary_pct", "position_embedding_type", "order_of_interleaved_layers", "cache_implementation", "use_gated_activation", "use_embedding_sharing",
+                 "use_parallel_embedding", "use_parallel_block", "layer_switch")  # fmt: skip
+    if fields.flag("use_qk_norm", default=False):
+        raise SpecificationError(f"{fields.where}: use_qk_norm: is not understood for cohere2")
+    layers = layer_count(fields)
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
+    types = pattern_types(fields, layers, 4)
+    mixers = windowed(mixer, types, window_of(fields, types, default=4096))
+    mixers = [m if m.window is not None else msgspec.structs.replace(m, rotary=False) for m in mixers]
+    return {"layers": stack(mixers, feed_forward(fields), parallel="one-norm"), "tied_default": True}

@@ -20,7 +20,7 @@ temperature top_k top_p do_sample max_length min_length repetition_penalty num_b
 bad_words_ids early_stopping num_beam_groups diversity_penalty typical_p encoder_no_repeat_ngram_size num_return_sequences
 output_scores return_dict_in_generate remove_invalid_values exponential_decay_length_penalty suppress_tokens
 begin_suppress_tokens forced_bos_token_id forced_eos_token_id decoder_start_token_id sep_token_id mlp_dropout model_type
-quantization_config compression_config neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan
+quantization_config compression_config neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan is_llama_config rope_interleaved
 """.split())  # fmt: skip
 
 
@@ -84,6 +84,20 @@ class Fields:
             raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a list of texts")
         return value
 
+    def integers(self, key: str) -> list[int] | None:
+        """Return the list of whole numbers at `key`, or None."""
+        value = self._take(key, None, required=False)
+        if value is not None and (not isinstance(value, list) or not all(isinstance(v, int) and not isinstance(v, bool) for v in value)):
+            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a list of whole numbers")
+        return value
+
+    def table(self, key: str) -> dict[str, Any] | None:
+        """Return the object at `key`, or None."""
+        value = self._take(key, None, required=False)
+        if value is not None and not isinstance(value, dict):
+            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not an object")
+        return value
+
     def known(self, *keys: str) -> None:
         """Mark keys as understood that the reader needs no value of."""
         self._read.update(keys)
@@ -91,7 +105,8 @@ class Fields:
     def finish(self, family: str) -> None:
         """Raise SpecificationError for the first key that is set, may change the work, and was not read."""
         for key, value in self._config.items():
-            if key in self._read or value is None or value is False or is_without_work(key):
+            # Null, false and zero switch nothing on.
+            if key in self._read or value is None or value is False or (value == 0 and not isinstance(value, float)) or is_without_work(key):
                 continue
             raise SpecificationError(
                 f"{self.where}: {shown(key)} = {shown(value)} may change the work of a step and is not understood for model_type {family}{nearest(key, self._read)}; remove it if it does not"

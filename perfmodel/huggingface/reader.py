@@ -5,17 +5,45 @@ from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.formats import storage_format
-from perfmodel.huggingface.dense import read_decoder
+from perfmodel.huggingface import classic, dense, hybrids, mixtures
 from perfmodel.huggingface.fields import Fields
+from perfmodel.huggingface.quantisation import published_formats
 from perfmodel.model import Model
 
-_READERS: dict[str, Callable[[Fields, str], dict[str, Any]]] = {
-    "llama": read_decoder,
-    "mistral": read_decoder,
-    "qwen2": read_decoder,
-    "qwen3": read_decoder,
+_READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
+    "cohere2": dense.read_cohere2,
+    "deepseek_v2": mixtures.read_deepseek,
+    "deepseek_v3": mixtures.read_deepseek,
+    "falcon": classic.read_falcon,
+    "gemma": dense.read_gemma,
+    "gemma2": dense.read_gemma2,
+    "gemma3_text": dense.read_gemma3,
+    "glm4_moe": mixtures.read_glm4_moe,
+    "gpt_neox": classic.read_gpt_neox,
+    "gpt_oss": mixtures.read_gpt_oss,
+    "granite": dense.read_granite,
+    "granitemoe": mixtures.read_granitemoe,
+    "jamba": hybrids.read_jamba,
+    "kimi_k2": mixtures.read_deepseek,
+    "llama": dense.read_llama,
+    "llama4_text": mixtures.read_llama4,
+    "mamba2": hybrids.read_mamba2,
+    "mistral": dense.read_mistral,
+    "mixtral": mixtures.read_mixtral,
+    "nemotron_h": hybrids.read_nemotron_h,
+    "olmo2": dense.read_olmo2,
+    "opt": classic.read_opt,
+    "phi3": dense.read_phi3,
+    "qwen2": dense.read_qwen2,
+    "qwen2_moe": mixtures.read_qwen2_moe,
+    "qwen3": dense.read_qwen3,
+    "qwen3_moe": mixtures.read_qwen3_moe,
+    "qwen3_next": hybrids.read_qwen3_next,
+    "smollm3": dense.read_smollm3,
 }
-KNOWN_TYPES = tuple(sorted(_READERS))
+# Types whose decoder is described in a nested text_config, and the type it has there when it does not say.
+_NESTED = {"gemma3": "gemma3_text", "llama4": "llama4_text", "mistral3": "mistral"}
+KNOWN_TYPES = tuple(sorted([*_READERS, *_NESTED]))
 
 
 def model_from_config(config: dict[str, Any], *, name: str, source: str, where: str, **described: Any) -> Model:
@@ -25,27 +53,35 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
     where: the file, for messages. described: further fields of Model that the config does not hold.
     Raises SpecificationError for an unknown model_type or a key that is missing, wrong or not understood.
     """
-    fields = Fields(config, where)
     family = config.get("model_type")
+    if isinstance(family, str) and family in _NESTED:
+        config, where = _nested(config, family, where), f"{where}: text_config"
+        family = config["model_type"]
     if not isinstance(family, str) or family not in _READERS:
         found = "has no model_type" if family is None else f"model_type: {shown(family)} is not known"
         raise SpecificationError(f"{where}: {found}{nearest(str(family), KNOWN_TYPES)}; known are {', '.join(KNOWN_TYPES)}")
-    if config.get("quantization_config"):
-        raise SpecificationError(f"{where}: quantization_config is not understood yet; remove it and give --weights")
+    fields = Fields(config, where)
     dtype = "dtype" if fields.has("dtype") else "torch_dtype"
-    published = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
-    shape = _READERS[family](fields, family)
-    vocabulary = fields.integer("vocab_size", most=100_000_000)
-    tied = fields.flag("tie_word_embeddings", default=False)
+    plain = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
+    published = published_formats(fields, plain)
+    hidden = fields.integer("hidden_size", most=1_000_000)
+    shape = _READERS[family](fields)
+    vocabulary = fields.integer("vocab_size", default=shape.pop("vocabulary_default", None), most=100_000_000)
+    tied = fields.flag("tie_word_embeddings", default=shape.pop("tied_default", False))
     longest = config.get("max_position_embeddings")
     fields.finish(family)
+    kept = plain if plain in ("bf16", "fp16", "fp32") else "bf16"
     return Model(
-        name=name, source=source, family=family, vocabulary=vocabulary, tied=tied,
-        weight_format=published, kv_format=_cache_format(published), activations=_cache_format(published),
-        longest_context=longest if isinstance(longest, int) and longest > 0 else None, **shape, **({"title": name} | described),
+        name=name, source=source, family=family, hidden=hidden, vocabulary=vocabulary, tied=tied, weight_format=published.weights, expert_format=published.experts,
+        head_format=published.head, kv_format=kept, activations=kept, longest_context=longest if isinstance(longest, int) and longest > 0 else None,
+        **shape, **({"title": name} | described),
     )  # fmt: skip
 
 
-def _cache_format(published: str) -> str:
-    """A cache and the activations are kept in the published format when it is a plain one, else in bf16."""
-    return published if published in ("bf16", "fp16", "fp32") else "bf16"
+def _nested(config: dict[str, Any], family: str, where: str) -> dict[str, Any]:
+    """Return the text_config of a model with other parts, which share its dtype, tying and quantisation."""
+    inner = config.get("text_config")
+    if not isinstance(inner, dict):
+        raise SpecificationError(f"{where}: has no text_config, in which {family} describes its decoder")
+    shared = {key: config[key] for key in ("torch_dtype", "dtype", "tie_word_embeddings", "quantization_config") if config.get(key) is not None}
+    return shared | {"model_type": _NESTED[family]} | inner
