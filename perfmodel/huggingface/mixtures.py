@@ -67,6 +67,7 @@ def read_qwen2_moe(fields: Fields) -> Shape:
 def read_qwen3_moe(fields: Fields) -> Shape:
     """Qwen3 mixtures: Qwen3 attention, no shared expert."""
     check_activation(fields, "hidden_act")
+    fields.known("use_qk_norm")
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="head")
     return {"layers": sparse_stack([*qwen_mixers(fields, mixer)], qwen_blocks(fields, layers, shared=False))}

@@ -1,0 +1,200 @@
+"""Every family of config.json: parameters exact from the shapes, cache bytes, loops, and thousands of broken configs."""
+
+import copy
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perfmodel import PerfModelError, estimate, find_model
+from perfmodel.catalogue import names
+from perfmodel.estimator import ask
+from perfmodel.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.operations import active_parameter_count, parameter_count
+
+# Configs as published (keys that say nothing about the work left out), with the parameters of the published checkpoint.
+CONFIGS = {
+    "falcon-40b": ({"model_type": "falcon", "hidden_size": 8192, "num_hidden_layers": 60, "num_attention_heads": 128, "num_kv_heads": 8, "new_decoder_architecture": True,
+                    "parallel_attn": True, "bias": False, "alibi": False, "vocab_size": 65024}, 41_303_293_952),
+    "gpt-neox-20b": ({"model_type": "gpt_neox", "hidden_size": 6144, "num_hidden_layers": 44, "num_attention_heads": 64, "intermediate_size": 24576, "vocab_size": 50432,
+                      "tie_word_embeddings": False, "hidden_act": "gelu_fast"}, 20_554_567_680),
+    "pythia-1.4b": ({"model_type": "gpt_neox", "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 8192, "vocab_size": 50304,
+                     "tie_word_embeddings": False, "hidden_act": "gelu"}, 1_414_647_808),
+    "opt-6.7b": ({"model_type": "opt", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "ffn_dim": 16384, "vocab_size": 50272,
+                  "max_position_embeddings": 2048, "activation_function": "relu", "do_layer_norm_before": True, "word_embed_proj_dim": 4096}, 6_658_473_984),
+    "mamba2-2.7b": ({"model_type": "mamba2", "hidden_size": 2560, "num_hidden_layers": 64, "state_size": 128, "expand": 2, "head_dim": 64, "num_heads": 80, "n_groups": 1,
+                     "conv_kernel": 4, "vocab_size": 50288, "tie_word_embeddings": True}, 2_702_599_680),
+    "jamba-v0.1": ({"model_type": "jamba", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+                    "num_experts": 16, "num_experts_per_tok": 2, "expert_layer_period": 2, "expert_layer_offset": 1, "attn_layer_period": 8, "attn_layer_offset": 4,
+                    "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": 256, "vocab_size": 65536, "tie_word_embeddings": False}, 51_570_323_328),
+    "smollm3-3b": ({"model_type": "smollm3", "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 4, "intermediate_size": 11008,
+                    "vocab_size": 128256, "tie_word_embeddings": True, "no_rope_layer_interval": 4, "use_sliding_window": False}, 3_075_098_624),
+    "command-r7b": ({"model_type": "cohere2", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+                     "intermediate_size": 14336, "vocab_size": 256000, "sliding_window": 4096, "sliding_window_pattern": 4}, 8_028_033_024),
+    "granite-3.1-8b": ({"model_type": "granite", "hidden_size": 4096, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 12800,
+                        "vocab_size": 49155, "tie_word_embeddings": True, "attention_bias": False, "mlp_bias": False}, 8_170_848_256),
+    "granite-3.1-1b-a400m": ({"model_type": "granitemoe", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "num_key_value_heads": 8,
+                              "intermediate_size": 512, "num_local_experts": 32, "num_experts_per_tok": 8, "vocab_size": 49155, "tie_word_embeddings": True}, 1_334_628_352),
+    "nemotron-h-8b": ({"model_type": "nemotron_h", "hidden_size": 4096, "num_hidden_layers": 52, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+                       "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-", "intermediate_size": 21504, "mamba_num_heads": 128, "mamba_head_dim": 64,
+                       "n_groups": 8, "ssm_state_size": 128, "conv_kernel": 4, "vocab_size": 131072, "tie_word_embeddings": False}, None),
+}  # fmt: skip
+
+
+def read(name):
+    return model_from_config(CONFIGS[name][0], name=name, source="published config", where=name)
+
+
+@pytest.mark.parametrize("name", [n for n, (_, published) in CONFIGS.items() if published])
+def test_parameters_are_those_of_the_published_checkpoint(name):
+    assert parameter_count(read(name)) == CONFIGS[name][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [
+        ("deepseek-v3", 671_026_419_200),  # 684.5e9 of the checkpoint less its multi-token-prediction layer and scales
+        ("mixtral-8x7b", 46_702_792_704),
+        ("gemma-2-9b", 9_241_705_984),
+        ("gemma-3-27b", 27_009_002_240),  # text decoder: 27.4e9 less the vision tower and its projector
+        ("gpt-oss-20b", 20_914_757_184),
+        ("gpt-oss-120b", 116_829_156_672),
+        ("qwen3-30b-a3b", 30_532_122_624),
+        ("llama-4-scout", 107_769_861_120),  # text decoder
+        ("kimi-k2", 1_026_408_232_448),
+    ],
+)
+def test_parameters_of_mixtures_and_hybrids(name, total):
+    assert parameter_count(find_model(name)) == total
+
+
+@pytest.mark.parametrize(("name", "published"), [("deepseek-v3", 37e9), ("gpt-oss-120b", 5.1e9), ("gpt-oss-20b", 3.6e9), ("qwen3-30b-a3b", 3.3e9), ("qwen3-235b-a22b", 22e9), ("mixtral-8x7b", 12.9e9)])
+def test_active_parameters_are_near_the_published_round_figure(name, published):
+    # Publishers round, and some count the input embedding: within 8 %.
+    assert active_parameter_count(find_model(name)) == pytest.approx(published, rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("name", "context", "size"),
+    [
+        ("deepseek-v3", 1, 70_272),  # 61 layers x 576 x 2
+        ("llama-3.1-70b", 1, 327_680),
+        ("gemma-3-27b", 1024, 520_093_696), ("gemma-3-27b", 8192, 1_107_296_256), ("gemma-3-27b", 131_072, 11_173_625_856),
+        ("gpt-oss-120b", 1024, 42_467_328), ("gpt-oss-120b", 8192, 306_708_480), ("gpt-oss-120b", 131_072, 4_836_556_800),
+    ],
+)  # fmt: skip
+def test_cache_bytes_in_bf16(name, context, size):
+    whole = ask(name, "h100-sxm", kv="bf16").whole
+    assert whole.cache_bytes(1, context) - whole.cache_bytes(1, 0) == size
+
+
+@pytest.mark.parametrize(
+    ("model", "loops"),
+    [
+        ("llama-3.1-8b", [("0-31", 1, 32)]),
+        ("deepseek-v3", [("0-2", 1, 3), ("3-60", 1, 58)]),
+        ("gemma-3-27b", [("0-59", 6, 10), ("60-61", 1, 2)]),
+        ("gpt-oss-120b", [("0-35", 2, 18)]),
+        ("jamba-v0.1", [("0-31", 8, 4)]),
+        # Its first attention comes earlier than the period, so it is not one loop.
+        ("nemotron-h-8b", [("0-43", 11, 4), ("44-51", 2, 4)]),
+        ("mamba2-2.7b", [("0-63", 1, 64)]),
+        ("command-r7b", [("0-31", 4, 8)]),
+    ],
+)
+def test_loops_are_found(model, loops):
+    answer = estimate(read(model) if model in CONFIGS else model, "h100-sxm", devices=8)
+    assert [(loop.layers, len(loop.body), loop.count) for loop in answer.loops] == loops
+
+
+@pytest.mark.parametrize("model", ["mixtral-8x7b", "deepseek-v3", "gpt-oss-20b"])
+def test_a_larger_batch_wakes_more_experts_until_all_are_read(model):
+    question = ask(model, "h100-sxm")
+    weights = [question.whole.bytes_read(batch, 0) for batch in (1, 2, 8, 64, 10**6)]
+    assert weights == sorted(weights)
+    everything = question.whole.bytes_resident(1, 0)
+    assert weights[-1] == pytest.approx(everything, rel=1e-9)
+    assert weights[0] < 0.5 * everything
+
+
+def test_a_token_wakes_exactly_the_experts_it_chooses():
+    model = find_model("mixtral-8x7b")
+    question = ask(model, "h100-sxm")
+    assert question.whole.bytes_read(1, 0) == pytest.approx(2 * active_parameter_count(model))
+
+
+def test_recurrent_state_does_not_grow_with_context():
+    sizes = {ask(read("mamba2-2.7b"), "h100-sxm").whole.bytes_read(4, context) for context in (1, 1000, 10**6)}
+    assert len(sizes) == 1
+
+
+def test_routed_experts_are_not_fetched_ahead():
+    """However large the window, an iteration waits for its experts after its chain."""
+    wide = {"modes.looped.prefetch": 1e12}
+    dense, mixture = (estimate(name, "h100-sxm", parameters=wide).after.terms for name in ("llama-3.1-8b", "qwen3-30b-a3b"))
+    assert dense.latency == pytest.approx(0, abs=1e-12)
+    assert mixture.latency > 0
+
+
+@pytest.mark.parametrize(
+    ("block", "weights", "experts", "head"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block128", None, "bf16"),
+        ({"quant_method": "fp8"}, "fp8", None, "bf16"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "int4", None, "bf16"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 64}, "int4-g64", None, "bf16"),
+        ({"quant_method": "mxfp4"}, "bf16", "mxfp4", None),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", None, "bf16"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}}}, "fp8", None, "bf16"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}}}, "int4", None, "bf16"),
+    ],
+)
+def test_quantisation_blocks_give_formats(block, weights, experts, head):
+    config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 1000, "torch_dtype": "bfloat16"}
+    model = model_from_config(config | {"quantization_config": block}, name="q", source="s", where="config.json")
+    assert (model.weight_format, model.expert_format, model.head_format) == (weights, experts, head)
+
+
+@pytest.mark.parametrize("block", [{"quant_method": "hqq"}, {"quant_method": "gptq", "bits": 5}, {"quant_method": "fp8", "weight_block_size": [64, 64]}, {"quant_method": "compressed-tensors"}, {"bits": 4}, [4]])
+def test_a_quantisation_that_is_not_known_is_an_error(block):
+    config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 1000}
+    with pytest.raises(PerfModelError, match="quantization_config"):
+        model_from_config(config | {"quantization_config": block}, name="q", source="s", where="config.json")
+
+
+def test_a_config_is_read_in_under_50_ms():
+    start = time.perf_counter()
+    for name in CONFIGS:
+        read(name)
+    # A generous multiple, for a busy machine: eleven configs in the time that eleven may take.
+    assert time.perf_counter() - start < 0.05 * len(CONFIGS)
+
+
+def test_every_known_type_has_a_model_or_a_config_here():
+    types = {find_model(name).family for name in names("models")} | {config["model_type"] for config, _ in CONFIGS.values()}
+    assert set(KNOWN_TYPES) - types <= {"gemma3", "llama4", "mistral3", "glm4_moe", "phi3", "olmo2", "kimi_k2"}
+
+
+PLAUSIBLE = [c for c, _ in CONFIGS.values()]
+broken_values = st.sampled_from([None, -1, 0, 1, 3, 10**30, 1.5, float("nan"), float("inf"), "", "x", "\u0000é", True, False, [], [1, 2], {}, {"a": {"b": {}}}])
+
+
+@given(st.sampled_from(PLAUSIBLE), st.data())
+@settings(max_examples=1500, deadline=None)
+def test_thousands_of_mutated_configs_give_a_model_or_one_line(config, data):
+    config = copy.deepcopy(config)
+    for _ in range(data.draw(st.integers(1, 3))):
+        key = data.draw(st.sampled_from([*config, "layer_types", "sliding_window", "quantization_config", "text_config", "unheard_of"]))
+        if data.draw(st.booleans()):
+            config.pop(key, None)
+        else:
+            config[key] = data.draw(broken_values)
+    try:
+        model = model_from_config(config, name="mutated", source="a test", where="config.json")
+    except PerfModelError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+        return
+    if len(model.layers) <= 200:
+        answer = estimate(model, "h100-sxm")
+        assert 0 < answer.before.fraction_of_peak <= 1
