@@ -14,6 +14,7 @@ from perfmodel.intervals import SideTimes, speedup_interval
 from perfmodel.model import Model
 from perfmodel.operations import Formats
 from perfmodel.parameters import Quantity, parse_setting
+from perfmodel.profiles import find_profile, with_profile
 from perfmodel.questions import PreparedSide, Question, prepare
 from perfmodel.results import Asked, Estimate, Figures, Fits, Peak, Side, Speedup
 from perfmodel.terms import TERM_NAMES, Terms
@@ -36,6 +37,7 @@ def estimate(
     after: str = "looped",
     loop_at_most: int | None = None,
     parameters: Mapping[str, Any] | None = None,
+    profile: str | None = None,
 ) -> Estimate:
     """Estimate how fast `model` generates tokens on `hardware`, before and after looping.
 
@@ -47,6 +49,7 @@ def estimate(
     weights, kv: storage formats; None takes those the model is published in.
     before, after: launch modes; None takes the device's own for before.
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
+    profile: overrides of a software stack, by name or path of a TOML file.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
 
@@ -55,9 +58,9 @@ def estimate(
     """
     asked = {
         "model": model, "hardware": hardware, "devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv,
-        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters,
+        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile,
     }  # fmt: skip
-    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters)
+    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile)
     batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
     return _answer(question, batch, context, asked)
@@ -65,11 +68,13 @@ def estimate(
 
 def ask(
     model: str | Model, hardware: str | Hardware, *, devices: int = 1, weights: str | None = None, kv: str | None = None,
-    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None,
+    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None,
 ) -> Question:  # fmt: skip
     """Return the prepared question behind `estimate`, whose arguments these are."""
     chosen_model = find_model(model) if isinstance(model, str) else model
     device = find_hardware(hardware) if isinstance(hardware, str) else hardware
+    if profile is not None:
+        device = with_profile(device, find_profile(profile))
     if parameters:
         device = _with_settings(device, tuple(sorted(parameters.items())))
     devices = whole_number(devices, "devices", 1, MOST_DEVICES)

@@ -1,7 +1,9 @@
 """Hardware: what a machine's file says. Every value carries unit, source and kind; nothing here computes a time."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,6 +37,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     values: every quantity by its dotted path (see `perfmodel.parameters`).
     modes: the launch modes the device has, with how they cut the operations into calls.
+    replicates: operations that a software stack leaves whole on every device instead of splitting them.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modes: dict[str, Mode]
     path: str
     note: str = ""
+    replicates: tuple[str, ...] = ()
 
     def mode(self, name: str, where: str) -> Mode:
         """Return the launch mode `name`, or raise SpecificationError that lists those the device has."""
@@ -111,13 +115,13 @@ def _read_layers(path: Path, depth: int) -> Layers:
     """Read `path` over the defaults it inherits: a key of the file replaces the same key of the defaults."""
     if depth > _DEEPEST_INHERITANCE:
         raise SpecificationError(f"{path}: inherits: the defaults inherit each other in a circle")
-    head, values, modes = _read_one(path)
+    head, values, modes = read_layer(path)
     parent = head.get("inherits", DEFAULT_ARCHITECTURE if depth == 0 else None)
     if parent:
         inherited = _read_defaults(parent, str(path), depth + 1)
         head = {k: v for k, v in inherited[0].items() if k == "default_mode"} | head
         values = inherited[1] | values
-        modes = inherited[2] | {name: _merge_mode(inherited[2].get(name), mode) for name, mode in modes.items()}
+        modes = inherited[2] | {name: merge_mode(inherited[2].get(name), mode) for name, mode in modes.items()}
     for mode in modes.values():
         if not mode.kernels:
             raise SpecificationError(f"{path}: modes.{mode.name}: has no kernels; one of {', '.join(KERNEL_STYLES)}")
@@ -129,13 +133,19 @@ def _read_defaults(name: str, where: str, depth: int) -> Layers:
     return _read_layers(architecture_file(name, where), depth)
 
 
-def _merge_mode(inherited: Mode | None, own: Mode) -> Mode:
+def merge_mode(inherited: Mode | None, own: Mode) -> Mode:
+    """Return a mode with what it does not say taken from the one it overrides."""
     if inherited is None:
         return own
     return msgspec.structs.replace(inherited, kernels=own.kernels or inherited.kernels, base=own.base or inherited.base, note=own.note or inherited.note)
 
 
-def _read_one(path: Path) -> Layers:
+def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> Layers:
+    """Return head, values and modes of one file, without what it inherits.
+
+    also: further keys the file may have at its top, with their type; they come back in the head.
+    Raises SpecificationError with file, key and what would be right.
+    """
     raw = read_toml(path)
     sources = raw.pop("sources", {})
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
@@ -147,6 +157,10 @@ def _read_one(path: Path) -> Layers:
         if key in _TEXT_KEYS:
             if not isinstance(entry, str):
                 raise SpecificationError(f"{path}: {key}: expected text, found {shown(entry)}")
+            head[key] = entry
+        elif key in also:
+            if not isinstance(entry, also[key]):
+                raise SpecificationError(f"{path}: {key}: expected {also[key].__name__}, found {shown(entry)}")
             head[key] = entry
         elif key == "year":
             if isinstance(entry, bool) or not isinstance(entry, int) or not 1990 <= entry <= 2100:
@@ -161,7 +175,7 @@ def _read_one(path: Path) -> Layers:
         elif key in _TABLES:
             raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
         else:
-            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_TEXT_KEYS, *_TABLES, 'year', 'aliases', 'sources'])}")
+            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_TEXT_KEYS, *_TABLES, *also, 'year', 'aliases', 'sources'])}")
     return head, values, modes
 
 

@@ -74,7 +74,7 @@ class Question:
 
     def __init__(self, model: Model, hardware: Hardware, devices: int, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
         self.model, self.hardware, self.devices, self.formats = model, hardware, devices, formats
-        step = decode_step(model, formats, devices)
+        step = decode_step(model, formats, devices, hardware.replicates)
         schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
         kinds = plan_kinds(schedules)
         self.before = PreparedSide(schedules[0], kinds, devices, hardware, before, formats.activations)
@@ -82,7 +82,7 @@ class Question:
         self._share()
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole = total_work(decode_step(model, formats, 1))
-        self.resident = resident_work(model, formats, devices)
+        self.resident = resident_work(model, formats, devices, hardware.replicates)
         self.assumptions = self._assumptions()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
@@ -149,7 +149,7 @@ class Question:
     def devices_needed(self, batch: int, context: int) -> int | None:
         """Return the fewest devices that hold weights and cache, or None."""
         available = self.hardware.values["memory.capacity"].value
-        return fewest_devices(lambda n: bytes_needed(resident_work(self.model, self.formats, n), batch, context), available)
+        return fewest_devices(lambda n: bytes_needed(resident_work(self.model, self.formats, n, self.hardware.replicates), batch, context), available)
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,9 @@ HEAVY = ("numpy", "scipy", "sympy", "rich", "pandas", "polars", "pydantic", "mat
 
 # The order of the rooms: a module imports only from rooms that stand before it.
 ROOMS = (
-    "errors", "_layout", "generic", "units", "straightline", "specfiles", "parameters", "formats", "equations", "model", "hardware", "huggingface",
+    "errors", "_layout", "generic", "units", "straightline", "specfiles", "parameters", "formats", "equations", "model", "hardware", "profiles", "huggingface",
     "modelfiles", "catalogue", "work", "operations", "loops", "schedule", "terms", "capacity", "parameterbox", "results", "questions", "intervals",
-    "estimator", "breakeven", "traces", "report",
+    "estimator", "breakeven", "grids", "sweeps", "comparisons", "traces", "report", "studies", "commands",
 )  # fmt: skip
 
 

@@ -28,14 +28,17 @@ class Step(msgspec.Struct, frozen=True):
         yield from self.after
 
 
-def decode_step(model: Model, formats: Formats, devices: int) -> Step:
-    """Return the operations of one decode step of `model`, tensor-parallel over `devices`."""
+def decode_step(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = ()) -> Step:
+    """Return the operations of one decode step of `model`, tensor-parallel over `devices`.
+
+    replicates: operations left whole on every device; only the head can be.
+    """
     layers = {layer: tuple(_layer(model, layer, formats, devices)) for layer in set(model.layers)}
     size = formats.activation_size()
     return Step(
         before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),),
         layers=tuple(layers[layer] for layer in model.layers),
-        after=tuple(_head(model, formats, devices)),
+        after=tuple(_head(model, formats, 1 if "head" in replicates else devices)),
     )
 
 

@@ -1,0 +1,77 @@
+"""Profiles: what a software stack does differently from the defaults of a device, fitted from measurements."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from perfmodel._layout import data_folder
+from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
+from perfmodel.hardware import Hardware, Mode, merge_mode, read_layer
+from perfmodel.parameters import Quantity
+
+# Operations that a stack may leave whole on every device.
+REPLICABLE = ("head",)
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Overrides for a device: values and modes as in a hardware file, and what the stack does not split.
+
+    fitted_on, tested_on: which measurements it rests on, and which it was checked against.
+    """
+
+    name: str
+    title: str
+    values: dict[str, Quantity]
+    modes: dict[str, Mode]
+    replicates: tuple[str, ...]
+    fitted_on: str
+    tested_on: str
+    path: str
+
+
+@lru_cache(maxsize=128)
+def find_profile(name: str) -> Profile:
+    """Return the profile called `name` in profiles/, or in the TOML file at that path.
+
+    Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be used.
+    """
+    if "/" in name or name.endswith(".toml"):
+        return load_profile(Path(name))
+    known = profile_names()
+    if name not in known:
+        raise UnknownNameError(f"--profile: {shown(name)} is not a profile{nearest(name, known)}; known are {', '.join(known) or 'none'}")
+    return load_profile(data_folder("profiles") / f"{name}.toml")
+
+
+def profile_names() -> list[str]:
+    """Return the sorted names of the profiles that come with the package."""
+    return sorted(path.stem for path in data_folder("profiles").glob("*.toml"))
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile file; raise SpecificationError with file, key and what would be right."""
+    head, values, modes = read_layer(path, also={"replicates": list, "fitted_on": str, "tested_on": str})
+    replicates = tuple(head.get("replicates", ()))
+    for name in replicates:
+        if name not in REPLICABLE:
+            raise SpecificationError(f"{path}: replicates: {shown(name)} is not one of {', '.join(REPLICABLE)}")
+    name = head.get("name") or path.stem
+    return Profile(
+        name=name, title=head.get("title") or name, values=values, modes=modes, replicates=replicates,
+        fitted_on=head.get("fitted_on", ""), tested_on=head.get("tested_on", ""), path=str(path),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def with_profile(hardware: Hardware, profile: Profile) -> Hardware:
+    """Return `hardware` as a stack uses it; the same pair gives the same object.
+
+    Raises SpecificationError when the profile is about a mode that the device lacks.
+    """
+    modes = dict(hardware.modes)
+    for name, mode in profile.modes.items():
+        if name not in modes and not mode.kernels:
+            raise SpecificationError(f"{profile.path}: modes.{name}: {hardware.name} has no such mode; it has {', '.join(modes)}")
+        modes[name] = merge_mode(modes.get(name), mode)
+    return msgspec.structs.replace(hardware, values=hardware.values | profile.values, modes=modes, replicates=profile.replicates)
