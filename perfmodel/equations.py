@@ -10,7 +10,7 @@ model or machine. Symbols and units are those of docs/symbols.md. Sources:
 
 from collections.abc import Iterable, Sequence
 from operator import truediv
-from typing import Any
+from typing import Any, NamedTuple
 
 from perfmodel.generic import larger, smaller
 
@@ -162,8 +162,15 @@ def host_bound_time(step: Number, host: Number, calls: Number, issue: Number) ->
     return larger(step, host + calls * issue)
 
 
-def prefetch_stall(latencies: Sequence[Number], streaming: Sequence[Number], window: Number) -> Number:
-    """(L1, stall) time per iteration in which the memory stands still because the prefetch window is full [s].
+class Prefetch(NamedTuple):
+    """What a prefetch window does to an iteration: how long the memory stands still, and how far the window fills and empties [s]."""
+
+    stall: Number
+    swing: Number
+
+
+def prefetch(latencies: Sequence[Number], streaming: Sequence[Number], window: Number) -> Prefetch:
+    """(L1, stall) time per iteration in which the memory stands still because the prefetch window is full [s], and the window's swing.
 
     The memory fetches ahead of the stage at work by at most the window. While a stage waits for its
     serial latency the memory fills the window, then idles; the bytes of the stage then drain it. In
@@ -176,19 +183,23 @@ def prefetch_stall(latencies: Sequence[Number], streaming: Sequence[Number], win
     streaming: streaming time of each stage's prefetchable bytes, m_j [s]
     window: C / beta, the prefetch room as the time it can hide at the datasheet rate [s]
 
-    >>> prefetch_stall([2e-6, 2e-6], [1e-6, 9e-6], 1e-6)
+    >>> prefetch([2e-6, 2e-6], [1e-6, 9e-6], 1e-6).stall
     2e-06
     """
     ahead: Number = 0.0
     stall: Number = 0.0
+    fullest: Number = 0.0
+    least: Number = 0.0
     for _ in range(2):
-        stall = 0.0
+        stall, fullest, least = 0.0, 0.0, window
         for latency, stream in zip(latencies, streaming, strict=True):
             wanted = ahead + latency
             fetched = smaller(wanted, window)
             stall = stall + (wanted - fetched)
+            fullest = larger(fullest, fetched)
             ahead = larger(fetched - stream, 0.0)
-    return stall
+            least = smaller(least, ahead)
+    return Prefetch(stall, fullest - least)
 
 
 def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0) -> Number:
@@ -202,7 +213,7 @@ def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: N
     chain: serial latency of its dependent stages and their collectives, l [s]
     arithmetic: a [s]
     late: streaming time of bytes whose address is known only inside the iteration, part of m [s]
-    stall: from `prefetch_stall` [s]
+    stall: from `prefetch` [s]
     overlap: share of the arithmetic that overlaps the chain [-]
 
     >>> iteration_time(40e-6, 14e-6, 1e-6, 0.0, 5e-6)
@@ -212,19 +223,21 @@ def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: N
     return larger(larger(streaming + stall, arithmetic), on_chain)
 
 
-def fill_time(first_bytes: Number, chain: Number, window: Number) -> Number:
+def fill_time(first_bytes: Number, swing: Number, chain: Number) -> Number:
     """(L2, fill) time to fill and drain the pipeline of one fused, looped or mega kernel [s].
 
-    Latency of the first bytes plus the refill of an empty window, larger(0, smaller(l, C / beta)).
+    Latency of the first bytes plus the refill of an empty window: what was fetched ahead still waits
+    for its stages when the memory is done. That is the window's swing, at most C / beta and at most
+    the chain of an iteration; a window that never empties hides nothing more.
 
     first_bytes: latency of the first bytes [s]
+    swing: from `prefetch`, at most C / beta [s]
     chain: l of an iteration [s]
-    window: C / beta [s]
 
-    >>> fill_time(1e-6, 14e-6, 9e-6)
+    >>> fill_time(1e-6, 9e-6, 14e-6)
     1.00e-05
     """
-    return first_bytes + larger(smaller(chain, window), 0.0)
+    return first_bytes + smaller(chain, swing)
 
 
 def peak_time(bytes_per_step: Number, devices: Number, bandwidth: Number) -> Number:

@@ -80,12 +80,13 @@ def ask(
     devices = whole_number(devices, "devices", 1, MOST_DEVICES)
     if loop_at_most is not None:
         loop_at_most = whole_number(loop_at_most, "loop_at_most", 1, 10**6)
-    formats = _formats(chosen_model, weights, kv)
+    formats = formats_of(chosen_model, weights, kv)
     return prepare(chosen_model, device, devices, formats, before or device.default_mode, after, loop_at_most)
 
 
 @lru_cache(maxsize=1024)
-def _formats(model: Model, weights: str | None, kv: str | None) -> Formats:
+def formats_of(model: Model, weights: str | None, kv: str | None) -> Formats:
+    """Return the storage formats of a query: those asked for, else those the model is published in."""
     matrices = storage_format(weights or model.weight_format, "--weights").name
     # A format that is asked for is that of every matrix; published ones may differ for experts and head.
     experts = matrices if weights else model.expert_format or matrices

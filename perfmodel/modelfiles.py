@@ -1,5 +1,6 @@
 """Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,38 @@ def load_model(path: Path) -> Model:
     if path.is_dir():
         path = path / "config.json"
     return model_from_config(read_json_object(path), name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path))
+
+
+def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
+    """Return the text of a model file that holds `config` as it is, once it reads as a model.
+
+    Keys whose value is null are left out. Raises SpecificationError when the config is not understood.
+    """
+    model_from_config(config, name=name, source=source, where=source)
+    head = [f"name = {_toml_value(name)}", f"title = {_toml_value(name)}", f"source = {_toml_value(source)}", 'kind = "read"']
+    return "\n".join([*head, "", *_toml_table("config", config)]) + "\n"
+
+
+def _toml_table(path: str, table: dict[str, Any]) -> list[str]:
+    lines = [f"[{path}]"]
+    lines += [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in table.items() if value is not None and not isinstance(value, dict)]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += ["", *_toml_table(f"{path}.{_toml_key(key)}", value)]
+    return lines
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items() if v is not None) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(v) for v in value if v is not None) + "]"
+    # JSON's spelling of texts, numbers and truth values is TOML's too.
+    return json.dumps(value)
 
 
 def _from_toml(path: Path) -> Model:

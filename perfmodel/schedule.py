@@ -156,7 +156,7 @@ def _fused_call(name: str, operations: Sequence[Operation]) -> Call:
     return Call(name, (Segment(1, stages),), fused=True) if len(stages) > 1 else _plain_call(name, operations)
 
 
-def _layer_sequence(step: Step) -> tuple[list[Call], int]:
+def layer_sequence(step: Step) -> tuple[list[Call], int]:
     """Return the fused calls of a step and how many precede the first layer."""
     before = [_fused_call("embedding", step.before)]
     head = [o for o in step.after if _STAGES.get(o.name) != "sampling"]
@@ -170,7 +170,7 @@ def _layer_sequence(step: Step) -> tuple[list[Call], int]:
 
 
 def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
-    sequence, offset = _layer_sequence(step)
+    sequence, offset = layer_sequence(step)
     if not loops:
         return Schedule(_counted(sequence))
     calls: list[Call] = []
@@ -187,7 +187,7 @@ def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
 
 def _one_call(step: Step) -> Schedule:
     """The whole step in one call: layers loop inside it, and prefetch crosses into the head."""
-    sequence, offset = _layer_sequence(step)
+    sequence, offset = layer_sequence(step)
     runs = find_loops(_numbered(sequence))
     segments = tuple(
         Segment(run.count, tuple(stage for call in sequence[run.start : run.start + run.body] for segment in call.segments for stage in segment.stages)) for run in runs

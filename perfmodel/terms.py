@@ -258,13 +258,13 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: i
     ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
     # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
     window = chain.prefetch / rates.datasheet_bandwidth
-    stall = equations.prefetch_stall(latencies, ahead, window)
+    stall, swing = equations.prefetch(latencies, ahead, window)
     i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap)
     roofline = larger(m, a)
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
     shared = exposed * sum(exchange) / larger(serial, 1e-30)
-    return _Iteration(m, roofline - m, exposed - shared, shared, equations.fill_time(0.0, serial, window), i - (m + stall))
+    return _Iteration(m, roofline - m, exposed - shared, shared, equations.fill_time(0.0, swing, serial), i - (m + stall))
 
 
 def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:

@@ -20,13 +20,13 @@ temperature top_k top_p do_sample max_length min_length repetition_penalty num_b
 bad_words_ids early_stopping num_beam_groups diversity_penalty typical_p encoder_no_repeat_ngram_size num_return_sequences
 output_scores return_dict_in_generate remove_invalid_values exponential_decay_length_penalty suppress_tokens
 begin_suppress_tokens forced_bos_token_id forced_eos_token_id decoder_start_token_id sep_token_id mlp_dropout model_type
-quantization_config compression_config neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan is_llama_config rope_interleaved
+quantization_config compression_config neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan init_std init_method_std initializer_factor is_llama_config rope_interleaved
 """.split())  # fmt: skip
 
 
 def is_without_work(key: str) -> bool:
     """Return whether `key` never changes the work of a step, whatever its value."""
-    return key in _WITHOUT_WORK or key.startswith("_") or key.endswith(("_token_id", "_token_index", "_dropout", "_dropout_prob"))
+    return key in _WITHOUT_WORK or key.startswith("_") or key.endswith(("_token_id", "_token_ids", "_token_index", "dropout", "_dropout_prob"))
 
 
 class Fields:

@@ -1,0 +1,192 @@
+"""Catalogue arithmetic: what a file says in two ways must agree, within a tolerance that has a reason."""
+
+import tomllib
+from itertools import pairwise
+
+import pytest
+
+from perfmodel._layout import data_folder
+from perfmodel.catalogue import find_hardware, names
+
+FILES = sorted(data_folder("hardware").glob("*.toml"))
+ARCHITECTURES = sorted((data_folder("hardware") / "architectures").glob("*.toml"))
+
+# Names that the interface promises.
+PROMISED = """sn40l h100-sxm h100-pcie h100-nvl h200-sxm h20 gh200 b200 a100-sxm-80gb a100-sxm-40gb a100-pcie-80gb a100-pcie-40gb
+rtx-3090 rtx-4090 rtx-5090 l40s a10 mi210 mi250x mi250x-gcd mi300x mi355x dgx-spark strix-halo m2-ultra m4-max gaudi-2 gaudi-3
+tpu-v5e tpu-v6e trainium2 inferentia2 wse-3 groq-lpu""".split()
+
+# Clock and bus width against the printed bandwidth. Elsewhere only the last printed digit may differ.
+ROUNDING = 0.005
+BANDWIDTH_TOLERANCE = {
+    "b200": (0.042, "NVIDIA prints 8 TB/s for 7680 bits at 3996 MHz, which are 7.67"),
+    "h100-pcie": (0.02, "printed as 2 TB/s; the memory's clock gives 2.04"),
+    "h200-sxm": (0.025, "the driver's highest memory clock gives 4.92; NVIDIA prints 4.8"),
+    "mi350x": (0.025, "8 Gb/s a pin on 8192 pins are 8.19; AMD prints 8"),
+    "mi355x": (0.025, "8 Gb/s a pin on 8192 pins are 8.19; AMD prints 8"),
+}
+
+# Units, operations and clock against the dense peak.
+PEAK_TOLERANCE = {
+    "b200": (0.06, "the clock is the highest one; NVIDIA states the tensor peak at 1.856 GHz"),
+    "b300": (0.10, "the clock is the highest one; NVIDIA states the tensor peak at 1.856 GHz"),
+    "l40s": (0.013, "NVIDIA states the tensor peak at 2.49 GHz, the vector peak at 2.52"),
+    "mi355x": (0.007, "AMD prints two digits"),
+    "v100-pcie-16gb": (0.01, "NVIDIA prints 112 for 113.0"),
+}
+
+# Structured sparsity doubles the dense rate. Exceptions by ratio.
+SPARSE_RATIO = {"trainium2": (3.84, "four to one, less what feeds it"), "trainium3": (3.75, "four to one, less what feeds it")}
+
+# device, key, what it must equal in base units, why
+TOTALS = [
+    ("v100-sxm-32gb", "link.bandwidth", 6 * 25e9, "6 links of NVLink 2"),
+    ("a100-sxm-80gb", "link.bandwidth", 12 * 25e9, "12 links of NVLink 3"),
+    ("h100-sxm", "link.bandwidth", 18 * 25e9, "18 links of NVLink 4"),
+    ("b200", "link.bandwidth", 18 * 50e9, "18 links of NVLink 5"),
+    ("rubin", "link.bandwidth", 36 * 50e9, "36 links of NVLink 6"),
+    ("mi300x", "link.bandwidth", 7 * 64e9, "7 links of a full mesh of 8"),
+    ("mi355x", "link.bandwidth", 7 * 76.5e9, "7 links of a full mesh of 8"),
+    ("mi250x", "link.bandwidth", 7 * 50e9, "7 links"),
+    ("gaudi-2", "link.bandwidth", 24 * 100e9 / 8, "24 ports of 100 Gb/s"),
+    ("gaudi-3", "link.bandwidth", 24 * 200e9 / 8, "24 ports of 200 Gb/s"),
+    ("tpu-v5e", "link.bandwidth", 4 * 45e9, "4 links of a torus of two dimensions"),
+    ("tpu-v5p", "link.bandwidth", 6 * 90e9, "6 links of a torus of three dimensions"),
+    ("sn40l", "memory.capacity", 2**40 / 16, "16 sockets are given as 1 TB, binary"),
+    ("sn40l", "on_chip.capacity", 1040 * 2**19, "0.5 MiB in each of 1040 memory units"),
+    ("groq-lpu", "memory.capacity", 230e6, "the weights' memory is the SRAM"),
+    ("mi300x", "memory.capacity", 8 * 24e9, "8 stacks of 24 GB"),
+    ("h20", "memory.capacity", 6 * 16e9, "6 stacks of 16 GB"),
+]
+
+# whole, number of parts, part: what two dies of one package share out evenly
+HALVES = [("mi250x", "mi250x-gcd"), ("m1-ultra", "m1-max"), ("m2-ultra", "m2-max"), ("m3-ultra", "m3-max")]
+
+# Eight of them in one box, as vendors total them.
+BOXES = [
+    ("h100-sxm", 8, 26.8e12, 0.001, "DGX H100"),
+    ("b200", 8, 62e12, 0.04, "HGX B200 prints 62 TB/s, eight times 8 are 64"),
+    ("gb200", 72, 576e12, 0.001, "NVL72 prints 576 TB/s"),
+]
+
+DATA_CENTRE_CARDS = {"t4", "a10", "a40", "l4", "l40", "l40s"}
+DATA_CENTRE = {"volta", "ampere", "hopper", "blackwell", "cdna1", "cdna2", "cdna3", "cdna4"}
+
+
+def value(name, key):
+    return find_hardware(name).values[key].value
+
+
+def quantities(table, prefix=""):
+    for key, entry in table.items():
+        if isinstance(entry, dict) and "value" in entry:
+            yield f"{prefix}{key}", entry
+        elif isinstance(entry, dict):
+            yield from quantities(entry, f"{prefix}{key}.")
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_memory_clock_times_bus_width_is_the_bandwidth(name):
+    values = find_hardware(name).values
+    if not {"memory.clock", "memory.bus_width"} <= values.keys():
+        return
+    tolerance, _ = BANDWIDTH_TOLERANCE.get(name, (ROUNDING, "rounded"))
+    bandwidth = value(name, "memory.clock") * 2 * value(name, "memory.bus_width") / 8
+    assert bandwidth == pytest.approx(value(name, "memory.bandwidth"), rel=tolerance)
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_units_times_operations_times_clock_is_the_dense_peak(name):
+    values = find_hardware(name).values
+    tolerance, _ = PEAK_TOLERANCE.get(name, (ROUNDING, "rounded"))
+    for key in values:
+        if not key.startswith("units.operations_per_clock."):
+            continue
+        peak = value(name, "units.count") * value(name, key) * value(name, "units.clock")
+        stated = values["arithmetic." + key.rsplit(".", 1)[1]]
+        assert stated.low * (1 - tolerance) <= peak <= stated.high * (1 + tolerance), key
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_a_sparse_peak_is_twice_the_dense_one_and_has_its_own_key(name):
+    values = find_hardware(name).values
+    ratio, _ = SPARSE_RATIO.get(name, (2.0, "two to four"))
+    for key in values:
+        if key.startswith("arithmetic.") and key.endswith("-sparse"):
+            # 2.5 %: AMD prints 10.1 for twice 5.0
+            assert value(name, key) == pytest.approx(ratio * value(name, key.removesuffix("-sparse")), rel=0.025)
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_narrower_arithmetic_is_not_slower(name):
+    values = find_hardware(name).values
+    rates = [values[f"arithmetic.{f}"].value for f in ("fp32", "tf32", "bf16", "fp8", "fp4") if f"arithmetic.{f}" in values]
+    assert all(a <= b for a, b in pairwise(rates))
+
+
+@pytest.mark.parametrize(("name", "key", "expected", "reason"), TOTALS, ids=lambda x: str(x) if isinstance(x, str) else "")
+def test_a_figure_is_the_sum_of_its_parts(name, key, expected, reason):
+    assert value(name, key) == pytest.approx(expected, rel=1e-6), reason
+
+
+@pytest.mark.parametrize(("whole", "part"), HALVES)
+def test_a_package_of_two_dies_is_two_dies(whole, part):
+    # 3 %: Apple prints 819 for the twofold of 400; 4 x: one memory configuration has twice the modules
+    assert value(whole, "memory.bandwidth") == pytest.approx(2 * value(part, "memory.bandwidth"), rel=0.03)
+    assert value(whole, "units.count") == 2 * value(part, "units.count")
+    assert value(whole, "arithmetic.fp32") == pytest.approx(2 * value(part, "arithmetic.fp32"), rel=0.02)
+    assert value(whole, "memory.capacity") / value(part, "memory.capacity") in (2, 4)
+
+
+@pytest.mark.parametrize(("name", "count", "total", "tolerance", "reason"), BOXES, ids=[b[0] for b in BOXES])
+def test_the_devices_of_a_box_have_its_total_bandwidth(name, count, total, tolerance, reason):
+    assert count * value(name, "memory.bandwidth") == pytest.approx(total, rel=tolerance), reason
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_memory_further_away_is_slower(name):
+    values = find_hardware(name).values
+    memory = values["memory.bandwidth"].value
+    assert all(q.value <= memory for key, q in values.items() if key.startswith("tiers.") and key.endswith(".bandwidth"))
+    assert values["on_chip.bandwidth"].value >= memory if "on_chip.bandwidth" in values else True
+
+
+@pytest.mark.parametrize("path", [*FILES, *ARCHITECTURES], ids=lambda p: p.stem)
+def test_no_value_without_kind_and_source(path):
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert raw["name"] == path.stem
+    sources = raw.pop("sources", {})
+    for key, entry in quantities(raw):
+        source = entry["source"]
+        assert entry["kind"] in ("datasheet", "measured", "derived", "assumed"), key
+        # A source that is no key of [sources] is a sentence or an address.
+        assert source in sources or " " in source or "/" in source, key
+    if path in FILES:
+        assert raw["inherits"]
+        used = {entry["source"] for _, entry in quantities(raw)}
+        assert sources.keys() <= used, "a source that nothing uses"
+
+
+def test_names_are_promised_many_and_unique():
+    stems = [path.stem for path in FILES]
+    assert set(PROMISED) <= set(stems)
+    assert len(stems) >= 70
+    aliases = [alias for stem in stems for alias in find_hardware(stem).aliases]
+    assert len(aliases) == len(set(aliases))
+    assert not set(aliases) & set(stems)
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_the_default_mode_is_the_one_of_its_kind(name):
+    raw = tomllib.loads((data_folder("hardware") / f"{name}.toml").read_text(encoding="utf-8"))
+    expected = "layer-fused" if raw["inherits"] == "rdu" else "graph" if raw["inherits"] in DATA_CENTRE or name in DATA_CENTRE_CARDS else "stream"
+    assert find_hardware(name).default_mode == expected
+
+
+@pytest.mark.parametrize("name", names("hardware"))
+def test_an_announced_device_is_said_to_be_announced(name):
+    hardware = find_hardware(name)
+    assert hardware.status in ("shipping", "announced", "discontinued")
+    assert hardware.title
+    assert hardware.vendor
+    assert ("announced" in hardware.title) == (hardware.status == "announced")
