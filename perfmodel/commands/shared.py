@@ -1,0 +1,133 @@
+"""What the commands share: option types, how an answer is delivered, and how words become numbers."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+
+if TYPE_CHECKING:
+    from perfmodel.report.text import Document
+
+# The question.
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Catalogue name, model TOML, Hugging Face config.json or its folder.")]
+Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", help="Catalogue name or hardware TOML.")]
+Devices = Annotated[str, typer.Option("--devices", help="Devices that share the work.")]
+Batch = Annotated[str, typer.Option("--batch", help="Sequences in a step.")]
+Context = Annotated[str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")]
+Weights = Annotated[str | None, typer.Option("--weights", metavar="FORMAT", help="Storage format of the weights; the published one if not given.")]
+Cache = Annotated[str | None, typer.Option("--kv", metavar="FORMAT", help="Storage format of the cache; the published one if not given.")]
+Before = Annotated[str | None, typer.Option("--before", metavar="MODE", help="Launch mode before; the device's own if not given.")]
+After = Annotated[str, typer.Option("--after", metavar="MODE", help="Launch mode after.")]
+Profile = Annotated[str | None, typer.Option("--profile", metavar="PROFILE", help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
+LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
+
+# Options that every command with an answer shares.
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
+CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV, in base units.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt.")]
+Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B|all", help="Columns of the CSV.")]
+CommandFlag = Annotated[bool, typer.Option("--command", help="Print the command line that reproduces the answer, and nothing else.")]
+
+
+def chosen_format(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
+    """Return text, json or csv, from the flags or the ending of the file."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    if as_json or as_csv or columns is not None:
+        return "json" if as_json else "csv"
+    if output is None:
+        return "text"
+    ending = Path(output).suffix
+    formats = {".json": "json", ".csv": "csv", ".txt": "text"}
+    if ending not in formats:
+        raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; .json, .csv and .txt are accepted")
+    return formats[ending]
+
+
+def deliver(
+    chosen: str, output: str | None, columns: str | None, *, rows: Callable[[], list[dict[str, Any]]], default_columns: tuple[str, ...] | None,
+    json: Callable[[], Any], document: "Callable[[], Document]", sidecar: Callable[[], dict[str, Any]] | None,
+) -> None:  # fmt: skip
+    """Print the answer, or write it to a file; a CSV file gets what does not fit its rows beside it."""
+    if chosen == "text":
+        from perfmodel.report.text import to_plain, to_terminal
+
+        terminal = output is None and sys.stdout.isatty()
+        text = to_terminal(document()) if terminal else to_plain(document())
+    else:
+        from perfmodel.report.delimited import choose_columns, to_csv, to_json
+
+        if chosen == "json":
+            text = to_json(json())
+        else:
+            found = rows()
+            available = list(found[0]) if found else list(default_columns or ())
+            text = to_csv(found, choose_columns(columns, available, default_columns or available))
+    if output is None:
+        show(text)
+        return
+    from perfmodel.report.files import write_whole
+
+    write_whole(Path(output), text)
+    if chosen == "csv" and sidecar is not None:
+        from perfmodel.report.delimited import to_json as meta_json
+
+        write_whole(Path(output + ".meta.json"), meta_json(sidecar()))
+
+
+def deliver_list(
+    rows: Callable[[], list[dict[str, Any]]], document: "Callable[[], Document]", *, as_json: bool, as_csv: bool, output: str | None, columns: str | None, command: bool
+) -> None:
+    """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again."""
+    if command:
+        show(reproducing_line() + "\n")
+        return
+    deliver(chosen_format(as_json, as_csv, output, columns), output, columns, rows=rows, default_columns=None, json=rows, document=document, sidecar=None)
+
+
+def whole(text: str, option: str, least: int, most: int, *, k: int = 1000) -> int:
+    """Return the whole number an option gives; `4k` is 4 x k, `1e3` and `4_096` are accepted when exact."""
+    cleaned = text.strip().replace(",", "").replace("_", "")
+    factor = k if cleaned[-1:] in ("k", "K") else 1
+    try:
+        number = float(cleaned[:-1] if factor != 1 else cleaned) * factor
+        value = int(number)
+    except (ValueError, OverflowError):
+        number, value = 0.5, 0
+    if value != number or not least <= value <= most:
+        raise ValueRangeError(f"{option}: {shown(text)} is not a whole number from {least} to {most:,}")
+    return value
+
+
+def settings_given(settings: list[str] | None) -> dict[str, str]:
+    """Return what the `--set KEY=VALUE` options say."""
+    found: dict[str, str] = {}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise UnknownNameError(f"--set: {shown(setting)} is not KEY=VALUE; write something like memory.bandwidth=4TB/s")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def reproducing_line() -> str:
+    """Return the command line that gives this answer again."""
+    import shlex
+
+    return shlex.join(["perfmodel", *(word for word in sys.argv[1:] if word != "--command")])
+
+
+def show(text: str) -> None:
+    """Write `text` to stdout, which carries the answer only."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a remark to stderr, in one line."""
+    sys.stderr.write(f"perfmodel: note: {text}\n")

@@ -1,0 +1,7 @@
+"""sweep, compare and report: grids and choices to rows."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""

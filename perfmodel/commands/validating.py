@@ -1,0 +1,276 @@
+"""validate, calibrate and explain-gap: predictions beside measurements."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfmodel.commands.shared import (
+    After,
+    Batch,
+    Before,
+    Cache,
+    Columns,
+    CommandFlag,
+    Context,
+    CsvFlag,
+    Devices,
+    Hardware,
+    JsonFlag,
+    Model,
+    Output,
+    Settings,
+    Weights,
+    chosen_format,
+    deliver,
+    reproducing_line,
+    settings_given,
+    show,
+    whole,
+)
+from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
+
+if TYPE_CHECKING:
+    from perfmodel.calibration import Calibration
+    from perfmodel.gaps import Explanation, Gap
+    from perfmodel.report.text import Document
+    from perfmodel.validation import Errors, Predicted, Row, Validation
+
+ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME|FILE", help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
+_VALIDATION_COLUMNS = (
+    "id", "source_id", "class", "stack", "profile", "model", "hardware", "devices", "weight_format", "batch", "context", "mode",
+    "measured", "predicted", "low", "high", "error", "inside", "width",
+)  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("validate", epilog="Example: perfmodel validate --class well-made-16-bit")(validate_command)
+    app.command("calibrate", epilog="Example: perfmodel calibrate rows.csv -o profile.toml")(calibrate_command)
+    app.command("explain-gap", epilog="Example: perfmodel explain-gap llama-2-7b a100-sxm-80gb --measured 104.9tok/s --context 105")(explain_gap_command)
+
+
+def _filter(name: str, what: str) -> Any:
+    return typer.Option(f"--{name}", metavar="A,B", help=f"Only rows of these {what}.")
+
+
+def validate_command(
+    row_class: Annotated[str | None, _filter("class", "classes")] = None, source: Annotated[str | None, _filter("source", "sources")] = None,
+    model: Annotated[str | None, _filter("model", "models")] = None, hardware: Annotated[str | None, _filter("hardware", "devices")] = None,
+    stack: Annotated[str | None, _filter("stack", "software stacks")] = None, trust: Annotated[str | None, _filter("trust", "grades of trust: A, B, C")] = None,
+    profiles: Annotated[bool, typer.Option("--profiles", help="Use the profile of each row's software stack, where one exists.")] = False,
+    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
+) -> None:  # fmt: skip
+    """Predict every published measurement of the validation set and print the errors, per source and over sources."""
+    from perfmodel.validation import all_rows, selected, validate
+
+    chosen = chosen_format(as_json, as_csv, output, columns)
+    wanted = {name: text for name, text in (("class", row_class), ("source", source), ("model", model), ("hardware", hardware), ("stack", stack), ("trust", trust)) if text}
+    for name, text in wanted.items():
+        _known_values(name, text, all_rows())
+    if command:
+        show(reproducing_line() + "\n")
+        return
+    rows = selected(all_rows(), wanted)
+    if not rows:
+        raise UnknownNameError(f"validate: no row has {' and '.join(f'{name} {text}' for name, text in wanted.items())}")
+    result = validate(rows, profiles=profiles)
+    deliver(
+        chosen, output, columns, rows=result.rows, default_columns=_VALIDATION_COLUMNS, json=result.to_dict, document=lambda: _validation_document(result),
+        sidecar=lambda: {"command": reproducing_line(), "way": result.way, "not_asked": result.reasons()},
+    )  # fmt: skip
+
+
+def calibrate_command(
+    rows: Annotated[str, typer.Argument(metavar="ROWS.csv", help="Your measurements, with the columns of validation/rows.csv (docs/validation.md).")],
+    profile: ProfileOption = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")] = None,
+    as_json: JsonFlag = False, output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all.")] = None,
+    command: CommandFlag = False,
+) -> None:  # fmt: skip
+    """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
+    from perfmodel.calibration import calibrate, profile_text
+    from perfmodel.profiles import find_profile
+    from perfmodel.report.delimited import to_json
+    from perfmodel.report.text import to_plain
+    from perfmodel.validation import read_rows
+
+    if output is not None and not output.endswith(".toml"):
+        raise UnknownNameError(f"-o: {shown(output)}: a profile is a .toml file")
+    base = find_profile(profile) if profile else None
+    if command:
+        show(reproducing_line() + "\n")
+        return
+    result = calibrate(read_rows(Path(rows)), base)
+    if output is not None:
+        from perfmodel.report.files import write_whole
+
+        write_whole(Path(output), profile_text(result, name or Path(output).stem, base))
+    show(to_json(result.to_dict()) if as_json else to_plain(_calibration_document(result, output)))
+
+
+def explain_gap_command(
+    model: Model, hardware: Hardware,
+    measured: Annotated[str, typer.Option("--measured", metavar="RATE|TIME", help="What was measured: 104.9tok/s (summed over the batch) or 9.53ms a step.")],
+    devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
+    before: Before = None, after: After = "looped", profile: ProfileOption = None, settings: Settings = None,
+    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
+) -> None:  # fmt: skip
+    """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""
+    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.gaps import explain_gap
+
+    chosen = chosen_format(as_json, as_csv, output, columns)
+    sequences = whole(batch, "--batch", 1, LARGEST_BATCH)
+    result = explain_gap(
+        model, hardware, _measured_time(measured, sequences), devices=whole(devices, "--devices", 1, MOST_DEVICES), batch=sequences,
+        context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after, profile=profile, parameters=settings_given(settings),
+    )  # fmt: skip
+    if command:
+        show(reproducing_line() + "\n")
+        return
+    deliver(chosen, output, columns, rows=lambda: _gap_rows(result), default_columns=None, json=result.to_dict, document=lambda: _gap_document(result), sidecar=None)
+
+
+def _known_values(name: str, text: str, rows: "tuple[Row, ...]") -> None:
+    column = {"class": "row_class", "source": "source_id"}.get(name, name)
+    known = sorted({getattr(row, column) for row in rows})
+    for value in text.split(","):
+        if value.strip() not in known:
+            raise UnknownNameError(f"--{name}: {shown(value)} is in no row{nearest(value, known)}" + (f"; known are {', '.join(known)}" if len(known) < 12 else ""))
+
+
+def _measured_time(text: str, batch: int) -> float:
+    from perfmodel.units import parse_quantity
+
+    if text.rstrip().endswith("tok/s"):
+        rate = parse_quantity(text, "tok/s", "--measured")
+        if rate <= 0:
+            raise ValueRangeError(f"--measured: {shown(text)} is not a positive rate")
+        return batch / rate
+    try:
+        return parse_quantity(text, "s", "--measured")
+    except SpecificationError:
+        raise SpecificationError(f"--measured: {shown(text)} is neither a rate nor a time; write something like 104.9tok/s or 9.53ms") from None
+
+
+def _percent(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.1%}".replace("%", " %")
+
+
+def _errors_row(e: "Errors") -> tuple[str, ...]:
+    return e.name, str(e.rows), _percent(e.median), _percent(e.ninetieth), _percent(e.bias, "+"), f"{e.inside:.0%}".replace("%", " %"), f"{e.width:.2f}", f"{e.within_half:.0%}".replace("%", " %")
+
+
+def _validation_document(result: "Validation") -> "Document":
+    from perfmodel.report.text import Document, Table
+
+    right = frozenset(range(1, 8))
+    if result.over_sources is None or result.over_rows is None:
+        first = "No row could be asked."
+    else:
+        over = result.over_sources
+        first = f"Median error {_percent(over.median)} over {len(result.sources)} sources ({result.way}): {_percent(over.inside)} of rows inside an interval {over.width:.2f} wide."
+    parts: list[str | Table] = [first]
+    if result.over_sources is not None and result.over_rows is not None:
+        lines = [_errors_row(e) for e in (*result.sources, result.over_sources, result.over_rows)]
+        parts.append(Table(("source", "rows", "median", "90th", "bias", "inside", "width", "in 1.5x"), lines, right))
+        parts.append("error: predicted over measured time, less 1; bias: its median; width: high over low end in time;\nover sources: the median of each column over the sources")
+        parts.append(Table(("worst ten", "measured", "predicted", "where the predicted time goes"), [_worst_row(p) for p in result.worst()], frozenset({1, 2})))
+    if any("pp=" in p.row.parallel for p in result.predicted):
+        parts.append("layers split over devices (pp=N): asked as one device over the whole model, whose capacity is not looked at")
+    if result.unasked:
+        reasons = list(result.reasons().items())
+        table = [(name, str(count)) for name, count in reasons[:25]]
+        if len(reasons) > 25:
+            table.append((f"{len(reasons) - 25} more", str(sum(count for _, count in reasons[25:]))))
+        parts.append(Table((f"not asked: {len(result.unasked)} rows", "rows"), table, frozenset({1})))
+    return Document(parts)
+
+
+def _worst_row(p: "Predicted") -> tuple[str, ...]:
+    from perfmodel.units import format_quantity
+
+    row = p.row
+    shares = sorted(((value / p.time, name) for name, value in p.terms.items()), reverse=True)
+    what = f"{row.id}: {row.model} {row.weight_format}, {row.hardware} x {row.devices}, {row.stack}"
+    where = ", ".join(f"{name} {share:.0%}".replace("%", " %") for share, name in shares[:2])
+    return what, format_quantity(row.time_per_step, "s", 3), format_quantity(p.time, "s", 3), where
+
+
+def _calibration_document(result: "Calibration", output: str | None) -> "Document":
+    from perfmodel.report.text import Document, Table
+    from perfmodel.units import format_quantity
+
+    one = "row" if result.rows == 1 else "rows"
+    parts: list[str | Table] = [
+        f"Fitted {len(result.parameters)} parameters to {result.rows} {one}: median error {_percent(result.error_before)} before, {_percent(result.error_after)} after."
+    ]
+
+    def interval(low: float, value: float, high: float, unit: str) -> str:
+        return f"{format_quantity(value, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})"
+
+    parts.append(Table(("parameter", "before", "after", "narrowed by"), [
+        (p.path, interval(*p.prior, p.unit), interval(p.low, p.value, p.high, p.unit), f"{p.told:.0%}".replace("%", " %") if p.identified else "not told") for p in result.parameters
+    ], frozenset({3})))  # fmt: skip
+    if result.unidentified():
+        parts.append(f"The rows do not tell {', '.join(result.unidentified())}: these stay as the catalogue has them.")
+    parts += [f"{one_path} and {other} cannot be told apart (correlation {value:.2f}): only their sum is known." for one_path, other, value in result.correlated]
+    if len(result.hardware) > 1:
+        parts.append(f"One value for {', '.join(result.hardware)}: the rows are of several devices.")
+    if result.left_out:
+        parts.append(Table(("left out in turn", "rows", "median error", "largest"), [(x.what, str(x.rows), _percent(x.median), _percent(x.largest)) for x in result.left_out], frozenset({1, 2, 3})))
+    else:
+        parts.append("One row leaves none to test on.")
+    parts.append(f"written: {output}; use it with --profile {output}" if output else "Nothing written: give -o profile.toml to use it with --profile.")
+    return Document(parts)
+
+
+def _gap_document(gap: "Gap") -> "Document":
+    from perfmodel.report.text import Document, Table
+    from perfmodel.units import format_quantity
+
+    def seconds(value: float) -> str:
+        return format_quantity(value, "s", 4)
+
+    ratio = gap.measured / gap.predicted
+    side = "slower" if ratio > 1 else "faster"
+    place = "inside" if gap.inside else "outside"
+    first = f"Measured {seconds(gap.measured)}, predicted {seconds(gap.predicted)} ({seconds(gap.low)} to {seconds(gap.high)}): {_percent(abs(ratio - 1))} {side}, {place} the interval."
+    parts: list[str | Table] = [first, f"{gap.model} on {gap.hardware}, {gap.mode}; afterwards {gap.after_mode}"]
+
+    def line(one: "Explanation") -> tuple[str, ...]:
+        if one.values is None:
+            return one.what, "no value explains it", "", "", ""
+        ((path, value),) = one.values.items()
+        low, middle, high = gap.assumed[path]
+        unit = gap.units[path]
+        return (
+            one.what, format_quantity(value, unit, 3), f"{format_quantity(middle, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})",
+            "yes" if one.inside else "no", _gain(one),
+        )  # fmt: skip
+
+    parts.append(Table(("alone", "would be", "assumed", "plausible", f"{gap.after_mode} brings"), [line(one) for one in gap.alone]))
+    if gap.together.values is None:
+        parts.append("Together: no values explain it; is the measurement of this question?")
+    else:
+        lines = [(path, format_quantity(value, gap.units[path], 3), f"{gap.together.deviations[path]:+.1f} sd") for path, value in gap.together.values.items()]
+        parts.append(Table(("together, most likely", "would be", "from assumed"), lines, frozenset({2})))
+        likely = "plausible" if gap.together.inside else "not plausible: something else is going on"
+        parts.append(f"From there {gap.after_mode} brings {_gain(gap.together)}, to {seconds(gap.together.after or 0.0)} a step; {likely}.")
+    return Document(parts)
+
+
+def _gain(one: "Explanation") -> str:
+    return "" if one.speedup is None else f"{one.speedup.value:.3g} x ({one.speedup.low:.3g} to {one.speedup.high:.3g})"
+
+
+def _gap_rows(gap: "Gap") -> list[dict[str, Any]]:
+    return [
+        {
+            "explanation": one.what, "parameter": path, "value": value, "unit": gap.units[path], "deviations": one.deviations[path],
+            "after.time_per_step": one.after, "speedup.value": one.speedup.value if one.speedup else None,
+            "speedup.low": one.speedup.low if one.speedup else None, "speedup.high": one.speedup.high if one.speedup else None,
+        }
+        for one in (*gap.alone, gap.together) for path, value in (one.values or {}).items()
+    ]  # fmt: skip
