@@ -57,7 +57,7 @@ def test_parameters_are_those_of_the_published_checkpoint(name):
         ("deepseek-v3", 671_026_419_200),  # 684.5e9 of the checkpoint less its multi-token-prediction layer and scales
         ("mixtral-8x7b", 46_702_792_704),
         ("gemma-2-9b", 9_241_705_984),
-        ("gemma-3-27b", 27_009_002_240),  # text decoder: 27.4e9 less the vision tower and its projector
+        ("gemma-3-27b", 27_009_346_304),  # 27,432,406,640 of the checkpoint less the vision tower and its projector
         ("gpt-oss-20b", 20_914_757_184),
         ("gpt-oss-120b", 116_829_156_672),
         ("qwen3-30b-a3b", 30_532_122_624),
