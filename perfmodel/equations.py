@@ -223,21 +223,22 @@ def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: N
     return larger(larger(streaming + stall, arithmetic), on_chain)
 
 
-def fill_time(first_bytes: Number, swing: Number, chain: Number) -> Number:
+def fill_time(first_bytes: Number, swing: Number, chain: Number, waiting: Number) -> Number:
     """(L2, fill) time to fill and drain the pipeline of one fused, looped or mega kernel [s].
 
     Latency of the first bytes plus the refill of an empty window: what was fetched ahead still waits
     for its stages when the memory is done. That is the window's swing, at most C / beta and at most
-    the chain of an iteration; a window that never empties hides nothing more.
+    the chain of an iteration; a loop that waits for its chain anyway refills meanwhile.
 
     first_bytes: latency of the first bytes [s]
     swing: from `prefetch`, at most C / beta [s]
     chain: l of an iteration [s]
+    waiting: time by which the chains of the iterations exceed streaming and stalls, over the whole call [s]
 
-    >>> fill_time(1e-6, 9e-6, 14e-6)
+    >>> fill_time(1e-6, 9e-6, 14e-6, 0.0)
     1.00e-05
     """
-    return first_bytes + smaller(chain, swing)
+    return first_bytes + larger(smaller(chain, swing) - waiting, 0.0)
 
 
 def peak_time(bytes_per_step: Number, devices: Number, bandwidth: Number) -> Number:

@@ -6,9 +6,8 @@ from typing import Any
 from perfmodel import equations
 from perfmodel.parameterbox import Ends, Position
 from perfmodel.questions import PreparedSide, Question
-from perfmodel.terms import Busy, Terms, step_terms, step_time
+from perfmodel.terms import Terms, step_terms, step_time
 
-_VALUE = Position()
 _VALUE_ENDS = Ends()
 
 
@@ -21,8 +20,7 @@ class SideTimes:
 
     def terms(self) -> Terms:
         """Return the terms of a step [s] with every parameter at its value."""
-        busy = Busy(*self._side.busy(self._batch, self._context, _VALUE, 0.0)[:-1])
-        return step_terms(self._side.plan, busy, self._side.fixed(_VALUE_ENDS, 0.0))
+        return step_terms(self._side.plan, self._side.busy(self._batch, self._context), self._side.fixed(_VALUE_ENDS, 0.0))
 
     def calls(self, position: Position, own: float) -> float:
         """Return the time of the calls [s] with shared parameters at `position`, this side's own at `own`."""
@@ -36,7 +34,7 @@ class SideTimes:
         key = (position, own if self._side.own_in_calls else 0.0)
         found = self._calls.get(key)
         if found is None:
-            found = self._calls[key] = self._side.busy(self._batch, self._context, position, own)[-2:]
+            found = self._calls[key] = self._side.calls(self._batch, self._context, position, own)
         return found
 
     def step(self, corner: tuple[Position, Ends], own: float) -> float:

@@ -13,10 +13,10 @@ from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters
 from perfmodel.results import Assumption, LoopFound
 from perfmodel.schedule import Schedule, make_schedule
 from perfmodel.straightline import Replay
-from perfmodel.terms import Chain, Fixed, Plan, Rates, busy_replay, busy_time, call_times, counts_at, flat_costs, make_plan, plan_kinds
+from perfmodel.terms import Busy, Chain, Fixed, Plan, Rates, busy_replay, busy_time, call_times, counts_at, flat_costs, make_plan, plan_kinds
 
-# Evaluations of one side by the equations themselves before a replay is made, which takes some milliseconds.
-_REPLAY_AFTER = 200
+# Workloads answered by the equations themselves before replays are made, which takes some milliseconds.
+_REPLAY_AFTER = 12
 # Positions of a group tried inside its interval where a larger() may switch there.
 _INSIDE = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
 
@@ -33,7 +33,8 @@ class PreparedSide:
         self.plan: Plan = make_plan(schedule, kinds, devices)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
         self.share(frozenset())
-        self._replay: Replay | None = None
+        self._replay_terms: Replay | None = None
+        self._replay_calls: Replay | None = None
         self._asked = 0
 
     def share(self, shared: frozenset[str]) -> None:
@@ -51,22 +52,36 @@ class PreparedSide:
             found = self._fixed[ends, own] = self.parameters.fixed(ends, own, self.shared)
         return found
 
-    def busy(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, ...]:
-        """Return the terms of Busy, then the time of the calls [s], with shared parameters at `position`, own ones at `own`.
+    def busy(self, batch: int, context: int) -> Busy:
+        """Return the busy time with every parameter at its value."""
+        rates, chain, flat = self._costs_at(Position(), 0.0)
+        if self._asked <= _REPLAY_AFTER:
+            self._asked += 1
+            return busy_time(counts_at(self.plan, batch, context), rates, chain, self.plan.devices)
+        if self._replay_terms is None:
+            self._replay_terms = busy_replay(self.plan, rates)
+        return Busy(*self._replay_terms(batch, context, *flat)[:-1])
+
+    def calls(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, Any]:
+        """Return waiting (see Busy) and the time of the calls [s] with shared parameters at `position`, own ones at `own`.
 
         A question that is asked again and again is answered by a replay of the same equations.
         """
+        rates, chain, flat = self._costs_at(position, own)
+        if self._asked <= _REPLAY_AFTER:
+            busy = busy_time(counts_at(self.plan, batch, context), rates, chain, self.plan.devices)
+            return busy.waiting, call_times(busy)
+        if self._replay_calls is None:
+            self._replay_calls = busy_replay(self.plan, rates, terms=False)
+        waiting, calls = self._replay_calls(batch, context, *flat)
+        return waiting, calls
+
+    def _costs_at(self, position: Position, own: float) -> tuple[Rates, Chain, tuple[Any, ...]]:
         costs = self._costs.get((position, own))
         if costs is None:
             rates, chain = self.parameters.rates(*position[:4]), self.parameters.chain(position.chain, own, self.shared)
             costs = self._costs[position, own] = rates, chain, flat_costs(rates, chain)
-        if self._replay is not None:
-            return self._replay(batch, context, *costs[2])
-        self._asked += 1
-        if self._asked > _REPLAY_AFTER:
-            self._replay = busy_replay(self.plan, costs[0])
-        busy = busy_time(counts_at(self.plan, batch, context), costs[0], costs[1], self.plan.devices)
-        return (*busy, call_times(busy))
+        return costs
 
 
 class Question:

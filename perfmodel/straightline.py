@@ -31,9 +31,19 @@ class Recorder:
             self._known[key] = Recorded(self, name)
         return self._known[key]
 
+    def _needed(self, results: Sequence[Any]) -> list[tuple[str, str, str, str]]:
+        """Return the operations that the results rest on, in order."""
+        wanted = {_text(result) for result in results}
+        lines = []
+        for line in reversed(self.lines):
+            if line[0] in wanted:
+                wanted.update(line[2:])
+                lines.append(line)
+        return lines[::-1]
+
     def replay(self, arguments: Sequence[str], results: Sequence[Any], *, arrays: bool = False) -> Replay:
         """Return a function of `arguments` that gives `results`. arrays: for numpy arrays instead of floats."""
-        body = [f"    {name} = {_operation(operation, left, right, arrays)}" for name, operation, left, right in self.lines]
+        body = [f"    {name} = {_operation(operation, left, right, arrays)}" for name, operation, left, right in self._needed(results)]
         source = "\n".join([f"def replay({', '.join(arguments)}):", *body, f"    return ({', '.join(_text(result) for result in results)},)"])
         scope: dict[str, Any] = {}
         if arrays:

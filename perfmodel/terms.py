@@ -97,7 +97,7 @@ class Fixed(NamedTuple):
 class Busy(NamedTuple):
     """Sums over the calls of a step, without boundaries and host [s].
 
-    refill: the window's part of (L2) fill. waiting: time by which serial chains exceed streaming and its
+    refill: the window's part of (L2) fill. calls: the time of all calls, which the terms add up to. waiting: time by which serial chains exceed streaming and its
     stalls; it is part of the others, and says whether any loop is bound by its own latency.
     """
 
@@ -106,6 +106,7 @@ class Busy(NamedTuple):
     latency: Number
     collective: Number
     refill: Number
+    calls: Number
     waiting: Number
 
 
@@ -188,6 +189,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
     latency: Number = 0.0
     collective: Number = 0.0
     refill: Number = 0.0
+    calls: Number = 0.0
     waiting: Number = 0.0
     for count, fused, segments in counts:
         if fused:
@@ -199,24 +201,30 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
                 compute = compute + times * one.compute
                 latency = latency + times * one.latency
                 collective = collective + times * one.collective
+                calls = calls + times * one.time
                 waiting = waiting + times * one.waiting
-                fill = larger(fill, one.fill)
+                fill = larger(fill, equations.fill_time(0.0, one.swing, one.chain, iterations * one.waiting))
             refill = refill + count * fill
+            calls = calls + count * fill
         else:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
             a = equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share)
             stream = stream + count * m
-            compute = compute + count * (equations.plain_call_time(m, a) - m)
+            roofline = equations.plain_call_time(m, a)
+            compute = compute + count * (roofline - m)
+            calls = calls + count * roofline
             if stage.payloads:
-                collective = collective + count * _collectives(stage, rates, devices)
-    return Busy(stream, compute, latency, collective, refill, waiting)
+                exchange = count * _collectives(stage, rates, devices)
+                collective, calls = collective + exchange, calls + exchange
+    return Busy(stream, compute, latency, collective, refill, calls, waiting)
 
 
-def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False) -> Replay:
+def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False, terms: bool = True) -> Replay:
     """Return `busy_time` of `plan` as a flat function of batch, context and the numbers of `flat_costs`.
 
-    It gives the fields of Busy, then `call_times`, to the last bit as the equations give them.
+    It gives the fields of Busy, then `call_times`, to the last bit as the equations give them; without
+    `terms` only waiting and `call_times`, which takes half as long.
     rates: any rates of the plan, for their number.
     """
     recorder = Recorder()
@@ -228,7 +236,7 @@ def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False) -> Replay:
     recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], pairs)
     chain = Chain(number["stage"], number["prefetch"], number["overlap"])
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain, plan.devices)
-    return recorder.replay(names, [*busy, call_times(busy)], arrays=arrays)
+    return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], arrays=arrays)
 
 
 def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
@@ -241,7 +249,9 @@ class _Iteration(NamedTuple):
     compute: Number
     latency: Number
     collective: Number
-    fill: Number
+    chain: Number
+    swing: Number
+    time: Number
     waiting: Number
 
 
@@ -264,7 +274,7 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: i
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
     shared = exposed * sum(exchange) / larger(serial, 1e-30)
-    return _Iteration(m, roofline - m, exposed - shared, shared, equations.fill_time(0.0, swing, serial), i - (m + stall))
+    return _Iteration(m, roofline - m, exposed - shared, shared, serial, swing, i, i - (m + stall))
 
 
 def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:
@@ -277,7 +287,7 @@ def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:
 
 def call_times(busy: Busy) -> Number:
     """Return the sum of c over the calls [s], but for the first bytes of fused ones."""
-    return busy.stream + busy.compute + busy.latency + busy.collective + busy.refill
+    return busy.calls
 
 
 def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
@@ -291,5 +301,6 @@ def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
 def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
     """Return the terms of a step, which add up to its `step_time`."""
     boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
-    device = busy.stream + busy.compute + boundary + busy.collective + busy.latency
-    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, step_time(plan, call_times(busy), fixed) - device)
+    unlimited = step_time(plan, call_times(busy), fixed._replace(issue=0.0))
+    excess = step_time(plan, call_times(busy), fixed) - unlimited
+    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, fixed.host + excess)

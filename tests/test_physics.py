@@ -199,10 +199,10 @@ def test_a_flat_replay_gives_the_same_bits():
     question = ask("llama-3.1-8b", "h100-sxm", devices=8, after="megakernel")
     for side in (question.before, question.after):
         points = [(batch, context) for batch in (1, 3, 500) for context in (0, 4096, 100_001)]
-        direct = [side.busy(*point, question.slow[0], -1.0) for point in points]
-        while side._replay is None:
-            side.busy(1, 1, question.slow[0], -1.0)
-        assert [side.busy(*point, question.slow[0], -1.0) for point in points] == direct
+        direct = [(side.calls(*point, question.slow[0], -1.0), side.busy(*point)) for point in points]
+        while side._replay_terms is None:
+            side.busy(1, 1)
+        assert [(side.calls(*point, question.slow[0], -1.0), side.busy(*point)) for point in points] == direct
 
 
 def values_of_host(answer):
