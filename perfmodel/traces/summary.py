@@ -1,0 +1,294 @@
+"""The numbers of a recorded trace as one frozen record: steps, kernels, gaps, layers, what bounds the step, and the range of the prize."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from perfmodel.traces.events import KernelTotal, Trace
+from perfmodel.traces.gaps import CAUSES, StepKernel
+from perfmodel.traces.names import is_collective
+from perfmodel.traces.prize import Prize, check_positive, kernel_floor, price_step
+from perfmodel.traces.steps import Step, Stream, find_steps
+
+_SHORT = 2.0  # floors; a kernel below is short
+_NOTABLE = 0.1  # share of the step from which idle time between steps is worth a note
+
+
+class GapClass(msgspec.Struct, frozen=True):
+    """The gaps of one cause in a step. total [s]; median [s], None below the resolution of the stamps."""
+
+    cause: str
+    count: int
+    total: float
+    median: float | None
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """A repeated layer of the step: names of its body, events and kernels in it, bodies, layers, index of its first event.
+
+    every: bodies after which it repeats exactly; odd: bodies of another length; matched: share of events of the usual name.
+    """
+
+    body: tuple[str, ...]
+    events: int
+    kernels: int
+    count: int
+    layers: int
+    first: int
+    every: int
+    odd: int
+    matched: float
+
+
+class KernelShare(msgspec.Struct, frozen=True):
+    """One kernel name in a step: calls, total time [s], share of the step [-]."""
+
+    name: str
+    count: int
+    total: float
+    share: float
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """Where a step goes, shares of its time [-] that add up to 1. short: kernels below `Summary.short_below`."""
+
+    long_kernels: float
+    short_kernels: float
+    collectives: float
+    copies: float
+    gaps: float
+    host: float
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a trace says about decode steps. Times [s]; of steps, that of the middle one is `step`, described by all figures below it.
+
+    shortest_step, longest_step: over the complete steps; step_period: from start to start, and between_steps: idle
+    time from one to the next, medians, None for one step.
+    busy + idle = step_time. gap_median and gap_90 are None where they lie below the resolution of the stamps.
+    A trace that is a summary has totals only: the fields that need times of day are None or empty.
+    """
+
+    source: str
+    format: str
+    hardware: str
+    device: str
+    devices: int
+    streams: tuple[Stream, ...]
+    resolution: float | None
+    steps_found: int
+    steps_complete: int
+    shortest_step: float | None
+    longest_step: float | None
+    step_period: float | None
+    between_steps: float | None
+    step: int | None
+    step_label: str
+    step_time: float | None
+    busy: float
+    idle: float | None
+    events_per_step: int | None
+    kernels_per_step: int | None
+    kernels_per_layer: float | None
+    layers: int
+    repeats: tuple[Layer, ...]
+    gap_median: float | None
+    gap_90: float | None
+    gaps: tuple[GapClass, ...]
+    overlap: float | None
+    floor: float | None
+    short_below: float | None
+    shares: Shares | None
+    bound: str
+    top: tuple[KernelShare, ...]
+    prize: Prize | None
+    notes: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    def to_dict(self, *, kernels: bool = False) -> dict[str, Any]:
+        """Return the answer as plain values in base units; with `kernels` also every step with every kernel in it."""
+        answer: dict[str, Any] = msgspec.to_builtins(self)
+        if not kernels:
+            del answer["steps"]
+        return answer
+
+
+def summarise(trace: Trace, *, bandwidth: float | None = None, bytes_per_step: float | None = None, measured: float | None = None) -> Summary:
+    """Return steps, kernels, gaps, layers, bound and prize of a trace.
+
+    bandwidth [B/s] that the device sustains and bytes_per_step [B] give the high end of the prize;
+    measured [s] is an unprofiled step, which a profiler makes longer.
+    Raises ValueRangeError for a number that is not positive.
+    """
+    for name, value in (("bandwidth", bandwidth), ("bytes_per_step", bytes_per_step), ("measured", measured)):
+        check_positive(name, value)
+    if not trace.kernels:
+        return _of_totals(trace)
+    found = find_steps(trace)
+    notes = [*trace.notes, *found.notes]
+    if found.devices > 1:
+        notes.append(f"{found.devices} devices: the figures are of device {found.device}, the busiest")
+    complete = [step for step in found.steps if step.complete]
+    step = _middle(complete)
+    kernels = [kernel for kernel in step.kernels if kernel.kind == "kernel"]
+    floor = kernel_floor(step.kernels)
+    shares = _shares(step, _SHORT * floor)
+    repeats = tuple(_layer(run, step) for run in step.layers)
+    main = max(repeats, key=lambda layer: layer.events * layer.count, default=None)
+    gaps = sorted(kernel.gap for kernel in step.kernels[1:])
+    starts = [one.start for one in complete]
+    adjacent = [b - a for a, b in pairwise(starts)]
+    waits = [one.before for one in complete if one.before is not None]
+    between = median(waits) if waits else None
+    if between is not None and between > _NOTABLE * step.time:
+        notes.append(f"{between * 1e3:.4g} ms lie idle between steps: they are the host's, and in no figure of the step")
+    return Summary(
+        source=trace.source,
+        format=trace.format,
+        hardware=trace.hardware,
+        device=found.device,
+        devices=found.devices,
+        streams=found.streams,
+        resolution=trace.resolution,
+        steps_found=len(found.steps),
+        steps_complete=len(complete),
+        shortest_step=min(one.time for one in complete),
+        longest_step=max(one.time for one in complete),
+        step_period=median(adjacent) if adjacent else None,
+        between_steps=between,
+        step=found.steps.index(step),
+        step_label=step.label,
+        step_time=step.time,
+        busy=step.busy,
+        idle=step.idle,
+        events_per_step=len(step.kernels),
+        kernels_per_step=len(kernels),
+        kernels_per_layer=main.kernels * main.count / main.layers if main else None,
+        layers=sum(layer.layers for layer in repeats),
+        repeats=repeats,
+        gap_median=_seen(median(gaps) if gaps else None, trace.resolution),
+        gap_90=_seen(gaps[len(gaps) * 9 // 10] if gaps else None, trace.resolution),
+        gaps=_gap_classes(step, trace.resolution),
+        overlap=sum(kernel.overlap for kernel in step.kernels),
+        floor=floor,
+        short_below=_SHORT * floor,
+        shares=shares,
+        bound=max(msgspec.structs.asdict(shares).items(), key=lambda item: item[1])[0].replace("_", " "),
+        top=_top([(kernel.name, 1, kernel.duration) for kernel in step.kernels], step.time),
+        prize=price_step(step, bandwidth=bandwidth, bytes_per_step=bytes_per_step, measured=measured, notes=notes),
+        notes=tuple(notes),
+        steps=found.steps,
+    )
+
+
+def _middle(steps: Sequence[Step]) -> Step:
+    """Return the step of median time, of those marked as decode if any is."""
+    chosen = [step for step in steps if "decode" in step.label.lower()] or list(steps)
+    return sorted(chosen, key=lambda step: step.time)[(len(chosen) - 1) // 2]
+
+
+def _layer(run: Any, step: Step) -> Layer:
+    inside = step.kernels[run.first : run.first + len(run.body)]
+    return Layer(run.body, len(run.body), sum(kernel.kind == "kernel" for kernel in inside), run.count, run.layers, run.first, run.every, run.odd, run.matched)
+
+
+def _seen(value: float | None, resolution: float | None) -> float | None:
+    """Return `value` unless the stamps are too coarse to show it; one of 0 on fine stamps is 0."""
+    return None if value is None or (resolution is not None and resolution >= 1e-7 and value < resolution) else value
+
+
+def _gap_classes(step: Step, resolution: float | None) -> tuple[GapClass, ...]:
+    found = []
+    for cause in CAUSES:
+        gaps = [kernel.gap for kernel in step.kernels if kernel.cause == cause]
+        if gaps:
+            found.append(GapClass(cause, len(gaps), sum(gaps), _seen(median(gaps), resolution)))
+    return tuple(found)
+
+
+def _shares(step: Step, short: float) -> Shares:
+    """Return where the time of a step goes; events that overlap share the time between them."""
+    host = sum(kernel.gap for kernel in step.kernels if kernel.cause == "host")
+    parts = {"copies": 0.0, "collectives": 0.0, "short": 0.0, "long": 0.0}
+    for kernel in step.kernels:
+        parts[_part(kernel, short)] += kernel.duration
+    total = sum(parts.values())
+    scale = step.busy / total / step.time if total and step.time else 0.0
+    time = step.time or 1.0
+    return Shares(parts["long"] * scale, parts["short"] * scale, parts["collectives"] * scale, parts["copies"] * scale, (step.idle - host) / time, host / time)
+
+
+def _part(kernel: StepKernel, short: float) -> str:
+    if kernel.kind != "kernel":
+        return "copies"
+    if kernel.collective:
+        return "collectives"
+    return "short" if kernel.duration < short else "long"
+
+
+def _top(calls: Sequence[tuple[str, int, float]], time: float) -> tuple[KernelShare, ...]:
+    sums: dict[str, tuple[int, float]] = {}
+    for name, count, total in calls:
+        before = sums.get(name, (0, 0.0))
+        sums[name] = before[0] + count, before[1] + total
+    ordered = sorted(sums.items(), key=lambda item: -item[1][1])[:20]
+    return tuple(KernelShare(name, count, total, total / time if time else 0.0) for name, (count, total) in ordered)
+
+
+def _of_totals(trace: Trace) -> Summary:
+    """Return what a summary file can say: time by kernel, short kernels and collectives, no gaps and no steps."""
+    totals = trace.totals
+    busy = sum(total.total for total in totals)
+    floors = [total.shortest for total in totals for _ in range(1) if total.shortest is not None]
+    floor = min(floors) if floors else None
+    short = None if floor is None else _SHORT * floor
+    parts = {"collectives": 0.0, "short": 0.0, "long": 0.0}
+    for total in totals:
+        mean = total.total / total.count
+        parts["collectives" if is_collective(total.name) else "short" if short is not None and _typical(total, mean) < short else "long"] += total.total
+    scale = 1.0 / busy if busy else 0.0
+    shares = Shares(parts["long"] * scale, parts["short"] * scale, parts["collectives"] * scale, 0.0, 0.0, 0.0)
+    return Summary(
+        source=trace.source,
+        format=trace.format,
+        hardware=trace.hardware,
+        device="",
+        devices=1,
+        streams=(),
+        resolution=None,
+        steps_found=0,
+        steps_complete=0,
+        shortest_step=None,
+        longest_step=None,
+        step_period=None,
+        between_steps=None,
+        step=None,
+        step_label="",
+        step_time=None,
+        busy=busy,
+        idle=None,
+        events_per_step=None,
+        kernels_per_step=None,
+        kernels_per_layer=None,
+        layers=0,
+        repeats=(),
+        gap_median=None,
+        gap_90=None,
+        gaps=(),
+        overlap=None,
+        floor=floor,
+        short_below=short,
+        shares=shares,
+        bound=max(msgspec.structs.asdict(shares).items(), key=lambda item: item[1])[0].replace("_", " "),
+        top=_top([(total.name, total.count, total.total) for total in totals], busy),
+        prize=None,
+        notes=trace.notes,
+        steps=(),
+    )
+
+
+def _typical(total: KernelTotal, mean: float) -> float:
+    return mean if total.median is None else total.median
