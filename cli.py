@@ -21,7 +21,6 @@ from perfmodel.commands.shared import (
     CommandFlag,
     Context,
     CsvFlag,
-    Devices,
     Hardware,
     JsonFlag,
     LoopAtMost,
@@ -29,6 +28,7 @@ from perfmodel.commands.shared import (
     Output,
     Profile,
     Settings,
+    SystemDevices,
     Weights,
     chosen_format,
     deliver,
@@ -60,7 +60,7 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
 def estimate_command(
-    model: Model, hardware: Hardware, devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
+    model: Model, hardware: Hardware, devices: SystemDevices = None, batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
     before: Before = None, after: After = "looped", loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
@@ -69,7 +69,7 @@ def estimate_command(
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     answer = estimate(
-        model, hardware, devices=whole(devices, "--devices", 1, MOST_DEVICES), batch=whole(batch, "--batch", 1, LARGEST_BATCH),
+        model, hardware, devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), batch=whole(batch, "--batch", 1, LARGEST_BATCH),
         context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after,
         loop_at_most=whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=settings_given(settings), profile=profile,
     )  # fmt: skip

@@ -28,7 +28,7 @@ def estimate(
     model: str | Model,
     hardware: str | Hardware,
     *,
-    devices: int = 1,
+    devices: int | None = None,
     batch: int = 1,
     context: int = 4096,
     weights: str | None = None,
@@ -43,7 +43,7 @@ def estimate(
 
     model: catalogue name, path of a model TOML or config.json, or a Model.
     hardware: catalogue name, path of a hardware TOML, or a Hardware.
-    devices: devices that share the work by tensor parallelism [-]
+    devices: devices that share the work by tensor parallelism [-]; None takes all of a system, else one.
     batch: sequences in a step [-]
     context: tokens in the cache that the step reads, per sequence [-]
     weights, kv: storage formats; None takes those the model is published in.
@@ -67,7 +67,7 @@ def estimate(
 
 
 def ask(
-    model: str | Model, hardware: str | Hardware, *, devices: int = 1, weights: str | None = None, kv: str | None = None,
+    model: str | Model, hardware: str | Hardware, *, devices: int | None = None, weights: str | None = None, kv: str | None = None,
     before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None,
 ) -> Question:  # fmt: skip
     """Return the prepared question behind `estimate`, whose arguments these are."""
@@ -77,7 +77,7 @@ def ask(
         device = with_profile(device, find_profile(profile))
     if parameters:
         device = _with_settings(device, tuple(sorted(parameters.items())))
-    devices = whole_number(devices, "devices", 1, MOST_DEVICES)
+    devices = device.devices if devices is None else whole_number(devices, "devices", 1, MOST_DEVICES)
     if loop_at_most is not None:
         loop_at_most = whole_number(loop_at_most, "loop_at_most", 1, 10**6)
     formats = formats_of(chosen_model, weights, kv)

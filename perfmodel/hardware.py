@@ -17,7 +17,7 @@ from perfmodel.specfiles import read_toml
 KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
 DEFAULT_ARCHITECTURE = "generic"
 
-_TEXT_KEYS = ("name", "title", "vendor", "status", "inherits", "default_mode", "note")
+_TEXT_KEYS = ("name", "title", "vendor", "status", "inherits", "system_of", "default_mode", "note")
 _TABLES = ("memory", "tiers", "arithmetic", "units", "on_chip", "link", "collectives", "power", "price", "modes")
 _DEEPEST_INHERITANCE = 8
 
@@ -37,6 +37,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     values: every quantity by its dotted path (see `perfmodel.parameters`).
     modes: the launch modes the device has, with how they cut the operations into calls.
+    devices: how many of the device a system has; values are those of one.
     replicates: operations that a software stack leaves whole on every device instead of splitting them.
     """
 
@@ -51,6 +52,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modes: dict[str, Mode]
     path: str
     note: str = ""
+    devices: int = 1
     replicates: tuple[str, ...] = ()
 
     def mode(self, name: str, where: str) -> Mode:
@@ -95,6 +97,7 @@ def load_hardware(path: Path) -> Hardware:
     return Hardware(
         name=name, title=head.get("title") or name, vendor=head.get("vendor", ""), year=head.get("year"), status=head.get("status", ""),
         default_mode=default_mode, aliases=tuple(head.get("aliases", ())), values=values, modes=modes, path=str(path), note=head.get("note", ""),
+        devices=head.get("devices", 1),
     )  # fmt: skip
 
 
@@ -108,6 +111,16 @@ def architecture_file(name: str, where: str) -> Path:
     return path
 
 
+def device_file(name: str, where: str) -> Path:
+    """Return the file of the device that a system is made of."""
+    folder = data_folder("hardware")
+    path = folder / f"{name}.toml"
+    if "/" in name or not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.toml"))
+        raise SpecificationError(f"{where}: system_of: {shown(name)} is not a device in the catalogue{nearest(name, known)}")
+    return path
+
+
 Layers = tuple[dict[str, Any], dict[str, Quantity], dict[str, Mode]]
 
 
@@ -116,9 +129,9 @@ def _read_layers(path: Path, depth: int) -> Layers:
     if depth > _DEEPEST_INHERITANCE:
         raise SpecificationError(f"{path}: inherits: the defaults inherit each other in a circle")
     head, values, modes = read_layer(path)
-    parent = head.get("inherits", DEFAULT_ARCHITECTURE if depth == 0 else None)
-    if parent:
-        inherited = _read_defaults(parent, str(path), depth + 1)
+    parent = head.get("inherits", DEFAULT_ARCHITECTURE if depth == 0 and "system_of" not in head else None)
+    if "system_of" in head or parent:
+        inherited = _read_layers(device_file(head["system_of"], str(path)), depth + 1) if "system_of" in head else _read_defaults(parent, str(path), depth + 1)
         head = {k: v for k, v in inherited[0].items() if k == "default_mode"} | head
         values = inherited[1] | values
         modes = inherited[2] | {name: merge_mode(inherited[2].get(name), mode) for name, mode in modes.items()}
@@ -162,6 +175,10 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
             if not isinstance(entry, also[key]):
                 raise SpecificationError(f"{path}: {key}: expected {also[key].__name__}, found {shown(entry)}")
             head[key] = entry
+        elif key == "devices":
+            if isinstance(entry, bool) or not isinstance(entry, int) or not 1 <= entry <= 100_000:
+                raise SpecificationError(f"{path}: devices: {shown(entry)} is not a number of devices")
+            head[key] = entry
         elif key == "year":
             if isinstance(entry, bool) or not isinstance(entry, int) or not 1990 <= entry <= 2100:
                 raise SpecificationError(f"{path}: year: expected a year, found {shown(entry)}")
@@ -175,7 +192,7 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
         elif key in _TABLES:
             raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
         else:
-            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_TEXT_KEYS, *_TABLES, *also, 'year', 'aliases', 'sources'])}")
+            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_TEXT_KEYS, *_TABLES, *also, 'year', 'aliases', 'devices', 'sources'])}")
     return head, values, modes
 
 

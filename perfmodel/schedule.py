@@ -119,9 +119,23 @@ def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
         for operation in operations:
             yield _plain_call(operation.kind, (operation,), copies.get(operation.kind, 1))
         return
-    groups = _GROUPS[kernels]
-    for group, members in groupby(operations, key=lambda operation: groups.get(operation.name) or operation.name):
-        yield _plain_call(group, tuple(members))
+    for group, members in groupby(_with_groups(operations, _GROUPS[kernels]), key=lambda pair: pair[0]):
+        yield _plain_call(group, tuple(operation for _, operation in members))
+
+
+def _with_groups(operations: Iterable[Operation], groups: dict[str, str]) -> Iterable[tuple[str, Operation]]:
+    """Yield each operation with its group; what a collective cuts off from its group runs in the collective's call."""
+    last, before_collective = "", ""
+    for operation in operations:
+        group = groups.get(operation.name) or operation.name
+        if operation.collective is not None and group == operation.name:
+            before_collective = last
+        elif group == before_collective:
+            group = last
+        else:
+            before_collective = ""
+        last = group
+        yield group, operation
 
 
 def _plain_call(name: str, operations: Sequence[Operation], kernels: int = 1) -> Call:

@@ -182,7 +182,7 @@ def test_a_device_of_three_numbers_works_and_lists_what_it_assumed(run, tmp_path
     assert assumed["modes.stream.bare"] == "assumed"
 
 
-@pytest.mark.parametrize("devices", [0, -1, 1.5, "eight", True, None, 10**9])
+@pytest.mark.parametrize("devices", [0, -1, 1.5, "eight", True, [8], 10**9])
 def test_python_callers_get_the_same_errors(devices):
     with pytest.raises(PerfModelError, match="devices"):
         estimate("llama-3.1-8b", "sn40l", devices=devices)

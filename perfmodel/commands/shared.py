@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Catalogue name, model TOML, Hugging Face config.json or its folder.")]
 Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", help="Catalogue name or hardware TOML.")]
 Devices = Annotated[str, typer.Option("--devices", help="Devices that share the work.")]
+SystemDevices = Annotated[str | None, typer.Option("--devices", show_default="all of a system, else 1", help="Devices that share the work.")]
 Batch = Annotated[str, typer.Option("--batch", help="Sequences in a step.")]
 Context = Annotated[str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")]
 Weights = Annotated[str | None, typer.Option("--weights", metavar="FORMAT", help="Storage format of the weights; the published one if not given.")]
