@@ -84,9 +84,10 @@ def estimate_command(
 
     def shown_document() -> "Document":
         from perfmodel.breakeven import last_paying_batch
+        from perfmodel.costs import cost_per_million_tokens
         from perfmodel.report.answer import document
 
-        return document(answer, last_paying_batch(answer))
+        return document(answer, last_paying_batch(answer), cost_per_million_tokens(answer))
 
     def sidecar() -> dict[str, Any]:
         from perfmodel import __version__

@@ -24,6 +24,7 @@ UNITS: dict[str, dict[str, float]] = {
     "W": {p + "W": f for p, f in (_DECIMAL | {"m": 1e-3}).items()},
     "1": {"": 1.0, "1": 1.0, "%": 0.01},
     "tok/s": {"tok/s": 1.0, "ktok/s": 1e3},
+    "J": {p + "J": f for p, f in (_DECIMAL | {"m": 1e-3}).items()},
     "USD": {"USD": 1.0, "kUSD": 1e3},
     "USD/h": {"USD/h": 1.0},
 }
@@ -91,7 +92,7 @@ def _factor(unit: str, dimension: str, text: object, where: str) -> float:
 
 def _example(dimension: str) -> str:
     examples = {"B": "80 GB", "B/s": "3.35 TB/s", "FLOP/s": "989 TFLOP/s", "FLOP": "2 GFLOP", "s": "5 us", "Hz": "1.98 GHz",
-                "W": "700 W", "1": "0.92", "tok/s": "104.9 tok/s", "USD": "30000 USD", "USD/h": "2.5 USD/h"}  # fmt: skip
+                "W": "700 W", "1": "0.92", "J": "5 J", "tok/s": "104.9 tok/s", "USD": "30000 USD", "USD/h": "2.5 USD/h"}  # fmt: skip
     return repr(examples[dimension])
 
 

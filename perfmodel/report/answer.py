@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from perfmodel.costs import Cost
 from perfmodel.report.text import Document, Table
 from perfmodel.results import Assumption, Estimate, Figures, Side
 from perfmodel.terms import TERM_NAMES
@@ -27,9 +28,9 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
     return f"{name} brings {value} x ({low} to {high}): {share:.0%} of the step is {worst}{end}.".replace("%", " %")
 
 
-def document(answer: Estimate, last_paying_batch: int | None = None) -> Document:
-    """Return the whole answer as a document whose first line is the verdict."""
-    parts: list[str | Table] = [verdict(answer, last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer), _assumptions(answer.assumptions)]
+def document(answer: Estimate, last_paying_batch: int | None = None, cost: Cost | None = None) -> Document:
+    """Return the whole answer as a document whose first line is the verdict; `cost` adds energy and money where known."""
+    parts: list[str | Table] = [verdict(answer, last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer, cost), _assumptions(answer.assumptions)]
     # That it does not fit stands in the table above, and the command line says it on stderr.
     parts += [f"note: {note}" for note in answer.notes if not note.startswith("does not fit")]
     return Document(parts)
@@ -81,7 +82,7 @@ def _terms(answer: Estimate) -> Table:
     return Table(("where the time goes", "before", "", "after", ""), rows, frozenset({1, 2, 3, 4}))
 
 
-def _facts(answer: Estimate) -> Table:
+def _facts(answer: Estimate, cost: Cost | None) -> Table:
     fits = answer.fits
     needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
     fewest = "" if fits.devices_needed is None else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
@@ -90,6 +91,11 @@ def _facts(answer: Estimate) -> Table:
         ("memory", f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"),
     ]
     rows += [("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else "")) for loop in answer.loops]
+    if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
+        before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
+        rows.append(("energy", f"at most {before} a token before, {after} after, at the power limit"))
+    if cost is not None and cost.price_before is not None and cost.price_after is not None:
+        rows.append(("price", f"{cost.price_before:,.4g} USD for a million tokens before, {cost.price_after:,.4g} after"))
     return Table(("", ""), rows)
 
 
