@@ -18,6 +18,8 @@ KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
 DEFAULT_ARCHITECTURE = "generic"
 
 _TEXT_KEYS = ("name", "title", "vendor", "status", "inherits", "system_of", "default_mode", "note")
+_COUNTS = {"year": (1990, 2100), "devices": (1, 100_000)}
+_HEAD = (*_TEXT_KEYS, *_COUNTS, "aliases")
 _TABLES = ("memory", "tiers", "arithmetic", "units", "on_chip", "link", "collectives", "power", "price", "modes")
 _DEEPEST_INHERITANCE = 8
 
@@ -167,33 +169,35 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
     values: dict[str, Quantity] = {}
     modes: dict[str, Mode] = {}
     for key, entry in raw.items():
-        if key in _TEXT_KEYS:
-            if not isinstance(entry, str):
-                raise SpecificationError(f"{path}: {key}: expected text, found {shown(entry)}")
-            head[key] = entry
-        elif key in also:
-            if not isinstance(entry, also[key]):
-                raise SpecificationError(f"{path}: {key}: expected {also[key].__name__}, found {shown(entry)}")
-            head[key] = entry
-        elif key == "devices":
-            if isinstance(entry, bool) or not isinstance(entry, int) or not 1 <= entry <= 100_000:
-                raise SpecificationError(f"{path}: devices: {shown(entry)} is not a number of devices")
-            head[key] = entry
-        elif key == "year":
-            if isinstance(entry, bool) or not isinstance(entry, int) or not 1990 <= entry <= 2100:
-                raise SpecificationError(f"{path}: year: expected a year, found {shown(entry)}")
-            head[key] = entry
-        elif key == "aliases":
-            if not isinstance(entry, list) or not all(isinstance(a, str) for a in entry):
-                raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(entry)}")
-            head[key] = entry
+        if key in _HEAD or key in also:
+            head[key] = _head_value(key, entry, also.get(key), path)
         elif key in _TABLES and isinstance(entry, dict):
             _read_table(entry, key, path, sources, values, modes)
         elif key in _TABLES:
             raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
         else:
-            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_TEXT_KEYS, *_TABLES, *also, 'year', 'aliases', 'devices', 'sources'])}")
+            raise SpecificationError(f"{path}: {shown(key)} is not a key of a hardware file{nearest(key, [*_HEAD, *_TABLES, *also, 'sources'])}")
     return head, values, modes
+
+
+def _head_value(key: str, entry: object, also: type | None, path: Path) -> object:
+    """Return one value from the top of a file, checked for its type and range."""
+    if also is not None:
+        if not isinstance(entry, also):
+            raise SpecificationError(f"{path}: {key}: expected {also.__name__}, found {shown(entry)}")
+        return entry
+    if key in _COUNTS:
+        least, most = _COUNTS[key]
+        if isinstance(entry, bool) or not isinstance(entry, int) or not least <= entry <= most:
+            raise SpecificationError(f"{path}: {key}: expected a whole number from {least} to {most}, found {shown(entry)}")
+        return entry
+    if key == "aliases":
+        if not isinstance(entry, list) or not all(isinstance(alias, str) for alias in entry):
+            raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(entry)}")
+        return entry
+    if not isinstance(entry, str):
+        raise SpecificationError(f"{path}: {key}: expected text, found {shown(entry)}")
+    return entry
 
 
 def _read_table(table: dict[str, Any], prefix: str, path: Path, sources: dict[str, str], values: dict[str, Quantity], modes: dict[str, Mode]) -> None:

@@ -43,7 +43,7 @@ def loop_report(model: Model, *, devices: int = 1, loop_at_most: int | None = No
     parts = []
     for index, run in enumerate(runs):
         first, last = run.start - offset, run.stop - 1 - offset
-        inside = 0 <= first and last < len(step.layers)
+        inside = first >= 0 and last < len(step.layers)
         names = tuple(call.name for call in sequence[run.start : run.start + run.body])
         parts.append(Part(names, run.count, f"{first}-{last}" if inside else "", _reason(run.count, inside, index, len(runs))))
     schedules = [make_schedule(step, "engine", loops=False), make_schedule(step, "layer", loops=False), make_schedule(step, "layer", loops=True, loop_at_most=loop_at_most)]

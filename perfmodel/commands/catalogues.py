@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands.shared import (
-    Columns, CommandFlag, CsvFlag, Devices, Hardware, JsonFlag, LoopAtMost, Model, Output, Weights, deliver_list, show, whole,
+    Columns,
+    CommandFlag,
+    CsvFlag,
+    Devices,
+    Hardware,
+    JsonFlag,
+    LoopAtMost,
+    Model,
+    Output,
+    Weights,
+    deliver_list,
+    show,
+    whole,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -95,7 +107,7 @@ def models_check(
     from perfmodel.errors import PerfModelError
     from perfmodel.operations import parameter_count
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name in names or catalogue_names("models"):
         try:
             model = find_model(name)

@@ -88,6 +88,15 @@ def pattern_types(fields: Fields, layers: int, period: int, key: str = "sliding_
     return layer_types(fields, layers, (FULL, SLIDING)) or [FULL if (index + 1) % period == 0 else SLIDING for index in range(layers)]
 
 
+def rotary_layers(fields: Fields, layers: int) -> list[bool]:
+    """Return for each layer whether it has rotary embeddings: as listed (1 for yes), else all but every fourth."""
+    interval = fields.integer("no_rope_layer_interval", default=4, most=10_000)
+    listed = fields.integers("no_rope_layers") or [int((index + 1) % interval != 0) for index in range(layers)]
+    if len(listed) != layers:
+        raise SpecificationError(f"{fields.where}: no_rope_layers: expected {layers} entries, found {len(listed)}")
+    return [entry != 0 for entry in listed]
+
+
 def window_of(fields: Fields, types: Sequence[str], default: int | None = None) -> int | None:
     """Return the sliding window, which must be there when a layer slides."""
     window = fields.integer("sliding_window", default=default, required=False)

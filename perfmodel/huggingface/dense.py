@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import SpecificationError
-from perfmodel.huggingface.blocks import FULL, SLIDING, attention, check_activation, feed_forward, layer_count, layer_types, pattern_types, window_of
+from perfmodel.huggingface.blocks import FULL, SLIDING, attention, check_activation, feed_forward, layer_count, layer_types, pattern_types, rotary_layers, window_of
 from perfmodel.huggingface.fields import Fields
 from perfmodel.model import Attention, FeedForward, Layer
 
@@ -67,10 +67,7 @@ def read_smollm3(fields: Fields) -> Shape:
     check_activation(fields, "hidden_act")
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
-    interval = fields.integer("no_rope_layer_interval", default=4, most=10_000)
-    rotary = fields.integers("no_rope_layers") or [int((index + 1) % interval != 0) for index in range(layers)]
-    if len(rotary) != layers:
-        raise SpecificationError(f"{fields.where}: no_rope_layers: expected {layers} entries, found {len(rotary)}")
+    rotary = rotary_layers(fields, layers)
     mixers = qwen_mixers(fields, mixer)
     plain = [m if rotated else msgspec.structs.replace(m, rotary=False) for m, rotated in zip(mixers, rotary, strict=True)]
     return {"layers": stack(plain, feed_forward(fields, bias=fields.flag("mlp_bias", default=False))), "tied_default": True}

@@ -2,9 +2,20 @@
 
 import msgspec
 
-from perfmodel.errors import SpecificationError
 from perfmodel.huggingface.blocks import (
-    CHUNKED, FULL, SLIDING, attention, check_activation, experts, feed_forward, indices, latent_attention, layer_count, layer_types, window_of,
+    CHUNKED,
+    FULL,
+    SLIDING,
+    attention,
+    check_activation,
+    experts,
+    feed_forward,
+    indices,
+    latent_attention,
+    layer_count,
+    layer_types,
+    rotary_layers,
+    window_of,
 )  # fmt: skip
 from perfmodel.huggingface.dense import Shape, qwen_mixers, windowed
 from perfmodel.huggingface.fields import Fields
@@ -91,10 +102,7 @@ def read_llama4(fields: Fields) -> Shape:
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
     chunk = fields.integer("attention_chunk_size", required=False)
-    interval = fields.integer("no_rope_layer_interval", default=4, most=10_000)
-    rotary = fields.integers("no_rope_layers") or [int((index + 1) % interval != 0) for index in range(layers)]
-    if len(rotary) != layers:
-        raise SpecificationError(f"{fields.where}: no_rope_layers: expected {layers} entries, found {len(rotary)}")
+    rotary = rotary_layers(fields, layers)
     layer_types(fields, layers, (FULL, CHUNKED))
     chunked, full = msgspec.structs.replace(mixer, window=chunk), msgspec.structs.replace(mixer, rotary=False)
     step = fields.integer("interleave_moe_layer_step", default=1, most=10_000)
