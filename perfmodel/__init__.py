@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfmodel.catalogue import find_hardware, find_model
+    from perfmodel.comparisons import compare
     from perfmodel.errors import PerfModelError
     from perfmodel.estimator import estimate
     from perfmodel.hardware import Hardware
     from perfmodel.model import Model
     from perfmodel.results import Estimate
+    from perfmodel.sensitivities import sensitivity
+    from perfmodel.solver import solve
+    from perfmodel.sweeps import Sweep, sweep
+    from perfmodel.symbolic import explain
 
 __version__ = "0.1.0"
-__all__ = ["Estimate", "Hardware", "Model", "PerfModelError", "estimate", "find_hardware", "find_model"]
+__all__ = ["Estimate", "Hardware", "Model", "PerfModelError", "Sweep", "compare", "estimate", "explain", "find_hardware", "find_model", "sensitivity", "solve", "sweep"]
 
 # Where each public name lives; loaded on first use, so that `import perfmodel` costs next to nothing.
 _HOMES = {
@@ -25,9 +30,15 @@ _HOMES = {
     "Hardware": "hardware",
     "Model": "model",
     "PerfModelError": "errors",
+    "Sweep": "sweeps",
+    "compare": "comparisons",
     "estimate": "estimator",
+    "explain": "symbolic",
     "find_hardware": "catalogue",
     "find_model": "catalogue",
+    "sensitivity": "sensitivities",
+    "solve": "solver",
+    "sweep": "sweeps",
 }
 
 
