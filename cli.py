@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import catalogues, solving, sweeping, validating
+from perfmodel.commands import catalogues, drawing, solving, sweeping, tracing, validating
 from perfmodel.commands.shared import (
     After,
     Batch,
@@ -41,7 +41,9 @@ from perfmodel.commands.shared import (
 from perfmodel.errors import PerfModelError
 
 if TYPE_CHECKING:
+    from perfmodel.report.answer import Beside
     from perfmodel.report.text import Document
+    from perfmodel.results import Estimate
 
 app = typer.Typer(
     name="perfmodel", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
@@ -83,11 +85,9 @@ def estimate_command(
         return answer.rows()
 
     def shown_document() -> "Document":
-        from perfmodel.breakeven import last_paying_batch
-        from perfmodel.costs import cost_per_million_tokens
         from perfmodel.report.answer import document
 
-        return document(answer, last_paying_batch(answer), cost_per_million_tokens(answer))
+        return document(answer, _beside(answer))
 
     def sidecar() -> dict[str, Any]:
         from perfmodel import __version__
@@ -100,10 +100,28 @@ def estimate_command(
     deliver(chosen, output, columns, rows=rows, default_columns=DEFAULT_COLUMNS, json=answer.to_dict, document=shown_document, sidecar=sidecar)
 
 
+def _beside(answer: "Estimate") -> "Beside":
+    """Return what stands beside an answer in its table."""
+    from perfmodel.breakeven import last_paying_batch
+    from perfmodel.costs import cost_per_million_tokens
+    from perfmodel.report.answer import Beside
+    from perfmodel.sensitivities import sensitivity
+    from perfmodel.validation import measured_nearby
+
+    widest = sensitivity(**answer.asked.arguments).measure_next
+    share = widest.share if widest is not None else None
+    return Beside(
+        last_paying_batch=last_paying_batch(answer), cost=cost_per_million_tokens(answer),
+        widest=(widest.name, share) if widest is not None and share else None, measured=measured_nearby(answer),
+    )  # fmt: skip
+
+
 catalogues.register(app)
 sweeping.register(app)
 solving.register(app)
 validating.register(app)
+drawing.register(app)
+tracing.register(app)
 
 
 def _one_line(text: str) -> str:

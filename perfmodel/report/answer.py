@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from perfmodel.costs import Cost
 from perfmodel.report.text import Document, Table
 from perfmodel.results import Assumption, Estimate, Figures, Side
@@ -28,9 +30,31 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
     return f"{name} brings {value} x ({low} to {high}): {share:.0%} of the step is {worst}{end}.".replace("%", " %")
 
 
-def document(answer: Estimate, last_paying_batch: int | None = None, cost: Cost | None = None) -> Document:
-    """Return the whole answer as a document whose first line is the verdict; `cost` adds energy and money where known."""
-    parts: list[str | Table] = [verdict(answer, last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer, cost), _assumptions(answer.assumptions)]
+_LONGEST = 52  # of what was measured, for a table of 80 columns
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand beside an answer, each found by its own room.
+
+    last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million tokens;
+    widest: the assumption that widens the speed-up's interval most, and its share of it [-];
+    measured: published measurements near the question, as (what was measured, time per step [s], source).
+    """
+
+    last_paying_batch: int | None = None
+    cost: Cost | None = None
+    widest: tuple[str, float] | None = None
+    measured: tuple[tuple[str, float, str], ...] = ()
+
+
+def document(answer: Estimate, beside: Beside | None = None) -> Document:
+    """Return the whole answer as a document whose first line is the verdict."""
+    beside = beside or Beside()
+    parts: list[str | Table] = [verdict(answer, beside.last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer, beside)]
+    if beside.measured:
+        rows = [(what if len(what) <= _LONGEST else what[: _LONGEST - 3] + "...", format_quantity(time, "s"), source) for what, time, source in beside.measured]
+        parts.append(Table(("measured nearby", "a step", "source"), rows, frozenset({1})))
+    parts.append(_assumptions(answer.assumptions))
     # That it does not fit stands in the table above, and the command line says it on stderr.
     parts += [f"note: {note}" for note in answer.notes if not note.startswith("does not fit")]
     return Document(parts)
@@ -82,7 +106,8 @@ def _terms(answer: Estimate) -> Table:
     return Table(("where the time goes", "before", "", "after", ""), rows, frozenset({1, 2, 3, 4}))
 
 
-def _facts(answer: Estimate, cost: Cost | None) -> Table:
+def _facts(answer: Estimate, beside: Beside) -> Table:
+    cost = beside.cost
     fits = answer.fits
     needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
     fewest = "" if fits.devices_needed is None else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
@@ -96,6 +121,8 @@ def _facts(answer: Estimate, cost: Cost | None) -> Table:
         rows.append(("energy", f"at most {before} a token before, {after} after, at the power limit"))
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
         rows.append(("price", f"{cost.price_before:,.4g} USD for a million tokens before, {cost.price_after:,.4g} after"))
+    if beside.widest is not None:
+        rows.append(("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %")))
     return Table(("", ""), rows)
 
 
