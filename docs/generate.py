@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import typer  # noqa: E402
+
 from perfmodel import equations  # noqa: E402
 from perfmodel._layout import load_command_line  # noqa: E402
 from perfmodel.estimator import estimate  # noqa: E402
@@ -48,6 +50,20 @@ def equations_page() -> str:
         if inspect.isfunction(function) and function.__module__ == equations.__name__:
             parts.append(f"## {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(": 'Number'", "").replace(" -> 'Number'", ""))
     return re.sub(r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: collections\.abc\.\w+\[typing\.Any\]", "", "\n".join(parts))
+
+
+def command_page() -> str:
+    """Return docs/cli.md: the help of every command, as the program prints it."""
+    os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "80"
+    parts = ["# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"]
+    application = typer.main.get_command(load_command_line().app)
+    paths = [(name, child) for name, child in application.commands.items()]
+    paths += [(f"{name} {inner}", grandchild) for name, child in application.commands.items() for inner, grandchild in getattr(child, "commands", {}).items()]
+    for name, command in sorted(paths, key=lambda item: item[0]):
+        if not getattr(command, "commands", None):
+            text = "\n".join(line.rstrip() for line in printed(f"perfmodel {name} --help").strip("\n").splitlines())
+            parts.append(f"## perfmodel {name}\n\n```text\n{text.strip()}\n```\n")
+    return "\n".join(parts)
 
 
 def keys_table() -> str:
@@ -87,6 +103,8 @@ def regenerated(path: Path) -> str:
     """Return the text of a document with its generated parts made anew."""
     if path.name == "equations.md":
         return equations_page()
+    if path.name == "cli.md":
+        return command_page()
     text = path.read_text(encoding="utf-8")
     text = CONSOLE.sub(lambda match: match[1] + printed(match[2]) + match[4], text)
     return GENERATED.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)

@@ -17,6 +17,7 @@ class StorageFormat(msgspec.Struct, frozen=True):
 
 
 _GGML = "block layout of ggml, github.com/ggml-org/llama.cpp ggml/src/ggml-common.h"
+_EXL2 = "ExLlamaV2: each matrix a mixture of 2 to 8 bits; the name gives the mean over the layers, scales included"
 _MICROSCALING = "OCP Microscaling Formats specification 1.0: 32 elements share an 8-bit scale"
 
 STORAGE_FORMATS: dict[str, StorageFormat] = {
@@ -36,6 +37,15 @@ STORAGE_FORMATS: dict[str, StorageFormat] = {
         StorageFormat("int2", 2 + (16 + 2) / 128, "groups of 128 with a 16-bit scale and a 2-bit zero point"),
         StorageFormat("mlx-q4", 4 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
         StorageFormat("mlx-q8", 8 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
+        StorageFormat("mlx-q5", 5 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
+        StorageFormat("mlx-q6", 6 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
+        StorageFormat("mlx-q4-g32", 4 + 32 / 32, "MLX affine: groups of 32 with a 16-bit scale and a 16-bit bias"),
+        StorageFormat("mlx-q5-g32", 5 + 32 / 32, "MLX affine: groups of 32 with a 16-bit scale and a 16-bit bias"),
+        StorageFormat("q4f16", 4 + 16 / 32, "MLC q4f16: groups of 32 with a 16-bit scale, no zero point"),
+        StorageFormat("exl2-2.5", 2.5, _EXL2),
+        StorageFormat("exl2-3.0", 3.0, _EXL2),
+        StorageFormat("exl2-4.0", 4.0, _EXL2),
+        StorageFormat("exl2-5.0", 5.0, _EXL2),
         StorageFormat("nf4", 4 + 8 / 64 + 32 / (64 * 256), "bitsandbytes: blocks of 64, absmax in 8 bits, double-quantised"),
         StorageFormat("mxfp8", 8 + 8 / 32, _MICROSCALING),
         StorageFormat("mxfp6", 6 + 8 / 32, _MICROSCALING),
@@ -51,6 +61,8 @@ STORAGE_FORMATS: dict[str, StorageFormat] = {
         StorageFormat("q4_0", 4.5, _GGML),
         StorageFormat("q4_k", 4.5, _GGML),
         StorageFormat("q4_k_m", 4.85, "ggml mixture: q4_k with q6_k for half of the value and down projections; 4.85 bits over whole files"),
+        StorageFormat("q4_k_xl", 4.64, "ggml mixture with wider attention and shared tensors; about 4.64 bits over whole files"),
+        StorageFormat("iq4_xs", 4.25, _GGML),
         StorageFormat("q3_k", 3.4375, _GGML),
         StorageFormat("q2_k", 2.625, _GGML),
     )

@@ -20,6 +20,7 @@ from perfmodel.commands.shared import (
     show,
     whole,
 )  # fmt: skip
+from perfmodel.commands.tracing import is_trace, trace_loops_command
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
@@ -251,10 +252,13 @@ def hardware_check(
 
 
 def loops(
-    model: Model, devices: Devices = "1", loop_at_most: LoopAtMost = None,
+    model: Annotated[str, typer.Argument(metavar="MODEL|TRACE", help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.")], devices: Devices = "1", loop_at_most: LoopAtMost = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
-    """The loops of MODEL: bodies, counts, what stays outside and why, and what looping removes."""
+    """The loops of MODEL, or of a recorded TRACE: bodies, counts, what stays outside and why, and what looping removes."""
+    if is_trace(model):
+        trace_loops_command(model, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+        return
     from perfmodel.catalogue import find_model
     from perfmodel.estimator import MOST_DEVICES
     from perfmodel.loopreports import loop_report

@@ -1,7 +1,182 @@
-"""sweep, compare and report: grids and choices to rows."""
+"""sweep, compare and report: grids and choices to rows, tables and files."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from perfmodel.commands import shared
+from perfmodel.errors import UnknownNameError, nearest, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfmodel.sweeps import Grid
+
+Models = Annotated[str, typer.Argument(metavar="MODELS", help="Models, separated by commas.")]
+Hardwares = Annotated[str, typer.Argument(metavar="HARDWARES", help="Devices, separated by commas.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the file that an interrupted run left unfinished.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a billion points.")]
+AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", help="The ladder of launch modes, each against the one before.")]
+RatesFlag = Annotated[bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")]
+Folder = Annotated[str | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files, made if it is not there; the study's name if not given.")]
+SweepOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt.")]
+GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
+
+_SHOWN_ROWS = 24
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
+    app.command("sweep", epilog="Example: perfmodel sweep llama-3.1-8b h100-sxm,sn40l --batch 1:64:x4 --csv", short_help="Answers at every point of a grid.")(sweep_command)
+    app.command("compare", epilog="Example: perfmodel compare llama-3.1-8b h100-sxm,h200-sxm --devices 1,8", short_help="Choices side by side, best first.")(compare_command)
+    app.command("report", epilog="Example: perfmodel report study.toml -o results", short_help="A declared study to a folder of CSV files.")(report_command)
+
+
+def sweep_command(
+    models: Models, hardware: Hardwares, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
+    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", loop_at_most: shared.LoopAtMost = None, profile: shared.Profile = None,
+    settings: GridSettings = None, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False, output: SweepOutput = None, columns: shared.Columns = None,
+    resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
+) -> None:  # fmt: skip
+    """Answers at every point of a grid over models, devices, workloads, formats, modes and parameters.
+
+    Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
+    --json and .jsonl give one object a line.
+    """
+    form = _form(as_json, as_csv, output, columns)
+    if resume and (output is None or form == "text"):
+        raise typer.BadParameter("--resume needs -o FILE with the ending .csv, .jsonl or .parquet")
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    from perfmodel.sweeps import fingerprint, make_grid
+
+    grid = make_grid(
+        models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=before, after=after,
+        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, profile=profile,
+        parameters=shared.settings_given(settings), columns=columns, yes=yes,
+    )  # fmt: skip
+    if form == "text":
+        from perfmodel.report.sweeptables import sweep_document
+
+        _show_document(lambda: sweep_document(grid, _SHOWN_ROWS), output)
+    elif output is None:
+        from perfmodel.report.blocks import text_blocks
+
+        for text in text_blocks(form, grid.columns, _blocks(grid)):
+            shared.show(text)
+    else:
+        _write(grid, Path(output), form, fingerprint(grid, form), resume=resume)
+
+
+def _blocks(grid: "Grid") -> Any:
+    from perfmodel.grids import blocks
+    from perfmodel.sweeps import block_columns
+
+    return (block_columns(grid, part) for part in blocks(grid.counts))
+
+
+def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) -> None:
+    """Stream a grid to a file, with its sidecar beside it."""
+    from perfmodel import __version__
+    from perfmodel.grids import block_at, block_count
+    from perfmodel.report.blocks import write_blocks
+    from perfmodel.report.delimited import to_json
+    from perfmodel.report.files import write_whole
+    from perfmodel.sweeps import assumptions, block_columns, specification_hashes
+
+    count = block_count(grid.counts)
+    with _progress(count, grid.size) as report:
+        write_blocks(path, form, grid.columns, lambda i: block_columns(grid, block_at(grid.counts, i)), count, question, resume=resume, report=report)
+    meta = {"version": __version__, "command": shared.reproducing_line(), "rows": grid.size, "columns": list(grid.columns), "sha256": specification_hashes(grid), "questions": assumptions(grid)}
+    write_whole(Path(f"{path}.meta.json"), to_json(meta))
+
+
+class _progress:  # noqa: N801 - reads as a block
+    """A bar on stderr for work that takes more than a second, where a person watches."""
+
+    def __init__(self, blocks: int, rows: int) -> None:
+        self._blocks, self._rows, self._start, self._drawn = blocks, rows, time.monotonic(), 0.0
+
+    def __enter__(self) -> "Callable[[int], None]":
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _report(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._start < 1 or now - self._drawn < 0.2 or not sys.stderr.isatty():
+            return
+        self._drawn = now
+        share = done / self._blocks
+        left = (now - self._start) * (1 - share) / share
+        sys.stderr.write(f"\r\x1b[K{'#' * int(30 * share):30s} {share:4.0%} of {self._rows:,} rows, {left:,.0f} s left")
+        sys.stderr.flush()
+
+
+def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
+    """Return text, csv, jsonl or parquet, from the flags or the ending of the file."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    if as_json or as_csv:
+        return "jsonl" if as_json else "csv"
+    if output is None:
+        return "text" if columns is None else "csv"
+    from perfmodel.report.blocks import ENDINGS
+
+    endings = ENDINGS | {".txt": "text"}
+    ending = Path(output).suffix
+    if ending not in endings:
+        raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, endings)}; .csv, .jsonl, .parquet and .txt are accepted")
+    return endings[ending]
+
+
+def _show_document(document: "Callable[[], Any]", output: str | None) -> None:
+    shared.deliver("text", output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
+
+
+def compare_command(
+    models: Models, hardware: Hardwares, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
+    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", modes: AllModes = None, front: RatesFlag = False,
+    loop_at_most: shared.LoopAtMost = None, profile: shared.Profile = None, settings: GridSettings = None, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
+    output: shared.Output = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
+) -> None:  # fmt: skip
+    """Choices side by side, best first: rates, ratios, per device, per watt and per price where known.
+
+    Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
+    --modes all gives the ladder from eager to megakernel with the gain of each step.
+    """
+    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    from perfmodel.comparisons import compare
+    from perfmodel.report.sweeptables import comparison_document
+
+    found = compare(
+        models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=before, after=after, modes=modes,
+        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, profile=profile,
+        parameters=shared.settings_given(settings),
+    )  # fmt: skip
+    if front:
+        found = found.front()
+    shared.deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=lambda: comparison_document(found), sidecar=None)
+
+
+def report_command(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="TOML file of the study.")], output: Folder = None, resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
+) -> None:  # fmt: skip
+    """A declared study to a folder: one CSV file for each of its sweeps, a summary, and a sidecar with version, command and hashes."""
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    from perfmodel.studies import load_study, write_study
+
+    written = write_study(load_study(Path(study)), Path(output) if output is not None else None, resume=resume, yes=yes)
+    shared.show("".join(f"{path}\n" for path in written))

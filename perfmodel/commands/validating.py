@@ -19,6 +19,7 @@ from perfmodel.commands.shared import (
     JsonFlag,
     Model,
     Output,
+    Profile,
     Settings,
     Weights,
     chosen_format,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from perfmodel.report.text import Document
     from perfmodel.validation import Errors, Predicted, Row, Validation
 
-ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME|FILE", help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
 _VALIDATION_COLUMNS = (
     "id", "source_id", "class", "stack", "profile", "model", "hardware", "devices", "weight_format", "batch", "context", "mode",
     "measured", "predicted", "low", "high", "error", "inside", "width",
@@ -59,12 +59,15 @@ def validate_command(
     model: Annotated[str | None, _filter("model", "models")] = None, hardware: Annotated[str | None, _filter("hardware", "devices")] = None,
     stack: Annotated[str | None, _filter("stack", "software stacks")] = None, trust: Annotated[str | None, _filter("trust", "grades of trust: A, B, C")] = None,
     profiles: Annotated[bool, typer.Option("--profiles", help="Use the profile of each row's software stack, where one exists.")] = False,
+    calibrated: Annotated[bool, typer.Option("--calibrated", help="Calibrate each stack on each machine on three of its rows and predict the others.")] = False,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """Predict every published measurement of the validation set and print the errors, per source and over sources."""
     from perfmodel.validation import all_rows, selected, validate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
+    if profiles and calibrated:
+        raise typer.BadParameter("--profiles and --calibrated are two ways to predict; give one")
     wanted = {name: text for name, text in (("class", row_class), ("source", source), ("model", model), ("hardware", hardware), ("stack", stack), ("trust", trust)) if text}
     for name, text in wanted.items():
         _known_values(name, text, all_rows())
@@ -74,7 +77,12 @@ def validate_command(
     rows = selected(all_rows(), wanted)
     if not rows:
         raise UnknownNameError(f"validate: no row has {' and '.join(f'{name} {text}' for name, text in wanted.items())}")
-    result = validate(rows, profiles=profiles)
+    if calibrated:
+        from perfmodel.calibration import validate_calibrated
+
+        result = validate_calibrated(rows)
+    else:
+        result = validate(rows, profiles=profiles)
     deliver(
         chosen, output, columns, rows=result.rows, default_columns=_VALIDATION_COLUMNS, json=result.to_dict, document=lambda: _validation_document(result),
         sidecar=lambda: {"command": reproducing_line(), "way": result.way, "not_asked": result.reasons()},
@@ -83,7 +91,7 @@ def validate_command(
 
 def calibrate_command(
     rows: Annotated[str, typer.Argument(metavar="ROWS.csv", help="Your measurements, with the columns of validation/rows.csv (docs/validation.md).")],
-    profile: ProfileOption = None,
+    profile: Profile = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")] = None,
     as_json: JsonFlag = False, output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all.")] = None,
     command: CommandFlag = False,
@@ -113,7 +121,7 @@ def explain_gap_command(
     model: Model, hardware: Hardware,
     measured: Annotated[str, typer.Option("--measured", metavar="RATE|TIME", help="What was measured: 104.9tok/s (summed over the batch) or 9.53ms a step.")],
     devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", profile: ProfileOption = None, settings: Settings = None,
+    before: Before = None, after: After = "looped", profile: Profile = None, settings: Settings = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""

@@ -8,7 +8,12 @@ from perfmodel.errors import PerfModelError
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8 under a temporary name, then rename; raise PerfModelError when that fails.
+    """Write `text` to `path` as UTF-8, as `write_bytes_whole` does."""
+    write_bytes_whole(path, text.encode())
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write `content` to `path` under a temporary name, then rename; raise PerfModelError when that fails.
 
     A file that was there before stays untouched unless the new one is complete.
     """
@@ -16,9 +21,9 @@ def write_whole(path: Path, text: str) -> None:
         raise PerfModelError(f"{path}: is a folder, expected a file name")
     temporary: str | None = None
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name[:80]}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name[:80]}.", delete=False) as file:
             temporary = file.name
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         # A temporary file is private; the finished one has the permissions any new file would have.

@@ -1,0 +1,161 @@
+"""plot and page: an answer as pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfmodel.commands import shared
+from perfmodel.errors import UnknownNameError, nearest, shown
+
+if TYPE_CHECKING:
+    from perfmodel.picturedata import Picture
+    from perfmodel.report.text import Document
+    from perfmodel.results import Estimate
+
+Kind = Annotated[str, typer.Argument(metavar="KIND", help="waterfall, roofline, scaling, context, batch, map, tornado or validation.")]
+OptionalModel = Annotated[str | None, typer.Argument(metavar="MODEL", help="As in estimate; only validation does without.")]
+OptionalHardware = Annotated[str | None, typer.Argument(metavar="HARDWARE", help="As in estimate; only validation does without.")]
+PlotOutput = Annotated[
+    str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .svg, .png, .json, .csv or .txt. Without it: bars in the terminal.")
+]
+PageOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE.html", help="Write to FILE.html, whole or not at all; without it the page goes to stdout.")]
+Figure = Annotated[str, typer.Option("--figure", help="What a tornado is about, such as speedup or after.tokens_per_second.")]
+
+_ENDINGS = {".svg": "svg", ".png": "png", ".json": "json", ".csv": "csv", ".txt": "text"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("plot", epilog="Example: perfmodel plot waterfall llama-3.1-8b sn40l --devices 8 -o waterfall.svg", short_help="One picture of an answer, as SVG, PNG or bars.")(
+        plot_command
+    )
+    app.command("page", epilog="Example: perfmodel page llama-3.1-8b sn40l --devices 8 -o answer.html", short_help="An answer as one HTML page with its pictures.")(page_command)
+
+
+def plot_command(
+    kind: Kind, model: OptionalModel = None, hardware: OptionalHardware = None, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096",
+    weights: shared.Weights = None, kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", loop_at_most: shared.LoopAtMost = None,
+    profile: shared.Profile = None, settings: shared.Settings = None, figure: Figure = "speedup", as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
+    output: PlotOutput = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
+) -> None:  # fmt: skip
+    """One picture of an answer, as SVG, PNG or bars in the terminal; --json and --csv give its numbers.
+
+    waterfall: where a step's time goes, before and after.
+    roofline: the operations under the device's roofs.
+    scaling, context, batch: rates over one axis.
+    map: speed-up over batch and context.
+    tornado: which assumption moves the answer.
+    validation: predicted against published measurements, of MODEL and of HARDWARE if given.
+    """
+    from perfmodel.picturedata import KINDS, picture_data, rows_of, tornado
+
+    if kind not in KINDS:
+        raise UnknownNameError(f"plot: {shown(kind)} is not a picture{nearest(kind, KINDS)}; the pictures are {', '.join(KINDS)}")
+    chosen = _form(as_json, as_csv, output, columns)
+    if kind != "validation" and (model is None or hardware is None):
+        raise typer.BadParameter(f"plot {kind} needs MODEL and HARDWARE")
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    data: Picture
+    if kind == "validation":
+        data = _validation(model, hardware)
+    else:
+        answer = _answer(model or "", hardware or "", devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings)
+        data = tornado(answer, figure) if kind == "tornado" else picture_data(kind, answer)
+    if chosen == "svg" and output is not None:
+        from perfmodel.report.files import write_whole
+        from perfmodel.report.pictures import draw
+
+        write_whole(Path(output), draw(data))
+    elif chosen == "png" and output is not None:
+        _write_png(data, Path(output))
+    else:
+        _deliver(data, chosen, output, columns, lambda: rows_of(data))
+
+
+def _deliver(data: "Picture", chosen: str, output: str | None, columns: str | None, rows: Any) -> None:
+    import msgspec
+
+    def bars() -> "Document":
+        from perfmodel.report.bars import document
+
+        return document(data)
+
+    shared.deliver(
+        chosen, output, columns, rows=rows, default_columns=None, json=lambda: msgspec.to_builtins(data), document=bars, sidecar=lambda: msgspec.to_builtins(data.caption)
+    )
+
+
+def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
+    """Return text, json, csv, svg or png."""
+    if output is None or as_json or as_csv or columns is not None:
+        return shared.chosen_format(as_json, as_csv, output, columns)
+    ending = Path(output).suffix
+    if ending not in _ENDINGS:
+        raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, _ENDINGS)}; .svg, .png, .json, .csv and .txt are accepted")
+    return _ENDINGS[ending]
+
+
+def _answer(
+    model: str, hardware: str, devices: str, batch: str, context: str, weights: str | None, kv: str | None, before: str | None, after: str, loop_at_most: str | None,
+    profile: str | None, settings: list[str] | None,
+) -> "Estimate":  # fmt: skip
+    """Return the estimate that a picture is about, with a note where it does not fit."""
+    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, estimate
+
+    answer = estimate(
+        model, hardware, devices=shared.whole(devices, "--devices", 1, MOST_DEVICES), batch=shared.whole(batch, "--batch", 1, LARGEST_BATCH),
+        context=shared.whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after,
+        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=shared.settings_given(settings), profile=profile,
+    )  # fmt: skip
+    if not answer.fits.fits:
+        shared.note(next(text for text in answer.notes if text.startswith("does not fit")))
+    return answer
+
+
+def _validation(model: str | None, hardware: str | None) -> "Picture":
+    """Return the numbers of the validation picture, for all rows or those of a model and a device; - stands for any."""
+    from perfmodel.catalogue import find_hardware, find_model
+    from perfmodel.picturedata import validation
+    from perfmodel.validation import all_rows
+
+    model_name = None if model in (None, "-") else find_model(model).name
+    hardware_name = None if hardware in (None, "-") else find_hardware(hardware).name
+    rows = [row for row in all_rows() if model_name in (None, row.model) and hardware_name in (None, row.hardware)]
+    return validation(rows, " on ".join(name for name in (model_name, hardware_name) if name))
+
+
+def _write_png(data: "Picture", path: Path) -> None:
+    """Draw a PNG through whichever renderer of the extra [plot] is installed."""
+    from perfmodel.report.files import write_bytes_whole
+    from perfmodel.report.pictures import draw
+    from perfmodel.report.rendering import to_png
+
+    write_bytes_whole(path, to_png(draw(data)))
+
+
+def page_command(
+    model: shared.Model, hardware: shared.Hardware, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
+    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", loop_at_most: shared.LoopAtMost = None, profile: shared.Profile = None,
+    settings: shared.Settings = None, output: PageOutput = None, command: shared.CommandFlag = False,
+) -> None:  # fmt: skip
+    """An answer as one HTML page that needs nothing else: verdict, pictures, equations, assumptions with sources, what-ifs."""
+    if output is not None and Path(output).suffix not in (".html", ".htm"):
+        raise UnknownNameError(f"-o: {shown(output)}: a page is a .html file")
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    from perfmodel import __version__
+    from perfmodel.picturedata import report_data
+    from perfmodel.report.page import page
+
+    answer = _answer(model, hardware, devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings)
+    text = page(report_data(answer), command=shared.reproducing_line(), version=__version__)
+    if output is None:
+        shared.show(text)
+        return
+    from perfmodel.report.files import write_whole
+
+    write_whole(Path(output), text)

@@ -1,0 +1,101 @@
+"""The numbers of a picture as small bars of characters, for a terminal or a pipe."""
+
+from itertools import pairwise
+
+from perfmodel.picturedata import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
+from perfmodel.report.pictures import title_of
+from perfmodel.report.scales import number_label, tokens_label
+from perfmodel.report.text import Document, Table
+from perfmodel.terms import TERM_NAMES
+from perfmodel.units import format_quantity
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_WIDTH = 24
+
+
+def bar(start: float, end: float, largest: float, width: int = _WIDTH) -> str:
+    """Return a bar from `start` to `end` where `largest` is `width` characters long; any length over zero shows.
+
+    >>> bar(0, 1.5, 4, 8)
+    '███'
+    >>> bar(2, 3, 4, 8)
+    '    ██'
+    """
+    if end <= start or largest <= 0:
+        return ""
+    # A bar that does not begin at zero begins at a whole character: there is no character filled from the right.
+    first = int(width * start / largest)
+    eighths = max(1, round(8 * (width * end / largest - first)))
+    return " " * first + "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def document(data: Picture) -> Document:
+    """Return the picture as a title, the question, and a table with bars."""
+    return Document([title_of(data), data.caption.question, _table(data)])
+
+
+def _table(data: Picture) -> Table:
+    if isinstance(data, Waterfall):
+        return _waterfall(data)
+    if isinstance(data, Roofline):
+        groups = [
+            (", ".join(p.names).replace("_", " ")[:34], f"{p.intensity:.3g}", format_quantity(p.rate, "FLOP/s", 3), f"{p.share:.1%}".replace("%", " %"), bar(0, p.share, 1.0, 16))
+            for p in data.points
+        ]
+        return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}))
+    if isinstance(data, Curves):
+        return _curves(data)
+    if isinstance(data, Map):
+        head = ("context \\ batch", *(number_label(b) for b in data.batches))
+        cells = [(tokens_label(c), *(f"{v:.2f}" + ("" if fits else "*") for v, fits in zip(data.speedup[i], data.fits[i], strict=True))) for i, c in enumerate(data.contexts)]
+        return Table(head, cells, frozenset(range(1, len(head))))
+    if isinstance(data, Tornado):
+        longest = max((abs(b.at_high - b.at_low) for b in data.bars), default=1.0)
+        rows = [(b.name, f"{b.low} to {b.high}", f"{b.at_low:.4g} to {b.at_high:.4g}", bar(0, abs(b.at_high - b.at_low), longest, 12)) for b in data.bars]
+        return Table(("assumption", "interval", data.figure, "swing"), rows)
+    return _validated(data)
+
+
+def _waterfall(data: Waterfall) -> Table:
+    largest = max(data.before.step, data.after.step)
+    rows: list[tuple[str, ...]] = [("peak", format_quantity(data.peak, "s", 3), bar(0, data.peak, largest), format_quantity(data.peak, "s", 3), bar(0, data.peak, largest))]
+    starts = [0.0, 0.0]
+    for i, term in enumerate(TERM_NAMES):
+        cells: list[str] = [term]
+        for j, side in enumerate((data.before, data.after)):
+            cells += [format_quantity(side.terms[i], "s", 3), bar(starts[j], starts[j] + side.terms[i], largest)]
+            starts[j] += side.terms[i]
+        if data.before.terms[i] or data.after.terms[i]:
+            rows.append(tuple(cells))
+    steps = [cell for side in (data.before, data.after) for cell in (format_quantity(side.step, "s", 3), bar(0, side.step, largest))]
+    rows.append(("step", *steps))
+    return Table(("", "before", data.before.mode, "after", data.after.mode), rows, frozenset({1, 3}))
+
+
+def _curves(data: Curves) -> Table:
+    largest = max(data.after.values + data.before.values)
+    shown = tokens_label if data.axis == "context" else number_label
+    rows = []
+    for i, at in enumerate(data.at):
+        before, after = data.before.values[i], data.after.values[i]
+        rows.append(
+            (
+                shown(at) + ("" if data.fits[i] else "*"),
+                f"{before:,.4g}",
+                bar(0, before, largest, 14),
+                f"{after:,.4g}",
+                bar(0, after, largest, 14),
+                f"{data.speedup.values[i]:.2f} x",
+            )
+        )
+    return Table((data.axis, "before", "tok/s", "after", "tok/s", "speed-up"), rows, frozenset({0, 1, 3, 5}))
+
+
+def _validated(data: Validated) -> Table:
+    """A histogram of predicted over measured time."""
+    edges = (0.0, 0.5, 0.67, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0, float("inf"))
+    ratios = [p.predicted / p.measured for p in data.points]
+    counts = [sum(low <= r < high for r in ratios) for low, high in pairwise(edges)]
+    names = [f"under {edges[1]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(edges[1:-1])), f"over {edges[-2]:g}"]
+    rows = [(name, str(count), bar(0, count, max(counts), 40)) for name, count in zip(names, counts, strict=True)]
+    return Table(("predicted / measured", "rows", ""), rows, frozenset({1}))
