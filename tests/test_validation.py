@@ -1,0 +1,380 @@
+"""Predictions beside published measurements, and what is built on them: the error table, calibration, gaps.
+
+`python tests/test_validation.py` writes golden/validation.csv and the tables of docs/validation.md anew; say in CHANGELOG.md under Predictions what moved.
+"""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from perfmodel import estimate
+from perfmodel.adjustable import AdjustableStep
+from perfmodel.calibration import as_profile, calibrate, profile_text, validate_calibrated
+from perfmodel.catalogue import find_hardware, find_model
+from perfmodel.errors import PerfModelError, SpecificationError
+from perfmodel.estimator import formats_of
+from perfmodel.gaps import explain_gap
+from perfmodel.profiles import find_profile, load_profile, profile_names
+from perfmodel.validation import FILTERS, all_rows, errors_of, known_measurements, ladders, percentile, predict, profile_of, read_rows, selected, summary, validate, why_not
+
+PINNED = Path(__file__).parent / "golden" / "validation.csv"
+DIARY = Path(__file__).parent.parent / "docs" / "validation.md"
+COLUMNS = ("way", "name", "sources", "rows", "median", "ninetieth", "bias", "inside", "width", "within_half")
+CLASSES = ("well-made-16-bit", "looped", "megakernel", "quantised", "batch", "eager", "server")
+
+
+def groups(way, result):
+    """The rows that are pinned: every source, every class, and the well-made stacks of trust A and B; with profiles, only of stacks that have one."""
+    chosen = [p for p in result.predicted if p.profile] if way == "profiles" else list(result.predicted)
+    found = {f"class {name}": [p for p in chosen if p.row.row_class == name] for name in CLASSES}
+    careful = [p for p in chosen if p.row.trust in "AB" and p.row.row_class in ("well-made-16-bit", "looped", "megakernel")]
+    found |= {"well-made, looped, megakernel of trust A and B": careful, "the same without xdai and amk": [p for p in careful if p.row.source_id not in ("xdai", "amk")], "all": chosen}
+    return {name: members for name, members in found.items() if members}
+
+
+def figures(way, result):
+    """Lines of golden/validation.csv: for a source its figures, for a group the medians over its sources."""
+    parts = [(e.name, 1, e) for e in result.sources]
+    parts += [(name, len(s.sources), s.over_sources) for name, members in groups(way, result).items() for s in (summary(way, members),)]
+    return [(way, name, count, e.rows, *(f"{getattr(e, field):.4f}" for field in COLUMNS[4:])) for name, count, e in parts]
+
+
+def pinned():
+    """What is pinned, as dicts of text."""
+    if not PINNED.exists():
+        return []
+    with PINNED.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def diary_table(way):
+    """The table of docs/validation.md for one way to predict, from what is pinned."""
+    lines = ["| rows | sources | rows | median error | 90th percentile | bias | inside | width | within 1.5 x |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for row in pinned():
+        if row["way"] == way and int(row["sources"]) >= 1 and (row["name"].startswith(("class ", "well-made,", "the same")) or row["name"] == "all"):
+            shares = [f"{float(row[field]):.1%}".replace("%", " %") for field in ("median", "ninetieth")]
+            rest = [f"{float(row['bias']):+.1%}", f"{float(row['inside']):.0%}", f"{float(row['width']):.2f}", f"{float(row['within_half']):.0%}"]
+            cells = [row["name"].removeprefix("class "), row["sources"], row["rows"], *shares, *(cell.replace("%", " %") for cell in rest)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_tables(text):
+    """Return the diary with its tables made from what is pinned."""
+    return re.sub(r"(<!-- errors: ([a-z ]+) -->\n).*?(<!-- end -->)", lambda m: m[1] + diary_table(m[2]) + m[3], text, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def ways():
+    return {"first principles": validate(all_rows()), "profiles": validate(all_rows(), profiles=True)}
+
+
+@pytest.fixture(scope="module")
+def lines(ways):
+    return {(line[0], line[1]): dict(zip(COLUMNS, map(str, line), strict=True)) for way, result in ways.items() for line in figures(way, result)}
+
+
+def test_the_diary_shows_what_is_pinned():
+    text = DIARY.read_text(encoding="utf-8")
+    assert text.count("<!-- errors: ") == 3
+    assert with_tables(text) == text, "run python tests/test_validation.py"
+
+
+@pytest.mark.parametrize("row", [r for r in pinned() if r["way"] != "calibrated"], ids=lambda r: f"{r['way']} {r['name']}")
+def test_the_error_table_does_not_move_unnoticed(row, lines):
+    found = lines.get((row["way"], row["name"]))
+    assert found is not None, f"{row['name']} can no longer be asked"
+    told = "the error table moved: write it in CHANGELOG.md under Predictions and run python tests/test_validation.py"
+    assert int(found["rows"]) >= int(row["rows"]), "rows that could be asked no longer can"
+    # A model or device that is new to the catalogue brings rows, which may shift a median a little.
+    slack = 2.0 if int(found["rows"]) > int(row["rows"]) else 1.0
+    for field, absolute, relative in (("median", 0.015, 0.05), ("bias", 0.02, 0.05), ("inside", 0.12, 0.0), ("width", 0.0, 0.05)):
+        assert float(found[field]) == pytest.approx(float(row[field]), abs=absolute * slack, rel=relative * slack), f"{field}: {told}"
+
+
+def test_every_row_is_predicted_or_counted_with_a_reason(ways):
+    for result in ways.values():
+        assert len(result.predicted) + len(result.unasked) == len(all_rows())
+        assert sum(result.reasons().values()) == len(result.unasked)
+        assert {p.row.id for p in result.predicted}.isdisjoint(u.row.id for u in result.unasked)
+
+
+def test_the_interval_holds_the_value_and_terms_add_up(ways):
+    for p in ways["first principles"].predicted:
+        assert 0 < p.low <= p.time <= p.high
+        assert sum(p.terms.values()) == pytest.approx(p.time)
+
+
+def test_the_two_ways_are_not_mixed(ways):
+    assert not any(p.profile for p in ways["first principles"].predicted)
+    assert all(p.profile == (profile_of(p.row) or "") for p in ways["profiles"].predicted)
+
+
+def test_a_row_gets_what_estimate_answers():
+    row = next(r for r in all_rows() if r.id == "gptfast-0008")
+    answer = estimate(row.model, row.hardware, weights=row.weight_format, kv=row.kv_format, context=row.context, before=row.mode)
+    p = predict(row)
+    assert p.time == pytest.approx(answer.before.time_per_step)
+    assert (p.low, p.high) == pytest.approx((answer.before.high.time_per_step, answer.before.low.time_per_step))
+
+
+def test_a_layer_split_is_one_device_at_a_time():
+    row = next(r for r in all_rows() if r.parallel == "pp=4")
+    assert (row.devices, row.devices_at_work()) == (4, 1)
+    assert next(r for r in all_rows() if r.parallel == "tp=8,pp=3").devices_at_work() == 8
+    assert next(r for r in all_rows() if r.parallel == "tp=8").devices_at_work() == 8
+
+
+def test_ladders_are_in_the_right_order(ways):
+    found = ladders(ways["first principles"].predicted)
+    # The three that are not: an application's own eager loop against its kernels, docs/validation.md.
+    assert len(found) > 60
+    assert sum(ladder.right_order for ladder in found) >= 0.95 * len(found)
+
+
+def test_percentile_is_straight_between_neighbours():
+    assert [percentile([1, 2, 4], share) for share in (0, 0.25, 0.5, 0.75, 1)] == [1, 1.5, 2, 3, 4]
+
+
+def test_both_files_account_for_each_row_of_the_table_once(repository):
+    with (repository / "validation" / "dropped.csv").open(encoding="utf-8", newline="") as file:
+        dropped = [row["id"] for row in csv.DictReader(file)]
+    used = [part for row in all_rows() for part in row.id.split("-minus-")]
+    assert max(Counter(used + dropped).values()) == 1
+    # In a difference both ids are whole.
+    assert all(re.fullmatch(r"[a-z0-9-]+-\d{4}", name) for name in used + dropped)
+    text = (repository / "validation" / "README.md").read_text(encoding="utf-8")
+    assert f"Both CSV files together account for each of the {len(used) + len(dropped):,} rows" in text
+    assert f"{len(all_rows()):,} rows of {len({row.source_id for row in all_rows()})} sources" in text
+
+
+def test_rows_hold_what_the_readme_says():
+    for row in all_rows():
+        assert row.trust in ("A", "B", "C")
+        assert row.mode in ("eager", "stream", "graph", "looped", "megakernel")
+        assert row.row_class in ("megakernel", "looped", "server", "eager", "batch", "quantised", "well-made-16-bit")
+        assert row.batch >= 1
+        assert row.context >= 1
+        assert row.source
+        assert row.stack
+
+
+def test_the_set_is_built_from_the_table(repository, tmp_path):
+    table = repository.parent / "shared" / "facts" / "measured.csv"
+    if not table.exists():
+        pytest.skip("the table of measurements is not beside the repository")
+    done = subprocess.run([sys.executable, "validation/build.py", str(table), str(tmp_path)], cwd=repository, capture_output=True, text=True, check=True)
+    for name in ("rows.csv", "dropped.csv"):
+        assert (tmp_path / name).read_bytes() == (repository / "validation" / name).read_bytes()
+    shown = (repository / "validation" / "README.md").read_text(encoding="utf-8")
+    cells = {tuple(cell.strip() for cell in line.split("|")[1:-1] if cell.strip() not in ("", "-")) for line in shown.splitlines() if line.startswith("|")}
+    for line in done.stdout.splitlines():
+        counts = tuple(cell.strip() for cell in line.split("|")[1:-1] if cell.strip())
+        if counts and any(cell.isdigit() for cell in counts):
+            assert any(set(counts) <= set(row) for row in cells), line
+
+
+def test_every_profile_says_what_it_was_fitted_and_tested_on(repository):
+    with (repository / "validation" / "stacks.toml").open("rb") as file:
+        stacks = tomllib.load(file)
+    named = {*stacks["profiles"].values(), *stacks["engines"].values()}
+    assert named == set(profile_names())
+    rows = all_rows()
+    assert set(stacks["profiles"]) | set(stacks["wide_head"]) | set(stacks["ggml"]) <= {row.stack for row in rows}
+    assert set(stacks["engines"]) <= {row.engine for row in rows}
+    for name in named:
+        profile = find_profile(name)
+        assert len(profile.fitted_on) > 20
+        assert len(profile.tested_on) > 20
+
+
+def test_filters_choose_rows():
+    assert set(FILTERS) == {"class", "source", "model", "hardware", "stack", "trust"}
+    rows = selected(all_rows(), {"source": "gptfast,calm", "class": "looped"})
+    assert rows
+    assert {row.source_id for row in rows} == {"calm"}
+
+
+def test_known_measurements_stand_beside_an_answer():
+    rows = known_measurements("llama-2-7b", "a100-sxm-80gb")
+    assert {"gptfast-0008", "gptfast-0018"} <= {row.id for row in rows}
+    assert all(row.source and row.time_per_step > 0 for row in rows)
+    assert [row.devices for row in rows] == sorted(row.devices for row in rows)
+    assert known_measurements("no-such-model", "a100-sxm-80gb") == ()
+
+
+# Calibration.
+
+
+def write_rows(path, *lines):
+    path.write_text("\n".join(("model,hardware,devices,weight_format,kv_format,batch,context,mode,tokens_per_second", *lines)) + "\n", encoding="utf-8")
+    return path
+
+
+def made_up(hardware, changes, contexts=(64, 4096, 16384), model="llama-2-7b", mode="graph"):
+    device = find_hardware(hardware)
+    step = [AdjustableStep(find_model(model), device, mode, 1, formats_of(find_model(model), None, None), 1, context) for context in contexts]
+    return [f"{model},{hardware},1,,,1,{context},{mode},{1 / one.time(changes)!r}" for context, one in zip(contexts, step, strict=True)]
+
+
+def test_an_adjustable_step_at_its_values_is_the_estimate():
+    model, device = find_model("llama-3.1-8b"), find_hardware("h100-sxm")
+    step = AdjustableStep(model, device, "graph", 8, formats_of(model, None, None), 4, 4096)
+    assert step.time({}) == pytest.approx(estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=4, before="graph").before.time_per_step)
+    slower = step.time({"modes.graph.boundary": 2e-5})
+    assert slower == pytest.approx(estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=4, before="graph", parameters={"modes.graph.boundary": 2e-5}).before.time_per_step)
+    assert step.time({}) < slower
+
+
+def test_calibration_finds_what_was_put_in(tmp_path):
+    truth = {"modes.graph.boundary": 9e-6, "memory.sustained.weights": 0.74}
+    rows = read_rows(write_rows(tmp_path / "rows.csv", *made_up("a100-sxm-80gb", truth), *made_up("a100-sxm-80gb", truth, model="llama-3.2-1b"), *made_up("a100-sxm-80gb", truth, model="llama-2-13b")))
+    result = calibrate(rows)
+    found = {p.path: p for p in result.parameters}
+    assert found["modes.graph.boundary"].value == pytest.approx(9e-6, rel=0.1)
+    assert found["memory.sustained.weights"].value == pytest.approx(0.74, rel=0.05)
+    assert result.error_after < 0.02 < result.error_before
+    assert "modes.graph.host" in result.unidentified()
+    assert {left.what for left in result.left_out} == {"rows", "models"}
+    assert all(p.low <= p.value <= p.high for p in result.parameters)
+
+
+def test_one_row_helps_and_says_that_nothing_is_left_to_test_on(tmp_path):
+    rows = read_rows(write_rows(tmp_path / "rows.csv", *made_up("a100-sxm-80gb", {"modes.graph.boundary": 1e-5}, contexts=(512,))))
+    result = calibrate(rows)
+    assert result.error_after < 0.6 * result.error_before
+    assert result.left_out == ()
+    # And another model of the same machine profits.
+    profile = as_profile(result, "mine")
+    other = read_rows(write_rows(tmp_path / "other.csv", *made_up("a100-sxm-80gb", {"modes.graph.boundary": 1e-5}, model="llama-2-13b")))
+    assert abs(predict(other[0], profile).error) < abs(predict(other[0]).error)
+
+
+def test_a_written_profile_is_read_as_what_was_fitted(tmp_path):
+    base = find_profile("gpt-fast")
+    rows = [r for r in all_rows() if r.source_id == "gptfast" and r.weight_format == "bf16"]
+    result = calibrate(rows, base)
+    path = tmp_path / "mine.toml"
+    path.write_text(profile_text(result, "mine", base), encoding="utf-8")
+    profile = load_profile(path)
+    assert profile.replicates == base.replicates
+    assert profile.values["modes.graph.boundary"].value == next(p.value for p in result.parameters if p.path == "modes.graph.boundary")
+    assert all(q.kind == "derived" for q in profile.values.values())
+    answer = estimate("llama-2-7b", "a100-sxm-80gb", context=105, before="graph", profile=str(path))
+    assert answer.before.tokens_per_second == pytest.approx(104.9, rel=0.03)
+
+
+def test_zero_rows_explain_themselves(run, tmp_path):
+    with pytest.raises(SpecificationError, match="no row to fit"):
+        calibrate([])
+    answer = run("calibrate", str(write_rows(tmp_path / "rows.csv")))
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("model,context\nllama-2-7b,5\n", "no column hardware"), ("model,hardware\nllama-2-7b,a100\n", "tokens_per_second"),
+    ("model,hardware,time_per_step\nllama-2-7b,a100,fast\n", "line 2: time_per_step"), ("model,hardware,time_per_step\nllama-2-7b,a100,-1\n", "positive"),
+    ("model,hardware,time_per_step,batch\nllama-2-7b,a100,1,1.5\n", "line 2: batch"), ("model,hardware,time_per_step\n,a100,1\n", "has no model"),
+    ("model,hardware,time_per_step\nllama-2-7b,a100,\n", "neither"),
+])  # fmt: skip
+def test_rows_that_cannot_be_read_say_which_line(tmp_path, text, told):
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PerfModelError, match=told):
+        read_rows(path)
+
+
+def test_calibrate_writes_a_profile_whole(run, tmp_path):
+    rows = write_rows(tmp_path / "rows.csv", *made_up("h100-sxm", {"modes.graph.boundary": 8e-6}))
+    written = run("calibrate", str(rows), "-o", str(tmp_path / "mine.toml"))
+    assert written.code == 0
+    assert written.out.startswith("Fitted ")
+    assert "do not tell" in written.out
+    assert load_profile(tmp_path / "mine.toml").name == "mine"
+    assert json.loads(run("calibrate", str(rows), "--json").out)["rows"] == 3
+    assert run("calibrate", str(rows), "-o", "mine.json").code == 1
+
+
+# Explaining a gap.
+
+
+def test_a_gap_of_boundary_is_found_and_looping_removes_it():
+    measured = estimate("llama-2-7b", "a100-sxm-80gb", before="graph", parameters={"modes.graph.boundary": 1.5e-5}).before.time_per_step
+    gap = explain_gap("llama-2-7b", "a100-sxm-80gb", measured, before="graph")
+    alone = {path: (one.values[path], one) for one in gap.alone if one.values for path in one.values}
+    assert alone["modes.graph.boundary"][0] == pytest.approx(1.5e-5, rel=1e-6)
+    boundary, share = alone["modes.graph.boundary"][1], alone["memory.sustained.weights"][1]
+    # What is boundary can be looped away; what is bandwidth cannot.
+    assert boundary.speedup.value > share.speedup.value
+    assert not gap.inside
+    again = estimate("llama-2-7b", "a100-sxm-80gb", before="graph", parameters=gap.together.values)
+    assert again.before.time_per_step == pytest.approx(measured, rel=2e-3)
+
+
+def test_what_was_predicted_needs_no_explanation():
+    gap = explain_gap("llama-2-7b", "a100-sxm-80gb", estimate("llama-2-7b", "a100-sxm-80gb").before.time_per_step)
+    assert gap.inside
+    assert gap.together.inside
+    assert max(map(abs, gap.together.deviations.values())) < 0.01
+
+
+def test_no_value_explains_what_is_faster_than_the_memory():
+    gap = explain_gap("llama-2-7b", "a100-sxm-80gb", 1e-4)
+    assert all(one.values is None for one in gap.alone)
+
+
+def test_explain_gap_in_every_form(run):
+    ask = ("explain-gap", "llama-2-7b", "a100-sxm-80gb", "--measured", "104.9tok/s", "--context", "105")
+    assert run(*ask).out.startswith("Measured 9.533 ms, predicted ")
+    answer = json.loads(run(*ask, "--json").out)
+    assert answer["inside"] is True
+    assert {"alone", "together", "measured", "predicted"} <= set(answer)
+    assert run(*ask, "--csv").out.startswith("explanation,parameter,value,unit")
+    assert run(*ask[:4], "9.53ms").code == 0
+    for wrong in ("fast", "-3 tok/s", "0tok/s", "5 GB"):
+        answer = run(*ask[:4], wrong)
+        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+
+
+def test_validate_in_every_form(run, tmp_path):
+    text = run("validate", "--source", "gptfast").out
+    assert text.startswith("Median error ")
+    assert "worst ten" in text
+    answer = json.loads(run("validate", "--source", "gptfast", "--profiles", "--json").out)
+    assert answer["way"] == "profiles"
+    assert len(answer["rows"]) == answer["over_rows"]["rows"]
+    run("validate", "--source", "gptfast", "-o", str(tmp_path / "v.csv"))
+    assert len((tmp_path / "v.csv").read_text().splitlines()) == 1 + len(answer["rows"])
+    assert "way" in json.loads((tmp_path / "v.csv.meta.json").read_text())
+    assert run("validate", "--source", "gtpfast").code == 1
+    assert run("validate", "--source", "gptfast", "--class", "eager").code == 1
+    assert run("validate", "--profiles", "--calibrated").code == 2
+
+
+def test_calibrated_is_a_way_of_its_own(run):
+    answer = json.loads(run("validate", "--source", "calm", "--calibrated", "--json").out)
+    assert answer["way"].startswith("calibrated on 3 rows")
+    assert answer["over_rows"]["median"] < 0.06
+    assert len(answer["rows"]) < len([r for r in all_rows() if r.source_id == "calm" and why_not(r) is None])
+
+
+def test_errors_are_of_the_time():
+    p = predict(next(r for r in all_rows() if r.id == "gptfast-0008"))
+    assert p.error == pytest.approx(p.time / p.row.time_per_step - 1)
+    assert errors_of("one", [p]).median == pytest.approx(abs(p.error))
+
+
+if __name__ == "__main__":
+    results = {"first principles": validate(all_rows()), "profiles": validate(all_rows(), profiles=True), "calibrated": validate_calibrated(all_rows())}
+    with PINNED.open("w", encoding="utf-8", newline="") as target:
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(line for way, result in results.items() for line in figures(way, result))
+    DIARY.write_text(with_tables(DIARY.read_text(encoding="utf-8")), encoding="utf-8")
