@@ -6,7 +6,6 @@ Exit codes: 0 answered; 1 a name, file or value that cannot be used, or a check 
 
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer

@@ -416,7 +416,6 @@ def measured_nearby(answer: Estimate, most: int = 5) -> tuple[tuple[str, float, 
 
     Only those of the same model, machine and number of devices; those of the same width of weights, mode, batch and context come first.
     """
-
     bits = STORAGE_FORMATS[answer.weight_format].bits
     modes = (answer.before.mode, answer.after.mode)
 
