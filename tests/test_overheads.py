@@ -5,6 +5,7 @@ import json
 import pytest
 
 from perfmodel import equations, estimate, find_hardware
+from perfmodel.profiles import find_profile
 
 # github.com/te42kyfo/gpu-benches gpu-small-kernels, T = a + V/b fitted from 64 KB to 0.4 x L2 (us): stream, graph, grid barrier.
 BARE = [
@@ -75,3 +76,15 @@ def test_seven_well_made_kernels_lose_far_less_than_ten_ordinary_ones(tmp_path):
     assert well_made.before.kernel_calls / 32 == pytest.approx(7, abs=0.5)
     assert well_made.before.terms.boundary < 0.45 * ordinary.before.terms.boundary
     assert well_made.speedup.value < ordinary.speedup.value
+
+
+@pytest.mark.parametrize(("size", "latency"), [(1_024, 15.0), (16_384, 16.0), (65_536, 17.8), (262_144, 18.5)])
+def test_nccl_is_a_profile_of_its_own(size, latency):
+    """8 x H100, read off a plot: two to three times what an engine's own kernels take."""
+    values = find_profile("nccl").values
+    alpha = values["collectives.all_reduce.latency"]
+    _, bare = find_hardware("h100-sxm").mode_value("graph", "bare")
+    streaming = equations.collective_time(0.0, size, equations.ring_traffic_factor(8, 2), 0.84 * 450e9)
+    assert alpha.low + bare.low + streaming <= latency * 1e-6 <= alpha.high + bare.high + streaming
+    with_nccl = estimate("llama-3.1-8b", "h100-sxm", devices=8, profile="nccl")
+    assert with_nccl.before.terms.collective > 2 * estimate("llama-3.1-8b", "h100-sxm", devices=8).before.terms.collective

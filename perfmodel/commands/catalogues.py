@@ -21,6 +21,7 @@ from perfmodel.commands.shared import (
     whole,
 )  # fmt: skip
 from perfmodel.commands.tracing import is_trace, trace_loops_command
+from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
@@ -162,8 +163,6 @@ def hardware_list(
 ) -> None:  # fmt: skip
     """The devices in the catalogue."""
     from perfmodel.catalogue import find_hardware, names
-    from perfmodel.errors import UnknownNameError, nearest, shown
-
     sortable = ("name", "vendor", "year", "bandwidth", "capacity", "bf16")
     if sort not in sortable:
         raise UnknownNameError(f"--sort: {shown(sort)} is not one of {', '.join(sortable)}{nearest(sort, sortable)}")
@@ -198,21 +197,26 @@ def hardware_list(
 
 @hardware_app.command("show", epilog="Example: perfmodel hardware show h100-sxm")
 def hardware_show(
-    hardware: Hardware, as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False
+    hardware: Hardware,
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="One value by its key, such as arithmetic.fp8.")] = None,
+    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False
 ) -> None:
     """Every value of a device with its interval, kind and source."""
     from perfmodel.catalogue import find_hardware
 
     device = find_hardware(hardware)
+    if key is not None and key not in device.values:
+        raise UnknownNameError(f"{device.name} has no {key}: what no source gives is left out{nearest(key, device.values)}")
+    values = device.values if key is None else {key: device.values[key]}
 
     def rows() -> list[dict[str, Any]]:
-        return [{"name": path, "value": q.value, "low": q.low, "high": q.high, "unit": q.unit, "kind": q.kind, "source": q.source, "note": q.note} for path, q in device.values.items()]
+        return [{"name": path, "value": q.value, "low": q.low, "high": q.high, "unit": q.unit, "kind": q.kind, "source": q.source, "note": q.note} for path, q in values.items()]
 
     def document() -> "Document":
         from perfmodel.report.text import Document, Table
 
-        sources = list(dict.fromkeys(q.source for q in device.values.values()))
-        table = Table(("key", "value (low to high)", "kind", "source"), [(path, str(q), q.kind, f"[{sources.index(q.source) + 1}]") for path, q in device.values.items()])
+        sources = list(dict.fromkeys(q.source for q in values.values()))
+        table = Table(("key", "value (low to high)", "kind", "source"), [(path, str(q), q.kind, f"[{sources.index(q.source) + 1}]") for path, q in values.items()])
         modes = Table(("mode", "calls kernels as", "costs not given come from"), [(m.name, m.kernels, m.base or "") for m in device.modes.values()])
         return Document([f"{device.title} ({device.name}), before looping: {device.default_mode}", table, modes, "\n".join(f"[{i}] {s}" for i, s in enumerate(sources, 1))])
 

@@ -12,7 +12,7 @@ FULL, SLIDING, CHUNKED, LINEAR = "full_attention", "sliding_attention", "chunked
 
 def layer_count(fields: Fields) -> int:
     """Return the number of decoder layers."""
-    return int(fields.integer("num_hidden_layers", most=10_000))
+    return int(fields.integer("num_hidden_layers", most=1_000))
 
 
 def check_activation(fields: Fields, *keys: str) -> None:
