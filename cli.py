@@ -25,6 +25,7 @@ from perfmodel.commands.shared import (
     LoopAtMost,
     Model,
     Output,
+    Parallel,
     Profile,
     Settings,
     SystemDevices,
@@ -62,7 +63,7 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
 def estimate_command(
     model: Model, hardware: Hardware, devices: SystemDevices = None, batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
+    before: Before = None, after: After = "looped", parallel: Parallel = None, loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """How fast MODEL generates tokens on HARDWARE, before and after looping, and where the time goes."""
@@ -72,7 +73,7 @@ def estimate_command(
     answer = estimate(
         model, hardware, devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), batch=whole(batch, "--batch", 1, LARGEST_BATCH),
         context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after,
-        loop_at_most=whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=settings_given(settings), profile=profile,
+        loop_at_most=whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=settings_given(settings), profile=profile, parallel=parallel,
     )  # fmt: skip
     if command:
         show(reproducing_line() + "\n")

@@ -12,9 +12,9 @@ MOST_DEVICES = 65_536
 
 
 @lru_cache(maxsize=1024)
-def resident_work(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = ()) -> Work:
+def resident_work(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = (), expert_groups: int = 1) -> Work:
     """Return what must stay in memory on the fullest device: weights, cache, and the embedding where it is not the head."""
-    step = decode_step(model, formats, devices, replicates)
+    step = decode_step(model, formats, devices, replicates, expert_groups)
     table = embedding_elements(model) * STORAGE_FORMATS[formats.head].bits / 8
     # Each device looks its rows up in a whole table; a tied table is that table and the head in one.
     shard = sum(op.elements for op in step.after if op.kind == "head") * STORAGE_FORMATS[formats.head].bits / 8

@@ -7,11 +7,11 @@ from typing import Any
 from perfmodel import equations
 from perfmodel.capacity import bytes_needed
 from perfmodel.catalogue import find_hardware, find_model
-from perfmodel.errors import SpecificationError, ValueRangeError, shown
+from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, shown
 from perfmodel.formats import storage_format
 from perfmodel.hardware import Hardware
 from perfmodel.intervals import SideTimes, speedup_interval
-from perfmodel.model import Model
+from perfmodel.model import Experts, Model
 from perfmodel.operations import Formats
 from perfmodel.parameters import Quantity, parse_setting
 from perfmodel.profiles import find_profile, with_profile
@@ -38,6 +38,7 @@ def estimate(
     loop_at_most: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     profile: str | None = None,
+    parallel: str | None = None,
 ) -> Estimate:
     """Estimate how fast `model` generates tokens on `hardware`, before and after looping.
 
@@ -49,6 +50,7 @@ def estimate(
     weights, kv: storage formats; None takes those the model is published in.
     before, after: launch modes; None takes the device's own for before.
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
+    parallel: how the devices share the work, such as "tp=8" or "tp=8,ep=8": ep spreads routed experts over groups of devices.
     profile: overrides of a software stack, by name or path of a TOML file.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
@@ -58,9 +60,9 @@ def estimate(
     """
     asked = {
         "model": model, "hardware": hardware, "devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv,
-        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile,
+        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel,
     }  # fmt: skip
-    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile)
+    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel)
     batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
     return _answer(question, batch, context, asked)
@@ -68,7 +70,7 @@ def estimate(
 
 def ask(
     model: str | Model, hardware: str | Hardware, *, devices: int | None = None, weights: str | None = None, kv: str | None = None,
-    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None,
+    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None,
 ) -> Question:  # fmt: skip
     """Return the prepared question behind `estimate`, whose arguments these are."""
     chosen_model = find_model(model) if isinstance(model, str) else model
@@ -77,11 +79,37 @@ def ask(
         device = with_profile(device, find_profile(profile))
     if parameters:
         device = _with_settings(device, tuple(sorted(parameters.items())))
-    devices = device.devices if devices is None else whole_number(devices, "devices", 1, MOST_DEVICES)
+    shared, expert_groups = read_parallel(parallel, chosen_model)
+    if devices is not None and shared is not None and devices != shared:
+        raise ValueRangeError(f"--parallel: {shown(parallel)} is for {shared} devices, not {shown(devices)}")
+    devices = shared or (device.devices if devices is None else whole_number(devices, "devices", 1, MOST_DEVICES))
     if loop_at_most is not None:
         loop_at_most = whole_number(loop_at_most, "loop_at_most", 1, 10**6)
     formats = formats_of(chosen_model, weights, kv)
-    return prepare(chosen_model, device, devices, formats, before or device.default_mode, after, loop_at_most)
+    return prepare(chosen_model, device, devices, formats, before or device.default_mode, after, loop_at_most, expert_groups)
+
+
+def read_parallel(text: str | None, model: Model) -> tuple[int | None, int]:
+    """Return the devices and the groups of experts that `tp=8,ep=8` says; (None, 1) for None.
+
+    Raises UnknownNameError for another key, ValueRangeError for a number that does not fit.
+    """
+    if text is None:
+        return None, 1
+    found: dict[str, int] = {}
+    for part in str(text).split(","):
+        key, _, value = part.strip().partition("=")
+        if key not in ("tp", "ep"):
+            raise UnknownNameError(f"--parallel: {shown(part)} is not understood; tp=N (each matrix split over N devices) and ep=N (experts over N groups) are")
+        found[key] = whole_number(int(value) if value.strip().isdecimal() and len(value) < 9 else value, f"--parallel {key}", 1, MOST_DEVICES)
+    groups = found.get("ep", 1)
+    devices = found.get("tp", groups)
+    if devices % groups:
+        raise ValueRangeError(f"--parallel: ep={groups} does not divide tp={devices}")
+    counts = [layer.feed_forward.count for layer in model.layers if isinstance(layer.feed_forward, Experts)]
+    if groups > 1 and (not counts or groups > min(counts)):
+        raise ValueRangeError(f"--parallel: ep={groups}: {model.name} has {min(counts) if counts else 'no'} experts to spread")
+    return devices, groups
 
 
 @lru_cache(maxsize=1024)

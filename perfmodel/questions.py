@@ -87,9 +87,9 @@ class PreparedSide:
 class Question:
     """Everything of a question that does not depend on batch and context."""
 
-    def __init__(self, model: Model, hardware: Hardware, devices: int, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
+    def __init__(self, model: Model, hardware: Hardware, devices: int, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None, expert_groups: int = 1) -> None:
         self.model, self.hardware, self.devices, self.formats = model, hardware, devices, formats
-        step = decode_step(model, formats, devices, hardware.replicates)
+        step = decode_step(model, formats, devices, hardware.replicates, expert_groups)
         schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
         kinds = plan_kinds(schedules)
         self.before = PreparedSide(schedules[0], kinds, devices, hardware, before, formats.activations)
@@ -97,7 +97,7 @@ class Question:
         self._share()
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole = total_work(decode_step(model, formats, 1))
-        self.resident = resident_work(model, formats, devices, hardware.replicates)
+        self.resident = resident_work(model, formats, devices, hardware.replicates, expert_groups)
         self.assumptions = self._assumptions()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
@@ -168,6 +168,6 @@ class Question:
 
 
 @lru_cache(maxsize=256)
-def prepare(model: Model, hardware: Hardware, devices: int, formats: Formats, before: str, after: str, loop_at_most: int | None) -> Question:
+def prepare(model: Model, hardware: Hardware, devices: int, formats: Formats, before: str, after: str, loop_at_most: int | None, expert_groups: int = 1) -> Question:
     """Return the prepared question; raise SpecificationError for a mode or parameter the device lacks."""
-    return Question(model, hardware, devices, formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most)
+    return Question(model, hardware, devices, formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most, expert_groups)

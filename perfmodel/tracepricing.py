@@ -17,7 +17,7 @@ import msgspec
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.estimator import estimate, formats_of, whole_number
-from perfmodel.hardware import Hardware, Mode
+from perfmodel.hardware import Hardware, Mode, merge_mode
 from perfmodel.model import Model
 from perfmodel.operations import decode_step
 from perfmodel.parameters import MODES, Quantity
@@ -34,6 +34,7 @@ _FUSED = ("layer-fused", "looped", "megakernel")
 _PERCENTILE = 1.645  # standard deviations from the middle to the 5th or 95th percentile
 _INFLATION_GRAPH, _INFLATION_EAGER = 0.09, 0.5  # share of a recorded step that a profiler may have added
 _SHORTEST_BOUNDARY = 1e-9  # s
+_DOUBTFUL = 2.0  # times the highest boundary that is known of the device
 _WHAT = {
     "graph": "the same kernels in a graph", "pdl": "dependent launch of the same kernels", "layer-fused": "one kernel a layer", "looped": "the layers as one looped kernel",
     "megakernel": "the step as one kernel",
@@ -74,7 +75,7 @@ class TracePricing(msgspec.Struct, frozen=True, kw_only=True):
     where the recording has `recorded_kernels`. step = host + active: unprofiled if that was given, else as recorded.
     streaming: bytes over sustained bandwidth. floors: the least time of each kernel, and the gaps between kernels in a
     graph. boundary: of one recorded kernel; call_boundary: of one modelled call. recorded_as: what `estimate` says of the
-    recorded mode with the profile.
+    recorded mode with the profile. plausible: whether the boundary is one that a kernel call can have.
     """
 
     model: str
@@ -102,6 +103,7 @@ class TracePricing(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[Share, ...]
     recorded_as: Range
     predictions: tuple[Prediction, ...]
+    plausible: bool
     notes: tuple[str, ...]
     profile: Profile
 
@@ -185,8 +187,9 @@ def price_trace(
             f"{first.bytes_per_step / 1e9:.4g} GB on {devices} x {device.name} cannot be read in the {split.active * 1e3:.4g} ms that the kernels of the recorded step take: "
             "are model, devices, batch, context and formats those of the trace?"
         )
+    prior_boundary = _prior_boundary(device, recorded_mode)
     notes = _notes(summary, chosen, split, measured, collective_term, devices, recorded_mode, fastest)
-    middle = _likeliest(overhead, max(fastest, -40.0), _prior_boundary(device, recorded_mode), kernels)
+    middle = _likeliest(overhead, max(fastest, -40.0), prior_boundary, kernels)
     slow_position = _position(overhead, min(split.floors, overhead(middle)))
     slow = min(middle, fastest if slow_position is None else slow_position)
     quick = max(middle, _PERCENTILE)
@@ -195,6 +198,9 @@ def price_trace(
     totals = Range(min(totals.low, totals.value), totals.value, max(totals.high, totals.value))
     recorded = {path: Range(shares_at(slow)[path].value, shares_at(middle)[path].value, shares_at(quick)[path].value) for path in prior}
     host = _host(split, measured, recorded_mode)
+    plausible = totals.value / kernels <= _DOUBTFUL * prior_boundary.high
+    if not plausible:
+        notes.insert(0, f"{totals.value / kernels * 1e6:.3g} us a kernel that neither bytes nor arithmetic explain is more than a boundary can be: a prefill, another model, or kernels far from their bytes")
     source = f"recorded step of {trace.source.rpartition('/')[2]}: {chosen.name} on {devices} x {device.name}, batch {batch}, context {context}"
     profile = _profile(name, source, device, recorded_mode, style, recorded, _over(totals, kernels), _over(totals, calls), host, collective_values)
     fitted = with_profile(device, profile)
@@ -207,7 +213,7 @@ def price_trace(
         modelled_calls_per_layer=calls / layers, step=split.step, active=split.active, host=host, collectives=split.collectives, floors=split.floors, streaming=Range(*streams),
         boundary=_over(totals, kernels), call_boundary=_over(totals, calls),
         shares=tuple(Share(path, Range(a.low, a.value, a.high), recorded[path]) for path, a in prior.items()),
-        recorded_as=_times(again, "before"), predictions=_predictions(question, fitted, recorded_mode), notes=(*notes, *first.notes), profile=profile,
+        recorded_as=_times(again, "before"), predictions=_predictions(question, fitted, recorded_mode), plausible=plausible, notes=(*notes, *first.notes), profile=profile,
     )  # fmt: skip
 
 
@@ -360,9 +366,17 @@ def _profile(
     def seconds(found: Range) -> Quantity:
         return Quantity(low=found.low, value=found.value, high=found.high, unit="s", kind="derived", source=source)
 
-    plain = [one for one in MODES if one in _PLAIN and one in device.modes and (one == mode or one in ("graph", "pdl"))]
+    root = mode
+    while (base := device.modes[root].base) in _PLAIN and base is not None:
+        root = base
+    plain = [one for one in MODES if one in _PLAIN and one in device.modes and (one in (mode, root, "graph", "pdl"))]
     values = {path: Quantity(low=r.low, value=r.value, high=r.high, unit="1", kind="derived", source=source) for path, r in shares.items()} | dict(collectives)
-    values |= {f"modes.{one}.boundary": seconds(call) for one in plain}
+    # One boundary that modes share through the mode they rest on: it cannot be high in one and low in the other.
+    values[f"modes.{root}.boundary"] = seconds(call)
+    modes = {one: Mode(name=one, kernels=style, base=root if one == "graph" and mode != "graph" else None) for one in plain}
+    merged = device.modes | {one: merge_mode(device.modes[one], own) for one, own in modes.items()}
+    rooted = msgspec.structs.replace(device, values=device.values | values, modes=merged)
+    values |= {f"modes.{one}.boundary": seconds(call) for one in plain if (found := rooted.mode_value(one, "boundary")) is None or found[0] != f"modes.{root}.boundary"}
     # A fused kernel ends once, like one recorded kernel, not like a modelled call that stands for several.
     values |= {f"modes.{one}.boundary": seconds(kernel) for one in _FUSED if one in device.modes}
     zero = Quantity(low=0.0, value=0.0, high=0.0, unit="s", kind="derived", source=source)
@@ -370,7 +384,6 @@ def _profile(
         # What the device's file says of the host in a graph stays; what it leaves to the recorded mode is not the graph's.
         values |= {f"modes.graph.{key}": found[1] if (found := device.mode_value("graph", key)) else zero for key in ("host", "issue")}
     values |= {f"modes.{mode}.host": seconds(host), f"modes.{mode}.issue": zero}
-    modes = {one: Mode(name=one, kernels=style) for one in plain}
     return Profile(
         name=name, title=source[:200], values=values, modes=modes, replicates=device.replicates, fitted_on=source, tested_on="nothing: one recording leaves none to test on", path=name,
     )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.equations import expected_distinct_experts
-from perfmodel.generic import smaller
+from perfmodel.equations import expected_distinct_experts, fullest_device_experts
+from perfmodel.generic import ceil_div, smaller
 
 # Kinds of bytes besides the weight formats.
 CACHE = "kv"
@@ -29,15 +29,21 @@ class ExpertBank(msgspec.Struct, frozen=True):
     """Routed experts: which are read is known only inside the step.
 
     count: routed experts; chosen: experts a token uses; bytes: of one expert, in storage format `kind`.
+    groups: groups of devices that the experts are spread over; the counts are those of the fullest.
+    spread: expected maximum of as many standard normal numbers.
     """
 
     kind: str
     count: int
     chosen: int
     bytes: float
+    groups: int = 1
+    spread: float = 0.0
 
     def bytes_read(self, batch: Any) -> Any:
-        """Return the bytes [B] of the distinct experts that `batch` tokens are expected to wake (E1)."""
+        """Return the bytes [B] of the distinct experts that `batch` tokens are expected to wake (E1), on the fullest device (E2)."""
+        if self.groups > 1:
+            return fullest_device_experts(self.count, self.chosen, batch, self.groups, self.spread) * self.bytes
         return expected_distinct_experts(self.count, self.chosen, batch) * self.bytes
 
 
@@ -72,16 +78,16 @@ class Work(msgspec.Struct, frozen=True):
         weights = dict(self.weights)
         for kind, size in other.weights:
             weights[kind] = weights.get(kind, 0.0) + size
-        experts: dict[tuple[str, int, int], float] = {}
+        experts: dict[tuple[str, int, int, int, float], float] = {}
         for bank in self.experts + other.experts:
-            key = (bank.kind, bank.count, bank.chosen)
+            key = (bank.kind, bank.count, bank.chosen, bank.groups, bank.spread)
             experts[key] = experts.get(key, 0.0) + bank.bytes
         caches: dict[int | None, tuple[float, float]] = {}
         for cache in self.caches + other.caches:
             read, flops = caches.get(cache.window, (0.0, 0.0))
             caches[cache.window] = (read + cache.bytes, flops + cache.flops)
         return Work(
-            tuple(weights.items()), tuple(ExpertBank(*key, size) for key, size in experts.items()),
+            tuple(weights.items()), tuple(ExpertBank(*key[:3], size, *key[3:]) for key, size in experts.items()),
             tuple(Cache(window, *both) for window, both in caches.items()),
             self.state + other.state, self.activations + other.activations, self.flops + other.flops,
         )  # fmt: skip
@@ -113,4 +119,4 @@ class Work(msgspec.Struct, frozen=True):
 
     def bytes_resident(self, batch: Any, context: Any) -> Any:
         """Return the bytes [B] that must stay in memory: all weights and experts, cache and state."""
-        return sum(size for _, size in self.weights) + sum(bank.count * bank.bytes for bank in self.experts) + self.cache_bytes(batch, context)
+        return sum(size for _, size in self.weights) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in self.experts) + self.cache_bytes(batch, context)

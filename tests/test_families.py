@@ -1,17 +1,19 @@
 """Every family of config.json: parameters exact from the shapes, cache bytes, loops, and thousands of broken configs."""
 
 import copy
+import random
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfmodel import PerfModelError, estimate, find_model
+from perfmodel import PerfModelError, equations, estimate, find_model
 from perfmodel.catalogue import names
 from perfmodel.estimator import ask
 from perfmodel.huggingface import KNOWN_TYPES, model_from_config
 from perfmodel.operations import active_parameter_count, parameter_count
+from perfmodel.operations.builders import largest_of_normals
 
 # Configs as published (keys that say nothing about the work left out), with the parameters of the published checkpoint.
 CONFIGS = {
@@ -198,3 +200,35 @@ def test_thousands_of_mutated_configs_give_a_model_or_one_line(config, data):
     if len(model.layers) <= 200:
         answer = estimate(model, "h100-sxm")
         assert 0 < answer.before.fraction_of_peak <= 1
+
+
+def test_the_fullest_device_of_spread_experts():
+    """256 experts, 8 chosen, 8 devices: 2.5 times the mean at batch 1, as drawn; all experts at a large batch."""
+    rng = random.Random(3)
+    for tokens in (1, 4, 16, 64):
+        drawn = []
+        for _ in range(2000):
+            woken = {expert for _ in range(tokens) for expert in rng.sample(range(256), 8)}
+            drawn.append(max(sum(expert // 32 == device for expert in woken) for device in range(8)))
+        expected = equations.fullest_device_experts(256, 8, tokens, 8, largest_of_normals(8))
+        assert expected == pytest.approx(sum(drawn) / len(drawn), rel=0.07), tokens
+    assert equations.fullest_device_experts(256, 8, 10**5, 8, largest_of_normals(8)) == pytest.approx(32)
+
+
+def test_expert_parallelism_waits_for_the_fullest_device():
+    split, spread = (estimate("deepseek-v3", "h200-sxm", parallel=parallel) for parallel in ("tp=8", "tp=8,ep=8"))
+    assert split.devices == spread.devices == 8
+    assert split.bytes_per_step == spread.bytes_per_step
+    assert spread.before.terms.stream > split.before.terms.stream
+    many = [estimate("deepseek-v3", "h200-sxm", parallel=parallel, batch=4096, context=16).before.terms.stream for parallel in ("tp=8", "tp=8,ep=8")]
+    # When all experts are read on every device, whole experts need fewer activations than slices of all.
+    assert many[1] < many[0]
+    assert split.fits.bytes_needed == pytest.approx(spread.fits.bytes_needed, rel=0.01)
+
+
+@pytest.mark.parametrize("parallel", ["pp=2", "tp", "tp=0", "tp=x", "ep=300", "tp=6,ep=4", ""])
+def test_a_way_to_share_the_work_that_cannot_be(parallel):
+    with pytest.raises(PerfModelError, match="--parallel"):
+        estimate("deepseek-v3", "h200-sxm", parallel=parallel)
+    with pytest.raises(PerfModelError, match="experts"):
+        estimate("llama-3.1-8b", "h200-sxm", parallel="ep=2")

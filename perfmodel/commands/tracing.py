@@ -80,8 +80,9 @@ def trace_command(
             trace, model, hardware, devices=whole(devices, "--devices", 1, MOST_DEVICES), batch=whole(batch, "--batch", 1, LARGEST_BATCH),
             context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, measured=step, mode=mode, name=Path(save).stem if save else "recorded",
         )  # fmt: skip
-        read = read or pricing.bytes_per_step / pricing.devices
-        rate = rate or pricing.bytes_per_step / pricing.devices / pricing.streaming.low
+        if pricing.plausible or read is not None or rate is not None:
+            read = read or pricing.bytes_per_step / pricing.devices
+            rate = rate or pricing.bytes_per_step / pricing.devices / pricing.streaming.low
     summary = summarise(trace, bandwidth=rate, bytes_per_step=read, measured=step)
     if command:
         show(reproducing_line() + "\n")

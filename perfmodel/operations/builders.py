@@ -1,5 +1,7 @@
 """An operation, and the few shapes that all operations of a network have: matrices, elementwise work, norms, collectives."""
 
+from functools import lru_cache
+
 import msgspec
 
 from perfmodel.formats import STORAGE_FORMATS
@@ -63,16 +65,29 @@ def matrix(name: str, rows: int, columns: int, formats: Formats, *, bias: bool =
     )  # fmt: skip
 
 
-def expert_matrix(name: str, rows: int, columns: int, formats: Formats, *, experts: int, chosen: int, bias: bool, shares_input: bool = False) -> Operation:
-    """Return one projection of all routed experts, of which a token uses `chosen`."""
+@lru_cache(maxsize=256)
+def largest_of_normals(count: int) -> float:
+    """Return the expected maximum of `count` standard normal numbers [-], after Blom, doi 10.2307/2985147."""
+    if count == 1:
+        return 0.0
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
+
+
+def expert_matrix(name: str, rows: int, columns: int, formats: Formats, *, experts: int, chosen: int, bias: bool, groups: int = 1, shares_input: bool = False) -> Operation:
+    """Return one projection of all routed experts, of which a token uses `chosen`, spread over `groups` of devices."""
+    spread = largest_of_normals(groups)
     one, biases = rows * columns, rows if bias else 0
-    banks = [ExpertBank(formats.experts, experts, chosen, stored(one, formats.experts))]
+    banks = [ExpertBank(formats.experts, experts, chosen, stored(one, formats.experts), groups, spread)]
     if bias:
-        banks.append(ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size()))
+        banks.append(ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size(), groups, spread))
     size = formats.activation_size()
-    work = Work(experts=tuple(banks), flops=chosen * (2.0 * one + biases))
+    # Tokens spread evenly enough: a group does its part of the chosen pairs of token and expert.
+    share = chosen / groups
+    work = Work(experts=tuple(banks), flops=share * (2.0 * one + biases))
     return Operation(
-        name, "expert", Work() + work, elements=experts * (one + biases), active=chosen * (one + biases), reads=chosen * columns * size, writes=chosen * rows * size,
+        name, "expert", Work() + work, elements=experts * (one + biases), active=chosen * (one + biases), reads=share * columns * size, writes=share * rows * size,
         shares_input=shares_input,
     )  # fmt: skip
 

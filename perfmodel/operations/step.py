@@ -28,12 +28,13 @@ class Step(msgspec.Struct, frozen=True):
         yield from self.after
 
 
-def decode_step(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = ()) -> Step:
+def decode_step(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = (), expert_groups: int = 1) -> Step:
     """Return the operations of one decode step of `model`, tensor-parallel over `devices`.
 
     replicates: operations left whole on every device; only the head can be.
+    expert_groups: groups of devices that routed experts are spread over, instead of splitting each expert [-].
     """
-    layers = {layer: tuple(_layer(model, layer, formats, devices)) for layer in set(model.layers)}
+    layers = {layer: tuple(_layer(model, layer, formats, devices, expert_groups)) for layer in set(model.layers)}
     size = formats.activation_size()
     return Step(
         before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),),
@@ -72,15 +73,15 @@ def _published(model: Model) -> Step:
     return decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), devices=1)
 
 
-def _layer(model: Model, layer: Layer, formats: Formats, devices: int) -> Iterator[Operation]:
+def _layer(model: Model, layer: Layer, formats: Formats, devices: int, expert_groups: int) -> Iterator[Operation]:
     if layer.parallel:
-        yield from _parallel_layer(model, layer, formats, devices)
+        yield from _parallel_layer(model, layer, formats, devices, expert_groups)
         return
     if layer.mixer is not None:
         mixer = list(mixer_operations(layer.mixer, model.hidden, formats, devices))
         yield from _block("mixer", mixer, model, layer, formats, devices)
     if layer.feed_forward is not None:
-        block = list(feed_forward_operations(layer.feed_forward, model.hidden, formats, devices))
+        block = list(feed_forward_operations(layer.feed_forward, model.hidden, formats, devices, expert_groups))
         yield from _block("feed_forward", block, model, layer, formats, devices)
 
 
@@ -96,7 +97,7 @@ def _block(name: str, operations: list[Operation], model: Model, layer: Layer, f
     yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
-def _parallel_layer(model: Model, layer: Layer, formats: Formats, devices: int) -> Iterator[Operation]:
+def _parallel_layer(model: Model, layer: Layer, formats: Formats, devices: int, expert_groups: int) -> Iterator[Operation]:
     """Both blocks from the same input: one all-reduce and one addition for the two."""
     yield norm("mixer_norm", model.hidden, formats, elements=model.norm_elements)
     if layer.parallel == "two-norms":
@@ -104,7 +105,7 @@ def _parallel_layer(model: Model, layer: Layer, formats: Formats, devices: int) 
     if layer.mixer is not None:
         yield from mixer_operations(layer.mixer, model.hidden, formats, devices)
     if layer.feed_forward is not None:
-        yield from feed_forward_operations(layer.feed_forward, model.hidden, formats, devices)
+        yield from feed_forward_operations(layer.feed_forward, model.hidden, formats, devices, expert_groups)
     if devices > 1:
         yield all_reduce("feed_forward_all_reduce", model.hidden, formats)
     yield elementwise("feed_forward_residual", "residual", model.hidden, formats, flops=2.0, inputs=3)

@@ -23,10 +23,9 @@ def trace_verdict(summary: Summary, pricing: "TracePricing | None" = None) -> st
         return "The trace holds no time of a kernel."
     of = f"gaps {_whole(shares.gaps + shares.host)}, short kernels {_whole(shares.short_kernels)}, collectives {_whole(shares.collectives)}"
     prize = summary.prize
-    looped = pricing.prediction("looped") or pricing.prediction("megakernel") if pricing is not None else None
+    looped = pricing.prediction("looped") or pricing.prediction("megakernel") if pricing is not None and pricing.plausible else None
     if looped is not None:
-        s = looped.speedup
-        return f"Looping: {s.value:.3g} x ({s.low:.3g} to {s.high:.3g}); {of}."
+        return f"Looping: {_gain(looped.speedup)}; {of}."
     if prize is None:
         return f"Totals only, no gaps: short kernels {_whole(shares.short_kernels)}, collectives {_whole(shares.collectives)}."
     if not summary.layers:
@@ -92,7 +91,7 @@ def _head(summary: Summary) -> str:
 def _facts(summary: Summary) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if summary.step_time is not None and summary.idle is not None:
-        label = f", {_cut(summary.step_label, 40)}" if summary.step_label else ""
+        label = f", {_cut(summary.step_label, 32)}" if summary.step_label else ""
         spread = f" ({_time(summary.shortest_step)} to {_time(summary.longest_step)})" if summary.steps_complete > 1 else ""
         rows += [
             ("steps", f"{summary.steps_found:,} found, {summary.steps_complete:,} complete{label}"),
@@ -155,14 +154,16 @@ def _priced(pricing: "TracePricing") -> list[str | Table]:
     priced = [
         ("streaming", _range(pricing.streaming)), ("boundary of a kernel", _range(pricing.boundary)), ("boundary of a modelled call", _range(pricing.call_boundary)),
         ("idle outside the kernels' gaps", _range(pricing.host)), *((("collectives", _time(pricing.collectives)),) if pricing.collectives else ()),
-        *((share.path, f"{_range(share.recorded, '1')}, device {_range(share.device, '1')}") for share in pricing.shares),
     ]  # fmt: skip
-    steps = [(f"{pricing.mode}, in the trace", f"{pricing.recorded_kernels:,}", _time(pricing.step), "", "")]
-    steps += [(p.mode, f"{p.kernel_calls:,}", _range(p.time), f"{p.speedup.value:.3g} x ({p.speedup.low:.3g} to {p.speedup.high:.3g})", p.against) for p in pricing.predictions]
+    shares = [(share.path, _range(share.recorded, "1"), _range(share.device, "1")) for share in pricing.shares]
+    steps = [(f"{pricing.mode}, in the trace", f"{pricing.recorded_kernels:,}", _time(pricing.step), "")]
+    against = pricing.predictions[-1].against if pricing.predictions else pricing.mode
+    steps += [(p.mode, f"{p.kernel_calls:,}", _range(p.time), _gain(p.speedup) + (f" over {p.against}" if p.against != against else "")) for p in pricing.predictions]
     return [
         f"{_wrapped(where)}\n{_wrapped(how)}",
         Table(("priced at the model's bytes", "value (low to high)"), priced),
-        Table(("mode", "calls", "step", "gain", "against"), steps, frozenset({1})),
+        Table(("sustained share", "in the trace", "of the device"), shares),
+        Table(("mode", "calls", "step", f"gain over {against}"), steps, frozenset({1})),
     ]
 
 
@@ -178,6 +179,10 @@ def _range(found: "Range", unit: str = "s") -> str:
     return f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
+def _gain(speedup: "Range") -> str:
+    return f"{speedup.value:.3g} x ({speedup.low:.3g} to {speedup.high:.3g})"
+
+
 def _time(value: float | None) -> str:
     return format_quantity(value, "s")
 
@@ -187,7 +192,7 @@ def _percent(share: float) -> str:
 
 
 def _whole(share: float) -> str:
-    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _cut(text: str, most: int) -> str:
