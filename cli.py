@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import catalogues, drawing, solving, sweeping, tracing, validating
 from perfmodel.commands.shared import (
     After,
     Batch,
@@ -116,12 +115,24 @@ def _beside(answer: "Estimate") -> "Beside":
     )  # fmt: skip
 
 
-catalogues.register(app)
-sweeping.register(app)
-solving.register(app)
-validating.register(app)
-drawing.register(app)
-tracing.register(app)
+# Which module of perfmodel.commands has a command: building all of them takes longer than most answers.
+_HOMES = {
+    "models": "catalogues", "hardware": "catalogues", "loops": "catalogues", "sweep": "sweeping", "compare": "sweeping", "report": "sweeping",
+    "solve": "solving", "sensitivity": "solving", "explain": "solving", "validate": "validating", "calibrate": "validating", "explain-gap": "validating",
+    "plot": "drawing", "page": "drawing", "trace": "tracing",
+}  # fmt: skip
+_registered: set[str] = set()
+
+
+def register_commands(word: str | None = None) -> None:
+    """Add the command that `word` names to the application; all of them for any other word or none, but for estimate, which is here."""
+    from importlib import import_module
+
+    wanted = [_HOMES[word]] if word in _HOMES else [] if word == "estimate" else dict.fromkeys(_HOMES.values())
+    for home in wanted:
+        if home not in _registered:
+            _registered.add(home)
+            import_module(f"perfmodel.commands.{home}").register(app)
 
 
 def _one_line(text: str) -> str:
@@ -130,6 +141,7 @@ def _one_line(text: str) -> str:
 
 def main() -> None:
     """Run the command line and turn every error into one line and an exit code."""
+    register_commands(sys.argv[1] if len(sys.argv) > 1 else None)
     command = typer.main.get_command(app)
     try:
         code = command.main(standalone_mode=False, prog_name="perfmodel")

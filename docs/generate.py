@@ -56,6 +56,7 @@ def command_page() -> str:
     """Return docs/cli.md: the help of every command, as the program prints it."""
     os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "80"
     parts = ["# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"]
+    load_command_line().register_commands()
     application = typer.main.get_command(load_command_line().app)
     paths = [(name, child) for name, child in application.commands.items()]
     paths += [(f"{name} {inner}", grandchild) for name, child in application.commands.items() for inner, grandchild in getattr(child, "commands", {}).items()]

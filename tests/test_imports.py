@@ -4,8 +4,12 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+import typer
+
+from perfmodel._layout import load_command_line
 
 HEAVY = ("numpy", "scipy", "sympy", "rich", "pandas", "polars", "pydantic", "matplotlib")
 
@@ -75,3 +79,16 @@ def test_nothing_below_the_command_line_prints_or_exits(repository):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("print", "exit", "quit"), path.name
+
+
+def test_every_command_is_registered_by_the_module_that_has_it():
+    """One command is built for one question; together they are all commands there are."""
+    command_line = load_command_line()
+    command_line.register_commands()
+    every = set(typer.main.get_command(command_line.app).commands)
+    assert every == {*command_line._HOMES, "estimate"}
+    for word, home in command_line._HOMES.items():
+        alone = typer.Typer()
+        import_module(f"perfmodel.commands.{home}").register(alone)
+        names = {command.name or command.callback.__name__ for command in alone.registered_commands} | {group.name for group in alone.registered_groups}
+        assert word in names
