@@ -181,7 +181,7 @@ def _side(question: Question, side: PreparedSide, times: SideTimes, terms: Terms
     # Every parameter moves a time one way only, so its bounds are two corners.
     slow, fast = times.step(question.slow, -1.0), times.step(question.fast, 1.0)
     value = _figures(terms.total(), peak, batch)
-    largest = max(range(len(TERM_NAMES)), key=terms.__getitem__)
+    largest = terms.index(max(terms))
     return Side(
         side.mode.name, side.plan.kernel_calls, value.time_per_step, value.tokens_per_second, value.tokens_per_second_per_sequence, value.fraction_of_peak,
         TERM_NAMES[largest], _figures(slow, peak, batch), _figures(fast, peak, batch), terms,

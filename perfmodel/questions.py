@@ -62,19 +62,18 @@ class PreparedSide:
             self._replay_terms = busy_replay(self.plan, rates)
         return Busy(*self._replay_terms(batch, context, *flat)[:-1])
 
-    def calls(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, Any]:
+    def calls(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, ...]:
         """Return waiting (see Busy) and the time of the calls [s] with shared parameters at `position`, own ones at `own`.
 
         A question that is asked again and again is answered by a replay of the same equations.
         """
-        rates, chain, flat = self._costs_at(position, own)
-        if self._asked <= _REPLAY_AFTER:
-            busy = busy_time(counts_at(self.plan, batch, context), rates, chain, self.plan.devices)
-            return busy.waiting, call_times(busy)
-        if self._replay_calls is None:
+        rates, chain, flat = self._costs.get((position, own)) or self._costs_at(position, own)
+        if self._replay_calls is not None:
+            return self._replay_calls(batch, context, *flat)
+        if self._asked > _REPLAY_AFTER:
             self._replay_calls = busy_replay(self.plan, rates, terms=False)
-        waiting, calls = self._replay_calls(batch, context, *flat)
-        return waiting, calls
+        busy = busy_time(counts_at(self.plan, batch, context), rates, chain, self.plan.devices)
+        return busy.waiting, call_times(busy)
 
     def _costs_at(self, position: Position, own: float) -> tuple[Rates, Chain, tuple[Any, ...]]:
         costs = self._costs.get((position, own))
@@ -111,7 +110,10 @@ class Question:
         self._ends: dict[str, tuple[float, ...]] = {group: (-1.0, 1.0) if group in uncertain else (0.0,) for group in GROUPS}
         self.slow, self.fast = ((Position(*ends[:5]), Ends(*ends[5:])) for ends in ([self._ends[g][i] for g in GROUPS] for i in (0, -1)))
         self._corners: dict[tuple[bool, bool, bool], list[Position]] = {}
+        self._pairs: dict[tuple[Any, ...], list[tuple[Fixed, Fixed]]] = {}
+        self._guessed: dict[tuple[tuple[bool, ...], float], list[tuple[Fixed, Fixed]]] = {}
         self.added = self._added_groups()
+        self.times_met = tuple(times for met in self.added.values() for times in met)
         sides = ((side, side.parameters) for side in (self.before, self.after))
         self.prefetches = any(parameters.chain(1.0, 1.0, side.shared).prefetch > 0 for side, parameters in sides)
         self.issues = any(side.fixed(Ends(), 0.0).issue > 0 for side in (self.before, self.after))
@@ -129,9 +131,27 @@ class Question:
 
     def fixed_pairs(self, own: float, ends: Mapping[str, tuple[float, ...]]) -> list[tuple[Fixed, Fixed]]:
         """Return the fixed costs of both sides at all combinations of `ends`, own ones of the side before at `own`, after at the other end."""
-        same = self.before.mode == self.after.mode
-        corners = (Ends(*pair) for pair in product(*(ends.get(group, (0.0,)) for group in ("boundary", "host"))))
-        return [(self.before.fixed(end, own), self.after.fixed(end, own if same else -own)) for end in corners]
+        key = (own, *ends.items())
+        found = self._pairs.get(key)
+        if found is None:
+            own_after = own if self.before.mode == self.after.mode else -own
+            corners = (Ends(*pair) for pair in product(*(ends.get(group, (0.0,)) for group in ("boundary", "host"))))
+            found = self._pairs[key] = [(self.before.fixed(end, own), self.after.fixed(end, own_after)) for end in corners]
+        return found
+
+    def guessed_pairs(self, above: tuple[bool, ...], own: float) -> list[tuple[Fixed, Fixed]]:
+        """Return the fixed costs at which the ratio is least (own = 1) or largest (own = -1) if each entry of `above` holds.
+
+        above: for each entry of `times_met`, whether it is more than the ratio.
+        """
+        found = self._guessed.get((above, own))
+        if found is None:
+            answers = iter(above)
+            # A group is pushed to its slow end for a large ratio only if all its costs raise it.
+            raises = {group: all(next(answers) for _ in met) for group, met in self.added.items()}
+            ends = {group: ((-1.0 if up == (own < 0) else 1.0),) for group, up in raises.items()}
+            found = self._guessed[above, own] = self.fixed_pairs(own, ends)
+        return found
 
     def corners(self, *, inside: bool, arithmetic: bool, cache: bool) -> list[Position]:
         """Return the positions of the shared parameters at which the speed-up may be extreme.

@@ -292,15 +292,20 @@ def call_times(busy: Busy) -> Number:
 
 def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
     """Return the time of a step [s] by (S1, L2, L3), then (S2), from its `call_times`."""
-    unlimited = equations.step_time(fixed.host, plan.kernel_calls, fixed.boundary, calls + plan.fused_calls * fixed.first_bytes)
+    unlimited = _unlimited(plan, calls, fixed)
     if fixed.issue.__class__ is float and not fixed.issue:
         return unlimited  # what (S2) gives for a host that issues calls in no time
     return equations.host_bound_time(unlimited, fixed.host, plan.kernel_calls, fixed.issue)
 
 
+def _unlimited(plan: Plan, calls: Number, fixed: Fixed) -> Number:
+    """Return the time of a step as if the host were never late [s]."""
+    return equations.step_time(fixed.host, plan.kernel_calls, fixed.boundary, calls + plan.fused_calls * fixed.first_bytes)
+
+
 def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
     """Return the terms of a step, which add up to its `step_time`."""
+    calls = call_times(busy)
     boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
-    unlimited = step_time(plan, call_times(busy), fixed._replace(issue=0.0))
-    excess = step_time(plan, call_times(busy), fixed) - unlimited
+    excess = step_time(plan, calls, fixed) - _unlimited(plan, calls, fixed)
     return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, fixed.host + excess)
