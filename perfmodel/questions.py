@@ -25,7 +25,7 @@ class PreparedSide:
     """One side of a question: its calls, its parameters, and its times at any position of the parameters.
 
     shared: the paths that the other side uses too; the others are this side's own.
-    own_in_calls, own_anywhere: whether own parameters with an interval enter the time of the calls, or anything.
+    own_in_calls: whether own parameters with an interval enter the time of the calls.
     """
 
     def __init__(self, schedule: Schedule, kinds: tuple[str, ...], devices: int, hardware: Hardware, mode: Mode, activations: str) -> None:
@@ -41,7 +41,7 @@ class PreparedSide:
         """Set which paths the other side uses too."""
         self.shared = shared
         own_groups = {group for path, (group, quantity) in self.parameters.used.items() if path not in shared and quantity.low < quantity.high}
-        self.own_anywhere, self.own_in_calls = bool(own_groups), bool(own_groups - {"boundary", "host"})
+        self.own_in_calls = bool(own_groups - {"boundary", "host"})
         self._costs: dict[tuple[Position, float], tuple[Rates, Chain, tuple[Any, ...]]] = {}
         self._fixed: dict[tuple[Ends, float], Fixed] = {}
 

@@ -8,7 +8,6 @@ from typing import Any
 from perfmodel.errors import SpecificationError
 
 LARGEST_FILE = 4_000_000  # bytes; the largest config.json seen has 0.1 MB
-DEEPEST_NESTING = 60
 
 
 def read_bytes(path: Path) -> bytes:

@@ -40,11 +40,6 @@ _ALIASES = {
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL)
 
 
-def parse_number(text: str | float, where: str) -> float:
-    """Return a plain finite number [-] given as a number or as text; raise SpecificationError otherwise."""
-    return parse_quantity(text, "1", where)
-
-
 def parse_quantity(text: object, dimension: str, where: str) -> float:
     """Return the value of `text`, such as '3.35 TB/s', in base units.
 

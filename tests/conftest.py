@@ -1,12 +1,19 @@
 """What the tests share: the command line in-process, and the paths of the repository."""
 
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from perfmodel._layout import load_command_line
+
+# Where a change is judged the examples are the same each time; on a developer's machine they are new ones.
+settings.register_profile("judged", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("judged")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

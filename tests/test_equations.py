@@ -33,7 +33,7 @@ def test_floats_arrays_and_symbols_agree(name, data):
     names = arguments_of(function)
     points = [[data.draw(positive) for _ in names] for _ in range(3)]
     if name == "expected_distinct_experts":  # k is at most E
-        points = [[max(a, b), min(a, b), c % 100] for a, b, c in points]
+        points = [[max(a, b), min(a, b), 1 + c % 100] for a, b, c in points]
     if name == "fullest_device_experts":
         points = [[max(a, b), min(a, b), 1 + c % 100, 2 + d % 64, 1 + e % 3] for a, b, c, d, e in points]
     floats = [function(*point) for point in points]

@@ -7,7 +7,6 @@ block that the state vouches for, to the same bytes as a run that was left alone
 
 import contextlib
 import io
-import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -229,8 +228,3 @@ def text_blocks(form: str, columns: Sequence[str], parts: Iterator[Block]) -> It
     writer = _Text(buffer, form, columns, started=False)
     for block in parts:
         yield writer.write(block).decode()
-
-
-def to_meta(meta: dict[str, Any]) -> str:
-    """Return a sidecar as JSON."""
-    return json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
