@@ -161,26 +161,6 @@ def as_profile(calibration: Calibration, name: str, base: Profile | None = None)
     )  # fmt: skip
 
 
-def profile_text(calibration: Calibration, name: str, base: Profile | None = None) -> str:
-    """Return the profile as a TOML file that `--profile` reads."""
-    profile = as_profile(calibration, name, base)
-    lines = [f"name = {_text(name)}", f"title = {_text(profile.title)}"]
-    if profile.replicates:
-        lines.append(f"replicates = [{', '.join(map(_text, profile.replicates))}]")
-    lines += [f"fitted_on = {_text(profile.fitted_on)}", f"tested_on = {_text(profile.tested_on)}"]
-    tables: dict[str, list[str]] = {}
-    for mode_name, mode in profile.modes.items():
-        entries = (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note))
-        tables[f"modes.{mode_name}"] = [f"{key} = {_text(value)}" for key, value in entries if value]
-    for path, quantity in profile.values.items():
-        table, _, key = path.rpartition(".")
-        key = key if key.replace("-", "").replace("_", "").isalnum() else _text(key)
-        tables.setdefault(table, []).append(f"{key} = {_quantity_text(quantity)}")
-    for table, entries_of in tables.items():
-        lines += ["", f"[{table}]", *entries_of]
-    return "\n".join(lines) + "\n"
-
-
 def _ready(row: Row, base: Profile | None) -> _Measured:
     model, hardware = find_model(row.model), find_hardware(row.hardware)
     if base is not None:
@@ -283,19 +263,6 @@ def _quantities(calibration: Calibration) -> dict[str, Quantity]:
 def _tested(calibration: Calibration) -> str:
     parts = [f"each of its {left.what} left out in turn: median error {left.median:.1%}, largest {left.largest:.1%}" for left in calibration.left_out]
     return "; ".join(parts) or "nothing: one row leaves none to test on"
-
-
-def _quantity_text(q: Quantity) -> str:
-    unit = "" if q.unit == "1" else f" {q.unit}"
-    ends = (("low", q.low), ("value", q.value), ("high", q.high)) if q.low < q.high else (("value", q.value),)
-    numbers = ", ".join(f'{key} = "{number!r}{unit}"' for key, number in ends)
-    return f"{{ {numbers}, kind = {_text(q.kind)}, source = {_text(q.source if ' ' in q.source or '/' in q.source else q.source + ' rows')} }}"
-
-
-def _text(text: str) -> str:
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _distinct(names: Any) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Profiles: what a software stack does differently from the defaults of a device, fitted from measurements."""
 
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -61,6 +62,31 @@ def load_profile(path: Path) -> Profile:
         name=name, title=head.get("title") or name, values=values, modes=modes, replicates=replicates,
         fitted_on=head.get("fitted_on", ""), tested_on=head.get("tested_on", ""), path=str(path),
     )  # fmt: skip
+
+
+def profile_text(profile: Profile) -> str:
+    """Return a profile as a TOML file that `load_profile` reads back to the same numbers."""
+    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in (("name", profile.name), ("title", profile.title), ("fitted_on", profile.fitted_on), ("tested_on", profile.tested_on))]
+    if profile.replicates:
+        lines.append(f"replicates = {json.dumps(list(profile.replicates))}")
+    sources = {text: f"source-{number}" for number, text in enumerate(dict.fromkeys(quantity.source for quantity in profile.values.values()), 1)}
+    tables: dict[str, list[str]] = {"sources": [f"{key} = {json.dumps(text, ensure_ascii=False)}" for text, key in sources.items()]}
+    for mode in profile.modes.values():
+        tables[f"modes.{mode.name}"] = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note)) if text]
+    for path, quantity in profile.values.items():
+        table, _, key = path.rpartition(".")
+        key = key if key.replace("-", "").replace("_", "").isalnum() else json.dumps(key)
+        tables.setdefault(table, []).append(f"{key} = {_quantity_text(quantity, sources[quantity.source])}")
+    for table, entries in tables.items():
+        lines += ["", f"[{table}]", *entries]
+    return "\n".join(lines) + "\n"
+
+
+def _quantity_text(quantity: Quantity, source: str) -> str:
+    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+    ends = ("low", "value", "high") if quantity.low < quantity.high else ("value",)
+    numbers = ", ".join(f'{end} = "{getattr(quantity, end)!r}{unit}"' for end in ends)
+    return f"{{ {numbers}, kind = {json.dumps(quantity.kind)}, source = {json.dumps(source)} }}"
 
 
 @lru_cache(maxsize=256)

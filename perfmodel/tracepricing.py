@@ -7,7 +7,6 @@ the device's best share and all else is boundary, which looping removes; at the 
 in each kernel are boundary, and the rest is slow streaming, which looping keeps.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -215,30 +214,6 @@ def price_trace(
         shares=tuple(Share(path, Range(a.low, a.value, a.high), recorded[path]) for path, a in prior.items()),
         recorded_as=_times(again, "before"), predictions=_predictions(question, fitted, recorded_mode), plausible=plausible, notes=(*notes, *first.notes), profile=profile,
     )  # fmt: skip
-
-
-def profile_text(profile: Profile) -> str:
-    """Return a profile as a TOML file that `perfmodel.profiles.load_profile` reads back to the same numbers."""
-    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in (("name", profile.name), ("title", profile.title), ("fitted_on", profile.fitted_on), ("tested_on", profile.tested_on))]
-    if profile.replicates:
-        lines.append(f"replicates = {json.dumps(list(profile.replicates))}")
-    sources = {text: f"source-{number}" for number, text in enumerate(dict.fromkeys(quantity.source for quantity in profile.values.values()), 1)}
-    tables: dict[str, list[str]] = {"sources": [f"{key} = {json.dumps(text, ensure_ascii=False)}" for text, key in sources.items()]}
-    for mode in profile.modes.values():
-        tables[f"modes.{mode.name}"] = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note)) if text]
-    for path, quantity in profile.values.items():
-        table, _, key = path.rpartition(".")
-        tables.setdefault(table, []).append(f"{key} = {_quantity_text(quantity, sources[quantity.source])}")
-    for table, entries in tables.items():
-        lines += ["", f"[{table}]", *entries]
-    return "\n".join(lines) + "\n"
-
-
-def _quantity_text(quantity: Quantity, source: str) -> str:
-    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
-    ends = ("low", "value", "high") if quantity.low < quantity.high else ("value",)
-    numbers = ", ".join(f'{end} = "{getattr(quantity, end)!r}{unit}"' for end in ends)
-    return f"{{ {numbers}, kind = {json.dumps(quantity.kind)}, source = {json.dumps(source)} }}"
 
 
 def _recorded_mode(trace: Trace, summary: Summary, style: str, device: Hardware) -> str:

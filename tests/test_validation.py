@@ -16,12 +16,12 @@ import pytest
 
 from perfmodel import estimate
 from perfmodel.adjustable import AdjustableStep
-from perfmodel.calibration import as_profile, calibrate, profile_text, validate_calibrated
+from perfmodel.calibration import as_profile, calibrate, validate_calibrated
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.estimator import formats_of
 from perfmodel.gaps import explain_gap
-from perfmodel.profiles import find_profile, load_profile, profile_names
+from perfmodel.profiles import find_profile, load_profile, profile_names, profile_text
 from perfmodel.validation import FILTERS, all_rows, errors_of, known_measurements, ladders, percentile, predict, profile_of, read_rows, selected, summary, validate, why_not
 
 PINNED = Path(__file__).parent / "golden" / "validation.csv"
@@ -263,7 +263,7 @@ def test_a_written_profile_is_read_as_what_was_fitted(tmp_path):
     rows = [r for r in all_rows() if r.source_id == "gptfast" and r.weight_format == "bf16"]
     result = calibrate(rows, base)
     path = tmp_path / "mine.toml"
-    path.write_text(profile_text(result, "mine", base), encoding="utf-8")
+    path.write_text(profile_text(as_profile(result, "mine", base)), encoding="utf-8")
     profile = load_profile(path)
     assert profile.replicates == base.replicates
     assert profile.values["modes.graph.boundary"].value == next(p.value for p in result.parameters if p.path == "modes.graph.boundary")

@@ -88,8 +88,8 @@ def trace_command(
         show(reproducing_line() + "\n")
         return
     if save is not None and pricing is not None:
+        from perfmodel.profiles import profile_text
         from perfmodel.report.files import write_whole
-        from perfmodel.tracepricing import profile_text
 
         write_whole(Path(save), profile_text(pricing.profile))
 

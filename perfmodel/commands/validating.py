@@ -97,8 +97,8 @@ def calibrate_command(
     command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
-    from perfmodel.calibration import calibrate, profile_text
-    from perfmodel.profiles import find_profile
+    from perfmodel.calibration import as_profile, calibrate
+    from perfmodel.profiles import find_profile, profile_text
     from perfmodel.report.delimited import to_json
     from perfmodel.report.text import to_plain
     from perfmodel.validation import read_rows
@@ -113,7 +113,7 @@ def calibrate_command(
     if output is not None:
         from perfmodel.report.files import write_whole
 
-        write_whole(Path(output), profile_text(result, name or Path(output).stem, base))
+        write_whole(Path(output), profile_text(as_profile(result, name or Path(output).stem, base)))
     show(to_json(result.to_dict()) if as_json else to_plain(_calibration_document(result, output)))
 
 

@@ -11,8 +11,8 @@ import pytest
 from perfmodel import estimate
 from perfmodel.catalogue import find_hardware
 from perfmodel.errors import PerfModelError
-from perfmodel.profiles import find_profile, load_profile, with_profile
-from perfmodel.tracepricing import price_trace, profile_text
+from perfmodel.profiles import find_profile, load_profile, profile_text, with_profile
+from perfmodel.tracepricing import price_trace
 from perfmodel.traces import read_trace
 from perfmodel.traces.events import Event, build_trace
 
