@@ -3,10 +3,9 @@
 import msgspec
 
 from perfmodel.estimator import formats_of
-from perfmodel.loops import find_loops
 from perfmodel.model import Model
 from perfmodel.operations import decode_step
-from perfmodel.schedule import Call, layer_sequence, make_schedule
+from perfmodel.schedule import layer_sequence, loop_runs, make_schedule
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -38,8 +37,7 @@ def loop_report(model: Model, *, devices: int = 1, loop_at_most: int | None = No
     """
     step = decode_step(model, formats_of(model, None, None), devices)
     sequence, offset = layer_sequence(step)
-    numbers: dict[Call, int] = {}
-    runs = find_loops([numbers.setdefault(call, len(numbers)) for call in sequence])
+    runs = loop_runs(sequence)
     parts = []
     for index, run in enumerate(runs):
         first, last = run.start - offset, run.stop - 1 - offset

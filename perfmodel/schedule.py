@@ -188,7 +188,7 @@ def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
     if not loops:
         return Schedule(_counted(sequence))
     calls: list[Call] = []
-    runs = find_loops(_numbered(sequence))
+    runs = loop_runs(sequence)
     for run in runs:
         body = sequence[run.start : run.start + run.body]
         if run.count == 1:
@@ -202,7 +202,7 @@ def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
 def _one_call(step: Step) -> Schedule:
     """The whole step in one call: layers loop inside it, and prefetch crosses into the head."""
     sequence, offset = layer_sequence(step)
-    runs = find_loops(_numbered(sequence))
+    runs = loop_runs(sequence)
     segments = tuple(
         Segment(run.count, tuple(stage for call in sequence[run.start : run.start + run.body] for segment in call.segments for stage in segment.stages)) for run in runs
     )
@@ -228,9 +228,10 @@ def _layer_range(run: Run, offset: int, layers: int) -> str:
     return f"{first}-{last}" if first <= last else ""
 
 
-def _numbered(calls: Sequence[Call]) -> list[int]:
+def loop_runs(calls: Sequence[Call]) -> list[Run]:
+    """Return the runs of equal calls in `calls`, found on numbers, which compare faster than calls."""
     numbers: dict[Call, int] = {}
-    return [numbers.setdefault(call, len(numbers)) for call in calls]
+    return find_loops([numbers.setdefault(call, len(numbers)) for call in calls])
 
 
 def _counted(calls: Iterable[Call]) -> tuple[tuple[int, Call], ...]:
