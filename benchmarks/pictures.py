@@ -6,7 +6,8 @@ python benchmarks/pictures.py
 import time
 
 from perfmodel import estimate
-from perfmodel.picturedata import KINDS, measurements_near, picture_data, report_data
+from perfmodel.picturedata import KINDS, picture_data, report_data
+from perfmodel.picturedata.measurements import measurements_near
 from perfmodel.report.page import page
 from perfmodel.report.pictures import draw
 

@@ -11,10 +11,15 @@ import msgspec
 import pytest
 
 from perfmodel import estimate
-from perfmodel.picturedata import KINDS, picture_data, question_line, report_data, rows_of, validation, waterfall, what_ifs
+from perfmodel.picturedata import KINDS, picture_data, report_data, rows_of
+from perfmodel.picturedata.captions import question_line
+from perfmodel.picturedata.measurements import validation
+from perfmodel.picturedata.reports import what_ifs
+from perfmodel.picturedata.steps import waterfall
 from perfmodel.report import pictures, scales
 from perfmodel.report.bars import bar, document
 from perfmodel.report.page import page
+from perfmodel.report.pictures import axes, waterfalls
 from perfmodel.terms import TERM_NAMES
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -146,11 +151,11 @@ def test_points_of_the_roofline_lie_under_the_sustained_roofs(answer):
 
 
 def test_black_and_white_tells_terms_and_curves_apart(report):
-    hatches = [paint.hatch for name, paint in pictures.TERM_PAINTS.items() if name not in ("peak", "stream")]
+    hatches = [paint.hatch for name, paint in waterfalls.TERM_PAINTS.items() if name not in ("peak", "stream")]
     assert len(set(hatches)) == len(hatches)
     assert all(hatches)
     svg = pictures.draw(report.pictures[KINDS.index("context")])
-    assert pictures._BEFORE.dash != pictures._AFTER.dash
+    assert axes.BEFORE.dash != axes.AFTER.dash
     assert {m.tag for m in marks(svg, "curve")} == {f"{SVG}polygon", f"{SVG}circle"}
 
 

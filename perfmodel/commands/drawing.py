@@ -9,7 +9,7 @@ from perfmodel.commands import shared
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
-    from perfmodel.picturedata import Picture
+    from perfmodel.picturedata.records import Picture
     from perfmodel.report.text import Document
     from perfmodel.results import Estimate
 
@@ -48,7 +48,8 @@ def plot_command(
     tornado: which assumption moves the answer.
     validation: predicted against published measurements, of MODEL and of HARDWARE if given.
     """
-    from perfmodel.picturedata import KINDS, picture_data, rows_of, tornado
+    from perfmodel.picturedata import KINDS, picture_data, rows_of
+    from perfmodel.picturedata.steps import tornado
 
     if kind not in KINDS:
         raise UnknownNameError(f"plot: {shown(kind)} is not a picture{nearest(kind, KINDS)}; the pictures are {', '.join(KINDS)}")
@@ -118,7 +119,7 @@ def _answer(
 def _validation(model: str | None, hardware: str | None) -> "Picture":
     """Return the numbers of the validation picture, for all rows or those of a model and a device; - stands for any."""
     from perfmodel.catalogue import find_hardware, find_model
-    from perfmodel.picturedata import validation
+    from perfmodel.picturedata.measurements import validation
     from perfmodel.validation import all_rows
 
     model_name = None if model in (None, "-") else find_model(model).name

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from perfmodel.picturedata import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
+from perfmodel.picturedata.records import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
 from perfmodel.report.pictures import title_of
 from perfmodel.report.scales import number_label, tokens_label
 from perfmodel.report.text import Document, Table

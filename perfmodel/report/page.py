@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from perfmodel.picturedata import Picture, Report, Validated, WhatIf, assumption_text, question_line
+from perfmodel.picturedata.captions import assumption_text, question_line
+from perfmodel.picturedata.records import Picture, Report, Validated, WhatIf
 from perfmodel.report.answer import document, verdict
 from perfmodel.report.drawing import DARK_STYLE
 from perfmodel.report.pictures import draw
