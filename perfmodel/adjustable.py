@@ -114,7 +114,7 @@ class AdjustableStep:
         for path in values:
             if path in self._originals:
                 used[path] = self._originals[path]
-        return float(step_time(self.plan, call_times(busy_time(self._counts, rates, chain, self.plan.devices)), fixed))
+        return float(step_time(self.plan, call_times(busy_time(self._counts, rates, chain)), fixed))
 
 
 def largest(path: str) -> float:

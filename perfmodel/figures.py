@@ -55,7 +55,7 @@ def costs_at(question: Question, side: PreparedSide, values: Mapping[str, Number
 def terms_at(question: Question, side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]) -> Terms:
     """Return the terms of a step [s] of one side, the parameters in `values` [base units] replaced."""
     rates, chain, fixed = costs_at(question, side, values)
-    return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context), rates, chain, side.plan.devices), fixed)
+    return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context), rates, chain), fixed)
 
 
 def peak_at(question: Question, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:

@@ -28,9 +28,9 @@ class PreparedSide:
     own_in_calls: whether own parameters with an interval enter the time of the calls.
     """
 
-    def __init__(self, schedule: Schedule, kinds: tuple[str, ...], devices: int, hardware: Hardware, mode: Mode, activations: str) -> None:
+    def __init__(self, schedule: Schedule, kinds: tuple[str, ...], hardware: Hardware, mode: Mode, activations: str) -> None:
         self.schedule, self.mode = schedule, mode
-        self.plan: Plan = make_plan(schedule, kinds, devices)
+        self.plan: Plan = make_plan(schedule, kinds)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
         self.share(frozenset())
         self._replay_terms: Replay | None = None
@@ -57,7 +57,7 @@ class PreparedSide:
         rates, chain, flat = self._costs_at(Position(), 0.0)
         if self._asked <= _REPLAY_AFTER:
             self._asked += 1
-            return busy_time(counts_at(self.plan, batch, context), rates, chain, self.plan.devices)
+            return busy_time(counts_at(self.plan, batch, context), rates, chain)
         if self._replay_terms is None:
             self._replay_terms = busy_replay(self.plan, rates)
         return Busy(*self._replay_terms(batch, context, *flat)[:-1])
@@ -72,7 +72,7 @@ class PreparedSide:
             return self._replay_calls(batch, context, *flat)
         if self._asked > _REPLAY_AFTER:
             self._replay_calls = busy_replay(self.plan, rates, terms=False)
-        busy = busy_time(counts_at(self.plan, batch, context), rates, chain, self.plan.devices)
+        busy = busy_time(counts_at(self.plan, batch, context), rates, chain)
         return busy.waiting, call_times(busy)
 
     def _costs_at(self, position: Position, own: float) -> tuple[Rates, Chain, tuple[Any, ...]]:
@@ -91,8 +91,8 @@ class Question:
         step = decode_step(model, formats, devices, hardware.replicates, expert_groups)
         schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
         kinds = plan_kinds(schedules)
-        self.before = PreparedSide(schedules[0], kinds, devices, hardware, before, formats.activations)
-        self.after = PreparedSide(schedules[1], kinds, devices, hardware, after, formats.activations)
+        self.before = PreparedSide(schedules[0], kinds, hardware, before, formats.activations)
+        self.after = PreparedSide(schedules[1], kinds, hardware, after, formats.activations)
         self._share()
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole = total_work(decode_step(model, formats, 1))

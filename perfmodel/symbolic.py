@@ -370,7 +370,7 @@ def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
     calls: Any = 0.0
     for (count, call), counts in zip(side.schedule.calls, counts_at(side.plan, named["batch"], named["context"]), strict=True):
-        one = call_times(busy_time([counts._replace(times=1)], rates, chain, side.plan.devices))
+        one = call_times(busy_time([counts._replace(times=1)], rates, chain))
         label = "(L1, L2) time of a fused call" if call.fused else "(S1) time of a call"
         calls = calls + count * writer.define(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count} of them")
     writer.define("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")

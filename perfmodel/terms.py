@@ -28,7 +28,7 @@ class StagePlan(NamedTuple):
     state: float
     activations: float
     flops: float
-    payloads: tuple[tuple[int, float, int], ...]  # position in the plan's collectives, bytes per sequence, passes
+    payloads: tuple[tuple[int, float, int, int], ...]  # position in the plan's collectives, bytes per sequence, passes, devices in the group
 
 
 class CallPlan(NamedTuple):
@@ -47,7 +47,6 @@ class Plan(msgspec.Struct, frozen=True):
     collectives: tuple[str, ...]
     kernel_calls: int
     fused_calls: int
-    devices: int
 
 
 class StageCounts(NamedTuple):
@@ -56,7 +55,7 @@ class StageCounts(NamedTuple):
     bytes: tuple[Number, ...]
     late: tuple[tuple[int, Number], ...]
     flops: Number
-    payloads: tuple[tuple[int, Number, int], ...]
+    payloads: tuple[tuple[int, Number, int, int], ...]
 
 
 class CallCounts(NamedTuple):
@@ -139,7 +138,7 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
     return (*sorted(sizes, key=lambda kind: -sizes[kind]), CACHE, ACTIVATIONS)
 
 
-def make_plan(schedule: Schedule, kinds: tuple[str, ...], devices: int) -> Plan:
+def make_plan(schedule: Schedule, kinds: tuple[str, ...]) -> Plan:
     """Return `schedule` prepared for workloads."""
     collectives = tuple(sorted({c.kind for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
     calls = tuple(
@@ -147,14 +146,14 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], devices: int) -> Plan:
         for count, call in schedule.calls
     )
     fused_calls = sum(count for count, call in schedule.calls if call.fused)
-    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, devices)
+    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls)
 
 
 def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ...]) -> StagePlan:
     weights = dict(stage.work.weights)
     return StagePlan(
         tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
-        tuple((collectives.index(c.kind), c.payload, c.passes) for c in stage.collectives),
+        tuple((collectives.index(c.kind), c.payload, c.passes, c.group) for c in stage.collectives),
     )  # fmt: skip
 
 
@@ -178,11 +177,11 @@ def _stage_counts(stage: StagePlan, batch: Number, context: Number) -> StageCoun
     if experts:
         late = tuple((position, bank.bytes_read(batch)) for position, bank in experts)
         read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
-    exchanged = tuple([(kind, size * batch, passes) for kind, size, passes in payloads]) if payloads else ()
+    exchanged = tuple([(kind, size * batch, passes, group) for kind, size, passes, group in payloads]) if payloads else ()
     return StageCounts((*read, cache * batch, activations * batch), late, flops * batch, exchanged)
 
 
-def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices: int) -> Busy:
+def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     """Return what the calls take without boundaries and host: (R1), (R2), (C1), (S1) for plain calls, (L1), (L2) for fused ones."""
     stream: Number = 0.0
     compute: Number = 0.0
@@ -195,7 +194,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
         if fused:
             fill: Number = 0.0
             for iterations, stages in segments:
-                one = _iteration(stages, rates, chain, devices)
+                one = _iteration(stages, rates, chain)
                 times = count * iterations
                 stream = stream + times * one.stream
                 compute = compute + times * one.compute
@@ -215,7 +214,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain, devices:
             compute = compute + count * (roofline - m)
             calls = calls + count * roofline
             if stage.payloads:
-                exchange = count * _collectives(stage, rates, devices)
+                exchange = count * _collectives(stage, rates)
                 collective, calls = collective + exchange, calls + exchange
     return Busy(stream, compute, latency, collective, refill, calls, waiting)
 
@@ -235,7 +234,7 @@ def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False, terms: bool =
     pairs = tuple((number[f"alpha{i}"], number[f"link{i}"]) for i in range(len(rates.collectives)))
     recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], pairs)
     chain = Chain(number["stage"], number["prefetch"], number["overlap"])
-    busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain, plan.devices)
+    busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
     return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], arrays=arrays)
 
 
@@ -255,10 +254,10 @@ class _Iteration(NamedTuple):
     waiting: Number
 
 
-def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: int) -> _Iteration:
+def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iteration:
     """One pass over the stages of a fused call, by (L1), split into terms."""
     streaming = [equations.streaming_time(stage.bytes, rates.bandwidths) for stage in stages]
-    exchange = [_collectives(stage, rates, devices) for stage in stages]
+    exchange = [_collectives(stage, rates) for stage in stages]
     m = sum(streaming)
     a = equations.arithmetic_time(sum([stage.flops for stage in stages]), rates.arithmetic, rates.arithmetic_share)
     latencies = [chain.stage + x for x in exchange]
@@ -277,11 +276,11 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, devices: i
     return _Iteration(m, roofline - m, exposed - shared, shared, serial, swing, i, i - (m + stall))
 
 
-def _collectives(stage: StageCounts, rates: Rates, devices: int) -> Number:
+def _collectives(stage: StageCounts, rates: Rates) -> Number:
     time: Number = 0.0
-    for position, payload, passes in stage.payloads:
+    for position, payload, passes, group in stage.payloads:
         alpha, link = rates.collectives[position]
-        time = time + equations.collective_time(alpha, payload, equations.ring_traffic_factor(devices, passes), link)
+        time = time + equations.collective_time(alpha, payload, equations.ring_traffic_factor(group, passes), link)
     return time
 
 

@@ -48,11 +48,12 @@ class ExpertBank(msgspec.Struct, frozen=True):
 
 
 class Collective(msgspec.Struct, frozen=True):
-    """A collective over the devices. payload: bytes of the tensor per sequence; passes: 2 for an all-reduce, else 1."""
+    """A collective. payload: bytes of the tensor per sequence [B]; passes: 2 for an all-reduce, else 1; group: devices that take part [-]."""
 
     kind: str
     payload: float
     passes: int
+    group: int
 
 
 class Work(msgspec.Struct, frozen=True):

@@ -111,6 +111,6 @@ def norm(name: str, width: int, formats: Formats, *, elements: int = 1, copies: 
     return elementwise(name, "norm", width * copies, formats, flops=4.0, weights=elements * width, shares_input=shares_input)
 
 
-def all_reduce(name: str, width: int, formats: Formats) -> Operation:
-    """Return the all-reduce of `width` activations per sequence."""
-    return Operation(name, "all_reduce", collective=Collective("all_reduce", width * formats.activation_size(), 2))
+def collective(name: str, kind: str, width: float, formats: Formats, group: int) -> Operation:
+    """Return a collective of `width` activations per sequence over `group` devices."""
+    return Operation(name, kind, collective=Collective(kind, width * formats.activation_size(), 2 if kind == "all_reduce" else 1, group))

@@ -7,10 +7,10 @@ import msgspec
 
 from perfmodel.generic import ceil_div
 from perfmodel.model import Layer, Model
-from perfmodel.operations.builders import Formats, Operation, all_reduce, elementwise, matrix, norm
+from perfmodel.operations.builders import Formats, Operation, collective, elementwise, matrix, norm
 from perfmodel.operations.feedforwards import feed_forward_operations
 from perfmodel.operations.mixers import mixer_operations
-from perfmodel.work import Collective, Work
+from perfmodel.work import Work
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def _block(name: str, operations: list[Operation], model: Model, layer: Layer, f
         yield norm(f"{name}_norm", model.hidden, formats, elements=model.norm_elements)
     yield from operations
     if devices > 1:
-        yield all_reduce(f"{name}_all_reduce", model.hidden, formats)
+        yield collective(f"{name}_all_reduce", "all_reduce", model.hidden, formats, devices)
     if layer.norms in ("after", "both"):
         yield norm(f"{name}_output_norm", model.hidden, formats, elements=model.norm_elements)
     yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
@@ -107,7 +107,7 @@ def _parallel_layer(model: Model, layer: Layer, formats: Formats, devices: int, 
     if layer.feed_forward is not None:
         yield from feed_forward_operations(layer.feed_forward, model.hidden, formats, devices, expert_groups)
     if devices > 1:
-        yield all_reduce("feed_forward_all_reduce", model.hidden, formats)
+        yield collective("feed_forward_all_reduce", "all_reduce", model.hidden, formats, devices)
     yield elementwise("feed_forward_residual", "residual", model.hidden, formats, flops=2.0, inputs=3)
 
 
@@ -117,5 +117,5 @@ def _head(model: Model, formats: Formats, devices: int) -> Iterator[Operation]:
         yield norm("final_norm", model.hidden, formats, elements=model.norm_elements)
     yield matrix("head", ceil_div(model.vocabulary, devices), model.hidden, formats, kind="head", bias=model.head_bias)
     if devices > 1:
-        yield Operation("gather_logits", "all_gather", collective=Collective("all_gather", model.vocabulary * size, 1))
+        yield collective("gather_logits", "all_gather", model.vocabulary, formats, devices)
     yield Operation("sampling", "sampling", Work(flops=float(model.vocabulary)), reads=model.vocabulary * size, writes=4.0)
