@@ -71,7 +71,7 @@ BOXES = [
     ("gb200", 72, 576e12, 0.001, "NVL72 prints 576 TB/s"),
 ]
 
-DATA_CENTRE_CARDS = {"t4", "a10", "a40", "l4", "l40", "l40s"}
+DATA_CENTRE_CARDS = {"t4", "a2", "a10", "a10g", "a16", "a40", "l4", "l20", "l40", "l40s"}
 DATA_CENTRE = {"volta", "ampere", "hopper", "blackwell", "cdna1", "cdna2", "cdna3", "cdna4"}
 
 
