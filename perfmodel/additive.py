@@ -83,6 +83,12 @@ class Sum:
     def __rtruediv__(self, other: Any) -> "Sum":
         return _quotient(_sum(other), self)
 
+    def __floordiv__(self, other: Any) -> "Sum":
+        return _sum(self.array() // _sum(other).array())
+
+    def __neg__(self) -> "Sum":
+        return 0 - self
+
     def __pow__(self, other: Any) -> "Sum":
         return _sum(self.array() ** _sum(other).array())
 

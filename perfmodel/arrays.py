@@ -14,7 +14,7 @@ import numpy
 
 from perfmodel import equations
 from perfmodel.additive import plain, wrapped
-from perfmodel.capacity import MOST_DEVICES, resident_work
+from perfmodel.capacity import MOST_DEVICES
 from perfmodel.parameterbox import Ends, Position, SideParameters
 from perfmodel.questions import PreparedSide, Question
 from perfmodel.terms import TERM_NAMES, Busy, Fixed, Terms, busy_replay, flat_costs, step_terms, step_time
@@ -226,7 +226,7 @@ def _fewest_devices(question: Question, points: Points, available: Array) -> Arr
         for n in numpy.unique(devices).tolist():
             here = devices == n
             who = at[here]
-            fits[here] = resident_work(question.model, question.formats, n, question.hardware.replicates).bytes_resident(batch[who], context[who]) <= room[who]
+            fits[here] = question.resident_over(n).bytes_resident(batch[who], context[who]) <= room[who]
         return fits
 
     high = numpy.ones(len(batch), numpy.int64)
@@ -243,8 +243,8 @@ def _fewest_devices(question: Question, points: Points, available: Array) -> Arr
         fits = enough(middle, open_)
         high[open_[fits]] = middle[fits]
         low[open_[~fits]] = middle[~fits] + 1
-    high[never] = -1
-    return high.reshape(shape)
+    fewest = numpy.where(never, -1, high * question.parallel.pipeline * question.parallel.data)
+    return fewest.reshape(shape)
 
 
 def speedup_interval(question: Question, points: Points, before: SideAt, after: SideAt, terms: tuple[Terms, Terms], totals: tuple[Array, Array]) -> tuple[Array, Array]:

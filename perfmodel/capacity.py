@@ -2,28 +2,38 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.model import Model
 from perfmodel.operations import Formats, decode_step, embedding_elements, total_work
+from perfmodel.parallel import Parallel, over
 from perfmodel.work import Work
 
 MOST_DEVICES = 65_536
 
 
+class Resident(msgspec.Struct, frozen=True):
+    """What must stay in memory on the fullest device. work: per sequence that it holds; parallel: how many those are."""
+
+    work: Work
+    parallel: Parallel
+
+    def bytes_resident(self, batch: Any, context: Any) -> Any:
+        """Return the bytes [B] for a step of `batch` sequences of `context` tokens."""
+        return self.work.bytes_resident(self.parallel.resident_sequences(batch), context)
+
+
 @lru_cache(maxsize=1024)
-def resident_work(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = (), expert_groups: int = 1) -> Work:
+def resident_work(model: Model, formats: Formats, devices: int | Parallel, replicates: tuple[str, ...] = ()) -> Resident:
     """Return what must stay in memory on the fullest device: weights, cache, and the embedding where it is not the head."""
-    step = decode_step(model, formats, devices, replicates, expert_groups)
+    step = decode_step(model, formats, devices, replicates)
     table = embedding_elements(model) * STORAGE_FORMATS[formats.head].bits / 8
     # Each device looks its rows up in a whole table; a tied table is that table and the head in one.
     shard = sum(op.elements for op in step.after if op.kind == "head") * STORAGE_FORMATS[formats.head].bits / 8
-    return total_work(step) + Work(weights=((formats.head, table - shard if model.tied else table),))
-
-
-def bytes_needed(work: Work, batch: float, context: float) -> float:
-    """Return the bytes [B] of resident `work` (see `resident_work`) for a batch and context."""
-    return float(work.bytes_resident(batch, context))
+    return Resident(total_work(step) + Work(weights=((formats.head, table - shard if model.tied else table),)), over(devices))
 
 
 def fewest_devices(needed: Callable[[int], float], available: float, most: int = MOST_DEVICES) -> int | None:

@@ -5,14 +5,15 @@ from functools import lru_cache
 from typing import Any
 
 from perfmodel import equations
-from perfmodel.capacity import bytes_needed
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, shown
 from perfmodel.formats import storage_format
+from perfmodel.generic import ceil_div
 from perfmodel.hardware import Hardware
 from perfmodel.intervals import SideTimes, speedup_interval
 from perfmodel.model import Experts, Model
 from perfmodel.operations import Formats
+from perfmodel.parallel import Parallel
 from perfmodel.parameters import Quantity, parse_setting
 from perfmodel.profiles import find_profile, with_profile
 from perfmodel.questions import PreparedSide, Question, prepare
@@ -38,19 +39,19 @@ def estimate(
     loop_at_most: int | None = None,
     parameters: Mapping[str, Any] | None = None,
     profile: str | None = None,
-    parallel: str | None = None,
+    parallel: str | Mapping[str, Any] | Parallel | None = None,
 ) -> Estimate:
     """Estimate how fast `model` generates tokens on `hardware`, before and after looping.
 
     model: catalogue name, path of a model TOML or config.json, or a Model.
     hardware: catalogue name, path of a hardware TOML, or a Hardware.
-    devices: devices that share the work by tensor parallelism [-]; None takes all of a system, else one.
+    devices: devices that share the work [-]; None takes all of a system, else one.
     batch: sequences in a step [-]
     context: tokens in the cache that the step reads, per sequence [-]
     weights, kv: storage formats; None takes those the model is published in.
     before, after: launch modes; None takes the device's own for before.
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
-    parallel: how the devices share the work, such as "tp=8" or "tp=8,ep=8": ep spreads routed experts over groups of devices.
+    parallel: how the devices share the work, such as "tp=8,ep=8" or {"tp": 4, "dp": 2} (see `read_parallel`); tensor parallelism where nothing is said.
     profile: overrides of a software stack, by name or path of a TOML file.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
@@ -70,7 +71,7 @@ def estimate(
 
 def ask(
     model: str | Model, hardware: str | Hardware, *, devices: int | None = None, weights: str | None = None, kv: str | None = None,
-    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None,
+    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | Mapping[str, Any] | Parallel | None = None,
 ) -> Question:  # fmt: skip
     """Return the prepared question behind `estimate`, whose arguments these are."""
     chosen_model = find_model(model) if isinstance(model, str) else model
@@ -79,37 +80,54 @@ def ask(
         device = with_profile(device, find_profile(profile))
     if parameters:
         device = _with_settings(device, tuple(sorted(parameters.items())))
-    shared, expert_groups = read_parallel(parallel, chosen_model)
-    if devices is not None and shared is not None and devices != shared:
-        raise ValueRangeError(f"--parallel: {shown(parallel)} is for {shared} devices, not {shown(devices)}")
-    devices = shared or (device.devices if devices is None else whole_number(devices, "devices", 1, MOST_DEVICES))
+    shared = read_parallel(parallel, chosen_model, devices)
+    if shared is None:
+        shared = Parallel(tensor=device.devices if devices is None else whole_number(devices, "devices", 1, MOST_DEVICES))
     if loop_at_most is not None:
         loop_at_most = whole_number(loop_at_most, "loop_at_most", 1, 10**6)
     formats = formats_of(chosen_model, weights, kv)
-    return prepare(chosen_model, device, devices, formats, before or device.default_mode, after, loop_at_most, expert_groups)
+    return prepare(chosen_model, device, shared, formats, before or device.default_mode, after, loop_at_most)
 
 
-def read_parallel(text: str | None, model: Model) -> tuple[int | None, int]:
-    """Return the devices and the groups of experts that `tp=8,ep=8` says; (None, 1) for None.
+_SHARES = ("tp", "ep", "dp")
 
+
+def read_parallel(given: str | Mapping[str, Any] | Parallel | None, model: Model, devices: int | None = None) -> Parallel | None:
+    """Return the way to share the work that `tp=4,ep=8,dp=2` says, or a mapping with these keys; None for None.
+
+    tp: devices that split each matrix; dp: groups of them that each do attention for their part of the batch; pp: stages that
+    the layers are cut into; ep: groups, among the tp x dp devices of a stage, that routed experts are spread over. Without tp
+    it is what ep needs. devices: what the product of tp, dp and pp must be, None where nothing is asked.
     Raises UnknownNameError for another key, ValueRangeError for a number that does not fit.
     """
-    if text is None:
-        return None, 1
+    if given is None or isinstance(given, Parallel):
+        return given
     found: dict[str, int] = {}
-    for part in str(text).split(","):
-        key, _, value = part.strip().partition("=")
-        if key not in ("tp", "ep"):
-            raise UnknownNameError(f"--parallel: {shown(part)} is not understood; tp=N (each matrix split over N devices) and ep=N (experts over N groups) are")
-        found[key] = whole_number(int(value) if value.strip().isdecimal() and len(value) < 9 else value, f"--parallel {key}", 1, MOST_DEVICES)
-    groups = found.get("ep", 1)
-    devices = found.get("tp", groups)
-    if devices % groups:
-        raise ValueRangeError(f"--parallel: ep={groups} does not divide tp={devices}")
+    for part in given.items() if isinstance(given, Mapping) else [part.partition("=")[::2] for part in str(given).split(",")]:
+        key, value = str(part[0]).strip(), part[1]
+        if key not in _SHARES or key in found:
+            reason = "is given twice" if key in found else "is not understood"
+            raise UnknownNameError(f"--parallel: {shown(key)} {reason}; tp=N splits matrices, dp=N the batch of attention, ep=N spreads experts")
+        if isinstance(value, str):
+            value = int(value) if value.strip().isdecimal() and len(value) < 9 else value
+        found[key] = whole_number(value, f"--parallel {key}", 1, MOST_DEVICES)
+    groups, data, stages = found.get("ep", 1), found.get("dp", 1), found.get("pp", 1)
+    tensor = found.get("tp", ceil_div(groups, data))
+    parallel = Parallel(tensor=tensor, expert=groups, pipeline=stages, data=data)
+    if parallel.stage_devices % groups:
+        raise ValueRangeError(f"--parallel: ep={groups} does not divide the {parallel.stage_devices} devices of tp={tensor} x dp={data}")
     counts = [layer.feed_forward.count for layer in model.layers if isinstance(layer.feed_forward, Experts)]
     if groups > 1 and (not counts or groups > min(counts)):
         raise ValueRangeError(f"--parallel: ep={groups}: {model.name} has {min(counts) if counts else 'no'} experts to spread")
-    return devices, groups
+    if stages > len(model.layers):
+        raise ValueRangeError(f"--parallel: pp={stages}: {model.name} has {len(model.layers)} layers to cut into stages")
+    if parallel.devices > MOST_DEVICES:
+        raise ValueRangeError(f"--parallel: {parallel.devices:,} devices are more than {MOST_DEVICES:,}")
+    if devices is not None and devices != parallel.devices:
+        each = data * stages
+        hint = f"; tp={devices // each} would make as many" if isinstance(devices, int) and devices > 0 and devices % each == 0 else ""
+        raise ValueRangeError(f"--parallel: {parallel} is for {parallel.devices} devices, not {shown(devices)}{hint}")
+    return parallel
 
 
 @lru_cache(maxsize=1024)
@@ -169,7 +187,7 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     return Estimate(
         model.name, hardware.name, question.devices, batch, context, question.formats.experts if question.whole.experts else question.formats.weights, question.formats.kv,
         round(size), round(question.whole.flops_at(batch, context)), Peak(peak, batch / peak), before, after, speedup, fits,
-        question.loops, question.assumptions, _notes(question, fits, speedup, context), Asked(asked),
+        question.loops, question.assumptions, _notes(question, fits, speedup, context), str(question.parallel), Asked(asked),
     )  # fmt: skip
 
 
@@ -189,7 +207,7 @@ def _side(question: Question, side: PreparedSide, times: SideTimes, terms: Terms
 
 
 def _fits(question: Question, batch: int, context: int) -> Fits:
-    needed = bytes_needed(question.resident, batch, context)
+    needed = float(question.resident.bytes_resident(batch, context))
     available = question.hardware.values["memory.capacity"].value
     fits = needed <= available
     return Fits(fits, round(needed), round(available), question.devices if fits and question.devices == 1 else question.devices_needed(batch, context))

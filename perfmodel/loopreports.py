@@ -5,6 +5,7 @@ import msgspec
 from perfmodel.estimator import formats_of
 from perfmodel.model import Model
 from perfmodel.operations import decode_step
+from perfmodel.parallel import Parallel
 from perfmodel.schedule import layer_sequence, loop_runs, make_schedule
 
 
@@ -30,10 +31,10 @@ class LoopReport(msgspec.Struct, frozen=True):
     calls_looped: int
 
 
-def loop_report(model: Model, *, devices: int = 1, loop_at_most: int | None = None) -> LoopReport:
+def loop_report(model: Model, *, devices: int | Parallel = 1, loop_at_most: int | None = None) -> LoopReport:
     """Return the loops of a decode step of `model`.
 
-    devices: devices that share the work [-]; loop_at_most: iterations one looped call may hold [-].
+    devices: how they share the work, a number for tensor parallelism; loop_at_most: iterations one looped call may hold [-].
     """
     step = decode_step(model, formats_of(model, None, None), devices)
     sequence, offset = layer_sequence(step)

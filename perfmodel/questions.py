@@ -5,10 +5,13 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from perfmodel.capacity import bytes_needed, fewest_devices, resident_work
+import msgspec
+
+from perfmodel.capacity import Resident, fewest_devices, resident_work
 from perfmodel.hardware import Hardware, Mode
 from perfmodel.model import Model
 from perfmodel.operations import Formats, decode_step, total_work
+from perfmodel.parallel import Parallel, over
 from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters
 from perfmodel.results import Assumption, LoopFound
 from perfmodel.schedule import Schedule, make_schedule
@@ -28,9 +31,9 @@ class PreparedSide:
     own_in_calls: whether own parameters with an interval enter the time of the calls.
     """
 
-    def __init__(self, schedule: Schedule, kinds: tuple[str, ...], hardware: Hardware, mode: Mode, activations: str) -> None:
+    def __init__(self, schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, hardware: Hardware, mode: Mode, activations: str) -> None:
         self.schedule, self.mode = schedule, mode
-        self.plan: Plan = make_plan(schedule, kinds)
+        self.plan: Plan = make_plan(schedule, kinds, parallel)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
         self.share(frozenset())
         self._replay_terms: Replay | None = None
@@ -86,17 +89,17 @@ class PreparedSide:
 class Question:
     """Everything of a question that does not depend on batch and context."""
 
-    def __init__(self, model: Model, hardware: Hardware, devices: int, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None, expert_groups: int = 1) -> None:
-        self.model, self.hardware, self.devices, self.formats = model, hardware, devices, formats
-        step = decode_step(model, formats, devices, hardware.replicates, expert_groups)
+    def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
+        self.model, self.hardware, self.parallel, self.devices, self.formats = model, hardware, parallel, parallel.devices, formats
+        step = decode_step(model, formats, parallel, hardware.replicates)
         schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
         kinds = plan_kinds(schedules)
-        self.before = PreparedSide(schedules[0], kinds, hardware, before, formats.activations)
-        self.after = PreparedSide(schedules[1], kinds, hardware, after, formats.activations)
+        self.before = PreparedSide(schedules[0], kinds, self.parallel, hardware, before, formats.activations)
+        self.after = PreparedSide(schedules[1], kinds, self.parallel, hardware, after, formats.activations)
         self._share()
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole = total_work(decode_step(model, formats, 1))
-        self.resident = resident_work(model, formats, devices, hardware.replicates, expert_groups)
+        self.resident = resident_work(model, formats, parallel, hardware.replicates)
         self.assumptions = self._assumptions()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
@@ -182,12 +185,21 @@ class Question:
         return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
 
     def devices_needed(self, batch: int, context: int) -> int | None:
-        """Return the fewest devices that hold weights and cache, or None."""
+        """Return the fewest devices that hold weights and cache, or None: more or fewer to split matrices over, all else as asked."""
         available = self.hardware.values["memory.capacity"].value
-        return fewest_devices(lambda n: bytes_needed(resident_work(self.model, self.formats, n, self.hardware.replicates), batch, context), available)
+        tensor = fewest_devices(lambda n: float(self.resident_over(n).bytes_resident(batch, context)), available)
+        return None if tensor is None else tensor * self.parallel.pipeline * self.parallel.data
+
+    def resident_over(self, tensor: int) -> Resident:
+        """Return what a device holds if `tensor` of them split each matrix, with as many stages and data-parallel groups as asked."""
+        stage = tensor * self.parallel.data
+        # Experts that are spread over every device of a stage stay so, as far as there are experts.
+        spread = self.parallel.expert == self.parallel.stage_devices and stage <= min((bank.count for bank in self.whole.experts), default=1)
+        changed = msgspec.structs.replace(self.parallel, tensor=tensor, expert=stage if spread else 1)
+        return resident_work(self.model, self.formats, changed, self.hardware.replicates)
 
 
 @lru_cache(maxsize=256)
-def prepare(model: Model, hardware: Hardware, devices: int, formats: Formats, before: str, after: str, loop_at_most: int | None, expert_groups: int = 1) -> Question:
-    """Return the prepared question; raise SpecificationError for a mode or parameter the device lacks."""
-    return Question(model, hardware, devices, formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most, expert_groups)
+def prepare(model: Model, hardware: Hardware, devices: int | Parallel, formats: Formats, before: str, after: str, loop_at_most: int | None) -> Question:
+    """Return the prepared question; devices: how they share the work, a number for tensor parallelism. Raise SpecificationError for a mode or parameter the device lacks."""
+    return Question(model, hardware, over(devices), formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most)

@@ -88,7 +88,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Estimate(msgspec.Struct, frozen=True, eq=False):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
-    Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
+    parallel: how the devices share the work, as `--parallel` takes it. Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
     """
 
     model: str
@@ -108,6 +108,7 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
     loops: tuple[LoopFound, ...]
     assumptions: tuple[Assumption, ...]
     notes: tuple[str, ...]
+    parallel: str
     asked: Asked
 
     def replace(self, **changes: Any) -> "Estimate":

@@ -94,8 +94,11 @@ _GROUPS: dict[str, dict[str, str]] = {
         expert_down="expert_down shared_down shared_scale expert_sum", head="final_norm head", sampling="gather_logits sampling",
     ),
 }  # fmt: skip
-# Inside a fused kernel the collective belongs to the stage that produces its payload.
-_STAGES = _GROUPS["tuned"] | _grouped(output="mixer_all_reduce", down="feed_forward_all_reduce")
+# Inside a fused kernel a collective belongs to the stage that produces its payload.
+_STAGES = _GROUPS["tuned"] | _grouped(
+    output="mixer_all_reduce feed_forward_all_gather", down="feed_forward_all_reduce feed_forward_reduce_scatter feed_forward_tensor_gather",
+    routing="expert_dispatch", expert_down="expert_combine",
+)  # fmt: skip
 
 
 def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | None = None) -> Schedule:

@@ -59,6 +59,14 @@ class Dual:
     def __rtruediv__(self, other: Any) -> "Dual":
         return _dual(other) / self
 
+    def __floordiv__(self, other: Any) -> "Dual":
+        # A slope of steps is that of the line through them.
+        other = _dual(other)
+        return Dual(self.value // other.value, (self / other).slope)
+
+    def __neg__(self) -> "Dual":
+        return self * -1.0
+
     def __pow__(self, other: Any) -> "Dual":
         other = _dual(other)
         power = self.value**other.value

@@ -91,6 +91,12 @@ class Recorded:
     def __rtruediv__(self, other: object) -> Any:
         return 0.0 if _is(other, 0) else self._recorder.note("/", other, self)
 
+    def __floordiv__(self, other: object) -> "Recorded":
+        return self._recorder.note("//", self, other)
+
+    def __neg__(self) -> "Recorded":
+        return self._recorder.note("-", 0, self)
+
     def __pow__(self, other: object) -> "Recorded":
         return self._recorder.note("**", self, other)
 

@@ -32,7 +32,7 @@ _SIDE = (
 ROW_COLUMNS = (
     *AXIS_COLUMNS[:7], "bytes_per_step", "flops_per_step", "peak.time_per_step", "peak.tokens_per_second",
     *(f"{side}.{column}" for side in ("before", "after") for column in _SIDE),
-    "speedup.value", "speedup.low", "speedup.high", "fits.fits", "fits.bytes_needed", "fits.bytes_available", "fits.devices_needed",
+    "speedup.value", "speedup.low", "speedup.high", "fits.fits", "fits.bytes_needed", "fits.bytes_available", "fits.devices_needed", "parallel",
 )  # fmt: skip
 # The axes and the twelve main figures; parameters that are swept stand between them.
 MAIN_FIGURES = (
@@ -380,7 +380,7 @@ def _texts(question: Question) -> dict[str, str]:
     """Return the texts of an answer that are the same for every workload."""
     weights = question.formats.experts if question.whole.experts else question.formats.weights
     return {
-        "model": question.model.name, "hardware": question.hardware.name, "weight_format": weights, "kv_format": question.formats.kv,
+        "model": question.model.name, "hardware": question.hardware.name, "parallel": str(question.parallel), "weight_format": weights, "kv_format": question.formats.kv,
         "before.mode": question.before.mode.name, "after.mode": question.after.mode.name,
     }  # fmt: skip
 

@@ -113,6 +113,15 @@ class Symbolic:
         other = self._of(other)
         return Symbolic(self.book, self.expression / other.expression, self.value / other.value)
 
+    def __floordiv__(self, other: Any) -> "Symbolic":
+        # The remainder is that of the point, as every choice is, so that what is left can be derived and taken to a limit.
+        other = self._of(other)
+        quotient: Symbolic = (self - self.value % other.value) / other
+        return quotient
+
+    def __neg__(self) -> "Symbolic":
+        return self * -1
+
     def __pow__(self, other: Any) -> "Symbolic":
         other = self._of(other)
         return Symbolic(self.book, self.expression**other.expression, self.value**other.value)

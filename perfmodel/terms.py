@@ -11,6 +11,7 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.generic import larger, smaller
+from perfmodel.parallel import Parallel
 from perfmodel.schedule import Schedule, Stage
 from perfmodel.straightline import Recorder, Replay
 from perfmodel.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
@@ -47,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     collectives: tuple[str, ...]
     kernel_calls: int
     fused_calls: int
+    parallel: Parallel
 
 
 class StageCounts(NamedTuple):
@@ -138,7 +140,7 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
     return (*sorted(sizes, key=lambda kind: -sizes[kind]), CACHE, ACTIVATIONS)
 
 
-def make_plan(schedule: Schedule, kinds: tuple[str, ...]) -> Plan:
+def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel) -> Plan:
     """Return `schedule` prepared for workloads."""
     collectives = tuple(sorted({c.kind for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
     calls = tuple(
@@ -146,7 +148,7 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...]) -> Plan:
         for count, call in schedule.calls
     )
     fused_calls = sum(count for count, call in schedule.calls if call.fused)
-    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls)
+    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel)
 
 
 def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ...]) -> StagePlan:
@@ -159,26 +161,27 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ..
 
 def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
     """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache."""
+    tokens, sequences = plan.parallel.tokens(batch), plan.parallel.sequences(batch)
     return [
-        CallCounts(count, fused, [(iterations, [_stage_counts(stage, batch, context) for stage in stages]) for iterations, stages in segments])
+        CallCounts(count, fused, [(iterations, [_stage_counts(stage, tokens, sequences, context) for stage in stages]) for iterations, stages in segments])
         for count, fused, segments in plan.calls
     ]
 
 
-def _stage_counts(stage: StagePlan, batch: Number, context: Number) -> StageCounts:
+def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: Number) -> StageCounts:
     weights, experts, caches, state, activations, flops, payloads = stage
     cache: Number = state
     for entry in caches:
-        tokens = context if entry.window is None else smaller(context, entry.window)
-        cache = cache + entry.bytes * tokens
-        flops = flops + entry.flops * tokens
+        seen = context if entry.window is None else smaller(context, entry.window)
+        cache = cache + entry.bytes * seen
+        flops = flops + entry.flops * seen
     late: tuple[tuple[int, Number], ...] = ()
     read: tuple[Number, ...] = weights
     if experts:
-        late = tuple((position, bank.bytes_read(batch)) for position, bank in experts)
+        late = tuple((position, bank.bytes_read(tokens)) for position, bank in experts)
         read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
-    exchanged = tuple([(kind, size * batch, passes, group) for kind, size, passes, group in payloads]) if payloads else ()
-    return StageCounts((*read, cache * batch, activations * batch), late, flops * batch, exchanged)
+    exchanged = tuple([(kind, size * sequences, passes, group) for kind, size, passes, group in payloads]) if payloads else ()
+    return StageCounts((*read, cache * sequences, activations * sequences), late, flops * sequences, exchanged)
 
 
 def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:

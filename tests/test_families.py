@@ -226,7 +226,7 @@ def test_expert_parallelism_waits_for_the_fullest_device():
     assert split.fits.bytes_needed == pytest.approx(spread.fits.bytes_needed, rel=0.01)
 
 
-@pytest.mark.parametrize("parallel", ["pp=2", "tp", "tp=0", "tp=x", "ep=300", "tp=6,ep=4", ""])
+@pytest.mark.parametrize("parallel", ["pp=62", "xp=2", "tp=2,tp=2", "tp", "tp=0", "tp=x", "ep=300", "tp=6,ep=4", ""])
 def test_a_way_to_share_the_work_that_cannot_be(parallel):
     with pytest.raises(PerfModelError, match="--parallel"):
         estimate("deepseek-v3", "h200-sxm", parallel=parallel)

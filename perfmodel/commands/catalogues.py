@@ -9,12 +9,13 @@ from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
     CsvFlag,
-    Devices,
     Hardware,
     JsonFlag,
     LoopAtMost,
     Model,
     Output,
+    Parallel,
+    SharedDevices,
     Weights,
     deliver_list,
     show,
@@ -24,6 +25,8 @@ from perfmodel.commands.tracing import is_trace, trace_loops_command
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
+    from perfmodel.model import Model as SpecifiedModel
+    from perfmodel.parallel import Parallel as Shared
     from perfmodel.report.text import Document
 
 models_app = typer.Typer(no_args_is_help=True, help="The models in the catalogue, and what a model file holds.")
@@ -63,16 +66,16 @@ def models_list(as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Outp
 
 @models_app.command("show", epilog="Example: perfmodel models show deepseek-v3 --weights fp8")
 def models_show(
-    model: Model, devices: Devices = "1", weights: Weights = None,
+    model: Model, devices: SharedDevices = None, parallel: Parallel = None, weights: Weights = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """The operations of one decode step: parameters, bytes and FLOPs of each, and how often it runs."""
     from perfmodel.catalogue import find_model
-    from perfmodel.estimator import MOST_DEVICES, formats_of
+    from perfmodel.estimator import formats_of
     from perfmodel.operations import active_parameter_count, decode_step, parameter_count
 
     found = find_model(model)
-    step = decode_step(found, formats_of(found, weights, None), whole(devices, "--devices", 1, MOST_DEVICES))
+    step = decode_step(found, formats_of(found, weights, None), _shared(found, devices, parallel))
     times: dict[Any, int] = {}
     for operation in step.all_operations():
         times[operation] = times.get(operation, 0) + 1
@@ -256,7 +259,8 @@ def hardware_check(
 
 
 def loops(
-    model: Annotated[str, typer.Argument(metavar="MODEL|TRACE", help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.")], devices: Devices = "1", loop_at_most: LoopAtMost = None,
+    model: Annotated[str, typer.Argument(metavar="MODEL|TRACE", help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.")],
+    devices: SharedDevices = None, parallel: Parallel = None, loop_at_most: LoopAtMost = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """The loops of MODEL, or of a recorded TRACE: bodies, counts, what stays outside and why, and what looping removes."""
@@ -264,11 +268,11 @@ def loops(
         trace_loops_command(model, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
         return
     from perfmodel.catalogue import find_model
-    from perfmodel.estimator import MOST_DEVICES
     from perfmodel.loopreports import loop_report
 
     at_most = whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None
-    report = loop_report(find_model(model), devices=whole(devices, "--devices", 1, MOST_DEVICES), loop_at_most=at_most)
+    found = find_model(model)
+    report = loop_report(found, devices=_shared(found, devices, parallel), loop_at_most=at_most)
 
     def rows() -> list[dict[str, Any]]:
         return [{"body": " ".join(part.calls), "count": part.count, "layers": part.layers, "reason": part.reason} for part in report.parts]
@@ -281,6 +285,14 @@ def loops(
         return Document([head, Table(("times", "layers", "body", "why"), cells, frozenset({0}))])
 
     deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+
+
+def _shared(model: "SpecifiedModel", devices: str | None, parallel: str | None) -> "int | Shared":
+    """Return how `--devices` and `--parallel` share the work."""
+    from perfmodel.estimator import MOST_DEVICES, read_parallel
+
+    number = whole(devices, "--devices", 1, MOST_DEVICES) if devices is not None else None
+    return read_parallel(parallel, model, number) or number or 1
 
 
 def _shortened(calls: tuple[str, ...]) -> str:

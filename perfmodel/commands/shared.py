@@ -17,6 +17,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="Catalogue name, mod
 Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", help="Catalogue name or hardware TOML.")]
 Devices = Annotated[str, typer.Option("--devices", help="Devices that share the work.")]
 SystemDevices = Annotated[str | None, typer.Option("--devices", show_default="all of a system, else 1", help="Devices that share the work.")]
+SharedDevices = Annotated[str | None, typer.Option("--devices", show_default="1, or those of --parallel", help="Devices that share the work.")]
 Batch = Annotated[str, typer.Option("--batch", help="Sequences in a step.")]
 Context = Annotated[str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")]
 Weights = Annotated[str | None, typer.Option("--weights", metavar="FORMAT", help="Storage format of the weights; the published one if not given.")]
@@ -24,7 +25,7 @@ Cache = Annotated[str | None, typer.Option("--kv", metavar="FORMAT", help="Stora
 Before = Annotated[str | None, typer.Option("--before", metavar="MODE", help="Launch mode before; the device's own if not given.")]
 After = Annotated[str, typer.Option("--after", metavar="MODE", help="Launch mode after.")]
 Profile = Annotated[str | None, typer.Option("--profile", metavar="PROFILE", help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
-Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N", help="How the devices share the work: tp splits each matrix, ep spreads routed experts.")]
+Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N,dp=N", help="How the devices share the work: tp splits each matrix, dp the batch of attention; ep spreads routed experts.")]
 LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
 

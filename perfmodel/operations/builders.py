@@ -92,6 +92,15 @@ def expert_matrix(name: str, rows: int, columns: int, formats: Formats, *, exper
     )  # fmt: skip
 
 
+def for_tokens(operation: Operation, factor: int) -> Operation:
+    """Return `operation` done for `factor` times the sequences, with the same weights."""
+    if factor == 1:
+        return operation
+    work = operation.work
+    more = msgspec.structs.replace(work, activations=work.activations * factor, flops=work.flops * factor)
+    return msgspec.structs.replace(operation, work=more, reads=operation.reads * factor, writes=operation.writes * factor)
+
+
 def elementwise(
     name: str, kind: str, width: int, formats: Formats, *, flops: float, inputs: int = 1, weights: int = 0, state: float = 0.0, shares_input: bool = False
 ) -> Operation:

@@ -4,15 +4,21 @@ from collections.abc import Iterator
 
 from perfmodel.generic import ceil_div
 from perfmodel.model import Experts, FeedForward
-from perfmodel.operations.builders import Formats, Operation, elementwise, expert_matrix, matrix
+from perfmodel.operations.builders import Formats, Operation, collective, elementwise, expert_matrix, for_tokens, matrix
+from perfmodel.parallel import Parallel
 
 
-def feed_forward_operations(block: FeedForward | Experts, hidden: int, formats: Formats, devices: int, expert_groups: int = 1) -> Iterator[Operation]:
-    """Yield the operations of a feed-forward block on the fullest of `devices`; routed experts spread over `expert_groups` of them."""
+def feed_forward_operations(block: FeedForward | Experts, hidden: int, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    """Yield the operations of a feed-forward block on the fullest device, for the tokens that are there: all, or those of a data-parallel group."""
     if isinstance(block, FeedForward):
-        yield from _dense(block, hidden, formats, devices)
+        yield from _dense(block, hidden, formats, parallel.stage_devices)
     else:
-        yield from _experts(block, hidden, formats, devices, expert_groups)
+        yield from _experts(block, hidden, formats, parallel)
+
+
+def all_tokens_needed(block: FeedForward | Experts, parallel: Parallel) -> bool:
+    """Return whether each device needs the tokens of all data-parallel groups for the block: it holds a part of every matrix."""
+    return parallel.data > 1 and not (isinstance(block, Experts) and parallel.routed)
 
 
 def _activation(name: str, width: int, formats: Formats, *, gated: bool) -> Operation:
@@ -28,21 +34,34 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
     yield matrix("down", hidden, width, formats, bias=block.bias)
 
 
-def _experts(block: Experts, hidden: int, formats: Formats, devices: int, groups: int) -> Iterator[Operation]:
-    """Every expert is split over the devices of its group; the router is whole on each, the shared expert split over all."""
-    width, shared = ceil_div(block.intermediate, devices // groups), ceil_div(block.shared, devices)
+def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    """Every expert is split over the devices of its group; the router is whole on each device.
+
+    The shared expert is split over the devices that see the same tokens. Where tokens travel, each goes to every expert it
+    chose and comes back, as in DeepEP (github.com/deepseek-ai/DeepEP); the devices of a group send a part of its tokens each.
+    """
+    groups = parallel.expert
+    # Tokens of the whole step pass through the routed experts, those of one group through the rest.
+    tokens = parallel.data if parallel.routed else 1
+    width = ceil_div(block.intermediate, parallel.stage_devices // groups)
+    shared = ceil_div(block.shared, parallel.tensor if parallel.routed else parallel.stage_devices)
+    sent = block.chosen * (parallel.stage_devices // groups) * hidden / parallel.tensor
     yield matrix("router", block.count, hidden, formats, bias=block.router_bias)
     yield elementwise("expert_choice", "expert_choice", block.count, formats, flops=5.0)
     which = {"experts": block.count, "chosen": block.chosen, "bias": block.bias, "groups": groups}
+    if parallel.routed:
+        yield collective("expert_dispatch", "all_to_all", sent, formats, parallel.stage_devices)
     if block.gated:
-        yield expert_matrix("expert_gate", width, hidden, formats, **which)  # type: ignore[arg-type]
-    yield expert_matrix("expert_up", width, hidden, formats, shares_input=block.gated, **which)  # type: ignore[arg-type]
+        yield for_tokens(expert_matrix("expert_gate", width, hidden, formats, **which), tokens)  # type: ignore[arg-type]
+    yield for_tokens(expert_matrix("expert_up", width, hidden, formats, shares_input=block.gated, **which), tokens)  # type: ignore[arg-type]
     if shared:
         if block.gated:
             yield matrix("shared_gate", shared, hidden, formats)
         yield matrix("shared_up", shared, hidden, formats, shares_input=True)
-    yield _activation("expert_activation", block.chosen * width // groups + shared, formats, gated=block.gated)
-    yield expert_matrix("expert_down", hidden, width, formats, **which)  # type: ignore[arg-type]
+    yield _activation("expert_activation", tokens * block.chosen * width // groups + shared, formats, gated=block.gated)
+    yield for_tokens(expert_matrix("expert_down", hidden, width, formats, **which), tokens)  # type: ignore[arg-type]
+    if parallel.routed:
+        yield collective("expert_combine", "all_to_all", sent, formats, parallel.stage_devices)
     if shared:
         yield matrix("shared_down", hidden, shared, formats)
     if block.shared_gate:

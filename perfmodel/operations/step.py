@@ -7,9 +7,10 @@ import msgspec
 
 from perfmodel.generic import ceil_div
 from perfmodel.model import Layer, Model
-from perfmodel.operations.builders import Formats, Operation, collective, elementwise, matrix, norm
-from perfmodel.operations.feedforwards import feed_forward_operations
+from perfmodel.operations.builders import Formats, Operation, collective, elementwise, for_tokens, matrix, norm
+from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.mixers import mixer_operations
+from perfmodel.parallel import Parallel, over
 from perfmodel.work import Work
 
 
@@ -28,18 +29,20 @@ class Step(msgspec.Struct, frozen=True):
         yield from self.after
 
 
-def decode_step(model: Model, formats: Formats, devices: int, replicates: tuple[str, ...] = (), expert_groups: int = 1) -> Step:
-    """Return the operations of one decode step of `model`, tensor-parallel over `devices`.
+def decode_step(model: Model, formats: Formats, devices: int | Parallel, replicates: tuple[str, ...] = ()) -> Step:
+    """Return the operations of one decode step of `model` on the fullest of `devices`.
 
+    devices: how they share the work; a number is tensor parallelism over as many. Counts are per sequence of one
+    data-parallel group (see `Parallel.sequences`), tokens that come from other groups included.
     replicates: operations left whole on every device; only the head can be.
-    expert_groups: groups of devices that routed experts are spread over, instead of splitting each expert [-].
     """
-    layers = {layer: tuple(_layer(model, layer, formats, devices, expert_groups)) for layer in set(model.layers)}
+    parallel = over(devices)
+    layers = {layer: tuple(_layer(model, layer, formats, parallel)) for layer in set(model.layers)}
     size = formats.activation_size()
     return Step(
         before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),),
         layers=tuple(layers[layer] for layer in model.layers),
-        after=tuple(_head(model, formats, 1 if "head" in replicates else devices)),
+        after=tuple(_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
     )
 
 
@@ -73,41 +76,66 @@ def _published(model: Model) -> Step:
     return decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), devices=1)
 
 
-def _layer(model: Model, layer: Layer, formats: Formats, devices: int, expert_groups: int) -> Iterator[Operation]:
+def _layer(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
     if layer.parallel:
-        yield from _parallel_layer(model, layer, formats, devices, expert_groups)
+        yield from _parallel_layer(model, layer, formats, parallel)
         return
     if layer.mixer is not None:
-        mixer = list(mixer_operations(layer.mixer, model.hidden, formats, devices))
-        yield from _block("mixer", mixer, model, layer, formats, devices)
+        yield from _normed("mixer", model, layer, formats, mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor))
+        yield from _joined("mixer", model.hidden, formats, parallel.tensor)
+        yield from _added("mixer", model, layer, formats)
     if layer.feed_forward is not None:
-        block = list(feed_forward_operations(layer.feed_forward, model.hidden, formats, devices, expert_groups))
-        yield from _block("feed_forward", block, model, layer, formats, devices)
+        block = feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
+        if all_tokens_needed(layer.feed_forward, parallel):
+            yield from _gathered(model.hidden, formats, parallel, _normed("feed_forward", model, layer, formats, block))
+        else:
+            yield from _normed("feed_forward", model, layer, formats, block)
+            yield from _joined("feed_forward", model.hidden, formats, parallel.tensor)
+        yield from _added("feed_forward", model, layer, formats)
 
 
-def _block(name: str, operations: list[Operation], model: Model, layer: Layer, formats: Formats, devices: int) -> Iterator[Operation]:
-    """Yield one block of a layer with its norms, its all-reduce and its residual addition."""
+def _normed(name: str, model: Model, layer: Layer, formats: Formats, operations: Iterator[Operation]) -> Iterator[Operation]:
+    """Yield a block with the norm in front of it."""
     if layer.norms in ("before", "both"):
         yield norm(f"{name}_norm", model.hidden, formats, elements=model.norm_elements)
     yield from operations
+
+
+def _joined(name: str, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    """Yield the all-reduce that adds what the devices computed of a block."""
     if devices > 1:
-        yield collective(f"{name}_all_reduce", "all_reduce", model.hidden, formats, devices)
+        yield collective(f"{name}_all_reduce", "all_reduce", hidden, formats, devices)
+
+
+def _added(name: str, model: Model, layer: Layer, formats: Formats) -> Iterator[Operation]:
+    """Yield the norm behind a block and its residual addition."""
     if layer.norms in ("after", "both"):
         yield norm(f"{name}_output_norm", model.hidden, formats, elements=model.norm_elements)
     yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
-def _parallel_layer(model: Model, layer: Layer, formats: Formats, devices: int, expert_groups: int) -> Iterator[Operation]:
-    """Both blocks from the same input: one all-reduce and one addition for the two."""
+def _gathered(hidden: int, formats: Formats, parallel: Parallel, operations: Iterator[Operation]) -> Iterator[Operation]:
+    """Yield a feed-forward block that is split over all data-parallel groups: it sees the tokens of all, and each group gets its own back."""
+    yield collective("feed_forward_all_gather", "all_gather", parallel.data * hidden, formats, parallel.data)
+    for operation in operations:
+        yield for_tokens(operation, parallel.data)
+    yield collective("feed_forward_reduce_scatter", "reduce_scatter", parallel.data * hidden, formats, parallel.stage_devices)
+    if parallel.tensor > 1:
+        yield collective("feed_forward_tensor_gather", "all_gather", hidden, formats, parallel.tensor)
+
+
+def _parallel_layer(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    """Both blocks from the same input: one addition for the two, and one all-reduce where the same devices share both."""
     yield norm("mixer_norm", model.hidden, formats, elements=model.norm_elements)
     if layer.parallel == "two-norms":
         yield norm("feed_forward_norm", model.hidden, formats, elements=model.norm_elements, shares_input=True)
     if layer.mixer is not None:
-        yield from mixer_operations(layer.mixer, model.hidden, formats, devices)
+        yield from mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor)
+    apart = layer.feed_forward is not None and all_tokens_needed(layer.feed_forward, parallel)
     if layer.feed_forward is not None:
-        yield from feed_forward_operations(layer.feed_forward, model.hidden, formats, devices, expert_groups)
-    if devices > 1:
-        yield collective("feed_forward_all_reduce", "all_reduce", model.hidden, formats, devices)
+        block = feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
+        yield from _gathered(model.hidden, formats, parallel, block) if apart else block
+    yield from _joined("mixer" if apart else "feed_forward", model.hidden, formats, parallel.tensor)
     yield elementwise("feed_forward_residual", "residual", model.hidden, formats, flops=2.0, inputs=3)
 
 

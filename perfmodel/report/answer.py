@@ -62,7 +62,9 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
 
 def _question(answer: Estimate) -> str:
     devices = f"{answer.devices} x " if answer.devices > 1 else ""
-    return f"{answer.model} on {devices}{answer.hardware}, batch {answer.batch:,}, context {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+    # Tensor parallelism alone is what the number of devices says.
+    shared = f" ({answer.parallel})" if "," in answer.parallel else ""
+    return f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
 
 
 def _range(value: str, low: str, high: str) -> str:
