@@ -40,9 +40,7 @@ from perfmodel.commands.shared import (
 from perfmodel.errors import PerfModelError
 
 if TYPE_CHECKING:
-    from perfmodel.report.answer import Beside
     from perfmodel.report.text import Document
-    from perfmodel.results import Estimate
 
 app = typer.Typer(
     name="perfmodel", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
@@ -84,9 +82,9 @@ def estimate_command(
         return answer.rows()
 
     def shown_document() -> "Document":
-        from perfmodel.report.answer import document
+        from perfmodel.report.answer import beside_of, document
 
-        return document(answer, _beside(answer))
+        return document(answer, beside_of(answer))
 
     def sidecar() -> dict[str, Any]:
         from perfmodel import __version__
@@ -99,27 +97,11 @@ def estimate_command(
     deliver(chosen, output, columns, rows=rows, default_columns=DEFAULT_COLUMNS, json=answer.to_dict, document=shown_document, sidecar=sidecar)
 
 
-def _beside(answer: "Estimate") -> "Beside":
-    """Return what stands beside an answer in its table."""
-    from perfmodel.breakeven import last_paying_batch
-    from perfmodel.costs import cost_per_million_tokens
-    from perfmodel.report.answer import Beside
-    from perfmodel.sensitivities import sensitivity
-    from perfmodel.validation import measured_nearby
-
-    widest = sensitivity(**answer.asked.arguments).measure_next
-    share = widest.share if widest is not None else None
-    return Beside(
-        last_paying_batch=last_paying_batch(answer), cost=cost_per_million_tokens(answer),
-        widest=(widest.name, share) if widest is not None and share else None, measured=measured_nearby(answer),
-    )  # fmt: skip
-
-
 # Which module of perfmodel.commands has a command: building all of them takes longer than most answers.
 _HOMES = {
-    "models": "catalogues", "hardware": "catalogues", "loops": "catalogues", "sweep": "sweeping", "compare": "sweeping", "report": "sweeping",
+    "models": "catalogues", "hardware": "catalogues", "loops": "catalogues", "sweep": "sweeping", "compare": "sweeping", "report": "reporting",
     "solve": "solving", "sensitivity": "solving", "explain": "solving", "validate": "validating", "calibrate": "validating", "explain-gap": "validating",
-    "plot": "drawing", "page": "drawing", "trace": "tracing",
+    "plot": "drawing", "trace": "tracing",
 }  # fmt: skip
 _registered: set[str] = set()
 

@@ -93,10 +93,9 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
         return polars.DataFrame(self.rows())
 
     def _repr_html_(self) -> str:
-        from perfmodel.report.page import document_fragment
-        from perfmodel.report.sweeptables import comparison_document
+        from perfmodel.report.fragments import comparison_fragment
 
-        return document_fragment(comparison_document(self))
+        return comparison_fragment(self)
 
 
 def compare(

@@ -142,7 +142,7 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
         return polars.DataFrame(self.rows())
 
     def _repr_html_(self) -> str:
-        from perfmodel.report.page import estimate_fragment
+        from perfmodel.report.fragments import estimate_fragment
 
         return estimate_fragment(self)
 

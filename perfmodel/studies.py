@@ -1,7 +1,7 @@
 """Studies: a declared set of sweeps to a folder of CSV files with a summary, the same bytes for the same inputs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,18 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import PerfModelError, SpecificationError, nearest, shown
+from perfmodel.grids import block_at, block_count
 from perfmodel.report.blocks import write_blocks
 from perfmodel.report.delimited import to_csv, to_json
 from perfmodel.report.files import write_whole
 from perfmodel.specfiles import read_toml
+from perfmodel.sweeps import AXIS_COLUMNS, MAIN_FIGURES, Grid, assumptions, block_columns, fingerprint, make_grid, specification_hashes, summary, work_out
 
 _KEYS = ("name", "models", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after", "loop_at_most", "profile", "columns", "set")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _RESERVED = ("summary",)
+_MOST_PICTURED = 20_000  # points of a sweep that still gets a picture
+_MOST_SHOWN = 100  # rows of a sweep in the page
 
 
 class StudySweep(msgspec.Struct, frozen=True):
@@ -83,18 +87,41 @@ def _flat(prefix: str, table: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def write_study(study: Study, folder: Path | None = None, *, resume: bool = False, yes: bool = False, report: Callable[[str, int], None] | None = None) -> list[Path]:
+def study_page(study: Study, *, command: str, yes: bool = False) -> str:
+    """Return a study as one self-contained HTML page: each sweep with its answer in one line, a picture and a table, then the assumptions."""
+    return _page([(sweep.name, make_grid(**sweep.arguments, yes=yes)) for sweep in study.sweeps], study.title, command)
+
+
+def _page(grids: Sequence[tuple[str, Grid]], title: str, command: str) -> str:
+    from perfmodel import __version__
+    from perfmodel.picturedata.choices import sweep_picture
+    from perfmodel.report.studypage import Section, study_html
+    from perfmodel.report.sweeptables import sweep_document
+
+    sections, found = [], []
+    for name, grid in grids:
+        picture = None
+        if grid.size <= _MOST_PICTURED:
+            worked = work_out(msgspec.structs.replace(grid, columns=(*AXIS_COLUMNS, *grid.parameters, *MAIN_FIGURES)))
+            picture = sweep_picture(worked.to_dict(), worked.axes, worked.shape)
+        sections.append(Section(name, f"{name}.csv", sweep_document(grid, _MOST_SHOWN), picture))
+        swept = [axis.name for axis in grid.axes if axis.count > 1]
+        found += [(question["hardware"], assumption) for question in assumptions(grid) for assumption in question["assumptions"] if assumption["name"] not in swept]
+    return study_html(title, sections, found, command=command, version=__version__)
+
+
+def write_study(
+    study: Study, folder: Path | None = None, *, resume: bool = False, yes: bool = False, html: bool = False, report: Callable[[str, int], None] | None = None
+) -> list[Path]:
     """Work a study out into `folder` and return its files: NAME.csv for each sweep, summary.csv, report.meta.json.
 
     folder: made where it is missing; None takes one with the name of the study beside it.
+    html: write the page of `study_page` there as well, as report.html.
     resume: go on with the file that an interrupted run left unfinished.
     report: is told after each block its sweep and how many blocks are done.
     Raises PerfModelError; every grid is checked before the first is worked out.
     """
     from perfmodel import __version__
-    from perfmodel.grids import block_at, block_count
-    from perfmodel.sweeps import assumptions, block_columns, fingerprint, make_grid, specification_hashes, summary
-
     folder = study.path.with_suffix("") if folder is None else folder
     grids = [(sweep.name, make_grid(**sweep.arguments, yes=yes)) for sweep in study.sweeps]
     try:
@@ -121,12 +148,17 @@ def write_study(study: Study, folder: Path | None = None, *, resume: bool = Fals
         written.append(path)
     summary_path, meta_path = folder / "summary.csv", folder / "report.meta.json"
     write_whole(summary_path, to_csv(lines, list(lines[0])))
+    written.append(summary_path)
+    command = f"perfmodel report {study.path.name}{' --html' if html else ''}"
+    if html:
+        written.append(folder / "report.html")
+        write_whole(written[-1], _page(grids, study.title, command))
     meta = {
-        "title": study.title, "version": __version__, "command": f"perfmodel report {study.path.name}", "study": {"file": study.path.name, "sha256": study.digest},
-        "files": {line["file"]: line["sha256"] for line in lines} | {summary_path.name: _digest(summary_path)}, "sha256": dict(sorted(hashes.items())), "questions": questions,
+        "title": study.title, "version": __version__, "command": command, "study": {"file": study.path.name, "sha256": study.digest},
+        "files": {path.name: _digest(path) for path in written}, "sha256": dict(sorted(hashes.items())), "questions": questions,
     }  # fmt: skip
     write_whole(meta_path, to_json(meta))
-    return [*written, summary_path, meta_path]
+    return [*written, meta_path]
 
 
 def _digest(path: Path) -> str:

@@ -3,7 +3,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from itertools import product
 from typing import Any
 
@@ -21,7 +20,7 @@ from perfmodel.model import Model
 from perfmodel.parameters import check_range, lookup, parse_setting, unknown_key
 from perfmodel.questions import Question
 from perfmodel.terms import TERM_NAMES
-from perfmodel.units import parse_quantity
+from perfmodel.units import format_quantity, parse_quantity
 
 # The names and the nine keys in the order of the rows, first slowest; then come the parameters as given.
 KEYS = ("model", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after")
@@ -143,12 +142,9 @@ class Sweep(msgspec.Struct, frozen=True, eq=False):
         return polars.DataFrame(self.to_dict())
 
     def _repr_html_(self) -> str:
-        """Return the first rows as an HTML table."""
-        first = {name: values[:20].tolist() for name, values in self.columns.items()}
-        head = "".join(f"<th>{escape(name)}</th>" for name in first)
-        rows = ("".join(f"<td>{escape(f'{cell:.4g}' if isinstance(cell, float) else str(cell))}</td>" for cell in row) for row in zip(*first.values(), strict=True))
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<p>{len(self):,} points</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        from perfmodel.report.fragments import sweep_fragment
+
+        return sweep_fragment(self)
 
 
 def sweep(
@@ -172,6 +168,11 @@ def sweep(
         models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, profile=profile,
         parameters=parameters, columns=columns, yes=yes,
     )  # fmt: skip
+    return work_out(grid)
+
+
+def work_out(grid: Grid) -> Sweep:
+    """Return every point of a grid in memory."""
     if grid.size <= BLOCK:
         parts = [block_columns(grid, part) for part in blocks(grid.counts)]
         whole = {name: column.array() for name, column in parts[0].items()}
@@ -476,12 +477,21 @@ def summary(grid: Grid, most: int = 0) -> Summary:
         place = int(rates.argmax())
         if rates[place] > rate:
             rate = float(rates[place])
-            fastest = ", ".join(f"{name} {_shown(column.at(place))}" for name, column in found.items() if name in few.columns[:-2]) + f" at {rate:,.4g} tok/s"
+            fastest = ", ".join(f"{name} {written(name, column.at(place))}" for name, column in found.items() if name in few.columns[:-2])
+            fastest += f" at {rate:,.4g} tok/s" if rate < 1e4 else f" at {rate:,.0f} tok/s"
         if i == 0:
             plain = {name: column.to_list()[:most] for name, column in found.items()}
             rows = [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
     return Summary(least, largest, rate, fastest, rows)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:,.6g}" if isinstance(value, float | int) else str(value)
+def written(column: str, value: Any) -> str:
+    """Return a value of an axis as a person reads it, that of a parameter with its unit.
+
+    >>> written("batch", 1024), written("memory.bandwidth", 2e12), written("after.mode", "looped")
+    ('1,024', '2 TB/s', 'looped')
+    """
+    parameter = lookup(column)
+    if parameter is not None and isinstance(value, float | int):
+        return format_quantity(value, parameter.unit)
+    return f"{value:,}" if isinstance(value, int) else str(value)

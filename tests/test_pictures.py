@@ -1,9 +1,7 @@
-"""Pictures and pages: well-formed, labelled with units, marks as long as the numbers, nothing fetched from anywhere."""
+"""Pictures: well-formed, labelled with units, marks as long as the numbers."""
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
@@ -14,11 +12,9 @@ from perfmodel import estimate
 from perfmodel.picturedata import KINDS, picture_data, report_data, rows_of
 from perfmodel.picturedata.captions import question_line
 from perfmodel.picturedata.measurements import validation
-from perfmodel.picturedata.reports import what_ifs
 from perfmodel.picturedata.steps import waterfall
 from perfmodel.report import pictures, scales
 from perfmodel.report.bars import bar, document
-from perfmodel.report.page import page
 from perfmodel.report.pictures import axes, waterfalls
 from perfmodel.terms import TERM_NAMES
 
@@ -165,48 +161,7 @@ def test_names_are_escaped():
     data = msgspec.structs.replace(waterfall(answer), caption=waterfall(evil).caption)
     root = parsed(pictures.draw(data))
     assert any("<script>" in (element.text or "") for element in root.iter(f"{SVG}text"))
-    assert "<script" not in page(msgspec.structs.replace(report_data(answer), answer=evil), command="perfmodel page '<b>'", version="1")
     assert question_line(evil)
-
-
-def test_the_page_holds_everything_and_fetches_nothing(report):
-    text = page(report, command="perfmodel page llama-3.1-8b sn40l --devices 8", version="1")
-    assert len(text.encode()) < 1_000_000
-    assert "<script" not in text
-    assert not re.search(r"<(link|iframe|object|embed|img|base|form)\b", text)
-    assert not re.search(r"\b(src|href|srcset|action|poster)\s*=", text)
-    assert "@import" not in text
-    assert all(target.startswith("#paint-") for target in re.findall(r"url\(([^)]*)\)", text))
-    assert not re.search(r"<[^>]*https?:", text)  # an address may be a source, as text
-    assert "prefers-color-scheme:dark" in text
-    assert text.count("<svg") == len(KINDS)
-    assert "Looping brings 1.5" in text
-    for assumption in report.answer.assumptions:
-        assert assumption.name in text
-    for label in ("P1", "R1", "R2", "B1", "C1", "L1", "S1"):
-        assert label in text
-    for what_if in report.what_ifs:
-        assert what_if.change in text
-    body = re.sub(r"<(meta)([^>]*)>", r"<\1\2/>", text.removeprefix("<!DOCTYPE html>\n"))
-    parsed(body)
-
-
-def test_every_hatch_that_is_used_is_defined(report):
-    text = page(report, command="", version="1")
-    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(re.findall(r'<pattern id="([^"]*)"', text))
-
-
-def test_what_ifs_are_the_questions_they_say(report):
-    found = {w.change: w.answer for w in report.what_ifs}
-    assert found["16 devices"].devices == 16
-    assert found["batch 8"].batch == 8
-    half = found["each call boundary costs half"]
-    name = "modes.layer-fused.boundary"
-    values = [next(a.value for a in answer.assumptions if a.name == name) for answer in (half, report.answer)]
-    assert values[0] == values[1] / 2
-    # What was set stays set.
-    kept = {w.change: w.answer for w in what_ifs(estimate("llama-3.1-8b", "sn40l", parameters={"memory.bandwidth": "2TB/s"}))}
-    assert next(a.value for a in kept["each call boundary costs half"].assumptions if a.name == "memory.bandwidth") == 2e12
 
 
 def test_validation_has_each_measurement(report):
@@ -265,7 +220,6 @@ def test_plot_writes_files_and_says_what_is_wrong(run, tmp_path):
     wrong = run("plot", "map", *ASK, "-o", str(tmp_path / "picture.jpg"))
     assert wrong.code == 1
     assert wrong.err.count("\n") == 1
-    assert run("page", *ASK, "-o", str(tmp_path / "page.txt")).code == 1
 
 
 def test_a_png_is_drawn_or_the_extra_is_named(run, tmp_path, monkeypatch):
@@ -280,41 +234,3 @@ def test_a_png_is_drawn_or_the_extra_is_named(run, tmp_path, monkeypatch):
     assert "perfmodel[plot]" in done.err
     assert done.err.count("\n") == 1
     assert not (tmp_path / "other.png").exists()
-
-
-def test_the_page_from_the_command_line(run, tmp_path):
-    path = tmp_path / "page.html"
-    assert run("page", *ASK, "-o", str(path)) == (0, "", "")
-    text = path.read_text(encoding="utf-8")
-    assert "perfmodel page llama-3.1-8b sn40l --devices 8" in text
-    again = tmp_path / "again.html"
-    run("page", *ASK, "-o", str(again))
-    assert again.read_text(encoding="utf-8").replace("again.html", "page.html") == text
-
-
-def test_a_browser_loads_the_page(report, tmp_path):
-    browser = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("no Chromium here: the page was not loaded in a browser")
-    path = tmp_path / "page.html"
-    path.write_text(page(report, command="", version="1"), encoding="utf-8")
-    flags = (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-    )
-    shots = []
-    for scheme in ("0", "1"):
-        shot = tmp_path / f"{scheme}.png"
-        subprocess.run([browser, *flags, f"--user-data-dir={tmp_path / scheme}", f"--blink-settings=preferredColorScheme={scheme}", "--window-size=900,1200", f"--screenshot={shot}", path.as_uri()],
-                       check=True, capture_output=True, timeout=120)  # fmt: skip
-        shots.append(shot.read_bytes())
-    assert all(shot.startswith(b"\x89PNG") and len(shot) > 20_000 for shot in shots)
-    assert shots[0] != shots[1], "dark and light look the same"
-    seen = subprocess.run([browser, *flags, f"--user-data-dir={tmp_path / 'dom'}", "--dump-dom", path.as_uri()], check=True, capture_output=True, text=True, timeout=120).stdout
-    assert seen.count("<svg") == len(KINDS)

@@ -1,4 +1,4 @@
-"""plot and page: an answer as pictures."""
+"""plot: an answer as a picture."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,6 @@ OptionalHardware = Annotated[str | None, typer.Argument(metavar="HARDWARE", help
 PlotOutput = Annotated[
     str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .svg, .png, .json, .csv or .txt. Without it: bars in the terminal.")
 ]
-PageOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE.html", help="Write to FILE.html, whole or not at all; without it the page goes to stdout.")]
 Figure = Annotated[str, typer.Option("--figure", help="What a tornado is about, such as speedup or after.tokens_per_second.")]
 
 _ENDINGS = {".svg": "svg", ".png": "png", ".json": "json", ".csv": "csv", ".txt": "text"}
@@ -30,12 +29,11 @@ def register(app: typer.Typer) -> None:
     app.command("plot", epilog="Example: perfmodel plot waterfall llama-3.1-8b sn40l --devices 8 -o waterfall.svg", short_help="One picture of an answer, as SVG, PNG or bars.")(
         plot_command
     )
-    app.command("page", epilog="Example: perfmodel page llama-3.1-8b sn40l --devices 8 -o answer.html", short_help="An answer as one HTML page with its pictures.")(page_command)
 
 
 def plot_command(
-    kind: Kind, model: OptionalModel = None, hardware: OptionalHardware = None, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096",
-    weights: shared.Weights = None, kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", loop_at_most: shared.LoopAtMost = None,
+    kind: Kind, model: OptionalModel = None, hardware: OptionalHardware = None, devices: shared.SystemDevices = None, batch: shared.Batch = "1", context: shared.Context = "4096",
+    weights: shared.Weights = None, kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", parallel: shared.Parallel = None, loop_at_most: shared.LoopAtMost = None,
     profile: shared.Profile = None, settings: shared.Settings = None, figure: Figure = "speedup", as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
     output: PlotOutput = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
 ) -> None:  # fmt: skip
@@ -63,7 +61,7 @@ def plot_command(
     if kind == "validation":
         data = _validation(model, hardware)
     else:
-        answer = _answer(model or "", hardware or "", devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings)
+        answer = answer_of(model or "", hardware or "", devices, batch, context, weights, kv, before, after, parallel, loop_at_most, profile, settings)
         data = tornado(answer, figure) if kind == "tornado" else picture_data(kind, answer)
     if chosen == "svg" and output is not None:
         from perfmodel.report.files import write_whole
@@ -99,17 +97,17 @@ def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) 
     return _ENDINGS[ending]
 
 
-def _answer(
-    model: str, hardware: str, devices: str, batch: str, context: str, weights: str | None, kv: str | None, before: str | None, after: str, loop_at_most: str | None,
-    profile: str | None, settings: list[str] | None,
+def answer_of(
+    model: str, hardware: str, devices: str | None, batch: str, context: str, weights: str | None, kv: str | None, before: str | None, after: str, parallel: str | None,
+    loop_at_most: str | None, profile: str | None, settings: list[str] | None,
 ) -> "Estimate":  # fmt: skip
     """Return the estimate that a picture is about, with a note where it does not fit."""
     from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, estimate
 
     answer = estimate(
-        model, hardware, devices=shared.whole(devices, "--devices", 1, MOST_DEVICES), batch=shared.whole(batch, "--batch", 1, LARGEST_BATCH),
+        model, hardware, devices=None if devices is None else shared.whole(devices, "--devices", 1, MOST_DEVICES), batch=shared.whole(batch, "--batch", 1, LARGEST_BATCH),
         context=shared.whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after,
-        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=shared.settings_given(settings), profile=profile,
+        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=shared.settings_given(settings), profile=profile, parallel=parallel,
     )  # fmt: skip
     if not answer.fits.fits:
         shared.note(next(text for text in answer.notes if text.startswith("does not fit")))
@@ -135,28 +133,3 @@ def _write_png(data: "Picture", path: Path) -> None:
     from perfmodel.report.rendering import to_png
 
     write_bytes_whole(path, to_png(draw(data)))
-
-
-def page_command(
-    model: shared.Model, hardware: shared.Hardware, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
-    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", loop_at_most: shared.LoopAtMost = None, profile: shared.Profile = None,
-    settings: shared.Settings = None, output: PageOutput = None, command: shared.CommandFlag = False,
-) -> None:  # fmt: skip
-    """An answer as one HTML page that needs nothing else: verdict, pictures, equations, assumptions with sources, what-ifs."""
-    if output is not None and Path(output).suffix not in (".html", ".htm"):
-        raise UnknownNameError(f"-o: {shown(output)}: a page is a .html file")
-    if command:
-        shared.show(shared.reproducing_line() + "\n")
-        return
-    from perfmodel import __version__
-    from perfmodel.picturedata import report_data
-    from perfmodel.report.page import page
-
-    answer = _answer(model, hardware, devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings)
-    text = page(report_data(answer), command=shared.reproducing_line(), version=__version__)
-    if output is None:
-        shared.show(text)
-        return
-    from perfmodel.report.files import write_whole
-
-    write_whole(Path(output), text)

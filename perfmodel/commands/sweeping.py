@@ -1,4 +1,4 @@
-"""sweep, compare and report: grids and choices to rows, tables and files."""
+"""sweep and compare: grids and choices to rows, tables and files."""
 
 import sys
 import time
@@ -21,7 +21,6 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the file that
 Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a billion points.")]
 AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", help="The ladder of launch modes, each against the one before.")]
 RatesFlag = Annotated[bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")]
-Folder = Annotated[str | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files, made if it is not there; the study's name if not given.")]
 SweepOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt.")]
 GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
 
@@ -32,7 +31,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("sweep", epilog="Example: perfmodel sweep llama-3.1-8b h100-sxm,sn40l --batch 1:64:x4 --csv", short_help="Answers at every point of a grid.")(sweep_command)
     app.command("compare", epilog="Example: perfmodel compare llama-3.1-8b h100-sxm,h200-sxm --devices 1,8", short_help="Choices side by side, best first.")(compare_command)
-    app.command("report", epilog="Example: perfmodel report study.toml -o results", short_help="A declared study to a folder of CSV files.")(report_command)
 
 
 def sweep_command(
@@ -167,16 +165,3 @@ def compare_command(
     if front:
         found = found.front()
     shared.deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=lambda: comparison_document(found), sidecar=None)
-
-
-def report_command(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="TOML file of the study.")], output: Folder = None, resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
-) -> None:  # fmt: skip
-    """A declared study to a folder: one CSV file for each of its sweeps, a summary, and a sidecar with version, command and hashes."""
-    if command:
-        shared.show(shared.reproducing_line() + "\n")
-        return
-    from perfmodel.studies import load_study, write_study
-
-    written = write_study(load_study(Path(study)), Path(output) if output is not None else None, resume=resume, yes=yes)
-    shared.show("".join(f"{path}\n" for path in written))

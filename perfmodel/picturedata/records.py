@@ -144,6 +144,48 @@ class Validated(msgspec.Struct, frozen=True):
     inside: float
 
 
+class Line(msgspec.Struct, frozen=True):
+    """One line of a sweep: rates before and after [tok/s], speed-up [-], whether each point fits into memory."""
+
+    name: str
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    speedup: Band
+    fits: tuple[bool, ...]
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """A sweep over one axis, a line for each choice of the others. at: the points [unit]; left_out: lines that had no room."""
+
+    caption: Caption
+    title: str
+    axis: str
+    unit: str
+    at: tuple[float, ...]
+    lines: tuple[Line, ...]
+    left_out: int
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """One choice: its rate [tok/s] with the interval, and the rate before; None where not known."""
+
+    name: str
+    rate: float
+    low: float | None
+    high: float | None
+    before: float | None
+    fits: bool
+
+
+class Bars(msgspec.Struct, frozen=True):
+    """Choices side by side, in the order of `bars`. left_out: choices that had no room."""
+
+    caption: Caption
+    title: str
+    bars: tuple[Bar, ...]
+    left_out: int
+
+
 class WhatIf(msgspec.Struct, frozen=True):
     """A question next to the one asked, and its answer."""
 
@@ -160,3 +202,4 @@ class Report(msgspec.Struct, frozen=True):
     what_ifs: tuple[WhatIf, ...]
 
 Picture = Waterfall | Roofline | Curves | Map | Tornado | Validated
+Drawn = Picture | Lines | Bars

@@ -47,6 +47,21 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
     measured: tuple[tuple[str, float, str], ...] = ()
 
 
+def beside_of(answer: Estimate) -> Beside:
+    """Return all that may stand beside an answer. What it asks loads here, so that a document alone needs none of it."""
+    from perfmodel.breakeven import last_paying_batch
+    from perfmodel.costs import cost_per_million_tokens
+    from perfmodel.sensitivities import sensitivity
+    from perfmodel.validation import measured_nearby
+
+    widest = sensitivity(**answer.asked.arguments).measure_next
+    share = widest.share if widest is not None else None
+    return Beside(
+        last_paying_batch=last_paying_batch(answer), cost=cost_per_million_tokens(answer),
+        widest=(widest.name, share) if widest is not None and share else None, measured=measured_nearby(answer),
+    )  # fmt: skip
+
+
 def document(answer: Estimate, beside: Beside | None = None) -> Document:
     """Return the whole answer as a document whose first line is the verdict."""
     beside = beside or Beside()

@@ -31,10 +31,11 @@ def bar(start: float, end: float, largest: float, width: int = _WIDTH) -> str:
 
 def document(data: Picture) -> Document:
     """Return the picture as a title, the question, and a table with bars."""
-    return Document([title_of(data), data.caption.question, _table(data)])
+    return Document([title_of(data), data.caption.question, picture_table(data)])
 
 
-def _table(data: Picture) -> Table:
+def picture_table(data: Picture) -> Table:
+    """Return the table with bars alone."""
     if isinstance(data, Waterfall):
         return _waterfall(data)
     if isinstance(data, Roofline):

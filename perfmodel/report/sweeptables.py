@@ -13,14 +13,14 @@ _NAMES = ("model", "hardware", "weight_format", "kv_format", "before.mode", "aft
 
 def sweep_document(grid: "Grid", most: int) -> Document:
     """Return a sweep as a verdict and a table of its first `most` points."""
-    from perfmodel.sweeps import summary, varying
+    from perfmodel.sweeps import summary, varying, written
 
     found = summary(grid, most)
     low, high = found.least, found.largest
     verdict = f"{grid.size:,} point{'s' if grid.size > 1 else ''}: looping brings {low:.3g} x" + (f" to {high:.3g} x" if f"{low:.3g}" != f"{high:.3g}" else "") + f"; fastest {found.fastest}."
     keys = varying(grid)
     header = (*(key.removesuffix(".mode") for key in keys), "tok/s before", "tok/s after", "speed-up (low to high)", "bound")
-    rows = [(*(_cell(row[key]) for key in keys), _rate(row["before.tokens_per_second"]), _rate(row["after.tokens_per_second"]), _ratio(row["speedup.value"], row["speedup.low"], row["speedup.high"]),
+    rows = [(*(written(key, row[key]) for key in keys), _rate(row["before.tokens_per_second"]), _rate(row["after.tokens_per_second"]), _ratio(row["speedup.value"], row["speedup.low"], row["speedup.high"]),
              row["after.bound"] + ("" if row["fits.fits"] else ", does not fit")) for row in found.rows]  # fmt: skip
     parts: list[str | Table] = [verdict, Table(header, rows, frozenset(i for i, key in enumerate(keys) if key not in _NAMES) | {len(keys), len(keys) + 1})]
     if grid.size > len(rows):
@@ -59,6 +59,8 @@ def label(choice: "Choice") -> str:
 
 
 def _table(found: "Comparison") -> Table:
+    from perfmodel.sweeps import written
+
     choices = found.choices
     keys = [key for key in ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format", "mode") if key == "mode" or len({getattr(c, key) for c in choices}) > 1]
     sets = [path for path in (choices[0].settings if choices else {}) if len({c.settings[path] for c in choices}) > 1]
@@ -69,7 +71,7 @@ def _table(found: "Comparison") -> Table:
     for c in choices:
         gain = f"{c.gain:.3g} x" if c.mode != c.against else ""
         rows.append((
-            *(_cell(getattr(c, key)) for key in keys), *(_cell(c.settings[path]) for path in sets), f"{_rate(c.tokens_per_second)} ({_rate(c.low)} to {_rate(c.high)})",
+            *(_cell(getattr(c, key)) for key in keys), *(written(path, c.settings[path]) for path in sets), f"{_rate(c.tokens_per_second)} ({_rate(c.low)} to {_rate(c.high)})",
             _rate(c.tokens_per_second_per_sequence), f"{c.fraction_of_peak:.0%}".replace("%", " %"), gain if found.ladder else f"{c.to_best:.2f}",
             *(f"{getattr(c, key):,.3g}" if getattr(c, key) is not None else "" for key in optional), ("yes" if c.front else "") + ("" if c.fits else " does not fit"),
         ))  # fmt: skip

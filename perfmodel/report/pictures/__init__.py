@@ -2,22 +2,27 @@
 
 from collections.abc import Callable
 
-from perfmodel.picturedata.records import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
+from perfmodel.picturedata.records import Bars, Curves, Drawn, Lines, Map, Roofline, Tornado, Validated, Waterfall
 from perfmodel.report.pictures.axes import WIDTH, title_of
 from perfmodel.report.pictures.curves import curves
+from perfmodel.report.pictures.lines import lines
 from perfmodel.report.pictures.maps import speedup_map
 from perfmodel.report.pictures.rooflines import roofline
 from perfmodel.report.pictures.scatters import validation
+from perfmodel.report.pictures.sidebars import bars
 from perfmodel.report.pictures.tornados import tornado
 from perfmodel.report.pictures.waterfalls import waterfall
 
 __all__ = ["WIDTH", "draw", "title_of"]
 
+_MAKERS: dict[type, Callable[..., str]] = {
+    Waterfall: waterfall, Roofline: roofline, Curves: curves, Map: speedup_map, Tornado: tornado, Validated: validation, Lines: lines, Bars: bars,
+}  # fmt: skip
 
-def draw(data: Picture, *, inline: bool = False) -> str:
+
+def draw(data: Drawn, *, inline: bool = False) -> str:
     """Return the picture of `data` as SVG.
 
     inline: for a page, which holds the style sheet and writes the caption itself.
     """
-    makers: dict[type, Callable[..., str]] = {Waterfall: waterfall, Roofline: roofline, Curves: curves, Map: speedup_map, Tornado: tornado, Validated: validation}
-    return makers[type(data)](data, inline=inline)
+    return _MAKERS[type(data)](data, inline=inline)

@@ -4,14 +4,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from perfmodel.picturedata.records import Caption, Curves, Map, Picture, Roofline, Tornado, Waterfall
+from perfmodel.picturedata.records import Bars, Caption, Curves, Drawn, Lines, Map, Roofline, Tornado, Waterfall
 from perfmodel.report import drawing as d
 from perfmodel.report.scales import Scale, digits_of, number_label, shortened, text_width, wrapped
 
 WIDTH = 860.0
-
 MARGIN = 16.0
-
 LINE = 14.0  # height of a line of small text [px]
 
 
@@ -23,11 +21,13 @@ class Look(msgspec.Struct, frozen=True):
     shape: str
     kind: str = ""
 
+
 BEFORE = Look(d.VERMILLION, "6,4", "square")
-
 AFTER = Look(d.BLUE, "", "circle", "blue")
-
 PEAK = Look(d.INK, "2,3", "", "edge")
+# Lines and groups of one picture, told apart by colour and by marker.
+SERIES = (Look(d.BLUE, "", "circle", "blue"), Look(d.VERMILLION, "", "square"), Look(d.GREEN, "", "triangle"), Look(d.PURPLE, "", "diamond"), Look("#8c8c8c", "", "cross"))
+AXIS_WORDS = {"devices": "devices [-]", "context": "context [tokens in the cache of each sequence; k = 1,024]", "batch": "batch [sequences in a step]"}
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Frame(msgspec.Struct, frozen=True):
     bottom: float
 
 
-def title_of(data: Picture) -> str:
+def title_of(data: Drawn) -> str:
     """Return the title of a picture."""
     if isinstance(data, Waterfall):
         return "Where the time of a step goes"
@@ -51,7 +51,7 @@ def title_of(data: Picture) -> str:
         return f"Speed-up by {data.modes[1]} over {data.modes[0]}, by batch and context"
     if isinstance(data, Tornado):
         return f"Which assumption moves the {figure_words(data.figure)} how far"
-    return "Predicted against measured time per step"
+    return data.title if isinstance(data, Lines | Bars) else "Predicted against measured time per step"
 
 
 def figure_words(figure: str) -> str:
@@ -60,13 +60,13 @@ def figure_words(figure: str) -> str:
     return "speed-up" if side == "speedup" else f"{name.replace('_', ' ')} {side}"
 
 
-def head(data: Picture) -> list[str]:
+def head(data: Drawn) -> list[str]:
     """Return the title of a picture and the question under it."""
     room = WIDTH - 2 * MARGIN
     return [d.text(MARGIN, 30, shortened(title_of(data), room, 17), size=17, bold=True), d.text(MARGIN, 50, shortened(data.caption.question, room, 12), size=12, kind="soft")]
 
 
-def finish(parts: list[str], data: Picture, y: float, note: str, *, inline: bool) -> str:
+def finish(parts: list[str], data: Drawn, y: float, note: str, *, inline: bool) -> str:
     """Return the whole SVG with the caption under the picture, from `y` [px] on: the note, then every assumption."""
     room = WIDTH - 2 * MARGIN
     lines = list(wrapped(note, room, 11))

@@ -2,10 +2,8 @@
 
 from perfmodel.picturedata.records import Band, Curves
 from perfmodel.report import drawing as d
-from perfmodel.report.pictures.axes import AFTER, BEFORE, MARGIN, PEAK, WIDTH, Frame, Look, finish, head, x_axis, y_axis
+from perfmodel.report.pictures.axes import AFTER, AXIS_WORDS, BEFORE, MARGIN, PEAK, WIDTH, Frame, Look, finish, head, x_axis, y_axis
 from perfmodel.report.scales import Scale, linear_scale, log_scale, text_width, tokens_label
-
-_AXIS_WORDS = {"devices": "devices [-]", "context": "context [tokens in the cache of each sequence; k = 1,024]", "batch": "batch [sequences in a step]"}
 
 
 def curves(data: Curves, *, inline: bool = False) -> str:
@@ -15,7 +13,7 @@ def curves(data: Curves, *, inline: bool = False) -> str:
     parts = head(data) + _legend(data, 80.0)
     for frame, rates in ((left, True), (right, False)):
         x = log_scale([float(a) for a in data.at], frame.left, frame.right, room=1.25)
-        parts += x_axis(frame, x, _AXIS_WORDS[data.axis], _whole_tokens if data.axis == "context" else None, ticks=[float(a) for a in data.at])
+        parts += x_axis(frame, x, AXIS_WORDS[data.axis], _whole_tokens if data.axis == "context" else None, ticks=[float(a) for a in data.at])
         parts += _rate_curves(data, frame, x) if rates else _share_curves(data, frame, x)
         for words, place in data.marks:
             if x.low < place < x.high:

@@ -2,17 +2,9 @@
 
 from perfmodel.picturedata.records import Measured, Validated
 from perfmodel.report import drawing as d
-from perfmodel.report.pictures.axes import MARGIN, Frame, Look, finish, head, x_axis, y_axis
+from perfmodel.report.pictures.axes import MARGIN, SERIES, Frame, finish, head, x_axis, y_axis
 from perfmodel.report.scales import log_scale
 from perfmodel.units import format_quantity
-
-_GROUP_LOOKS = (
-    Look(d.BLUE, "", "circle", "blue"),
-    Look(d.VERMILLION, "", "square"),
-    Look(d.GREEN, "", "triangle"),
-    Look(d.PURPLE, "", "diamond"),
-    Look("#8c8c8c", "", "cross"),
-)
 
 _WHISKERS = 60  # more measurements than these would make a thicket
 
@@ -33,7 +25,7 @@ def validation(data: Validated, *, inline: bool = False) -> str:
     for point in data.points:
         groups.setdefault(point.group, []).append(point)
     ordered = sorted(groups, key=lambda g: -len(groups[g]))
-    looks = {group: _GROUP_LOOKS[min(i, len(_GROUP_LOOKS) - 1)] for i, group in enumerate(ordered)}
+    looks = {group: SERIES[min(i, len(SERIES) - 1)] for i, group in enumerate(ordered)}
     for group in ordered:
         look = looks[group]
         for point in groups[group]:
@@ -42,10 +34,10 @@ def validation(data: Validated, *, inline: bool = False) -> str:
                 parts.append(d.line(px, y.place(point.low), px, y.place(point.high), kind=look.kind or "line", colour=look.colour))
             parts.append(d.marker(px, y.place(point.predicted), look.shape, colour=look.colour, kind=look.kind, hollow=not few, size=3 if few else 2.4, data={"id": point.name}))
     key, at = 590.0, 96.0
-    for group in ordered[: len(_GROUP_LOOKS)]:
+    for group in ordered[: len(SERIES)]:
         look = looks[group]
         count = sum(len(groups[g]) for g in ordered if looks[g] is look)
-        name = "others" if len(ordered) > len(_GROUP_LOOKS) and look is _GROUP_LOOKS[-1] else group
+        name = "others" if len(ordered) > len(SERIES) and look is SERIES[-1] else group
         parts += [d.marker(key + 8, at, look.shape, colour=look.colour, kind=look.kind, hollow=not few), d.text(key + 24, at + 4, f"{name.replace('-', ' ')} ({count})", size=12)]
         at += 20
     at += 6

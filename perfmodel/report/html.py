@@ -1,0 +1,119 @@
+"""The parts of an HTML page: its shell and style, tables, pictures, and how numbers are written. No script, nothing fetched."""
+
+from collections.abc import Collection, Sequence
+from html import escape
+
+from perfmodel.picturedata.captions import assumption_text
+from perfmodel.picturedata.records import Drawn, Validated
+from perfmodel.report.drawing import DARK_STYLE
+from perfmodel.report.pictures import draw
+from perfmodel.results import Assumption
+from perfmodel.units import format_quantity
+
+# What each term is, by the labels of docs/equations.md.
+TERMS_IN_WORDS = (
+    ("peak", "P1, P2", "All bytes that the step must read (each weight, cache entry and state once) over the datasheet bandwidth of all devices. The fraction of peak is this time over that of the step."),
+    ("stream", "R1", "The bytes of each kind over the bandwidth that this kind sustains: a share of the datasheet's, at most what the loads in flight can carry."),
+    ("compute", "R2", "Floating-point operations over the sustained arithmetic rate, as far as they take longer than streaming does."),
+    ("boundary", "B1, L2", "Kernel calls times the cost of one call boundary: launch and drain of an empty kernel, ramp until enough bytes are in flight, tail; for fused kernels also filling their pipeline."),
+    ("collective", "C1", "For each collective its latency, and its payload times the ring factor over the sustained link; inside a loop only what streaming does not hide."),
+    ("latency", "L1", "Inside a loop: the chain of dependent stages, as far as neither streaming nor the prefetch window hides it."),
+    ("host", "S1, S2", "What the host adds to a step; where the host issues each call, the step is not faster than the host."),
+    ("step", "S1, L1, L2, L3", "The sum over calls of boundary and the longer of streaming and arithmetic. A loop of k iterations is one call; each takes the longest of streaming with stalls, serial chain, arithmetic."),
+)  # fmt: skip
+
+_STYLE = (
+    """
+:root{color-scheme:light dark;--paper:#fff;--ink:#1a1a1a;--soft:#595959;--rule:#d9d9d9;--tint:#f3f5f7;--win:#0072b2}
+@media (prefers-color-scheme:dark){:root{--paper:#16181b;--ink:#ececec;--soft:#b4b8bd;--rule:#3a3f45;--tint:#202429;--win:#56b4e9}"""
+    + DARK_STYLE
+    + """}
+*{box-sizing:border-box}
+body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:60rem;background:var(--paper);color:var(--ink);font:16px/1.5 Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif}
+h1{font-size:1.6rem;line-height:1.25;margin:.2rem 0 .4rem;overflow-wrap:anywhere}
+h2{font-size:1.2rem;margin:2.4rem 0 .6rem;padding-top:.6rem;border-top:1px solid var(--rule)}
+.question,.note,figcaption,.foot{color:var(--soft)}
+.verdict{font-size:1.15rem;font-weight:bold;border-left:4px solid var(--win);padding:.5rem .9rem;background:var(--tint)}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;font-size:.875rem;margin:.6rem 0}
+th,td{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
+td.number,th.number{text-align:right;white-space:nowrap}
+td.name{white-space:nowrap}
+td.code{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.8125rem;min-width:18rem;overflow-wrap:anywhere}
+td.words{min-width:16rem;overflow-wrap:anywhere}
+summary{cursor:pointer;color:var(--soft);font-size:.875rem}
+figure{margin:1.2rem 0}
+figure svg{display:block;width:100%;min-width:40rem;height:auto}
+figcaption,.note,.foot{font-size:.875rem}
+code{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.875em;overflow-wrap:anywhere}
+@media print{h2,figure,tr{break-inside:avoid}}
+"""
+)
+
+
+def shell(title: str, parts: Sequence[str]) -> str:
+    """Return a whole page; parts: its HTML, empty ones left out."""
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    body = "\n".join(part for part in parts if part)
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = (), code: Collection[int] = (), words: Collection[int] = ()) -> str:
+    """Return a table that scrolls by itself where it is too wide; numbers, code, words: columns that hold these."""
+
+    def cell(tag: str, i: int, text: str) -> str:
+        kind = "number" if i in numbers else "code" if i in code else "words" if i in words else "name" if i == 0 else ""
+        return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</{tag}>"
+
+    top = "".join(cell("th", i, text) for i, text in enumerate(head))
+    body = "".join(f"<tr>{''.join(cell('td', i, text) for i, text in enumerate(row))}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def figure(picture: Drawn, listed: Collection[str]) -> str:
+    """Return one picture; its caption gives the assumptions that the table of the page, `listed`, does not have."""
+    if isinstance(picture, Validated):
+        said = "Each measurement is a question of its own, with the assumptions of its own device."
+    else:
+        more = [assumption for assumption in picture.caption.assumptions if assumption not in listed]
+        said = f"Assumptions: {'the ' + str(len(picture.caption.assumptions) - len(more)) if picture.caption.assumptions else 'those'} in the table below{'; also ' + '; '.join(more) if more else ''}."
+    return f'<figure><div class="wide">{draw(picture, inline=True)}</div><figcaption>{escape(said)}</figcaption></figure>'
+
+
+def assumption_cells(a: Assumption) -> tuple[str, ...]:
+    """Return an assumption as cells: name, value, interval, kind, source."""
+    value, low, high = (format_quantity(x, a.unit) for x in (a.value, a.low, a.high))
+    return a.name, value, "" if a.low == a.high else f"{low} to {high}", a.kind, a.source
+
+
+def assumption_words(assumptions: Sequence[Assumption]) -> frozenset[str]:
+    """Return assumptions as captions write them."""
+    return frozenset(assumption_text(a) for a in assumptions)
+
+
+ASSUMPTIONS_SAID = "Each has a value, an interval from its 5th to its 95th percentile, and a source. Any can be changed with --set NAME=VALUE."
+
+
+def foot(command: str, version: str) -> str:
+    """Return the last line of a page: what made it and how to make it again."""
+    return f'<p class="foot">Made by perfmodel {escape(version)}: <code>{escape(command)}</code></p>'
+
+
+def time(seconds: float) -> str:
+    """Return a time with its unit."""
+    return format_quantity(seconds, "s") if seconds else "0"
+
+
+def rate(tokens_per_second: float) -> str:
+    """Return a rate to four digits."""
+    return f"{tokens_per_second:,.4g}" if tokens_per_second < 1e4 else f"{tokens_per_second:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{share:.1%}".replace("%", " %")
+
+
+def unbroken(words: str) -> str:
+    """Return a sentence in which a number and its sign stay on one line."""
+    return words.replace(" %", "\u00a0%").replace(" x ", "\u00a0x ")
