@@ -28,9 +28,9 @@ class Resident(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1024)
 def resident_work(model: Model, formats: Formats, devices: int | Parallel, replicates: tuple[str, ...] = ()) -> Resident:
-    """Return what must stay in memory on the fullest device: weights, cache, and the embedding where it is not the head."""
+    """Return what must stay in memory on the fullest device: weights, cache, and tables that no step reads whole, but for one with the head."""
     step = decode_step(model, formats, devices, replicates)
-    table = embedding_elements(model) * STORAGE_FORMATS[formats.head].bits / 8
+    table = (embedding_elements(model) + model.other_parameters) * STORAGE_FORMATS[formats.head].bits / 8
     # Each device looks its rows up in a whole table; a tied table is that table and the head in one.
     shard = sum(op.elements for op in step.after if op.kind == "head") * STORAGE_FORMATS[formats.head].bits / 8
     return Resident(total_work(step) + Work(weights=((formats.head, table - shard if model.tied else table),)), over(devices))

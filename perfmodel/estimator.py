@@ -11,7 +11,7 @@ from perfmodel.formats import storage_format
 from perfmodel.generic import ceil_div
 from perfmodel.hardware import Hardware
 from perfmodel.intervals import SideTimes, speedup_interval
-from perfmodel.model import Experts, Model
+from perfmodel.model import Experts, Layer, Model
 from perfmodel.operations import Formats
 from perfmodel.parallel import Parallel
 from perfmodel.parameters import Quantity, parse_setting
@@ -19,6 +19,7 @@ from perfmodel.profiles import find_profile, with_profile
 from perfmodel.questions import PreparedSide, Question, prepare
 from perfmodel.results import Asked, Estimate, Figures, Fits, Peak, Side, Speedup
 from perfmodel.terms import TERM_NAMES, Terms
+from perfmodel.work import ON_CHIP
 
 MOST_DEVICES = 65_536
 LARGEST_BATCH = 10_000_000
@@ -116,7 +117,7 @@ def read_parallel(given: str | Mapping[str, Any] | Parallel | None, model: Model
     parallel = Parallel(tensor=tensor, expert=groups, pipeline=stages, data=data)
     if parallel.stage_devices % groups:
         raise ValueRangeError(f"--parallel: ep={groups} does not divide the {parallel.stage_devices} devices of tp={tensor} x dp={data}")
-    counts = [layer.feed_forward.count for layer in model.layers if isinstance(layer.feed_forward, Experts)]
+    counts = [layer.feed_forward.count for layer in model.layers if isinstance(layer, Layer) and isinstance(layer.feed_forward, Experts)]
     if groups > 1 and (not counts or groups > min(counts)):
         raise ValueRangeError(f"--parallel: ep={groups}: {model.name} has {min(counts) if counts else 'no'} experts to spread")
     if stages > len(model.layers):
@@ -187,7 +188,7 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     return Estimate(
         model.name, hardware.name, question.devices, batch, context, question.formats.experts if question.whole.experts else question.formats.weights, question.formats.kv,
         round(size), round(question.whole.flops_at(batch, context)), Peak(peak, batch / peak), before, after, speedup, fits,
-        question.loops, question.assumptions, _notes(question, fits, speedup, context), str(question.parallel), Asked(asked),
+        question.loops, question.assumptions, _notes(question, fits, speedup, context), str(question.parallel), Asked(asked, model.step),
     )  # fmt: skip
 
 
@@ -220,6 +221,9 @@ def _notes(question: Question, fits: Fits, speedup: Speedup, context: int) -> tu
         notes.append(
             f"does not fit: {fits.bytes_needed / 1e9:.1f} GB needed on each of {question.devices} {question.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {enough}; figures are as if it fitted"
         )
+    kept, room = dict(question.resident.work.weights).get(ON_CHIP, 0.0), question.hardware.values.get("on_chip.capacity")
+    if room is not None and kept > room.value:
+        notes.append(f"weights do not stay on chip: {kept / 1e6:.1f} MB on each device, {room.value / 1e6:.1f} MB there; figures are as if they did")
     longest = question.model.longest_context
     if longest is not None and context > longest:
         notes.append(f"context {context:,} is longer than the {longest:,} tokens {question.model.name} was made for")

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.primitives import Block
+
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
     """Multi-head, grouped-query or multi-query attention.
@@ -112,9 +114,10 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A decoder as its file describes it.
+    """A decoder, or any network of blocks, as its file describes it.
 
-    layers: the decoder layers in order; equal layers are equal values.
+    layers: the decoder layers in order, or the blocks; equal layers are equal values.
+    step: what one step is where it is no decode step, such as 'denoising step'; such a network has no vocabulary.
     tied: the LM head is the input embedding table. norm_elements: weights a norm has per channel (2 with a bias, 0 for none).
     weight_format, kv_format: the storage formats the model is published in; activations: their arithmetic width.
     expert_format, head_format: those of experts and LM head where they differ from the other matrices.
@@ -128,8 +131,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     source: str
     hidden: int
     vocabulary: int
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer | Block, ...]
     tied: bool
+    step: str = ""
     norm_elements: int = 1
     final_norm: bool = True
     head_bias: bool = False

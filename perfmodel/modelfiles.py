@@ -7,9 +7,10 @@ from typing import Any
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.huggingface import model_from_config
 from perfmodel.model import Model
+from perfmodel.networkfiles import model_from_network
 from perfmodel.specfiles import read_json_object, read_toml
 
-_KEYS = ("name", "title", "aliases", "source", "kind", "published_parameters", "published_parameters_source", "published_active", "published_total", "note", "config")
+_KEYS = ("name", "title", "aliases", "source", "kind", "published_parameters", "published_parameters_source", "published_active", "published_total", "note", "config", "network", "blocks", "segments")
 _KINDS = ("read", "secondary", "derived", "assumed")
 
 
@@ -68,15 +69,18 @@ def _from_toml(path: Path) -> Model:
     if raw["kind"] not in _KINDS:
         raise SpecificationError(f"{path}: kind: {shown(raw['kind'])} is not one of {', '.join(_KINDS)}{nearest(raw['kind'], _KINDS)}")
     config = raw.get("config")
-    if not isinstance(config, dict):
-        raise SpecificationError(f"{path}: has no table [config] with the keys of the model's config.json")
+    if ("network" in raw) == ("config" in raw) or not ("network" in raw or isinstance(config, dict)):
+        raise SpecificationError(f"{path}: needs either a table [config] with the keys of the model's config.json or a table [network] with its [[segments]]")
+    if "config" in raw and (other := [key for key in ("blocks", "segments") if key in raw]):
+        raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [config]")
     aliases = raw.get("aliases", [])
     if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
         raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(aliases)}")
-    return model_from_config(
-        config, name=raw["name"], source=raw["source"], where=f"{path}: config", title=_text(raw, "title", raw["name"], path),
-        published_parameters=_count(raw, path), aliases=tuple(aliases), notes=(_text(raw, "note", "", path),) if raw.get("note") else (), path=str(path),
-    )  # fmt: skip
+    described = {
+        "name": raw["name"], "source": raw["source"], "title": _text(raw, "title", raw["name"], path), "published_parameters": _count(raw, path), "aliases": tuple(aliases),
+        "notes": (_text(raw, "note", "", path),) if raw.get("note") else (), "path": str(path),
+    }  # fmt: skip
+    return model_from_config(config, where=f"{path}: config", **described) if isinstance(config, dict) else model_from_network(raw, str(path), **described)
 
 
 def _text(raw: dict[str, Any], key: str, default: str, path: Path) -> str:

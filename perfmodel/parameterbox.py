@@ -12,7 +12,7 @@ from perfmodel.formats import STORAGE_FORMATS, arithmetic_format
 from perfmodel.hardware import Hardware, Mode
 from perfmodel.parameters import Quantity, lookup
 from perfmodel.terms import Chain, Fixed, Plan, Rates
-from perfmodel.work import ACTIVATIONS, CACHE
+from perfmodel.work import ACTIVATIONS, CACHE, ON_CHIP
 
 GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
 
@@ -74,7 +74,9 @@ class SideParameters:
                 raise SpecificationError(f"{self._hardware.path}: has no memory.sustained.weights, the share of the bandwidth that reads sustain")
             # Cache and weights may pull the speed-up apart: a loop hides the cache's reads, a plain call does not.
             group = "cache" if kind == CACHE and sustained.endswith(CACHE) else "memory"
-            paths.append((self._take("memory.bandwidth", "memory"), self._take(sustained, group)))
+            if kind == ON_CHIP and "on_chip.bandwidth" not in values:
+                raise SpecificationError(f"{self._hardware.path}: has no on_chip.bandwidth, from which weights that stay on chip are read; set it: --set on_chip.bandwidth=5TB/s")
+            paths.append((self._take("on_chip.bandwidth" if kind == ON_CHIP else "memory.bandwidth", "memory"), self._take(sustained, group)))
         limit = ("units.count", "memory.bytes_in_flight", "memory.latency")
         if all(path in values for path in limit):
             paths.append(tuple(self._take(path, "memory") for path in limit))
@@ -121,7 +123,7 @@ class SideParameters:
         *kinds, limit_paths = self._memory
         limit = equations.in_flight_limit(*(self._number(path, memory) for path in limit_paths)) if limit_paths else None
         at = {"memory": memory, "cache": cache}
-        bandwidths = tuple(equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, at[self.used[eta][0]]), limit) for beta, eta in kinds)
+        bandwidths = tuple(equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, at[self.used[eta][0]]), limit if beta == "memory.bandwidth" else None) for beta, eta in kinds)
         collectives = tuple(
             (self._number(alpha, collective), self._number(link, collective) * self._number(share, collective, 1.0)) for alpha, link, share in self._collective
         )
@@ -155,6 +157,6 @@ def lookup_own(hardware: Hardware, mode: Mode, key: str) -> bool:
 
 def sustained_names(kind: str) -> tuple[str, ...]:
     """Return the keys under memory.sustained that may hold the share of `kind`, nearest first."""
-    if kind in (CACHE, ACTIVATIONS):
+    if kind in (CACHE, ACTIVATIONS, ON_CHIP):
         return kind, "weights"
     return (kind, "quantised", "weights") if STORAGE_FORMATS[kind].bits < 16 else (kind, "weights")

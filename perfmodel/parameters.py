@@ -49,7 +49,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(key="units.clock", unit="Hz", slower=0, positive=True, meaning="boost clock of a unit"),
     Parameter(key="units.operations_per_clock.*", unit="1", slower=0, positive=True, meaning="dense operations a unit does in one clock, by format"),
     Parameter(key="on_chip.capacity", unit="B", slower=0, positive=True, meaning="on-chip memory that holds data across calls: last-level cache or distributed SRAM"),
-    Parameter(key="on_chip.bandwidth", unit="B/s", slower=0, positive=True, meaning="bandwidth of that on-chip memory"),
+    Parameter(key="on_chip.bandwidth", unit="B/s", slower=-1, positive=True, meaning="bandwidth of that on-chip memory"),
     Parameter(key="on_chip.shared_per_unit", unit="B", slower=0, positive=True, meaning="scratchpad of one unit: shared memory, LDS"),
     Parameter(key="link.bandwidth", unit="B/s", slower=-1, positive=True, meaning="link bandwidth of a device, per direction, all its links"),
     Parameter(key="link.domain", unit="1", slower=0, positive=True, meaning="devices that reach each other over this link"),

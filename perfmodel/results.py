@@ -80,9 +80,10 @@ class Assumption(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """The question, complete enough to ask it again."""
+    """The question, complete enough to ask it again. step: what one step is, '' for a decode step, in which each sequence gets a token."""
 
     arguments: dict[str, Any]
+    step: str = ""
 
 
 class Estimate(msgspec.Struct, frozen=True, eq=False):

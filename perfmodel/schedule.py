@@ -10,6 +10,7 @@ from itertools import groupby
 
 import msgspec
 
+from perfmodel.fusions import engine_groups, tuned_groups
 from perfmodel.loops import Run, find_loops
 from perfmodel.operations import Operation, Step
 from perfmodel.work import Collective, Work
@@ -122,6 +123,10 @@ def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
         for operation in operations:
             yield _plain_call(operation.kind, (operation,), copies.get(operation.kind, 1))
         return
+    if step.names:
+        for name, together in engine_groups(operations) if kernels == "engine" else tuned_groups(operations, collectives_ride=False):
+            yield _plain_call(name, together)
+        return
     for group, members in groupby(_with_groups(operations, _GROUPS[kernels]), key=lambda pair: pair[0]):
         yield _plain_call(group, tuple(operation for _, operation in members))
 
@@ -160,7 +165,10 @@ def _activation_traffic(operations: Sequence[Operation]) -> float:
     return traffic + handed_on
 
 
-def _stages(operations: Iterable[Operation]) -> tuple[Stage, ...]:
+def _stages(operations: Sequence[Operation]) -> tuple[Stage, ...]:
+    if any(o.fusion for o in operations):
+        # Activations of many positions are too large to stay on chip for sure: each stage moves its own, as a call does.
+        return tuple(_plain_call(name, members).segments[0].stages[0] for name, members in tuned_groups(operations, collectives_ride=True))
     return tuple(
         Stage(group, sum((o.work for o in members), Work()), tuple(o.collective for o in members if o.collective is not None))
         for group, members in ((g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name))
@@ -175,6 +183,11 @@ def _fused_call(name: str, operations: Sequence[Operation]) -> Call:
 
 def layer_sequence(step: Step) -> tuple[list[Call], int]:
     """Return the fused calls of a step and how many precede the first layer."""
+    if step.names:
+        blocks: dict[tuple[Operation, ...], Call] = {}
+        for name, block in zip(step.names, step.layers, strict=True):
+            blocks.setdefault(block, _fused_call(name, block))
+        return [blocks[block] for block in step.layers], 0
     before = [_fused_call("embedding", step.before)]
     head = [o for o in step.after if _STAGES.get(o.name) != "sampling"]
     sampling = [o for o in step.after if _STAGES.get(o.name) == "sampling"]

@@ -20,6 +20,7 @@ from perfmodel.figures import FIGURES, costs_at, figure_at, figure_name, paramet
 from perfmodel.hardware import Hardware
 from perfmodel.model import Attention, Experts, FeedForward, Layer, Model
 from perfmodel.parameters import Parameter, lookup
+from perfmodel.primitives import Block
 from perfmodel.questions import Question
 from perfmodel.results import Estimate
 from perfmodel.symbolic import closed_root
@@ -395,15 +396,17 @@ def wider(model: Model, hidden: int) -> Model:
 
     Raises SpecificationError for layers other than attention with a feed-forward block or experts.
     """
+    if model.step:
+        raise SpecificationError(f"hidden: {model.name} is a network of blocks, which have no width in common")
     share = hidden / model.hidden
     return model.replace(
         name=f"{model.name} with hidden {hidden}", hidden=hidden, layers=tuple(_wider_layer(layer, share, model.name) for layer in model.layers), published_parameters=None
     )
 
 
-def _wider_layer(layer: Layer, share: float, name: str) -> Layer:
-    mixer, block = layer.mixer, layer.feed_forward
-    if not isinstance(mixer, Attention) or not isinstance(block, FeedForward | Experts):
+def _wider_layer(layer: Layer | Block, share: float, name: str) -> Layer:
+    mixer, block = (layer.mixer, layer.feed_forward) if isinstance(layer, Layer) else (None, None)
+    if not isinstance(layer, Layer) or not isinstance(mixer, Attention) or not isinstance(block, FeedForward | Experts):
         raise SpecificationError(f"hidden: {name} has layers that I cannot scale; attention with a feed-forward block or experts is needed")
     groups = max(1, round(mixer.kv_heads * share))
     heads = groups * max(1, round(mixer.heads * share / groups))

@@ -15,6 +15,8 @@ from perfmodel.generic import ceil_div, smaller
 # Kinds of bytes besides the weight formats.
 CACHE = "kv"
 ACTIVATIONS = "activations"
+# Weights that stay on chip from step to step: streamed from there, no part of the peak.
+ON_CHIP = "on_chip"
 
 
 class Cache(msgspec.Struct, frozen=True):
@@ -116,8 +118,8 @@ class Work(msgspec.Struct, frozen=True):
 
     def bytes_read(self, batch: Any, context: Any) -> Any:
         """Return the bytes [B] that count as peak: weights and woken experts, cache and state read, no activations."""
-        return sum(size for _, size in self.weights) + sum(bank.bytes_read(batch) for bank in self.experts) + self.cache_bytes(batch, context)
+        return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(bank.bytes_read(batch) for bank in self.experts) + self.cache_bytes(batch, context)
 
     def bytes_resident(self, batch: Any, context: Any) -> Any:
         """Return the bytes [B] that must stay in memory: all weights and experts, cache and state."""
-        return sum(size for _, size in self.weights) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in self.experts) + self.cache_bytes(batch, context)
+        return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in self.experts) + self.cache_bytes(batch, context)

@@ -15,6 +15,7 @@ class Operation(msgspec.Struct, frozen=True):
     elements: weights it holds [-]; active: weights one token uses [-], which differs for routed experts.
     reads, writes: activation bytes per sequence [B].
     shares_input: it reads the same activations as the operation before it.
+    fusion: what shares its kernel call: '' as its name says, else 'anchor', 'norm' or 'pointwise' (see `perfmodel.fusions`).
     """
 
     name: str
@@ -26,6 +27,7 @@ class Operation(msgspec.Struct, frozen=True):
     writes: float = 0.0
     shares_input: bool = False
     collective: Collective | None = None
+    fusion: str = ""
 
 
 class Formats(msgspec.Struct, frozen=True):

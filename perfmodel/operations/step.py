@@ -10,16 +10,22 @@ from perfmodel.model import Layer, Model
 from perfmodel.operations.builders import Formats, Operation, collective, elementwise, for_tokens, matrix, norm
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.mixers import mixer_operations
+from perfmodel.operations.networks import block_operations
 from perfmodel.parallel import Parallel, over
+from perfmodel.primitives import Block
 from perfmodel.work import Work
 
 
 class Step(msgspec.Struct, frozen=True):
-    """All operations of a decode step in order: what precedes the layers, the layers, what follows them."""
+    """All operations of a decode step in order: what precedes the layers, the layers, what follows them.
+
+    names: of the layers, where they have names of their own; a network of blocks has nothing before or after them.
+    """
 
     before: tuple[Operation, ...]
     layers: tuple[tuple[Operation, ...], ...]
     after: tuple[Operation, ...]
+    names: tuple[str, ...] = ()
 
     def all_operations(self) -> Iterator[Operation]:
         """Yield every operation of the step in order."""
@@ -39,6 +45,9 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     parallel = over(devices)
     layers = {layer: tuple(_layer(model, layer, formats, parallel)) for layer in set(model.layers)}
     size = formats.activation_size()
+    if model.step:
+        names = tuple(layer.name for layer in model.layers if isinstance(layer, Block))
+        return Step((), tuple(layers[layer] for layer in model.layers), (), names)
     return Step(
         before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),),
         layers=tuple(layers[layer] for layer in model.layers),
@@ -76,7 +85,10 @@ def _published(model: Model) -> Step:
     return decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), devices=1)
 
 
-def _layer(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    if isinstance(layer, Block):
+        yield from block_operations(layer, formats, parallel.tensor)
+        return
     if layer.parallel:
         yield from _parallel_layer(model, layer, formats, parallel)
         return

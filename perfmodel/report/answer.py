@@ -79,7 +79,13 @@ def _question(answer: Estimate) -> str:
     devices = f"{answer.devices} x " if answer.devices > 1 else ""
     # Tensor parallelism alone is what the number of devices says.
     shared = f" ({answer.parallel})" if "," in answer.parallel else ""
-    return f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+    text = f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+    return f"{text}; a step is one {answer.asked.step} of each input of the batch" if answer.asked.step else text
+
+
+def _counted(answer: Estimate) -> str:
+    """What the rates count."""
+    return "step" if answer.asked.step else "token"
 
 
 def _range(value: str, low: str, high: str) -> str:
@@ -104,7 +110,7 @@ def _figures(answer: Estimate) -> Table:
     rows = [
         # The pessimistic end is the longest time.
         row("time per step", time, low="high", high="low"),
-        row("tokens per second", lambda f: f"{f.tokens_per_second:,.4g}" if f.tokens_per_second < 1e4 else f"{f.tokens_per_second:,.0f}"),
+        row(f"{_counted(answer)}s per second", lambda f: f"{f.tokens_per_second:,.4g}" if f.tokens_per_second < 1e4 else f"{f.tokens_per_second:,.0f}"),
         row("fraction of peak", lambda f: f"{f.fraction_of_peak:.1%}".replace("%", " %")),
         ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
         ("bound by", *(side.bound for side in sides)),
@@ -129,15 +135,15 @@ def _facts(answer: Estimate, beside: Beside) -> Table:
     needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
     fewest = "" if fits.devices_needed is None else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
     rows = [
-        ("peak", f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g} tok/s: {answer.bytes_per_step / 1e9:,.4g} GB a step"),
+        ("peak", f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g} {'steps/s' if answer.asked.step else 'tok/s'}: {answer.bytes_per_step / 1e9:,.4g} GB a step"),
         ("memory", f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"),
     ]
     rows += [("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else "")) for loop in answer.loops]
     if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
         before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
-        rows.append(("energy", f"at most {before} a token before, {after} after, at the power limit"))
+        rows.append(("energy", f"at most {before} a {_counted(answer)} before, {after} after, at the power limit"))
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        rows.append(("price", f"{cost.price_before:,.4g} USD for a million tokens before, {cost.price_after:,.4g} after"))
+        rows.append(("price", f"{cost.price_before:,.4g} USD for a million {_counted(answer)}s before, {cost.price_after:,.4g} after"))
     if beside.widest is not None:
         rows.append(("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %")))
     return Table(("", ""), rows)
