@@ -7,7 +7,7 @@ from typing import Any
 from perfmodel import equations
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, shown
-from perfmodel.formats import storage_format
+from perfmodel.formats import head_format, storage_format
 from perfmodel.generic import ceil_div
 from perfmodel.hardware import Hardware
 from perfmodel.intervals import SideTimes, speedup_interval
@@ -133,11 +133,17 @@ def read_parallel(given: str | Mapping[str, Any] | Parallel | None, model: Model
 
 @lru_cache(maxsize=1024)
 def formats_of(model: Model, weights: str | None, kv: str | None) -> Formats:
-    """Return the storage formats of a query: those asked for, else those the model is published in."""
-    matrices = storage_format(weights or model.weight_format, "--weights").name
-    # A format that is asked for is that of every matrix; published ones may differ for experts and head.
-    experts = matrices if weights else model.expert_format or matrices
-    head = matrices if weights else model.head_format or matrices
+    """Return the storage formats of a query: those asked for, else those the model is published in.
+
+    A format that is asked for is that of every matrix but the head, which files of that format may keep in another
+    (`perfmodel.formats.head_format`). The one that a model, or its experts, are published in means the model as published.
+    """
+    asked = storage_format(weights, "--weights").name if weights else None
+    if asked not in (None, model.expert_format or model.weight_format):
+        matrices, experts, head = asked, asked, head_format(asked, model.activations)
+    else:
+        matrices = storage_format(model.weight_format, "--weights").name
+        experts, head = model.expert_format or matrices, model.head_format or matrices
     return Formats(matrices, storage_format(kv or model.kv_format, "--kv").name, model.activations, experts, head)
 
 

@@ -9,15 +9,22 @@ from perfmodel.errors import UnknownNameError, nearest, shown
 
 
 class StorageFormat(msgspec.Struct, frozen=True):
-    """One way to store numbers. bits: per element, scales and zero points included."""
+    """One way to store numbers. bits: per element, scales and zero points included.
+
+    head: the format in which files of this kind keep the LM head and the embedding; '' for this one, 'activations' for
+    the width of the activations, since most methods leave both unconverted.
+    """
 
     name: str
     bits: float
     layout: str
+    head: str = ""
 
 
-_GGML = "block layout of ggml, github.com/ggml-org/llama.cpp ggml/src/ggml-common.h"
-_EXL2 = "ExLlamaV2: each matrix a mixture of 2 to 8 bits; the name gives the mean over the layers, scales included"
+_GGML = "block layout of ggml, github.com/ggml-org/llama.cpp ggml/src/ggml-common.h; below q6_k the head is stored in q6_k (src/llama-quant.cpp)"
+_EXL2 = "ExLlamaV2: each matrix a mixture of 2 to 8 bits; the name gives the mean over the layers, scales included; the head has 6 by default"
+# The LM head and the embedding in 16 bits: what GPTQ, AWQ, bitsandbytes, fp8 and fp4 checkpoints list as not converted.
+_WIDE = "activations"
 _MICROSCALING = "OCP Microscaling Formats specification 1.0: 32 elements share an 8-bit scale"
 
 STORAGE_FORMATS: dict[str, StorageFormat] = {
@@ -26,15 +33,15 @@ STORAGE_FORMATS: dict[str, StorageFormat] = {
         StorageFormat("fp32", 32, "IEEE 754 binary32"),
         StorageFormat("bf16", 16, "bfloat16"),
         StorageFormat("fp16", 16, "IEEE 754 binary16"),
-        StorageFormat("fp8", 8, "e4m3 or e5m2, one scale per tensor or channel (below 0.1 % of the bytes)"),
-        StorageFormat("int8", 8, "one scale per tensor or channel (below 0.1 % of the bytes)"),
-        StorageFormat("fp8-block128", 8 + 32 / 128**2, "e4m3 with a 32-bit scale per 128 x 128 block"),
+        StorageFormat("fp8", 8, "e4m3 or e5m2, one scale per tensor or channel (below 0.1 % of the bytes)", _WIDE),
+        StorageFormat("int8", 8, "one scale per tensor or channel (below 0.1 % of the bytes)", _WIDE),
+        StorageFormat("fp8-block128", 8 + 32 / 128**2, "e4m3 with a 32-bit scale per 128 x 128 block", _WIDE),
         StorageFormat("fp6", 6, "e3m2 or e2m3, one scale per channel"),
-        StorageFormat("int4", 4 + (16 + 4) / 128, "GPTQ or AWQ: groups of 128 with a 16-bit scale and a 4-bit zero point"),
-        StorageFormat("int4-g64", 4 + (16 + 4) / 64, "groups of 64 with a 16-bit scale and a 4-bit zero point"),
-        StorageFormat("int4-g32", 4 + (16 + 4) / 32, "groups of 32 with a 16-bit scale and a 4-bit zero point"),
-        StorageFormat("int3", 3 + (16 + 3) / 128, "groups of 128 with a 16-bit scale and a 3-bit zero point"),
-        StorageFormat("int2", 2 + (16 + 2) / 128, "groups of 128 with a 16-bit scale and a 2-bit zero point"),
+        StorageFormat("int4", 4 + (16 + 4) / 128, "GPTQ or AWQ: groups of 128 with a 16-bit scale and a 4-bit zero point", _WIDE),
+        StorageFormat("int4-g64", 4 + (16 + 4) / 64, "groups of 64 with a 16-bit scale and a 4-bit zero point", _WIDE),
+        StorageFormat("int4-g32", 4 + (16 + 4) / 32, "groups of 32 with a 16-bit scale and a 4-bit zero point", _WIDE),
+        StorageFormat("int3", 3 + (16 + 3) / 128, "groups of 128 with a 16-bit scale and a 3-bit zero point", _WIDE),
+        StorageFormat("int2", 2 + (16 + 2) / 128, "groups of 128 with a 16-bit scale and a 2-bit zero point", _WIDE),
         StorageFormat("mlx-q4", 4 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
         StorageFormat("mlx-q8", 8 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
         StorageFormat("mlx-q5", 5 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
@@ -42,29 +49,30 @@ STORAGE_FORMATS: dict[str, StorageFormat] = {
         StorageFormat("mlx-q4-g32", 4 + 32 / 32, "MLX affine: groups of 32 with a 16-bit scale and a 16-bit bias"),
         StorageFormat("mlx-q5-g32", 5 + 32 / 32, "MLX affine: groups of 32 with a 16-bit scale and a 16-bit bias"),
         StorageFormat("q4f16", 4 + 16 / 32, "MLC q4f16: groups of 32 with a 16-bit scale, no zero point"),
-        StorageFormat("exl2-2.5", 2.5, _EXL2),
-        StorageFormat("exl2-3.0", 3.0, _EXL2),
-        StorageFormat("exl2-4.0", 4.0, _EXL2),
-        StorageFormat("exl2-5.0", 5.0, _EXL2),
-        StorageFormat("nf4", 4 + 8 / 64 + 32 / (64 * 256), "bitsandbytes: blocks of 64, absmax in 8 bits, double-quantised"),
-        StorageFormat("mxfp8", 8 + 8 / 32, _MICROSCALING),
-        StorageFormat("mxfp6", 6 + 8 / 32, _MICROSCALING),
-        StorageFormat("mxfp4", 4 + 8 / 32, _MICROSCALING),
-        StorageFormat("nvfp4", 4 + 8 / 16, "16 elements share an e4m3 scale"),
+        StorageFormat("exl2-2.5", 2.5, _EXL2, "exl2-6.0"),
+        StorageFormat("exl2-3.0", 3.0, _EXL2, "exl2-6.0"),
+        StorageFormat("exl2-4.0", 4.0, _EXL2, "exl2-6.0"),
+        StorageFormat("exl2-5.0", 5.0, _EXL2, "exl2-6.0"),
+        StorageFormat("exl2-6.0", 6.0, _EXL2),
+        StorageFormat("nf4", 4 + 8 / 64 + 32 / (64 * 256), "bitsandbytes: blocks of 64, absmax in 8 bits, double-quantised", _WIDE),
+        StorageFormat("mxfp8", 8 + 8 / 32, _MICROSCALING, _WIDE),
+        StorageFormat("mxfp6", 6 + 8 / 32, _MICROSCALING, _WIDE),
+        StorageFormat("mxfp4", 4 + 8 / 32, _MICROSCALING, _WIDE),
+        StorageFormat("nvfp4", 4 + 8 / 16, "16 elements share an e4m3 scale", _WIDE),
         StorageFormat("gf4", 4, "calm: 8 elements in 32 bits, scale included"),
         StorageFormat("q8_0", 8.5, _GGML),
         StorageFormat("q6_k", 6.5625, _GGML),
-        StorageFormat("q5_k", 5.5, _GGML),
-        StorageFormat("q5_1", 6.0, _GGML),
-        StorageFormat("q5_0", 5.5, _GGML),
-        StorageFormat("q4_1", 5.0, _GGML),
-        StorageFormat("q4_0", 4.5, _GGML),
-        StorageFormat("q4_k", 4.5, _GGML),
-        StorageFormat("q4_k_m", 4.85, "ggml mixture: q4_k with q6_k for half of the value and down projections; 4.85 bits over whole files"),
-        StorageFormat("q4_k_xl", 4.64, "ggml mixture with wider attention and shared tensors; about 4.64 bits over whole files"),
-        StorageFormat("iq4_xs", 4.25, _GGML),
-        StorageFormat("q3_k", 3.4375, _GGML),
-        StorageFormat("q2_k", 2.625, _GGML),
+        StorageFormat("q5_k", 5.5, _GGML, "q6_k"),
+        StorageFormat("q5_1", 6.0, _GGML, "q6_k"),
+        StorageFormat("q5_0", 5.5, _GGML, "q6_k"),
+        StorageFormat("q4_1", 5.0, _GGML, "q6_k"),
+        StorageFormat("q4_0", 4.5, _GGML, "q6_k"),
+        StorageFormat("q4_k", 4.5, _GGML, "q6_k"),
+        StorageFormat("q4_k_m", 4.81, "ggml mixture: q4_k with q6_k for half of the value and down projections: 4.80 to 4.82 bits over the layers of Llama 7B, 8B and 70B; 4.85 to 4.90 over whole files", "q6_k"),
+        StorageFormat("q4_k_xl", 4.64, "ggml mixture with wider attention and shared tensors; about 4.64 bits over whole files", "q6_k"),
+        StorageFormat("iq4_xs", 4.25, _GGML, "q6_k"),
+        StorageFormat("q3_k", 3.4375, _GGML, "q6_k"),
+        StorageFormat("q2_k", 2.625, _GGML, "q6_k"),
     )
 }
 
@@ -85,6 +93,12 @@ def storage_format(name: object, where: str) -> StorageFormat:
     if key not in STORAGE_FORMATS:
         raise UnknownNameError(f"{where}: {shown(name)} is not a storage format I know{nearest(str(name), [*STORAGE_FORMATS, *_SPELLINGS])}; known are {', '.join(STORAGE_FORMATS)}")
     return STORAGE_FORMATS[key]
+
+
+def head_format(name: str, activations: str) -> str:
+    """Return the storage format of the LM head where the matrices are stored as `name`; activations: the arithmetic width of the model."""
+    head = STORAGE_FORMATS[name].head
+    return activations if head == _WIDE else head or name
 
 
 def arithmetic_format(activations: str, offered: list[str]) -> str | None:

@@ -219,9 +219,9 @@ def _row(raw: Mapping[str, str], where: str, number: int) -> Row:
 
 
 class _Stacks(msgspec.Struct, frozen=True):
-    """What validation/stacks.toml says: stacks with a 16-bit head, stacks with ggml files, profiles by stack and by engine."""
+    """What validation/stacks.toml says: stacks that quantise the head too, stacks with ggml files, profiles by stack and by engine."""
 
-    wide_head: frozenset[str]
+    narrow_head: frozenset[str]
     ggml: frozenset[str]
     profiles: dict[str, str]
     engines: dict[str, str]
@@ -230,7 +230,7 @@ class _Stacks(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=1)
 def _stacks() -> _Stacks:
     raw = read_toml(data_folder("validation") / "stacks.toml")
-    return _Stacks(frozenset(raw["wide_head"]), frozenset(raw["ggml"]), raw["profiles"], raw["engines"])
+    return _Stacks(frozenset(raw["narrow_head"]), frozenset(raw["ggml"]), raw["profiles"], raw["engines"])
 
 
 def profile_of(row: Row) -> str | None:
@@ -240,14 +240,12 @@ def profile_of(row: Row) -> str | None:
 
 
 def row_formats(row: Row, model: Model) -> Formats:
-    """Return the storage formats of a row: those stated, but for parts that a checkpoint of this kind keeps in another."""
-    # A model that is published in the format has parts of it that are not; ask for it as published.
-    published = row.weight_format in (model.weight_format, model.expert_format)
-    formats = formats_of(model, None if published or not row.weight_format else row.weight_format, row.kv_format or None)
+    """Return the storage formats of a row: those stated, but for parts that its software stack keeps in another."""
+    formats = formats_of(model, row.weight_format or None, row.kv_format or None)
     if row.stack in _stacks().ggml and formats.experts == "mxfp4":
         return msgspec.structs.replace(formats, weights="q8_0", head="q8_0")
-    if row.stack in _stacks().wide_head and STORAGE_FORMATS[formats.head].bits < 16:
-        return msgspec.structs.replace(formats, head=formats.activations)
+    if row.stack in _stacks().narrow_head:
+        return msgspec.structs.replace(formats, head=formats.weights)
     return formats
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate, find_model
 from perfmodel.catalogue import names
-from perfmodel.estimator import ask
+from perfmodel.estimator import ask, formats_of
+from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.huggingface import KNOWN_TYPES, model_from_config
-from perfmodel.operations import active_parameter_count, parameter_count
+from perfmodel.operations import active_parameter_count, embedding_elements, parameter_count
 from perfmodel.operations.builders import largest_of_normals
 
 # Configs as published (keys that say nothing about the work left out), with the parameters of the published checkpoint.
@@ -156,6 +157,30 @@ def test_quantisation_blocks_give_formats(block, weights, experts, head):
     config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 1000, "torch_dtype": "bfloat16"}
     model = model_from_config(config | {"quantization_config": block}, name="q", source="s", where="config.json")
     assert (model.weight_format, model.expert_format, model.head_format) == (weights, experts, head)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "matrices", "experts", "head"),
+    [
+        ("qwen2.5-7b", "int4", "int4", "int4", "bf16"), ("qwen2.5-7b", "fp8", "fp8", "fp8", "bf16"), ("qwen2.5-7b", "gptq", "int4", "int4", "bf16"),
+        ("llama-3-8b", "q4_k_m", "q4_k_m", "q4_k_m", "q6_k"), ("llama-3-8b", "q8_0", "q8_0", "q8_0", "q8_0"), ("llama-3-8b", "mlx-q4", "mlx-q4", "mlx-q4", "mlx-q4"),
+        ("llama-3-8b", "exl2-4.0", "exl2-4.0", "exl2-4.0", "exl2-6.0"), ("gpt-oss-20b", "mxfp4", "bf16", "mxfp4", "bf16"), ("gpt-oss-20b", "bf16", "bf16", "bf16", "bf16"),
+        ("gpt-oss-20b", None, "bf16", "mxfp4", "bf16"), ("deepseek-v3", "int4", "int4", "int4", "bf16"),
+    ],
+)  # fmt: skip
+def test_a_format_that_is_asked_for_keeps_the_head_as_its_files_do(model, weights, matrices, experts, head):
+    formats = formats_of(find_model(model), weights, None)
+    assert (formats.weights, formats.experts, formats.head) == (matrices, experts, head)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "embedding", "gibibytes"),
+    # Sizes of whole files as llama-bench prints them: github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference, llama.cpp discussion 4167.
+    [("llama-3-8b", "q4_k_m", "q4_k", 4.58), ("llama-3-70b", "q4_k_m", "q4_k", 39.59), ("llama-2-7b", "q4_0", "q4_0", 3.56), ("llama-3-8b", "fp16", "fp16", 14.96)],
+)
+def test_the_bytes_of_a_step_and_the_embedding_are_the_file(model, weights, embedding, gibibytes):
+    table = embedding_elements(find_model(model)) * STORAGE_FORMATS[embedding].bits / 8
+    assert ask(model, "h100-sxm", weights=weights).whole.bytes_read(1, 0) + table == pytest.approx(gibibytes * 2**30, rel=0.005)
 
 
 @pytest.mark.parametrize("block", [{"quant_method": "hqq"}, {"quant_method": "gptq", "bits": 5}, {"quant_method": "fp8", "weight_block_size": [64, 64]}, {"quant_method": "compressed-tensors"}, {"bits": 4}, [4]])

@@ -188,7 +188,7 @@ def test_every_profile_says_what_it_was_fitted_and_tested_on(repository):
     # NCCL is a library that stacks may use, not a stack.
     assert named == set(profile_names()) - {"nccl"}
     rows = all_rows()
-    assert set(stacks["profiles"]) | set(stacks["wide_head"]) | set(stacks["ggml"]) <= {row.stack for row in rows}
+    assert set(stacks["profiles"]) | set(stacks["narrow_head"]) | set(stacks["ggml"]) <= {row.stack for row in rows}
     assert set(stacks["engines"]) <= {row.engine for row in rows}
     for name in profile_names():
         profile = find_profile(name)
