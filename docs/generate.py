@@ -1,12 +1,15 @@
 """Regenerate what the documents show: `python docs/generate.py` writes, `--check` only compares (exit 1 on a difference).
 
 Generated are the output of each `$ perfmodel ...` line in a console block, docs/equations.md from the
-docstrings of the equations, and the tables between `<!-- generated: NAME -->` and `<!-- end -->`.
+docstrings of the equations, docs/cli.md from the help of the commands, the tables between
+`<!-- generated: NAME -->` and `<!-- end -->`, and the outputs of the notebooks in examples/.
 """
 
+import ast
 import contextlib
 import inspect
 import io
+import json
 import os
 import re
 import shlex
@@ -97,6 +100,32 @@ def published_table() -> str:
     return "\n".join(["| question | published | predicted (interval) |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
+def notebook(text: str) -> str:
+    """Return a notebook with its cells run in order and what their last lines give as outputs."""
+    held = json.loads(text)
+    names: dict[str, object] = {}
+    count = 0
+    for cell in held["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        count += 1
+        value = last_value("".join(cell["source"]), names)
+        shown = {"text/plain": repr(value).splitlines(keepends=True)}
+        if hasattr(value, "_repr_html_"):
+            shown = {"text/html": value._repr_html_().splitlines(keepends=True), "text/plain": [f"<{type(value).__name__}>"]}
+        outputs = [{"data": shown, "execution_count": count, "metadata": {}, "output_type": "execute_result"}] if value is not None else []
+        cell |= {"execution_count": count, "outputs": outputs}
+    return json.dumps(held, indent=1, ensure_ascii=False) + "\n"
+
+
+def last_value(source: str, names: dict[str, object]) -> object:
+    """Run the code of a cell and return what its last line gives, if that is an expression."""
+    tree = ast.parse(source)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "<cell>", "exec"), names)  # noqa: S102 - the repository's own notebook
+    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if isinstance(last, ast.Expr) else None  # noqa: S307
+
+
 TABLES = {"keys": keys_table, "published": published_table}
 
 
@@ -107,6 +136,8 @@ def regenerated(path: Path) -> str:
     if path.name == "cli.md":
         return command_page()
     text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        return notebook(text)
     text = CONSOLE.sub(lambda match: match[1] + printed(match[2]) + match[4], text)
     return GENERATED.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
 
@@ -115,7 +146,7 @@ def main() -> int:
     """Write or check the documents; return the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.ipynb"))]:
         new = regenerated(path)
         if new != path.read_text(encoding="utf-8"):
             stale.append(path.relative_to(ROOT))

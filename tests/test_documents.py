@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,17 @@ from perfmodel import equations
 def test_generated_parts_are_current(repository):
     done = subprocess.run([sys.executable, str(repository / "docs" / "generate.py"), "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_notebook_is_one_that_jupyter_reads(repository):
+    """Its cells are run and their outputs compared with the other generated parts; here is the shape that readers expect."""
+    (path,) = (repository / "examples").glob("*.ipynb")
+    held = json.loads(path.read_text(encoding="utf-8"))
+    assert (held["nbformat"], held["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in held["cells"]}) == len(held["cells"])
+    outputs = [output for cell in held["cells"] if cell["cell_type"] == "code" for output in cell["outputs"]]
+    assert sum("text/html" in output["data"] for output in outputs) == 3
+    assert all("text/plain" in output["data"] for output in outputs)
 
 
 def test_python_in_the_readme_gives_what_it_shows(repository):

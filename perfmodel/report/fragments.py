@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfmodel.sweeps import Sweep
 
 _MOST_ROWS = 20
+_TOLD = ("before.tokens_per_second", "after.tokens_per_second", "speedup.value", "speedup.low", "speedup.high", "fits.fits")
 
 
 def estimate_fragment(answer: Estimate) -> str:
@@ -39,7 +40,8 @@ def sweep_fragment(found: "Sweep") -> str:
     picture = sweep_picture(plain, found.axes, found.shape)
     same = [name for name, values in plain.items() if len(set(values)) == 1] if len(found) > 1 else []
     said = ", ".join(setting(name, plain[name][0]) for name in same if name in axes)
-    shown = {name: values[:_MOST_ROWS] for name, values in plain.items() if name not in same}
+    told = [name for name in (*axes, *_TOLD) if name in plain] if set(_TOLD) <= set(plain) else list(plain)
+    shown = {name: plain[name][:_MOST_ROWS] for name in told if name not in same}
     rows = [tuple(_cell(value) for value in row) for row in zip(*shown.values(), strict=True)]
     table = Table(tuple(shown), rows, frozenset(i for i, values in enumerate(shown.values()) if not isinstance(values[0], str)))
     more = [f"and {len(found) - _MOST_ROWS:,} more"] if len(found) > _MOST_ROWS else []
@@ -65,4 +67,6 @@ def _part(part: str | Table) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        return str(value)
+    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1e4 else f"{value:,.0f}"

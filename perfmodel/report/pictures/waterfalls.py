@@ -29,7 +29,7 @@ def waterfall(data: Waterfall, *, inline: bool = False) -> str:
         scale = Scale(0.0, max(data.before.high, data.after.high) * 1.02, left, left + bars)
         frame = Frame(left, top, left + bars, bottom)
         parts.append(d.text(left, top - 24, f"{name}: {side.mode}", size=13, bold=True))
-        parts.append(d.text(left, top - 9, f"{side.kernel_calls:,} kernel calls", size=11, kind="soft"))
+        parts.append(d.text(left, top - 9, f"{side.kernel_calls:,} kernel call{'' if side.kernel_calls == 1 else 's'}", size=11, kind="soft"))
         parts += x_axis(frame, scale, f"time of a step [{unit}]", ticks=scaled_ticks(scale, factor, 4), factor=factor)
         parts += _waterfall_side(data, name, side, frame, scale, height)
     low, high = data.speedup[1:]
