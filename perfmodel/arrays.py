@@ -88,7 +88,7 @@ class SideAt:
         return self._points.additive
 
     def _busy(self, position: Position, own: float, *, additive: bool) -> tuple[Array, ...]:
-        costs = flat_costs(self.parameters.rates(*position[:4]), self.parameters.chain(position.chain, own, self.shared))
+        costs = flat_costs(self.parameters.rates(*position[:4], own, self.shared), self.parameters.chain(position.chain, own, self.shared))
         if not additive:
             return self._replay(self._points.batch, self._points.context, *costs)
         return self._replay(wrapped(self._points.batch), wrapped(self._points.context), *(wrapped(cost) for cost in costs))

@@ -17,7 +17,7 @@ from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError
 from perfmodel.parameters import Quantity
 from perfmodel.profiles import Profile, find_profile, with_profile
-from perfmodel.validation import Predicted, Row, Unasked, Validation, percentile, predict, profile_of, row_formats, summary, why_not
+from perfmodel.validation import Predicted, Row, Unasked, Validation, kind_of, percentile, predict, profile_of, row_formats, summary, why_not
 
 if TYPE_CHECKING:
     import numpy
@@ -145,9 +145,9 @@ def validate_calibrated(rows: Sequence[Row], *, on: int = 3) -> Validation:
             continue
         chosen = {ordered[round((i + 0.5) * len(ordered) / count - 0.5)].id for i in range(count)}
         name = profile_of(ordered[0])
-        base = find_profile(name) if name else None
-        if base is not None and not set(base.modes) <= set(find_hardware(ordered[0].hardware).modes):
-            base = None  # the profile is about a mode that this device lacks
+        base = find_profile(name) if name else kind_of(ordered[0])
+        if base is not None and set(base.modes).isdisjoint(find_hardware(ordered[0].hardware).modes):
+            base = None  # the profile is about modes that this device lacks
         fitted = as_profile(calibrate([row for row in ordered if row.id in chosen], base, leave_out=False), "calibrated", base)
         predicted += [predict(row, fitted) for row in ordered if row.id not in chosen]
     return summary(f"calibrated on {on} rows of a stack and machine", predicted, unasked)

@@ -35,6 +35,7 @@ STORAGE_FORMATS: dict[str, StorageFormat] = {
         StorageFormat("fp16", 16, "IEEE 754 binary16"),
         StorageFormat("fp8", 8, "e4m3 or e5m2, one scale per tensor or channel (below 0.1 % of the bytes)", _WIDE),
         StorageFormat("int8", 8, "one scale per tensor or channel (below 0.1 % of the bytes)", _WIDE),
+        StorageFormat("llm-int8", 8, "bitsandbytes LLM.int8: one scale per row (below 0.1 % of the bytes), outlier columns multiplied in 16 bits", _WIDE),
         StorageFormat("fp8-block128", 8 + 32 / 128**2, "e4m3 with a 32-bit scale per 128 x 128 block", _WIDE),
         StorageFormat("fp6", 6, "e3m2 or e2m3, one scale per channel"),
         StorageFormat("int4", 4 + (16 + 4) / 128, "GPTQ or AWQ: groups of 128 with a 16-bit scale and a 4-bit zero point", _WIDE),

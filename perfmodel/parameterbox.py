@@ -69,11 +69,12 @@ class SideParameters:
         values = self._hardware.values
         paths: list[tuple[str, ...]] = []
         for kind in self._plan.kinds:
-            sustained = next((p for p in (f"memory.sustained.{name}" for name in sustained_names(kind)) if p in values), None)
+            own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE else None
+            sustained = own[0] if own else next((p for p in (f"memory.sustained.{name}" for name in sustained_names(kind)) if p in values), None)
             if sustained is None:
                 raise SpecificationError(f"{self._hardware.path}: has no memory.sustained.weights, the share of the bandwidth that reads sustain")
             # Cache and weights may pull the speed-up apart: a loop hides the cache's reads, a plain call does not.
-            group = "cache" if kind == CACHE and sustained.endswith(CACHE) else "memory"
+            group = "cache" if kind == CACHE and sustained.endswith(f".{CACHE}") else "memory"
             if kind == ON_CHIP and "on_chip.bandwidth" not in values:
                 raise SpecificationError(f"{self._hardware.path}: has no on_chip.bandwidth, from which weights that stay on chip are read; set it: --set on_chip.bandwidth=5TB/s")
             paths.append((self._take("on_chip.bandwidth" if kind == ON_CHIP else "memory.bandwidth", "memory"), self._take(sustained, group)))
@@ -118,12 +119,18 @@ class SideParameters:
         parameter = lookup(path)
         return at(self.used[path][1], position, parameter.slower if parameter else 0)
 
-    def rates(self, memory: float, cache: float, collective: float, arithmetic: float) -> Rates:
-        """Return what the machine sustains with its groups at these positions."""
+    def rates(self, memory: float, cache: float, collective: float, arithmetic: float, own: float = 0.0, shared: frozenset[str] | None = None) -> Rates:
+        """Return what the machine sustains: `shared` paths (None for all) with their groups at these positions, the others at `own`."""
         *kinds, limit_paths = self._memory
         limit = equations.in_flight_limit(*(self._number(path, memory) for path in limit_paths)) if limit_paths else None
         at = {"memory": memory, "cache": cache}
-        bandwidths = tuple(equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, at[self.used[eta][0]]), limit if beta == "memory.bandwidth" else None) for beta, eta in kinds)
+
+        def position(path: str) -> float:
+            return at[self.used[path][0]] if shared is None or path in shared else own
+
+        bandwidths = tuple(
+            equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, position(eta)), limit if beta == "memory.bandwidth" else None) for beta, eta in kinds
+        )
         collectives = tuple(
             (self._number(alpha, collective), self._number(link, collective) * self._number(share, collective, 1.0)) for alpha, link, share in self._collective
         )

@@ -93,11 +93,12 @@ def _quantity_text(quantity: Quantity, source: str) -> str:
 def with_profile(hardware: Hardware, profile: Profile) -> Hardware:
     """Return `hardware` as a stack uses it; the same pair gives the same object.
 
-    Raises SpecificationError when the profile is about a mode that the device lacks.
+    Modes that the device lacks and the profile does not describe whole are left out.
+    Raises SpecificationError when the profile is about no mode that the device has.
     """
     modes = dict(hardware.modes)
-    for name, mode in profile.modes.items():
-        if name not in modes and not mode.kernels:
-            raise SpecificationError(f"{profile.path}: modes.{name}: {hardware.name} has no such mode; it has {', '.join(modes)}")
-        modes[name] = merge_mode(modes.get(name), mode)
+    lacking = {name for name, mode in profile.modes.items() if name not in modes and not mode.base}
+    if lacking and len(lacking) == len(profile.modes):
+        raise SpecificationError(f"{profile.path}: modes.{min(lacking)}: {hardware.name} has no such mode; it has {', '.join(modes)}")
+    modes |= {name: merge_mode(modes.get(name), mode) for name, mode in profile.modes.items() if name not in lacking}
     return msgspec.structs.replace(hardware, values=hardware.values | profile.values, modes=modes, replicates=profile.replicates)

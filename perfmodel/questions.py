@@ -81,7 +81,7 @@ class PreparedSide:
     def _costs_at(self, position: Position, own: float) -> tuple[Rates, Chain, tuple[Any, ...]]:
         costs = self._costs.get((position, own))
         if costs is None:
-            rates, chain = self.parameters.rates(*position[:4]), self.parameters.chain(position.chain, own, self.shared)
+            rates, chain = self.parameters.rates(*position[:4], own, self.shared), self.parameters.chain(position.chain, own, self.shared)
             costs = self._costs[position, own] = rates, chain, flat_costs(rates, chain)
         return costs
 

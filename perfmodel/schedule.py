@@ -10,6 +10,7 @@ from itertools import groupby
 
 import msgspec
 
+from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.fusions import engine_groups, tuned_groups
 from perfmodel.loops import Run, find_loops
 from perfmodel.operations import Operation, Step
@@ -65,6 +66,13 @@ class Schedule(msgspec.Struct, frozen=True):
 # and multiplies; rotary embedding does negate, concatenate, two products and a sum for query and for
 # key; the cache concatenates keys and values; attention expands keys and values before its kernel.
 _PRIMITIVES = {"norm": 8, "rotary": 10, "cache_write": 2, "attention": 3, "activation": 2, "expert_choice": 3, "state_update": 8}
+# Kernels besides the product for a matrix stored below 16 bits: GPTQ and AWQ reshape or add the bias apart (4-bit GPTQ none, the
+# others 1.4 to 1.8); bitsandbytes unpacks nested scales, code book and offset, and LLM.int8 quantises the activations, takes
+# outliers out, multiplies twice, and waits for the host to know how many outliers there are.
+_QUANTISED_PRIMITIVES = {"nf4": 5, "llm-int8": 24}
+_QUANTISED_PRIMITIVES_OTHERS = 1
+# The modules of experts pick their tokens, multiply and add up: five to six kernels an expert, two for each of three matrices.
+_EXPERT_PRIMITIVES = 2
 # Kernels of an operation when an engine gives each operation its own: query and key apart.
 _SEPARATE = {"rotary": 2, "cache_write": 2}
 
@@ -119,9 +127,11 @@ def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | 
 def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
     operations = step.all_operations()
     if kernels in ("primitive", "separate"):
-        copies = _PRIMITIVES if kernels == "primitive" else _SEPARATE
         for operation in operations:
-            yield _plain_call(operation.kind, (operation,), copies.get(operation.kind, 1))
+            if kernels == "primitive":
+                yield _plain_call(operation.kind, (operation.run_unfused(),), _primitive_kernels(operation))
+            else:
+                yield _plain_call(operation.kind, (operation,), _SEPARATE.get(operation.kind, 1))
         return
     if step.names:
         for name, together in engine_groups(operations) if kernels == "engine" else tuned_groups(operations, collectives_ride=False):
@@ -129,6 +139,16 @@ def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
         return
     for group, members in groupby(_with_groups(operations, _GROUPS[kernels]), key=lambda pair: pair[0]):
         yield _plain_call(group, tuple(operation for _, operation in members))
+
+
+def _primitive_kernels(operation: Operation) -> int:
+    """Kernels that a framework launches for an operation it runs out of primitives."""
+    if operation.work.experts:
+        # Experts are visited one by one, those that no token chose too.
+        return _EXPERT_PRIMITIVES * max(bank.count // bank.groups for bank in operation.work.experts)
+    matrices = operation.work.weights[:1] if operation.kind in ("linear", "head") else ()
+    unpacking = sum(_QUANTISED_PRIMITIVES.get(kind, _QUANTISED_PRIMITIVES_OTHERS) for kind, _ in matrices if STORAGE_FORMATS[kind].bits < 16)
+    return _PRIMITIVES.get(operation.kind, 1) + unpacking
 
 
 def _with_groups(operations: Iterable[Operation], groups: dict[str, str]) -> Iterable[tuple[str, Operation]]:

@@ -219,10 +219,11 @@ def _row(raw: Mapping[str, str], where: str, number: int) -> Row:
 
 
 class _Stacks(msgspec.Struct, frozen=True):
-    """What validation/stacks.toml says: stacks that quantise the head too, stacks with ggml files, profiles by stack and by engine."""
+    """What validation/stacks.toml says: stacks that quantise the head too, stacks with ggml files, kinds of software, profiles by stack and by engine."""
 
     narrow_head: frozenset[str]
     ggml: frozenset[str]
+    kinds: dict[str, str]
     profiles: dict[str, str]
     engines: dict[str, str]
 
@@ -230,13 +231,22 @@ class _Stacks(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=1)
 def _stacks() -> _Stacks:
     raw = read_toml(data_folder("validation") / "stacks.toml")
-    return _Stacks(frozenset(raw["narrow_head"]), frozenset(raw["ggml"]), raw["profiles"], raw["engines"])
+    return _Stacks(frozenset(raw["narrow_head"]), frozenset(raw["ggml"]), {stack: kind for kind, stacks in raw["kinds"].items() for stack in stacks}, raw["profiles"], raw["engines"])
 
 
 def profile_of(row: Row) -> str | None:
     """Return the name of the profile for the software stack of a row, or None where none exists."""
     name = _stacks().engines.get(row.engine) or _stacks().profiles.get(row.stack)
     return name if name in profile_names() else None
+
+
+def kind_of(row: Row) -> Profile | None:
+    """Return the profile of the kind of software that a row's stack is, such as a server; None for engines like any other.
+
+    It rests on no single stack and is part of predicting from first principles: what a server is, is known before it is measured.
+    """
+    name = _stacks().kinds.get(row.stack)
+    return find_profile(name) if name else None
 
 
 def row_formats(row: Row, model: Model) -> Formats:
@@ -250,14 +260,15 @@ def row_formats(row: Row, model: Model) -> Formats:
 
 
 def predict(row: Row, profile: Profile | None = None, adjust: Callable[[Hardware], Hardware] | None = None) -> Predicted:
-    """Return the prediction for a row, with the overrides of `profile` if given.
+    """Return the prediction for a row, with the overrides of `profile`, or else of the kind of software (see `kind_of`).
 
     adjust: what else to change on the device, after the profile.
     Raises UnknownNameError or SpecificationError for a row that cannot be asked.
     """
     model, hardware = find_model(row.model), find_hardware(row.hardware)
-    if profile is not None:
-        hardware = with_profile(hardware, profile)
+    overrides = profile or kind_of(row)
+    if overrides is not None:
+        hardware = with_profile(hardware, overrides)
     if adjust is not None:
         hardware = adjust(hardware)
     mode = row.mode or hardware.default_mode

@@ -39,7 +39,7 @@ def published_formats(fields: Fields, plain: str) -> Published:
     if method == "compressed-tensors":
         return Published(_compressed(inner), head=plain)
     if method == "bitsandbytes":
-        return Published("nf4" if inner.flag("load_in_4bit", default=False) else "int8", head=plain)
+        return Published("nf4" if inner.flag("load_in_4bit", default=False) else "llm-int8", head=plain)
     raise SpecificationError(f"{inner.where}: quant_method: {shown(method)} is not known{nearest(method, _METHODS)}; known are {', '.join(_METHODS)}")
 
 

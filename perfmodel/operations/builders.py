@@ -16,6 +16,7 @@ class Operation(msgspec.Struct, frozen=True):
     reads, writes: activation bytes per sequence [B].
     shares_input: it reads the same activations as the operation before it.
     fusion: what shares its kernel call: '' as its name says, else 'anchor', 'norm' or 'pointwise' (see `perfmodel.fusions`).
+    unfused: what it does instead where a framework runs it out of primitive kernels, None for the same work.
     """
 
     name: str
@@ -28,6 +29,11 @@ class Operation(msgspec.Struct, frozen=True):
     shares_input: bool = False
     collective: Collective | None = None
     fusion: str = ""
+    unfused: Work | None = None
+
+    def run_unfused(self) -> "Operation":
+        """Return this operation as a framework runs it out of primitive kernels."""
+        return self if self.unfused is None else msgspec.structs.replace(self, work=self.unfused, unfused=None)
 
 
 class Formats(msgspec.Struct, frozen=True):

@@ -41,11 +41,17 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     if attention.rotary:
         yield elementwise("rotary", "rotary", query_width + kv_width, formats, flops=3.0)
     entry = 2 * kv_width * formats.cache_size()
-    yield Operation("cache_write", "cache_write", Work(activations=entry), reads=2 * kv_width * size)
+    # A framework's cache grows by concatenation, which reads and writes all of it, and is widened to the query heads:
+    # read once, written `repeats` times, which is what its attention then reads.
+    repeats = ceil_div(heads, kv_heads)
+    copied = Cache(attention.window, entry * (2 + (1 + repeats if repeats > 1 else 0)), 0.0)
+    yield Operation("cache_write", "cache_write", Work(activations=entry), reads=2 * kv_width * size, unfused=Work(activations=entry, caches=(copied,)))
     # Scores and weighted sum: two FLOPs each per element of every query head and token.
     sinks = heads if attention.sinks else 0
-    work = Work(weights=((formats.activations, sinks * size),) if sinks else (), caches=(Cache(attention.window, entry, 4.0 * query_width),))
-    yield Operation("attention", "attention", work, elements=sinks, active=sinks, reads=query_width * size, writes=query_width * size)
+    weights = ((formats.activations, sinks * size),) if sinks else ()
+    work = Work(weights=weights, caches=(Cache(attention.window, entry, 4.0 * query_width),))
+    unfused = Work(weights=weights, caches=(Cache(attention.window, entry * repeats, 4.0 * query_width),))
+    yield Operation("attention", "attention", work, elements=sinks, active=sinks, reads=query_width * size, writes=query_width * size, unfused=unfused)
     if attention.output_gate:
         yield elementwise("output_gate", "activation", query_width, formats, flops=5.0, inputs=2)
     yield matrix("output", hidden, query_width, formats, bias=attention.output_bias)
