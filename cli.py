@@ -43,18 +43,41 @@ if TYPE_CHECKING:
     from perfmodel.report.text import Document
 
 app = typer.Typer(
-    name="perfmodel", no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    name="perfmodel", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
     help="Predict how fast a model generates tokens on a machine, before and after kernel looping.",
 )  # fmt: skip
 
 
+_OVERVIEW = """\
+perfmodel predicts how fast a model generates tokens on a machine, what share
+of the memory's peak bandwidth that is, where the rest goes, and what running
+the repeated layers as one looped kernel would bring.
+
+  perfmodel estimate llama-3.1-8b sn40l --devices 8      the question itself
+  perfmodel compare llama-3.2-1b h100-sxm --modes all    from eager to megakernel
+  perfmodel report llama-3.1-8b sn40l --html -o it.html  pictures, for a browser
+
+one question      estimate  report  plot  explain
+many              compare  sweep  report
+backwards         solve  sensitivity
+measurements      trace  validate  calibrate  explain-gap
+what it knows     models  hardware  loops
+
+perfmodel COMMAND --help shows options and an example. MODEL and HARDWARE are
+catalogue names (perfmodel models list) or files of your own.
+perfmodel --install-completion lets the tab key complete names.
+"""
+
+
 @app.callback(invoke_without_command=True)
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+def _main(context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
     if version:
         from perfmodel import __version__
 
-        typer.echo(f"perfmodel {__version__}")
+        show(f"perfmodel {__version__}\n")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        show(_OVERVIEW)
 
 
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
@@ -123,7 +146,10 @@ def _one_line(text: str) -> str:
 
 def main() -> None:
     """Run the command line and turn every error into one line and an exit code."""
-    register_commands(sys.argv[1] if len(sys.argv) > 1 else None)
+    # A shell that completes a line passes it in the environment.
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
+    words = line.split() if line and "_PERFMODEL_COMPLETE" in os.environ else sys.argv
+    register_commands(words[1] if len(words) > 1 else None)
     command = typer.main.get_command(app)
     try:
         code = command.main(standalone_mode=False, prog_name="perfmodel")
@@ -141,9 +167,13 @@ def main() -> None:
         # typer brings its own copy of click in some releases and the installed one in others.
         if not hasattr(error, "format_message"):
             raise
-        if message := _one_line(error.format_message()):
+        # A group of commands without one shows its help, which is what was asked for.
+        message = _one_line(error.format_message())
+        if known := getattr(error, "possibilities", None):
+            message = f"{message.partition(' (Possible')[0]} (did you mean {known[0]!r}?)"
+        if message:
             sys.stderr.write(f"perfmodel: {message}\n")
-        code = 2
+        code = 2 if message else 0
     sys.exit(code)
 
 

@@ -59,6 +59,7 @@ def command_page() -> str:
     """Return docs/cli.md: the help of every command, as the program prints it."""
     os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "80"
     parts = ["# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"]
+    parts.append(f"```console\n$ perfmodel\n{printed('perfmodel')}```\n")
     load_command_line().register_commands()
     application = typer.main.get_command(load_command_line().app)
     paths = [(name, child) for name, child in application.commands.items()]

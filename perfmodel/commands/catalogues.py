@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.commands import completing
 from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
@@ -160,15 +161,22 @@ def models_import(
 @hardware_app.command("list", epilog="Example: perfmodel hardware list --vendor AMD --sort bandwidth")
 def hardware_list(
     vendor: Annotated[str | None, typer.Option("--vendor", help="Only devices of this vendor.")] = None,
-    mode: Annotated[str | None, typer.Option("--mode", help="Only devices that have this launch mode.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", autocompletion=completing.modes, help="Only devices that have this launch mode.")] = None,
     sort: Annotated[str, typer.Option("--sort", metavar="COLUMN", help="Sort by name, vendor, year, bandwidth, capacity or bf16; numbers largest first.")] = "name",
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """The devices in the catalogue."""
     from perfmodel.catalogue import find_hardware, names
+    from perfmodel.parameters import MODES
+
     sortable = ("name", "vendor", "year", "bandwidth", "capacity", "bf16")
     if sort not in sortable:
         raise UnknownNameError(f"--sort: {shown(sort)} is not one of {', '.join(sortable)}{nearest(sort, sortable)}")
+    if mode is not None and mode not in MODES:
+        raise UnknownNameError(f"--mode: {shown(mode)} is not a launch mode{nearest(mode, MODES)}; known are {', '.join(MODES)}")
+    vendors = sorted({find_hardware(name).vendor for name in names("hardware")}) if vendor is not None else []
+    if vendor is not None and vendor.lower() not in [known.lower() for known in vendors]:
+        raise UnknownNameError(f"--vendor: no device is of {shown(vendor)}{nearest(vendor, vendors)}; known are {', '.join(vendors)}")
 
     def rows() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -259,7 +267,7 @@ def hardware_check(
 
 
 def loops(
-    model: Annotated[str, typer.Argument(metavar="MODEL|TRACE", help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL|TRACE", autocompletion=completing.models, help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.")],
     devices: SharedDevices = None, parallel: Parallel = None, loop_at_most: LoopAtMost = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import shared
+from perfmodel.commands import completing, shared
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from perfmodel.report.text import Document
     from perfmodel.results import Estimate
 
-Kind = Annotated[str, typer.Argument(metavar="KIND", help="waterfall, roofline, scaling, context, batch, map, tornado or validation.")]
-OptionalModel = Annotated[str | None, typer.Argument(metavar="MODEL", help="As in estimate; only validation does without.")]
-OptionalHardware = Annotated[str | None, typer.Argument(metavar="HARDWARE", help="As in estimate; only validation does without.")]
+Kind = Annotated[str, typer.Argument(metavar="KIND", autocompletion=completing.pictures, help="waterfall, roofline, scaling, context, batch, map, tornado or validation.")]
+OptionalModel = Annotated[str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="As in estimate; only validation does without.")]
+OptionalHardware = Annotated[str | None, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="As in estimate; only validation does without.")]
 PlotOutput = Annotated[
     str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .svg, .png, .json, .csv or .txt. Without it: bars in the terminal.")
 ]
-Figure = Annotated[str, typer.Option("--figure", help="What a tornado is about, such as speedup or after.tokens_per_second.")]
+Figure = Annotated[str, typer.Option("--figure", autocompletion=completing.figures, help="What a tornado is about, such as speedup or after.tokens_per_second.")]
 
 _ENDINGS = {".svg": "svg", ".png": "png", ".json": "json", ".csv": "csv", ".txt": "text"}
 

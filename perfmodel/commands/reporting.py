@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from perfmodel.commands import shared
+from perfmodel.commands import completing, shared
 from perfmodel.commands.drawing import answer_of
 from perfmodel.errors import UnknownNameError, nearest, shown
 
-What = Annotated[str, typer.Argument(metavar="MODEL|STUDY.toml", help="A model, followed by a device; or alone, the TOML file of a study.")]
-OptionalHardware = Annotated[str | None, typer.Argument(metavar="[HARDWARE]", help="As in estimate; a study does without.")]
+What = Annotated[str, typer.Argument(metavar="MODEL|STUDY.toml", autocompletion=completing.models, help="A model, followed by a device; or alone, the TOML file of a study.")]
+OptionalHardware = Annotated[str | None, typer.Argument(metavar="[HARDWARE]", autocompletion=completing.devices, help="As in estimate; a study does without.")]
 Html = Annotated[bool, typer.Option("--html", help="One HTML page that needs nothing else: answer, pictures, formula, what-ifs, assumptions with sources.")]
 ReportOutput = Annotated[
     str | None,

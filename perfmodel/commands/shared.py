@@ -7,33 +7,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.commands import completing
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
 
 # The question.
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Catalogue name, model TOML, Hugging Face config.json or its folder.")]
-Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", help="Catalogue name or hardware TOML.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="Catalogue name, model TOML, Hugging Face config.json or its folder.")]
+Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="Catalogue name or hardware TOML.")]
 Devices = Annotated[str, typer.Option("--devices", help="Devices that share the work.")]
 SystemDevices = Annotated[str | None, typer.Option("--devices", show_default="all of a system, else 1", help="Devices that share the work.")]
 SharedDevices = Annotated[str | None, typer.Option("--devices", show_default="1, or those of --parallel", help="Devices that share the work.")]
 Batch = Annotated[str, typer.Option("--batch", help="Sequences in a step.")]
 Context = Annotated[str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")]
-Weights = Annotated[str | None, typer.Option("--weights", metavar="FORMAT", help="Storage format of the weights; the published one if not given.")]
-Cache = Annotated[str | None, typer.Option("--kv", metavar="FORMAT", help="Storage format of the cache; the published one if not given.")]
-Before = Annotated[str | None, typer.Option("--before", metavar="MODE", help="Launch mode before; the device's own if not given.")]
-After = Annotated[str, typer.Option("--after", metavar="MODE", help="Launch mode after.")]
-Profile = Annotated[str | None, typer.Option("--profile", metavar="PROFILE", help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
+Weights = Annotated[str | None, typer.Option("--weights", metavar="FORMAT", autocompletion=completing.formats, help="Storage format of the weights; the published one if not given.")]
+Cache = Annotated[str | None, typer.Option("--kv", metavar="FORMAT", autocompletion=completing.formats, help="Storage format of the cache; the published one if not given.")]
+Before = Annotated[str | None, typer.Option("--before", metavar="MODE", autocompletion=completing.modes, help="Launch mode before; the device's own if not given.")]
+After = Annotated[str, typer.Option("--after", metavar="MODE", autocompletion=completing.modes, help="Launch mode after.")]
+Profile = Annotated[str | None, typer.Option("--profile", metavar="PROFILE", autocompletion=completing.profiles, help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
 Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N,dp=N", help="How the devices share the work: tp splits each matrix, dp the batch of attention; ep spreads routed experts.")]
 LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", autocompletion=completing.settings, help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
 
 # Options that every command with an answer shares.
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV, in base units.")]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt.")]
-Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B|all", help="Columns of the CSV.")]
+Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B|all", autocompletion=completing.columns, help="Columns of the CSV.")]
 CommandFlag = Annotated[bool, typer.Option("--command", help="Print the command line that reproduces the answer, and nothing else.")]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.commands import completing
 from perfmodel.commands.shared import (
     After,
     Batch,
@@ -76,7 +77,7 @@ def solve_command(
 
 def sensitivity_command(
     model: Model, hardware: Hardware,
-    figure: Annotated[str, typer.Option("--figure", metavar="FIGURE", help="What the bars and the shares are of: speedup, after.tokens_per_second, before.fraction_of_peak, ...")] = "speedup",
+    figure: Annotated[str, typer.Option("--figure", metavar="FIGURE", autocompletion=completing.figures, help="What the bars and the shares are of: speedup, after.tokens_per_second, before.fraction_of_peak, ...")] = "speedup",
     devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
     before: Before = None, after: After = "looped", loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,

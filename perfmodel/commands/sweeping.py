@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import shared
+from perfmodel.commands import completing, shared
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from perfmodel.sweeps import Grid
 
-Models = Annotated[str, typer.Argument(metavar="MODELS", help="Models, separated by commas.")]
-Hardwares = Annotated[str, typer.Argument(metavar="HARDWARES", help="Devices, separated by commas.")]
+Models = Annotated[str, typer.Argument(metavar="MODELS", autocompletion=completing.models, help="Models, separated by commas.")]
+Hardwares = Annotated[str, typer.Argument(metavar="HARDWARES", autocompletion=completing.devices, help="Devices, separated by commas.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the file that an interrupted run left unfinished.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a billion points.")]
-AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", help="The ladder of launch modes, each against the one before.")]
+AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", autocompletion=completing.modes, help="The ladder of launch modes, each against the one before.")]
 RatesFlag = Annotated[bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")]
 SweepOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt.")]
-GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
+GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", autocompletion=completing.settings, help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
 
 _SHOWN_ROWS = 24
 

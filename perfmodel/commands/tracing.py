@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.commands import completing
 from perfmodel.commands.shared import (
     Batch,
     Cache,
@@ -47,10 +48,10 @@ def trace_command(
     measured: Annotated[str | None, typer.Option("--measured", metavar="TIME", help="An unprofiled step, such as 12.6ms: a profiler makes steps longer.")] = None,
     bandwidth: Annotated[str | None, typer.Option("--bandwidth", metavar="RATE", help="What the memory sustains, such as 3.35TB/s, for the high end of the gain.")] = None,
     size: Annotated[str | None, typer.Option("--bytes", metavar="BYTES", help="What a step reads on each device, such as 15.5GB; from --model if that is given.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="The model of the trace: prices the step against its bytes.")] = None,
-    hardware: Annotated[str | None, typer.Option("--hardware", metavar="HARDWARE", help="The device of the trace.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", autocompletion=completing.models, help="The model of the trace: prices the step against its bytes.")] = None,
+    hardware: Annotated[str | None, typer.Option("--hardware", metavar="HARDWARE", autocompletion=completing.devices, help="The device of the trace.")] = None,
     devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    mode: Annotated[str | None, typer.Option("--mode", metavar="MODE", help="Launch mode of the recording: eager, stream, graph or pdl; found from its launches if not given.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", metavar="MODE", autocompletion=completing.modes, help="Launch mode of the recording: eager, stream, graph or pdl; found from its launches if not given.")] = None,
     save: Annotated[str | None, typer.Option("--save", metavar="FILE.toml", help="Write what was fitted as a profile, for --profile of every other command.")] = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip

@@ -1,0 +1,95 @@
+"""What a shell offers after the tab key: names of the catalogues, modes, formats, profiles, keys. Only files' names are read, so that it is quick."""
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from perfmodel.hardware import Hardware
+
+
+def offered(names: Iterable[str], incomplete: str) -> list[str]:
+    """Return the names that begin as typed; in a comma list the last word is completed.
+
+    >>> offered(["sn40l", "h100-sxm", "h100-nvl"], "sn40l,h1")
+    ['sn40l,h100-sxm', 'sn40l,h100-nvl']
+    """
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
+def models(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the models of the catalogue."""
+    from perfmodel.catalogue import names
+
+    return offered(names("models"), incomplete)
+
+
+def devices(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the devices of the catalogue."""
+    from perfmodel.catalogue import names
+
+    return offered(names("hardware"), incomplete)
+
+
+def typed_device() -> "Hardware | None":
+    """Return the device on the line that is being completed. An option without its value yet hides the arguments from the parser."""
+    from perfmodel.catalogue import find_hardware, names
+
+    line = os.environ.get("COMP_WORDS", "") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    known = set(names("hardware"))
+    return next((find_hardware(word) for word in line.split() if word in known), None)
+
+
+def modes(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the launch modes of the device that was typed before; all modes where it is not known."""
+    from perfmodel.parameters import MODES
+
+    device = typed_device()
+    return offered(MODES if device is None else device.modes, incomplete)
+
+
+def formats(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the storage formats."""
+    from perfmodel.formats import STORAGE_FORMATS
+
+    return offered(STORAGE_FORMATS, incomplete)
+
+
+def profiles(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the profiles of software stacks."""
+    from perfmodel.profiles import profile_names
+
+    return offered(profile_names(), incomplete)
+
+
+def settings(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the keys that --set takes: those of the device that was typed before."""
+    from perfmodel.parameters import PARAMETERS
+
+    device = typed_device()
+    keys: Iterable[str] = (parameter.key for parameter in PARAMETERS if "*" not in parameter.key) if device is None else device.values
+    return [] if "=" in incomplete else [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+def columns(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the columns of an answer."""
+    from perfmodel.report.delimited import DEFAULT_COLUMNS
+
+    return offered(("all", *DEFAULT_COLUMNS), incomplete)
+
+
+def pictures(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the kinds of pictures."""
+    from perfmodel.picturedata import KINDS
+
+    return offered(KINDS, incomplete)
+
+
+def figures(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the figures of an answer."""
+    from perfmodel.figures import FIGURES
+
+    return offered(FIGURES, incomplete)
