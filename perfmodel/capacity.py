@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from perfmodel.formats import STORAGE_FORMATS
+from perfmodel.generic import larger
 from perfmodel.model import Model
-from perfmodel.operations import Formats, decode_step, embedding_elements, total_work
+from perfmodel.operations import Formats, decode_step, embedding_elements, pipeline_stages, total_work
 from perfmodel.parallel import Parallel, over
 from perfmodel.work import Work
 
@@ -16,14 +17,18 @@ MOST_DEVICES = 65_536
 
 
 class Resident(msgspec.Struct, frozen=True):
-    """What must stay in memory on the fullest device. work: per sequence that it holds; parallel: how many those are."""
+    """What must stay in memory on the fullest device. works: of each pipeline stage, per sequence that it holds; parallel: how many those are."""
 
-    work: Work
+    works: tuple[Work, ...]
     parallel: Parallel
 
     def bytes_resident(self, batch: Any, context: Any) -> Any:
         """Return the bytes [B] for a step of `batch` sequences of `context` tokens."""
-        return self.work.bytes_resident(self.parallel.resident_sequences(batch), context)
+        sequences = self.parallel.resident_sequences(batch)
+        first, *others = (work.bytes_resident(sequences, context) for work in self.works)
+        for other in others:
+            first = larger(first, other)
+        return first
 
 
 @lru_cache(maxsize=1024)
@@ -33,7 +38,10 @@ def resident_work(model: Model, formats: Formats, devices: int | Parallel, repli
     table = (embedding_elements(model) + model.other_parameters) * STORAGE_FORMATS[formats.head].bits / 8
     # Each device looks its rows up in a whole table; a tied table is that table and the head in one.
     shard = sum(op.elements for op in step.after if op.kind == "head") * STORAGE_FORMATS[formats.head].bits / 8
-    return Resident(total_work(step) + Work(weights=((formats.head, table - shard if model.tied else table),)), over(devices))
+    works = [total_work(stage) for stage in pipeline_stages(step, model.hidden, formats, over(devices).pipeline)]
+    # The first stage of a pipeline has no head to share a tied table with.
+    works[0] = works[0] + Work(weights=((formats.head, table - shard if model.tied and len(works) == 1 else table),))
+    return Resident(tuple(dict.fromkeys(works)), over(devices))
 
 
 def fewest_devices(needed: Callable[[int], float], available: float, most: int = MOST_DEVICES) -> int | None:

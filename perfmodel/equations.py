@@ -162,6 +162,22 @@ def host_bound_time(step: Number, host: Number, calls: Number, issue: Number) ->
     return larger(step, host + calls * issue)
 
 
+def pipeline_time(traverse: Number, slowest: Number, microbatches: Number) -> Number:
+    """(S3) time of the calls of a step over a pipeline [s], larger(sum over stages of c, microbatches times the c of the slowest stage).
+
+    A token passes all stages in turn. A stage works on one microbatch after the other, so that the step, which serves
+    all of them once, takes as many times the slowest stage, unless the way through is longer.
+
+    traverse: sum over the stages of the time of their calls for one microbatch [s]
+    slowest: time of the calls of the slowest stage for one microbatch [s]
+    microbatches: parts of the batch that are in the pipeline at once [-]
+
+    >>> pipeline_time(3e-3, 2e-3, 2)
+    0.004
+    """
+    return larger(traverse, microbatches * slowest)
+
+
 class Prefetch(NamedTuple):
     """What a prefetch window does to an iteration: how long the memory stands still, and how far the window fills and empties [s]."""
 

@@ -90,11 +90,11 @@ def ask(
     return prepare(chosen_model, device, shared, formats, before or device.default_mode, after, loop_at_most)
 
 
-_SHARES = ("tp", "ep", "dp")
+_SHARES = ("tp", "ep", "pp", "dp")
 
 
 def read_parallel(given: str | Mapping[str, Any] | Parallel | None, model: Model, devices: int | None = None) -> Parallel | None:
-    """Return the way to share the work that `tp=4,ep=8,dp=2` says, or a mapping with these keys; None for None.
+    """Return the way to share the work that `tp=4,ep=8,pp=2,dp=2` says, or a mapping with these keys; None for None.
 
     tp: devices that split each matrix; dp: groups of them that each do attention for their part of the batch; pp: stages that
     the layers are cut into; ep: groups, among the tp x dp devices of a stage, that routed experts are spread over. Without tp
@@ -108,7 +108,7 @@ def read_parallel(given: str | Mapping[str, Any] | Parallel | None, model: Model
         key, value = str(part[0]).strip(), part[1]
         if key not in _SHARES or key in found:
             reason = "is given twice" if key in found else "is not understood"
-            raise UnknownNameError(f"--parallel: {shown(key)} {reason}; tp=N splits matrices, dp=N the batch of attention, ep=N spreads experts")
+            raise UnknownNameError(f"--parallel: {shown(key)} {reason}; tp=N splits matrices, dp=N the batch of attention, pp=N the layers, ep=N spreads experts")
         if isinstance(value, str):
             value = int(value) if value.strip().isdecimal() and len(value) < 9 else value
         found[key] = whole_number(value, f"--parallel {key}", 1, MOST_DEVICES)
@@ -120,6 +120,8 @@ def read_parallel(given: str | Mapping[str, Any] | Parallel | None, model: Model
     counts = [layer.feed_forward.count for layer in model.layers if isinstance(layer, Layer) and isinstance(layer.feed_forward, Experts)]
     if groups > 1 and (not counts or groups > min(counts)):
         raise ValueRangeError(f"--parallel: ep={groups}: {model.name} has {min(counts) if counts else 'no'} experts to spread")
+    if stages > 1 and model.step:
+        raise ValueRangeError(f"--parallel: pp={stages}: {model.name} is no decoder, whose layers all hand on the same activations; tp and dp are for it")
     if stages > len(model.layers):
         raise ValueRangeError(f"--parallel: pp={stages}: {model.name} has {len(model.layers)} layers to cut into stages")
     if parallel.devices > MOST_DEVICES:
@@ -227,7 +229,7 @@ def _notes(question: Question, fits: Fits, speedup: Speedup, context: int) -> tu
         notes.append(
             f"does not fit: {fits.bytes_needed / 1e9:.1f} GB needed on each of {question.devices} {question.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {enough}; figures are as if it fitted"
         )
-    kept, room = dict(question.resident.work.weights).get(ON_CHIP, 0.0), question.hardware.values.get("on_chip.capacity")
+    kept, room = dict(question.resident.works[0].weights).get(ON_CHIP, 0.0), question.hardware.values.get("on_chip.capacity")
     if room is not None and kept > room.value:
         notes.append(f"weights do not stay on chip: {kept / 1e6:.1f} MB on each device, {room.value / 1e6:.1f} MB there; figures are as if they did")
     longest = question.model.longest_context

@@ -4,9 +4,9 @@ import msgspec
 
 from perfmodel.estimator import formats_of
 from perfmodel.model import Model
-from perfmodel.operations import decode_step
-from perfmodel.parallel import Parallel
-from perfmodel.schedule import layer_sequence, loop_runs, make_schedule
+from perfmodel.operations import decode_step, pipeline_stages
+from perfmodel.parallel import Parallel, over
+from perfmodel.schedule import layer_sequence, loop_runs, make_pipeline
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -36,22 +36,26 @@ def loop_report(model: Model, *, devices: int | Parallel = 1, loop_at_most: int 
 
     devices: how they share the work, a number for tensor parallelism; loop_at_most: iterations one looped call may hold [-].
     """
-    step = decode_step(model, formats_of(model, None, None), devices)
-    sequence, offset = layer_sequence(step)
-    runs = loop_runs(sequence)
-    parts = []
-    for index, run in enumerate(runs):
-        first, last = run.start - offset, run.stop - 1 - offset
-        inside = first >= 0 and last < len(step.layers)
-        names = tuple(call.name for call in sequence[run.start : run.start + run.body])
-        parts.append(Part(names, run.count, f"{first}-{last}" if inside else "", _reason(run.count, inside, index, len(runs))))
-    schedules = [make_schedule(step, "engine", loops=False), make_schedule(step, "layer", loops=False), make_schedule(step, "layer", loops=True, loop_at_most=loop_at_most)]
-    return LoopReport(model.name, tuple(parts), *(schedule.kernel_calls for schedule in schedules))
+    formats = formats_of(model, None, None)
+    stages = pipeline_stages(decode_step(model, formats, devices), model.hidden, formats, over(devices).pipeline)
+    parts: list[Part] = []
+    for stage in stages:
+        sequence, offset = layer_sequence(stage)
+        runs = loop_runs(sequence)
+        for index, run in enumerate(runs):
+            first, last = run.start - offset, run.stop - 1 - offset
+            inside = first >= stage.first_layer and last < stage.first_layer + len(stage.layers)
+            names = tuple(call.name for call in sequence[run.start : run.start + run.body])
+            parts.append(Part(names, run.count, f"{first}-{last}" if inside else "", _reason(run.count, inside, index, len(runs), names)))
+    styles = (("engine", False), ("layer", False), ("layer", True))
+    return LoopReport(model.name, tuple(parts), *(make_pipeline(stages, kernels, loops=loops, loop_at_most=loop_at_most).kernel_calls for kernels, loops in styles))
 
 
-def _reason(count: int, inside: bool, index: int, parts: int) -> str:
+def _reason(count: int, inside: bool, index: int, parts: int, names: tuple[str, ...]) -> str:
     if count > 1:
         return "the same kernel with other weights"
     if inside:
         return "differs from the layers beside it"
+    if names == ("send",):
+        return "hands the activations to the next stage"
     return "runs once, before the layers" if index == 0 else "runs once, after the layers" if index >= parts - 2 else "runs once"

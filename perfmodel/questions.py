@@ -10,11 +10,11 @@ import msgspec
 from perfmodel.capacity import Resident, fewest_devices, resident_work
 from perfmodel.hardware import Hardware, Mode
 from perfmodel.model import Model
-from perfmodel.operations import Formats, decode_step, total_work
+from perfmodel.operations import Formats, decode_step, pipeline_stages, total_work
 from perfmodel.parallel import Parallel, over
 from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters
 from perfmodel.results import Assumption, LoopFound
-from perfmodel.schedule import Schedule, make_schedule
+from perfmodel.schedule import Schedule, make_pipeline
 from perfmodel.straightline import Replay
 from perfmodel.terms import Busy, Chain, Fixed, Plan, Rates, busy_replay, busy_time, call_times, counts_at, flat_costs, make_plan, plan_kinds
 
@@ -92,7 +92,8 @@ class Question:
     def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
         self.model, self.hardware, self.parallel, self.devices, self.formats = model, hardware, parallel, parallel.devices, formats
         step = decode_step(model, formats, parallel, hardware.replicates)
-        schedules = [make_schedule(step, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
+        stages = pipeline_stages(step, model.hidden, formats, parallel.pipeline)
+        schedules = [make_pipeline(stages, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
         kinds = plan_kinds(schedules)
         self.before = PreparedSide(schedules[0], kinds, self.parallel, hardware, before, formats.activations)
         self.after = PreparedSide(schedules[1], kinds, self.parallel, hardware, after, formats.activations)

@@ -50,10 +50,14 @@ class Loop(msgspec.Struct, frozen=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """The calls of a step, equal ones counted. loops: the outermost, left to right; runs of one are not listed."""
+    """The calls of a step, equal ones counted. loops: the outermost, left to right; runs of one are not listed.
+
+    stages: for a pipeline, how many of its stages are alike, and how many entries of `calls` are those of all of them.
+    """
 
     calls: tuple[tuple[int, Call], ...]
     loops: tuple[Loop, ...] = ()
+    stages: tuple[tuple[int, int], ...] = ()
 
     @property
     def kernel_calls(self) -> int:
@@ -122,6 +126,18 @@ def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | 
     if kernels == "step":
         return _one_call(step)
     return Schedule(_counted(_plain_calls(step, kernels)))
+
+
+def make_pipeline(stages: Sequence[Step], kernels: str, *, loops: bool, loop_at_most: int | None = None) -> Schedule:
+    """Cut the operations of each stage of a pipeline into kernel calls, as `make_schedule` does; no call spans stages."""
+    schedules = [make_schedule(stage, kernels, loops=loops, loop_at_most=loop_at_most) for stage in stages]
+    if len(schedules) == 1:
+        return schedules[0]
+    alike: dict[tuple[tuple[int, Call], ...], int] = {}
+    for schedule in schedules:
+        alike[schedule.calls] = alike.get(schedule.calls, 0) + 1
+    calls = tuple((count * stages_alike, call) for stage_calls, stages_alike in alike.items() for count, call in stage_calls)
+    return Schedule(calls, tuple(loop for schedule in schedules for loop in schedule.loops), tuple((times, len(stage_calls)) for stage_calls, times in alike.items()))
 
 
 def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
@@ -208,15 +224,15 @@ def layer_sequence(step: Step) -> tuple[list[Call], int]:
         for name, block in zip(step.names, step.layers, strict=True):
             blocks.setdefault(block, _fused_call(name, block))
         return [blocks[block] for block in step.layers], 0
-    before = [_fused_call("embedding", step.before)]
+    before = [_fused_call("embedding", step.before)] if step.before else []
     head = [o for o in step.after if _STAGES.get(o.name) != "sampling"]
     sampling = [o for o in step.after if _STAGES.get(o.name) == "sampling"]
     fused: dict[tuple[Operation, ...], Call] = {}
-    for layer in step.layers:
-        if layer not in fused:
-            fused[layer] = _fused_call("decoder_layer" if not fused else f"decoder_layer_{len(fused) + 1}", layer)
-    after = [_fused_call("classifier", head), _fused_call("sampling", sampling)]
-    return before + [fused[layer] for layer in step.layers] + after, len(before)
+    for number, layer in enumerate(dict.fromkeys((*step.seen, *step.layers)), start=1):
+        fused[layer] = _fused_call("decoder_layer" if number == 1 else f"decoder_layer_{number}", layer)
+    after = [_fused_call(name, operations) for name, operations in (("classifier" if sampling else "send", head), ("sampling", sampling)) if operations]
+    # Layers are numbered through all stages of a pipeline.
+    return before + [fused[layer] for layer in step.layers] + after, len(before) - step.first_layer
 
 
 def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
@@ -232,7 +248,7 @@ def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
         else:
             stages = tuple(stage for call in body for segment in call.segments for stage in segment.stages)
             calls += [Call("+".join(call.name for call in body), (Segment(k, stages),), fused=True) for k in _pieces(run.count, loop_at_most)]
-    return Schedule(_counted(calls), _reported(runs, sequence, offset, len(step.layers)))
+    return Schedule(_counted(calls), _reported(runs, sequence, offset, step.first_layer + len(step.layers)))
 
 
 def _one_call(step: Step) -> Schedule:
@@ -242,7 +258,7 @@ def _one_call(step: Step) -> Schedule:
     segments = tuple(
         Segment(run.count, tuple(stage for call in sequence[run.start : run.start + run.body] for segment in call.segments for stage in segment.stages)) for run in runs
     )
-    return Schedule(((1, Call("step", segments, fused=True)),), _reported(runs, sequence, offset, len(step.layers)))
+    return Schedule(((1, Call("step", segments, fused=True)),), _reported(runs, sequence, offset, step.first_layer + len(step.layers)))
 
 
 def _pieces(count: int, at_most: int | None) -> list[int]:

@@ -170,7 +170,7 @@ def sensitivity(
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
     arguments: dict[str, Any] = {
         "model": question.model, "hardware": question.hardware, "devices": question.devices, "batch": batch, "context": context, "weights": weights, "kv": kv,
-        "before": question.before.mode.name, "after": after, "loop_at_most": loop_at_most,
+        "before": question.before.mode.name, "after": after, "loop_at_most": loop_at_most, "parallel": parallel,
     }  # fmt: skip
     answer = estimate(**arguments)
     value, low, high = _interval(answer, figure)

@@ -10,15 +10,18 @@ import keyword
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 import msgspec
 import sympy
 from sympy.printing.pycode import PythonCodePrinter
 
+from perfmodel import equations
 from perfmodel.closedforms import Addend, Condition, Definition, Explanation, Limit, SideForm, SymbolUsed
 from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, ask, whole_number
 from perfmodel.figures import costs_at, figure_at, parameters_in_use
+from perfmodel.generic import larger
 from perfmodel.hardware import Hardware
 from perfmodel.model import Model
 from perfmodel.questions import PreparedSide, Question
@@ -378,10 +381,18 @@ def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping
     )
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
     calls: Any = 0.0
+    stages: dict[int, Any] = {}
+    in_flight: Any = 1
     for (count, call), counts in zip(side.schedule.calls, counts_at(side.plan, named["batch"], named["context"]), strict=True):
-        one = call_times(busy_time([counts._replace(times=1)], rates, chain))
+        one = call_times(busy_time([counts._replace(times=1, microbatches=None)], rates, chain))
         label = "(L1, L2) time of a fused call" if call.fused else "(S1) time of a call"
-        calls = calls + count * writer.define(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count} of them")
+        together = count * writer.define(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count} of them")
+        calls = calls + together
+        if counts.microbatches is not None:
+            in_flight = counts.microbatches
+            stages[counts.pipeline_stage] = stages.get(counts.pipeline_stage, 0.0) + together / counts.alike
+    if stages:
+        calls = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
     writer.define("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")
     return writer.needed()
 

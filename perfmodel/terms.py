@@ -5,6 +5,7 @@ busy time is what the calls take without boundaries and host; terms add those an
 """
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,11 +34,13 @@ class StagePlan(NamedTuple):
 
 
 class CallPlan(NamedTuple):
-    """How often a call is made, and its segments: iterations and stages."""
+    """How often a call is made, and its segments: iterations and stages; in a pipeline the stage it belongs to, and how many are like that."""
 
     times: int
     fused: bool
     segments: tuple[tuple[int, tuple[StagePlan, ...]], ...]
+    pipeline_stage: int = 0
+    alike: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -61,11 +64,14 @@ class StageCounts(NamedTuple):
 
 
 class CallCounts(NamedTuple):
-    """A call at one workload."""
+    """A call at one workload. microbatches: parts of the batch in the pipeline at once [-]; None where there is no pipeline."""
 
     times: int
     fused: bool
     segments: list[tuple[int, list[StageCounts]]]
+    pipeline_stage: int = 0
+    alike: int = 1
+    microbatches: Number = None
 
 
 class Rates(NamedTuple):
@@ -143,9 +149,10 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
 def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel) -> Plan:
     """Return `schedule` prepared for workloads."""
     collectives = tuple(sorted({c.kind for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
+    stages = [(number, alike) for number, (alike, size) in enumerate(schedule.stages) for _ in range(size)] or [(0, 1)] * len(schedule.calls)
     calls = tuple(
-        CallPlan(count, call.fused, tuple((s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages)) for s in call.segments))
-        for count, call in schedule.calls
+        CallPlan(count, call.fused, tuple((s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages)) for s in call.segments), *stage)
+        for (count, call), stage in zip(schedule.calls, stages, strict=True)
     )
     fused_calls = sum(count for count, call in schedule.calls if call.fused)
     return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel)
@@ -162,10 +169,14 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ..
 def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
     """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache."""
     tokens, sequences = plan.parallel.tokens(batch), plan.parallel.sequences(batch)
+    microbatches = plan.parallel.microbatches(batch) if plan.parallel.pipeline > 1 else None
     return [
-        CallCounts(count, fused, [(iterations, [_stage_counts(stage, tokens, sequences, context) for stage in stages]) for iterations, stages in segments])
-        for count, fused, segments in plan.calls
-    ]
+        CallCounts(
+            count, fused, [(iterations, [_stage_counts(stage, tokens, sequences, context) for stage in stages]) for iterations, stages in segments],
+            number, alike, microbatches,
+        )
+        for count, fused, segments, number, alike in plan.calls
+    ]  # fmt: skip
 
 
 def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: Number) -> StageCounts:
@@ -185,7 +196,7 @@ def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: 
 
 
 def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
-    """Return what the calls take without boundaries and host: (R1), (R2), (C1), (S1) for plain calls, (L1), (L2) for fused ones."""
+    """Return what the calls take without boundaries and host: (R1), (R2), (C1), (S1) for plain calls, (L1), (L2) for fused ones, (S3) for a pipeline."""
     stream: Number = 0.0
     compute: Number = 0.0
     latency: Number = 0.0
@@ -193,11 +204,13 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     refill: Number = 0.0
     calls: Number = 0.0
     waiting: Number = 0.0
-    for count, fused, segments in counts:
+    stages: dict[int, Number] = {}  # time of one stage of each kind
+    in_flight: Number = 1
+    for count, fused, segments, number, alike, microbatches in counts:
+        before = calls
         if fused:
             fill: Number = 0.0
-            for iterations, stages in segments:
-                one = _iteration(stages, rates, chain)
+            for iterations, one in ((iterations, _iteration(stages, rates, chain)) for iterations, stages in segments):
                 times = count * iterations
                 stream = stream + times * one.stream
                 compute = compute + times * one.compute
@@ -219,7 +232,14 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             if stage.payloads:
                 exchange = count * _collectives(stage, rates)
                 collective, calls = collective + exchange, calls + exchange
-    return Busy(stream, compute, latency, collective, refill, calls, waiting)
+        if microbatches is not None:
+            in_flight = microbatches
+            stages[number] = stages.get(number, 0.0) + (calls - before) / alike
+    if not stages:
+        return Busy(stream, compute, latency, collective, refill, calls, waiting)
+    # What a step waits for its slowest stage is shared by the parts of the time.
+    uneven = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight) / calls
+    return Busy(*(part * uneven for part in (stream, compute, latency, collective, refill, calls, waiting)))
 
 
 def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False, terms: bool = True) -> Replay:

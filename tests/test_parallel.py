@@ -1,12 +1,18 @@
 """How devices share the work: counts on the fullest device, the collectives that follow, and what is refused."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perfmodel import estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.estimator import ask, formats_of, read_parallel
-from perfmodel.operations import decode_step
+from perfmodel.operations import decode_step, pipeline_stages
 from perfmodel.parallel import Parallel
+from perfmodel.parameterbox import Ends
+from perfmodel.terms import busy_time, counts_at
 
 
 def layer_of(model, index, **shares):
@@ -48,7 +54,7 @@ def test_attention_is_whole_in_each_data_parallel_group_and_experts_are_spread()
     banks = [[bank for o in layer for bank in o.work.experts] for layer in (whole, shared)]
     assert [b.bytes for b in banks[0]] == [b.bytes for b in banks[1]]  # an expert stays whole
     assert {b.groups for b in banks[1]} == {8}
-    resident = [ask("deepseek-v3", "h200-sxm", parallel=p).resident.work for p in ("tp=1", "dp=8,ep=8")]
+    resident = [ask("deepseek-v3", "h200-sxm", parallel=p).resident.works[0] for p in ("tp=1", "dp=8,ep=8")]
     experts = [sum(-(-b.count // b.groups) * b.bytes for b in work.experts) for work in resident]
     assert experts[1] == experts[0] / 8
     # The rest is on each device as on one, but for the three dense layers.
@@ -121,3 +127,96 @@ def test_loops_and_models_show_take_the_way(run):
     assert one.out.splitlines()[0] != eight.out.splitlines()[0]
     assert "expert_dispatch" in run("models", "show", "deepseek-v3", "--parallel", "dp=8,ep=8").out
     assert "not 4" in run("loops", "deepseek-v3", "--parallel", "dp=8,ep=8", "--devices", "4").err
+
+
+def sides(answer):
+    return (answer.before, answer.after)
+
+
+def test_a_pipeline_cuts_the_layers_as_vllm_does():
+    model = find_model("deepseek-v3")
+    formats = formats_of(model, None, None)
+    step = decode_step(model, formats, Parallel(pipeline=4))
+    stages = pipeline_stages(step, model.hidden, formats, 4)
+    assert [len(stage.layers) for stage in stages] == [15, 15, 16, 15]
+    assert sum((stage.layers for stage in stages), ()) == step.layers
+    assert [bool(stage.before) for stage in stages] == [True, False, False, False]
+    assert [next(o.name for o in stage.after) for stage in stages] == ["send", "send", "send", "final_norm"]
+    assert [stage.first_layer for stage in stages] == [0, 15, 30, 46]
+
+
+@pytest.mark.parametrize("mode", ["graph", "looped", "megakernel"])
+def test_one_sequence_passes_all_stages_in_turn(mode):
+    """A token alone takes as long as on one device of the same kind, and its sends."""
+    one, four = (estimate("llama-3.1-70b", "h100-sxm", parallel=p, before=mode, after=mode).before for p in ("tp=1", "pp=4"))
+    assert one.time_per_step < four.time_per_step < 1.02 * one.time_per_step
+    assert four.terms.collective > 0
+    assert four.tokens_per_second == pytest.approx(1 / four.time_per_step)
+    assert four.fraction_of_peak < 0.26  # three of four devices wait
+
+
+def test_a_full_pipeline_takes_its_slowest_stage_as_often_as_it_has_stages():
+    question = ask("llama-3.1-70b", "h100-sxm", parallel="pp=4")
+    side = question.before
+    rates, chain, fixed = side.parameters.rates(0, 0, 0, 0), side.parameters.chain(0, 0, frozenset()), side.fixed(Ends(), 0.0)
+    counts = counts_at(side.plan, 64, 4096)
+    by_stage = {}
+    for call in counts:
+        one = busy_time([call._replace(microbatches=None)], rates, chain).calls / call.alike
+        by_stage[call.pipeline_stage] = by_stage.get(call.pipeline_stage, 0.0) + one
+    expected = fixed.host + side.plan.kernel_calls * fixed.boundary + 4 * max(by_stage.values())
+    answer = estimate("llama-3.1-70b", "h100-sxm", parallel="pp=4", batch=64)
+    assert answer.before.time_per_step == pytest.approx(expected, rel=1e-12)
+    assert answer.before.tokens_per_second == pytest.approx(64 / answer.before.time_per_step)
+    assert answer.before.tokens_per_second_per_sequence == pytest.approx(1 / answer.before.time_per_step)
+
+
+def test_sequences_in_flight_raise_the_rate_of_a_device():
+    rates = [estimate("llama-3.1-70b", "h100-sxm", parallel="pp=4", batch=batch).after.tokens_per_second for batch in (1, 2, 4, 16, 64)]
+    assert all(more > 1.5 * less for less, more in pairwise(rates))
+    # Four sequences fill the four stages: each goes on at nearly the pace it had alone.
+    assert rates[2] == pytest.approx(4 * rates[0], rel=0.1)
+
+
+@given(st.sampled_from(["llama-3.1-8b", "deepseek-v3", "gemma-3-27b", "jamba-1.5-mini"]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 3]), st.booleans(),
+       st.integers(1, 300), st.integers(0, 50_000), st.sampled_from(["graph", "looped", "megakernel", "eager"]))  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_way_terms_add_up_and_nothing_is_above_peak(name, tensor, data, stages, spread, batch, context, mode):
+    way = {"tp": tensor, "dp": data, "pp": stages} | ({"ep": tensor * data} if spread and name == "deepseek-v3" else {})
+    answer = estimate(name, "h100-sxm", parallel=way, batch=batch, context=context, before=mode)
+    assert answer.devices == tensor * data * stages
+    for side in sides(answer):
+        assert sum(side.terms) == pytest.approx(side.time_per_step)
+        assert 0 < side.low.fraction_of_peak <= side.fraction_of_peak <= side.high.fraction_of_peak <= 1
+    assert answer.speedup.low <= answer.speedup.value <= answer.speedup.high
+    assert answer.bytes_per_step == answer.replace(parallel=None, devices=1).bytes_per_step
+    assert sum(loop.count * len(loop.body) for loop in answer.loops) <= len(find_model(name).layers)
+
+
+def test_each_stage_holds_its_layers():
+    model = find_model("llama-3.1-70b")
+    one, four = (ask(model, "h100-sxm", parallel=p).resident for p in ("tp=1", "pp=4"))
+    assert len(four.works) == 3  # first, the two between, last
+    layers = sum(size for _, size in four.works[1].weights)
+    assert layers == sum(o.elements for o in decode_step(model, formats_of(model, None, None), 1).layers[0]) * 2 * 20
+    assert sum(size for work in (*four.works, four.works[1]) for _, size in work.weights) == sum(size for _, size in one.works[0].weights)
+    # All sequences in flight have their caches in each stage.
+    assert four.bytes_resident(64, 8192) - four.bytes_resident(64, 0) == 64 * 8192 * 327_680 // 4
+
+
+def test_replays_arrays_and_symbols_know_pipelines_and_groups():
+    from perfmodel.figures import figure_at
+    from perfmodel.symbolic import explain
+
+    question = {"devices": 16, "parallel": "tp=2,dp=4,pp=2,ep=8"}
+    prepared = ask("deepseek-v3", "h200-sxm", **question)
+    for batch in (1, 7, 9, 64):
+        answer = estimate("deepseek-v3", "h200-sxm", batch=batch, **question)
+        for side in ("before", "after"):
+            assert figure_at(prepared, f"{side}.time_per_step", batch, 4096, {}) == pytest.approx(getattr(answer, side).time_per_step, rel=1e-12)
+    while prepared.before._replay_terms is None:
+        prepared.before.busy(1, 1)
+    assert estimate("deepseek-v3", "h200-sxm", batch=9, **question).before.time_per_step == pytest.approx(
+        figure_at(prepared, "before.time_per_step", 9, 4096, {}), rel=1e-12)  # fmt: skip
+    told = explain("deepseek-v3", "h200-sxm", batch=9, **question)
+    assert told.before.time_per_step == pytest.approx(figure_at(prepared, "before.time_per_step", 9, 4096, {}), rel=1e-9)

@@ -102,7 +102,7 @@ def test_faster_memory_is_never_slower_and_peak_follows_it(question):
 def test_tensor_parallelism_divides_traffic_but_not_bytes(model, weights, batch, context):
     one, eight = (ask(model, "h100-sxm", devices=n, weights=weights, before="graph", after="looped") for n in (1, 8))
     assert one.whole == eight.whole
-    share = eight.resident.work.bytes_read(batch, context) / one.resident.work.bytes_read(batch, context)
+    share = eight.resident.works[0].bytes_read(batch, context) / one.resident.works[0].bytes_read(batch, context)
     assert 1 / 8 - 1e-9 <= share <= 1
     # What a device streams is at least its eighth, and no more than the rounding of heads and rows adds.
     stream = [estimate(model, "h100-sxm", devices=n, batch=batch, context=context, weights=weights).before.terms.stream for n in (1, 8)]

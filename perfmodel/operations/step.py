@@ -17,15 +17,18 @@ from perfmodel.work import Work
 
 
 class Step(msgspec.Struct, frozen=True):
-    """All operations of a decode step in order: what precedes the layers, the layers, what follows them.
+    """All operations of a decode step, or of a stage of it, in order: what precedes the layers, the layers from `first_layer`, what follows them.
 
     names: of the layers, where they have names of their own; a network of blocks has nothing before or after them.
+    seen: the different layers of earlier stages.
     """
 
     before: tuple[Operation, ...]
     layers: tuple[tuple[Operation, ...], ...]
     after: tuple[Operation, ...]
     names: tuple[str, ...] = ()
+    first_layer: int = 0
+    seen: tuple[tuple[Operation, ...], ...] = ()
 
     def all_operations(self) -> Iterator[Operation]:
         """Yield every operation of the step in order."""
@@ -53,6 +56,26 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
         layers=tuple(layers[layer] for layer in model.layers),
         after=tuple(_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
     )
+
+
+def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int) -> tuple[Step, ...]:
+    """Return `step` cut into pipeline stages, as even as the layers allow; all but the last send `hidden` activations on.
+
+    What is left over goes to the stages before the last, which has the head, as vLLM cuts (vllm/distributed/utils.py).
+    """
+    if stages == 1:
+        return (step,)
+    each, rest = divmod(len(step.layers), stages)
+    send = collective("send", "send", hidden, formats, 2)
+    found = []
+    start = 0
+    for stage in range(stages):
+        last = stage == stages - 1
+        stop = start + each + (1 if not last and stage >= stages - 1 - rest else 0)
+        seen = tuple(dict.fromkeys(step.layers[:start]))
+        found.append(Step(step.before if stage == 0 else (), step.layers[start:stop], step.after if last else (send,), first_layer=start, seen=seen))
+        start = stop
+    return tuple(found)
 
 
 def total_work(step: Step) -> Work:

@@ -15,10 +15,11 @@ def roofline(answer: Estimate) -> Roofline:
     question = question_of(answer)
     plan, rates = question.before.plan, question.before.parameters.rates(0.0, 0.0, 0.0, 0.0)
     bandwidth_of = dict(zip(plan.kinds, rates.bandwidths, strict=True))
+    tokens, sequences = question.parallel.tokens(answer.batch), question.parallel.sequences(answer.batch)
     found: list[tuple[str, float, float, float]] = []  # name, flops, bytes, time
-    for operation in decode_step(question.model, question.formats, question.devices, question.hardware.replicates).all_operations():
-        sizes = _bytes_by_kind(operation, answer.batch, answer.context)
-        flops = float(operation.work.flops_at(answer.batch, answer.context))
+    for operation in decode_step(question.model, question.formats, question.parallel, question.hardware.replicates).all_operations():
+        sizes = _bytes_by_kind(operation, tokens, sequences, answer.context)
+        flops = float(operation.work.flops_at(sequences, answer.context))
         size = sum(sizes.values())
         if flops and size:
             arithmetic = flops / (rates.arithmetic * rates.arithmetic_share)
@@ -35,14 +36,14 @@ def roofline(answer: Estimate) -> Roofline:
     )  # fmt: skip
 
 
-def _bytes_by_kind(operation: Operation, batch: int, context: int) -> dict[str, float]:
+def _bytes_by_kind(operation: Operation, tokens: int, sequences: int, context: int) -> dict[str, float]:
     """Bytes of an operation called on its own [B]."""
     work = operation.work
     sizes = {kind: float(size) for kind, size in work.weights}
     for bank in work.experts:
-        sizes[bank.kind] = sizes.get(bank.kind, 0.0) + float(bank.bytes_read(batch))
-    sizes["kv"] = float(work.cache_bytes(batch, context))
-    sizes["activations"] = batch * float(work.activations + operation.reads + operation.writes)
+        sizes[bank.kind] = sizes.get(bank.kind, 0.0) + float(bank.bytes_read(tokens))
+    sizes["kv"] = float(work.cache_bytes(sequences, context))
+    sizes["activations"] = sequences * float(work.activations + operation.reads + operation.writes)
     return {kind: size for kind, size in sizes.items() if size}
 
 
