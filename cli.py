@@ -54,7 +54,7 @@ of the memory's peak bandwidth that is, where the rest goes, and what running
 the repeated layers as one looped kernel would bring.
 
   perfmodel estimate llama-3.1-8b sn40l --devices 8      the question itself
-  perfmodel compare llama-3.2-1b h100-sxm --modes all    from eager to megakernel
+  perfmodel compare llama-3.2-1b h100-sxm --modes all    eager to megakernel
   perfmodel report llama-3.1-8b sn40l --html -o it.html  with all pictures
 
 one question      estimate  report  plot  explain
