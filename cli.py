@@ -124,7 +124,7 @@ def estimate_command(
 _HOMES = {
     "models": "catalogues", "hardware": "catalogues", "loops": "catalogues", "sweep": "sweeping", "compare": "sweeping", "report": "reporting",
     "solve": "solving", "sensitivity": "solving", "explain": "solving", "validate": "validating", "calibrate": "validating", "explain-gap": "validating",
-    "plot": "drawing", "trace": "tracing",
+    "conditional": "conditions", "plot": "drawing", "trace": "tracing",
 }  # fmt: skip
 _registered: set[str] = set()
 

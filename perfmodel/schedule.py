@@ -14,7 +14,7 @@ from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.fusions import engine_groups, tuned_groups
 from perfmodel.loops import Run, find_loops
 from perfmodel.operations import Operation, Step
-from perfmodel.work import Collective, Work
+from perfmodel.work import ON_CHIP, Collective, Work
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -163,7 +163,7 @@ def _primitive_kernels(operation: Operation) -> int:
         # Experts are visited one by one, those that no token chose too.
         return _EXPERT_PRIMITIVES * max(bank.count // bank.groups for bank in operation.work.experts)
     matrices = operation.work.weights[:1] if operation.kind in ("linear", "head") else ()
-    unpacking = sum(_QUANTISED_PRIMITIVES.get(kind, _QUANTISED_PRIMITIVES_OTHERS) for kind, _ in matrices if STORAGE_FORMATS[kind].bits < 16)
+    unpacking = sum(_QUANTISED_PRIMITIVES.get(kind, _QUANTISED_PRIMITIVES_OTHERS) for kind, _ in matrices if kind != ON_CHIP and STORAGE_FORMATS[kind].bits < 16)
     return _PRIMITIVES.get(operation.kind, 1) + unpacking
 
 

@@ -16,7 +16,7 @@ from perfmodel.generic import ceil_div, larger, smaller
 SCALARS = {
     name: function
     for name, function in vars(equations).items()
-    if inspect.isfunction(function) and function.__module__ == equations.__name__ and name not in ("streaming_time", "prefetch")
+    if inspect.isfunction(function) and function.__module__ == equations.__name__ and name not in ("streaming_time", "prefetch", "prebuilt_time")
 }
 positive = st.floats(min_value=1e-6, max_value=1e6)
 
@@ -36,6 +36,8 @@ def test_floats_arrays_and_symbols_agree(name, data):
         points = [[max(a, b), min(a, b), 1 + c % 100] for a, b, c in points]
     if name == "fullest_device_experts":
         points = [[max(a, b), min(a, b), 1 + c % 100, 2 + d % 64, 1 + e % 3] for a, b, c, d, e in points]
+    if name in ("needed_probability", "covered_probability"):  # a share, and a count
+        points = [[a / (1 + a), 1 + b % 100] for a, b in points]
     floats = [function(*point) for point in points]
     arrays = function(*(numpy.array(column) for column in zip(*points, strict=True)))
     symbols = sympy.symbols(names, positive=True)
@@ -56,6 +58,12 @@ def test_sequence_equations_agree_for_the_three_kinds_of_number():
     l, m, c = sympy.symbols("l:3", positive=True), sympy.symbols("m:3", positive=True), sympy.Symbol("c", positive=True)
     expression = equations.prefetch(l, m, c).stall
     assert float(expression.subs(dict(zip([*l, *m, c], [*latencies, *streams, window], strict=True)))) == pytest.approx(value, rel=1e-9)
+    switch, covered, times = 1e-6, [0.25, 0.5, 1.0], [0.0, 3e-6, 8e-6]
+    value = equations.prebuilt_time(switch, covered, times)
+    assert value == pytest.approx(1e-6 + 0.25 * 3e-6 + 0.5 * 8e-6, rel=1e-12)
+    assert equations.prebuilt_time(numpy.array([switch, 0.0]), covered, times) == pytest.approx([value, value - switch], rel=1e-12)
+    p, t = sympy.symbols("p:3", positive=True), sympy.symbols("t:3", positive=True)
+    assert float(equations.prebuilt_time(switch, p, t).subs(dict(zip([*p, *t], [*covered, *times], strict=True)))) == pytest.approx(value, rel=1e-9)
     b = sympy.symbols("b:2", positive=True)
     assert equations.streaming_time([6, 8], b).subs({b[0]: 2, b[1]: 4}) == 5
     assert equations.streaming_time([numpy.array([6.0, 12.0])], [2.0]) == pytest.approx([3.0, 6.0])
