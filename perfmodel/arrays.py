@@ -1,46 +1,64 @@
 """One question at many points at once: the same equations, parameters and corners as `perfmodel.estimator`, on numpy arrays.
 
-Points are arrays that broadcast against each other, one for each key that varies, so that a part of the
-time that depends on one key only is worked out once for each of its values.
+The equations run once on recorded numbers (see `perfmodel.programs`); what they leave is worked out for block
+after block of the points. Points are arrays, one for each key that varies, along an axis of its own or all along one.
 """
 
-import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy
 
 from perfmodel import equations
-from perfmodel.additive import plain, wrapped
 from perfmodel.capacity import MOST_DEVICES
+from perfmodel.generic import larger, smaller
 from perfmodel.parameterbox import Ends, Position, SideParameters
+from perfmodel.parameters import Quantity
+from perfmodel.programs import ROWS, GridRecorder, Program, greater
 from perfmodel.questions import PreparedSide, Question
 from perfmodel.terms import TERM_NAMES, Busy, Fixed, Terms, busy_replay, flat_costs, step_terms, step_time
 
 Array = Any  # a numpy array that broadcasts to the points, or a float
+Number = Any  # a float or a recorded number
 FIGURES = ("time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak")
+_FLAGS = ("inside", "arithmetic", "cache")
+_BOUNDS = frozenset({"speedup.low", "speedup.high"})
+# Share of the points above which a search over all of them, axis by axis, is quicker than over some, one by one.
+_WORTH_WHOLE = 0.02
 
 
 class Points(NamedTuple):
-    """The points asked: batch [-], context [-], parameters by path [base units]; arrays that broadcast together to `shape`."""
+    """The points asked.
 
-    batch: Array
-    context: Array
-    settings: Mapping[str, Array]
+    values: batch [-], context [-] and parameters by path [base units], arrays that broadcast together to `shape`.
+    axes: along which axis each varies, a bit each, 2 for the first; 0 where it does not.
+    counts: how many values each axis has in the whole grid, of which this may be a block.
+    """
+
+    values: Mapping[str, Array]
+    axes: Mapping[str, int]
+    counts: tuple[int, ...]
     shape: tuple[int, ...]
 
-    @property
-    def additive(self) -> bool:
-        """Return whether there are several axes, so that numbers are worth keeping as sums of parts."""
-        return sum(size > 1 for size in self.shape) > 1
-
     def where(self, mask: Array) -> "Points":
-        """Return the points at which `mask` holds, in one dimension."""
-        settings = {path: _taken(values, mask, self.shape) for path, values in self.settings.items()}
-        batch = _taken(self.batch, mask, self.shape)
-        return Points(batch, _taken(self.context, mask, self.shape), settings, batch.shape)
+        """Return the points at which `mask` holds, all along one axis."""
+        values = {key: _taken(array, mask, self.shape) for key, array in self.values.items()}
+        shape = (int(numpy.count_nonzero(mask)),)
+        return Points(values, {key: 2 if axes else 0 for key, axes in self.axes.items()}, (_MANY,), shape)
+
+    def inputs(self) -> dict[str, Array]:
+        """Return the values for a program, with an axis for the corners in front."""
+        return {name: numpy.asarray(self.values[key], float)[None] for key, name in _names(self.values).items()}
+
+
+_MANY = 1 << 30
+
+
+def _names(keys: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the keys that Python takes."""
+    return {key: key if key in ("batch", "context") else f"p{i}" for i, key in enumerate(keys)}
 
 
 def _taken(values: Array, mask: Array, shape: tuple[int, ...]) -> Array:
@@ -54,172 +72,321 @@ def _everywhere(mask: Array) -> bool | None:
     return None if numpy.any(mask) else False
 
 
-# Share of the points above which a search over all of them, kept as sums of parts, is quicker than over some.
-_WORTH_WHOLE = 0.02
+class _Given(SideParameters):
+    """The parameters of a side with numbers of any kind in place of quantities. number: (path, quantity at its position) to number."""
+
+    def __init__(self, parameters: SideParameters, number: Callable[[str, float], Number]) -> None:
+        self.__dict__.update(parameters.__dict__)
+        self._given = number
+
+    def _number(self, path: str | None, position: float, absent: float = 0.0) -> Number:
+        return absent if path is None else self._given(path, super()._number(path, position))
 
 
-class ArraySide:
-    """One side of a question, for all points of a case."""
+class _RecordedSide:
+    """One side of a question on recorded numbers."""
 
     def __init__(self, side: PreparedSide) -> None:
-        self.side, self.plan = side, side.plan
-        self.replay = busy_replay(side.plan, side.parameters.rates(0.0, 0.0, 0.0, 0.0), arrays=True)
+        self.side, self.plan, self.shared = side, side.plan, side.shared
+        self._rates = side.parameters.rates(0.0, 0.0, 0.0, 0.0)
 
+    @cached_property
+    def _terms(self) -> Any:
+        return busy_replay(self.plan, self._rates, generic=True)
 
-class SideAt:
-    """The times of one side at many points; what `perfmodel.intervals.SideTimes` is for one."""
+    @cached_property
+    def _calls(self) -> Any:
+        return busy_replay(self.plan, self._rates, generic=True, terms=False)
 
-    def __init__(self, side: ArraySide, points: Points) -> None:
-        self.plan, self.shared, self._own_in_calls = side.plan, side.side.shared, side.side.own_in_calls
-        self._replay, self._points = side.replay, points
-        self.parameters = _with_arrays(side.side.parameters, points.settings)
-        self._kept: dict[tuple[Position, float], Array] = {}
+    def parameters(self, numbers: Mapping[str, Number]) -> SideParameters:
+        """Return the parameters of this side, those in `numbers` replaced."""
+        return _Given(self.side.parameters, numbers.get)
 
-    def at(self, points: Points) -> "SideAt":
-        """Return the same side at other points."""
-        other = copy.copy(self)
-        other._points, other._kept = points, {}
-        other.parameters = _with_arrays(self.parameters, points.settings)
-        return other
-
-    @property
-    def additive(self) -> bool:
-        """Return whether times are kept as sums of parts."""
-        return self._points.additive
-
-    def _busy(self, position: Position, own: float, *, additive: bool) -> tuple[Array, ...]:
-        costs = flat_costs(self.parameters.rates(*position[:4], own, self.shared), self.parameters.chain(position.chain, own, self.shared))
-        if not additive:
-            return self._replay(self._points.batch, self._points.context, *costs)
-        return self._replay(wrapped(self._points.batch), wrapped(self._points.context), *(wrapped(cost) for cost in costs))
-
-    def terms(self) -> Terms:
+    def terms(self, numbers: Mapping[str, Number], batch: Number, context: Number) -> Terms:
         """Return the terms of a step [s] with every parameter at its value."""
-        # Whether a term is nothing at all decides what is searched, so terms are had to the last bit, not as sums of parts.
-        busy = self._busy(Position(), 0.0, additive=False)
-        self._kept[Position(), 0.0] = busy[-1]
-        return step_terms(self.plan, Busy(*busy[:-1]), self.fixed(Ends(), 0.0))
+        parameters = self.parameters(numbers)
+        busy = self._terms(batch, context, *flat_costs(parameters.rates(0.0, 0.0, 0.0, 0.0, 0.0, self.shared), parameters.chain(0.0, 0.0, self.shared)))
+        return step_terms(self.plan, Busy(*busy[:-1]), parameters.fixed(Ends(), 0.0, self.shared))
 
-    def fixed(self, ends: Ends, own: float) -> Fixed:
-        """Return the costs of calls and step [s] with shared parameters at `ends`, own ones at `own`."""
-        return self.parameters.fixed(ends, own, self.shared)
+    def calls(self, numbers: Mapping[str, Number], batch: Number, context: Number, position: Position, own: float) -> tuple[Number, Number]:
+        """Return waiting (see Busy) and the time of the calls [s] at a corner."""
+        parameters = self.parameters(numbers)
+        found = self._calls(batch, context, *flat_costs(parameters.rates(*position[:4], own, self.shared), parameters.chain(position.chain, own, self.shared)))
+        return found[0], found[1]
 
-    def calls(self, position: Position, own: float, *, keep: bool = True) -> Array:
-        """Return the time of the calls [s] at a corner."""
-        key = (position, own if self._own_in_calls else 0.0)
-        found = self._kept.get(key)
-        if found is None:
-            found = self._busy(position, own, additive=self.additive)[-1]
-            if keep:
-                self._kept[key] = found
-        return found
+    def fixed(self, numbers: Mapping[str, Number], ends: Ends, own: float) -> Fixed:
+        """Return the costs of calls and step [s] at a corner."""
+        return self.parameters(numbers).fixed(ends, own, self.shared)
 
-    def waits(self, position: Position, own: float) -> Array:
-        """Return at which points any loop is bound by its serial chain at this corner."""
-        waiting: Array = self._busy(position, own, additive=False)[-2] > 0
-        return waiting
+    def corner(self, numbers: Mapping[str, Number], position: Position, own: float) -> dict[str, float]:
+        """Return the numbers that enter the calls at a corner, by path, but for those in `numbers`."""
+        taken: dict[str, float] = {}
 
-    def step(self, corner: tuple[Position, Ends], own: float) -> Array:
-        """Return the time of a step [s] at a corner."""
-        return plain(step_time(self.plan, self.calls(corner[0], own), self.fixed(corner[1], own)))
+        def note(path: str, value: float) -> float:
+            if path not in numbers:
+                taken[path] = value
+            return value
 
-
-def _with_arrays(parameters: SideParameters, settings: Mapping[str, Array]) -> SideParameters:
-    """Return `parameters` with the values of some paths replaced by arrays, without an interval."""
-    used = dict(parameters.used)
-    for path, values in settings.items():
-        if path in used:
-            group, quantity = used[path]
-            used[path] = (group, msgspec.structs.replace(quantity, low=values, value=values, high=values))
-    other = copy.copy(parameters)
-    other.used = used
-    return other
+        parameters = _Given(self.side.parameters, note)
+        parameters.rates(*position[:4], own, self.shared)
+        parameters.chain(position.chain, own, self.shared)
+        return taken
 
 
 class Case:
-    """A prepared question that is asked at many points."""
+    """A prepared question that is asked at many points.
 
-    def __init__(self, question: Question) -> None:
-        self.question = question
-        self.before, self.after = ArraySide(question.before), ArraySide(question.after)
+    ranges: least and largest value of batch, context and each parameter that is an array [base units].
+    large: whether there are so many points that compiling kernels pays.
+    """
 
-    def answer(self, points: Points, wanted: frozenset[str]) -> dict[str, Array]:
+    def __init__(self, question: Question, ranges: Mapping[str, tuple[float, float]], *, large: bool = False) -> None:
+        self.question, self.large, self._ranges = question, large, ranges
+        self._sides = _RecordedSide(question.before), _RecordedSide(question.after)
+        self._programs: dict[Any, Program] = {}
+        self._intervals: dict[Any, _Interval] = {}
+        self._rooms: dict[str, Array] = {}
+
+    def answer(self, points: Points, wanted: frozenset[str], out: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """Return the columns of `wanted` that vary, by their names in `Estimate.rows`, as arrays that broadcast to the points.
 
         `bound` is the position in TERM_NAMES; `devices_needed` is -1 where no number is enough.
+        out: contiguous arrays of the points' shape, into which columns may be put.
         """
-        question = self.question
-        size = question.whole.bytes_read(points.batch, points.context)
-        bandwidth = points.settings.get("memory.bandwidth", question.hardware.values["memory.bandwidth"].value)
-        peak = equations.peak_time(size, question.devices, bandwidth)
-        found: dict[str, Array] = {
-            "bytes_per_step": numpy.rint(size), "peak.time_per_step": peak, "peak.tokens_per_second": points.batch / peak,
-        }  # fmt: skip
-        if "flops_per_step" in wanted:
-            found["flops_per_step"] = numpy.rint(question.whole.flops_at(points.batch, points.context))
-        before, after = SideAt(self.before, points), SideAt(self.after, points)
-        terms = before.terms(), after.terms()
-        totals = plain(terms[0].total()), plain(terms[1].total())
-        for name, side, parts, total in zip(("before", "after"), (before, after), terms, totals, strict=True):
-            _side(found, name, side, parts, total, question, peak, points, wanted)
-        found["speedup.value"] = equations.speedup(*totals)
-        if wanted & {"speedup.low", "speedup.high"}:
-            found["speedup.low"], found["speedup.high"] = speedup_interval(question, points, before, after, terms, totals)
+        out = {name: self.room(name, points.shape) for name in (*_FLAGS, "speedup.value") if name not in wanted} | dict(out or {})
+        key = (*points.axes.items(), points.counts, wanted)
+        if key not in self._programs:
+            self._programs[key] = self._record(points, wanted)
+        found = self._programs[key].run(points.inputs(), points.shape, out)
+        for name in ("bytes_per_step", "flops_per_step"):
+            if name in found:
+                found[name] = numpy.rint(found[name])
+        if wanted & _BOUNDS:
+            extremes = self.interval(points).search(points, found, out)
+            value = found["speedup.value"]
+            for name, extreme, choose in zip(("speedup.low", "speedup.high"), extremes, (numpy.minimum, numpy.maximum), strict=True):
+                found[name] = choose(extreme, value, out=extreme) if numpy.shape(extreme) == points.shape else choose(extreme, value)
         if any(name.startswith("fits.") for name in wanted):
             self._fits(found, points, wanted)
-        return {name: values for name, values in found.items() if name in wanted}
+        return {name: array for name, array in found.items() if name in wanted}
+
+    def room(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return an array that is used again and again, for what is only looked at on the way."""
+        found = self._rooms.get(name)
+        if found is None or found.shape != shape:
+            found = self._rooms[name] = numpy.empty(shape)
+        return found
+
+    def interval(self, points: Points) -> "_Interval":
+        """Return the search for the interval of the speed-up at such points."""
+        key = (*points.axes.items(), points.counts)
+        if key not in self._intervals:
+            self._intervals[key] = _Interval(self, self._sides, points, self._ranges)
+        return self._intervals[key]
+
+    def _record(self, points: Points, wanted: frozenset[str]) -> Program:
+        """Return the program of the columns, and of what decides which corners are tried."""
+        # Whether a term is nothing at all decides what is searched, so these are had to the last bit.
+        recorder = GridRecorder(exact=True)
+        question = self.question
+        numbers = {key: recorder.input(name, points.axes[key], *self._ranges[key]) for key, name in _names(points.values).items()}
+        batch, context = numbers.pop("batch"), numbers.pop("context")
+        size = question.whole.bytes_read(batch, context)
+        peak = equations.peak_time(size, question.devices, numbers.get("memory.bandwidth", question.hardware.values["memory.bandwidth"].value))
+        results: dict[str, Number] = {
+            "bytes_per_step": size, "flops_per_step": question.whole.flops_at(batch, context), "peak.time_per_step": peak, "peak.tokens_per_second": batch / peak,
+        }  # fmt: skip
+        terms = [side.terms(numbers, batch, context) for side in self._sides]
+        for name, side, parts in zip(("before", "after"), self._sides, terms, strict=True):
+            times = {"": parts.total()}
+            for end, (position, ends), own in ((".low", question.slow, -1.0), (".high", question.fast, 1.0)):
+                if any(column.startswith(f"{name}{end}.") for column in wanted):
+                    times[end] = step_time(side.plan, side.calls(numbers, batch, context, position, own)[1], side.fixed(numbers, ends, own))
+            for end, time in times.items():
+                figures = (time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
+                results |= {f"{name}{end}.{figure}": number for figure, number in zip(FIGURES, figures, strict=True)}
+            results |= {f"{name}.terms.{term}": number for term, number in zip(TERM_NAMES, parts, strict=True)}
+            if f"{name}.bound" in wanted:
+                results[f"{name}.bound"] = _largest(parts)
+        results["speedup.value"] = equations.speedup(terms[0].total(), terms[1].total())
+        needed = wanted
+        if wanted & _BOUNDS:
+            results |= zip(_FLAGS, self._flags(terms, numbers, batch, context), strict=True)
+            needed = wanted | {*_FLAGS, "speedup.value"}
+        return Program(recorder, points.counts, {name: number for name, number in results.items() if name in needed}, compiled=self.large)
+
+    def _flags(self, terms: list[Terms], numbers: Mapping[str, Number], batch: Number, context: Number) -> tuple[Number, Number, Number]:
+        """Return what decides which corners are tried (see `perfmodel.intervals.speedup_interval`), 1 where it holds and 0 where not."""
+        question = self.question
+        arithmetic = larger(greater(terms[0].compute, 0.0), greater(terms[1].compute, 0.0))
+        exposed, near = terms[1].latency + terms[1].collective, 0.0
+        if question.after.plan.fused_calls:
+            near = smaller(greater(exposed, 0.0), greater(0.02 * terms[1].total(), exposed))
+        cache: Number = 0.0
+        for side in self._sides:
+            cache = larger(cache, greater(side.parameters(numbers).chain(1.0, 1.0, side.shared).prefetch, 0.0))
+        if not isinstance(cache, float) or not cache:
+            apart = question.fast[0]._replace(chain=question.slow[0].chain)
+            for side in self._sides:
+                cache = larger(cache, greater(side.calls(numbers, batch, context, apart, -1.0)[0], 0.0))
+        return larger(arithmetic, near), arithmetic, cache
 
     def _fits(self, found: dict[str, Array], points: Points, wanted: frozenset[str]) -> None:
         question = self.question
-        needed = question.resident.bytes_resident(points.batch, points.context)
-        available = points.settings.get("memory.capacity", question.hardware.values["memory.capacity"].value)
+        batch, context = points.values["batch"], points.values["context"]
+        needed = question.resident.bytes_resident(batch, context)
+        available = points.values.get("memory.capacity", question.hardware.values["memory.capacity"].value)
         fits = needed <= available
         found |= {"fits.fits": fits, "fits.bytes_needed": numpy.rint(needed), "fits.bytes_available": numpy.rint(available)}
         if "fits.devices_needed" in wanted:
-            fewest = _fewest_devices(question, points, available)
+            fewest = _fewest_devices(question, batch, context, available)
             found["fits.devices_needed"] = numpy.where(fits, 1, fewest) if question.devices == 1 else fewest
 
 
-def _side(found: dict[str, Array], name: str, side: SideAt, terms: Terms, total: Array, question: Question, peak: Array, points: Points, wanted: frozenset[str]) -> None:
-    """Add the columns of one side."""
-    for end in ("", ".low", ".high"):
-        asked = [figure for figure in FIGURES if f"{name}{end}.{figure}" in wanted]
-        if not asked:
-            continue
-        time = total if not end else side.step(question.slow, -1.0) if end == ".low" else side.step(question.fast, 1.0)
-        for figure in asked:
-            found[f"{name}{end}.{figure}"] = _figure(figure, time, peak, points.batch)
-    for term in TERM_NAMES:
-        if f"{name}.terms.{term}" in wanted:
-            found[f"{name}.terms.{term}"] = plain(getattr(terms, term))
-    if f"{name}.bound" in wanted:
-        found[f"{name}.bound"] = _largest(terms)
-
-
-def _figure(figure: str, time: Array, peak: Array, batch: Array) -> Array:
-    if figure == "fraction_of_peak":
-        return equations.fraction_of_peak(peak, time)
-    if figure == "time_per_step":
-        return time
-    return batch / time if figure == "tokens_per_second" else 1 / time
-
-
-def _largest(terms: Iterable[Array]) -> Array:
-    first, *others = (plain(term) for term in terms)
-    largest: Array = first
-    position: Array = numpy.int8(0)
-    for i, term in enumerate(others, 1):
-        more = term > largest
-        if _everywhere(more) is False:
-            continue
-        position, largest = numpy.where(more, numpy.int8(i), position), numpy.where(more, term, largest)
+def _largest(terms: Terms) -> Number:
+    """The position of the first of the largest terms."""
+    position: Number = 0.0
+    largest: Number = terms[0]
+    for i, term in enumerate(terms[1:], 1):
+        more = greater(term, largest)
+        position = position + more * (i - position)
+        largest = larger(largest, term)
     return position
 
 
-def _fewest_devices(question: Question, points: Points, available: Array) -> Array:
+class _Interval:
+    """The search for the bounds of the speed-up [-] (P3) at many points, that of `perfmodel.intervals.speedup_interval`.
+
+    Which corners are tried depends on the point; points that try the same ones are searched together. Each corner is
+    a row of parameters; calls are worked out once for a row, what is only added at all its ends that may be extreme.
+    """
+
+    def __init__(self, case: Case, sides: tuple[_RecordedSide, _RecordedSide], points: Points, ranges: Mapping[str, tuple[float, float]]) -> None:
+        self._case, self._sides, self._question = case, sides, case.question
+        self._settings = {key: 0.0 for key in points.values if key not in ("batch", "context")}
+        self._rows: dict[Any, dict[str, Array]] = {}
+        recorder = GridRecorder(exact=False)
+        numbers = {key: recorder.input(name, points.axes[key], *ranges[key]) for key, name in _names(points.values).items()}
+        batch, context = numbers.pop("batch"), numbers.pop("context")
+        used: dict[str, Quantity] = {path: q for side in sides for path, (_, q) in side.side.parameters.used.items()}
+        self._paths = {path: f"q{i}" for i, (path, quantity) in enumerate(used.items()) if path not in numbers and quantity.low < quantity.high}
+        rows = numbers | {path: recorder.input(name, ROWS, used[path].low, used[path].high) for path, name in self._paths.items()}
+        calls = [side.calls(rows, batch, context, Position(), 0.0)[1] for side in sides]
+
+        def ratio(ends: Ends, own: float) -> Number:
+            times = [step_time(side.plan, c, side.fixed(numbers, ends, o)) for side, c, o in zip(sides, calls, self._own(own), strict=True)]
+            return equations.speedup(*times)
+
+        self._ratio, self._recorder, self._counts = ratio, recorder, points.counts
+        self._programs: dict[Any, list[tuple[float, Program]]] = {}
+        # Where no parameter of one side alone enters the calls, the least and the largest ratio share them.
+        self._apart = any(side.side.own_in_calls for side in sides)
+
+    def _programs_at(self, raised: frozenset[str], lowered: frozenset[str]) -> list[tuple[float, Program]]:
+        """Return the programs of the least (1) and the largest (-1) ratio where the groups `raised` raise it, and those `lowered` lower it."""
+        found = self._programs.get((raised, lowered))
+        if found is None:
+            least, largest = ([self._ratio(ends, own) for ends in self._ends(own, raised, lowered)] for own in (1.0, -1.0))
+            wanted = [(1.0, {"least": least}), (-1.0, {"largest": largest})] if self._apart else [(1.0, {"least": least, "largest": largest})]
+            found = self._programs[raised, lowered] = [(own, Program(self._recorder, self._counts, {}, **extremes, compiled=self._case.large)) for own, extremes in wanted]
+        return found
+
+    def _own(self, own: float) -> tuple[float, float]:
+        """Where the parameters of one side alone stand, before and after."""
+        return own, own if self._question.before.mode == self._question.after.mode else -own
+
+    def _ends(self, own: float, raised: frozenset[str], lowered: frozenset[str]) -> list[Ends]:
+        """The ends of what is only added at which the ratio may be least (own = 1) or largest (own = -1)."""
+        choices = ((own,) if group in raised else (-own,) if group in lowered else (-1.0, 1.0) for group in self._question.added)
+        return [Ends(**dict(zip(self._question.added, ends, strict=True))) for ends in product(*choices)]
+
+    def search(self, points: Points, flags: Mapping[str, Array], out: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Return least and largest speed-up at each point."""
+        value = flags["speedup.value"]
+        least, most = float(numpy.min(value)), float(numpy.max(value))
+        # What is only added raises the ratio exactly if it is met more often before, per once after, than the ratio is.
+        met = {} if self._question.issues else self._question.added
+        raised = frozenset(group for group, times in met.items() if min(times) > most)
+        lowered = frozenset(group for group, times in met.items() if max(times) <= least)
+        low, high = self._over_classes(points, flags, out, raised, lowered)
+        least, most = float(numpy.min(low)), float(numpy.max(high))
+        if any(min(met[group]) <= most for group in raised) or any(max(met[group]) > least for group in lowered):
+            return self._over_classes(points, flags, out, frozenset(), frozenset())
+        return low, high
+
+    def _over_classes(self, points: Points, flags: Mapping[str, Array], out: Mapping[str, Array], *groups: frozenset[str]) -> tuple[Array, Array]:
+        """Return least and largest speed-up, each point over the corners of its kind."""
+        classes = _classes(tuple(flags[name] for name in _FLAGS), points.shape)
+        out = {which: out[name] for which, name in (("least", "speedup.low"), ("largest", "speedup.high")) if name in out}
+        if len(classes) == 1:
+            return self._at(points, self._positions(classes[0][1]), out, *groups)
+        low, high = (out[name] if name in out else numpy.empty(points.shape) for name in ("least", "largest"))
+        done: frozenset[Position] = frozenset()  # corners tried at all points
+        for mask, kind in sorted(classes, key=lambda of: len(self._positions(of[1]))):
+            positions = self._positions(kind)
+            if mask is not None and sum(size > 1 for size in points.shape) > 1 and mask.mean() > _WORTH_WHOLE and done <= frozenset(positions):
+                left = tuple(position for position in positions if position not in done)
+                if not left:
+                    continue
+                into = {which: self._case.room(which, points.shape) for which in ("least", "largest")} if done else {"least": low, "largest": high}
+                extremes = self._at(points, left, into, *groups)
+                for all_points, extreme, choose in zip((low, high), extremes, (numpy.minimum, numpy.maximum), strict=True):
+                    if done:
+                        choose(all_points, extreme, out=all_points, where=mask)
+                    elif extreme is not all_points:
+                        all_points[...] = extreme
+                done = done or frozenset(positions)
+            else:
+                some = points.where(mask)
+                low[mask], high[mask] = self._case.interval(some)._at(some, positions, {}, *groups)
+        return low, high
+
+    def _positions(self, kind: tuple[bool, ...]) -> tuple[Position, ...]:
+        """The corners of one kind of points."""
+        inside, arithmetic, cache = kind
+        return tuple(self._question.corners(inside=inside, arithmetic=arithmetic, cache=cache))
+
+    def _at(self, points: Points, positions: tuple[Position, ...], out: Mapping[str, Array], *groups: frozenset[str]) -> tuple[Array, Array]:
+        """Return least and largest speed-up over some corners."""
+        found: dict[str, Array] = {}
+        for own, program in self._programs_at(*groups):
+            rows = {name: array.reshape(-1, *(1 for _ in points.shape)) for name, array in self._corners(positions, own).items()}
+            found |= program.run(points.inputs() | rows, points.shape, out)
+        return found["least"], found["largest"]
+
+    def _corners(self, positions: tuple[Position, ...], own: float) -> dict[str, Array]:
+        """Return the parameters at some corners, by their names in the program."""
+        key = positions, own
+        if key not in self._rows:
+            rows = [
+                {path: value for side, o in zip(self._sides, self._own(own), strict=True) for path, value in side.corner(self._settings, position, o).items()}
+                for position in positions
+            ]
+            # What enters no call stands anywhere.
+            self._rows[key] = {name: numpy.array([row.get(path, 0.0) for row in rows]) for path, name in self._paths.items()}
+        return self._rows[key]
+
+
+def _classes(flags: tuple[Array, ...], shape: tuple[int, ...]) -> list[tuple[Array | None, tuple[bool, ...]]]:
+    """Return the points that share all `flags`: (mask, flags), with None for a mask that holds everywhere."""
+    everywhere = [_everywhere(flag) for flag in flags]
+    if None not in everywhere:
+        return [(None, tuple(flag is True for flag in everywhere))]
+    found: list[tuple[Array | None, tuple[bool, ...]]] = []
+    for kind in product(*((False, True) if flag is None else (flag,) for flag in everywhere)):
+        mask = numpy.ones(shape, bool)
+        for flag, wanted, same in zip(flags, kind, everywhere, strict=True):
+            if same is None:
+                mask &= numpy.equal(flag, wanted)
+        if mask.any():
+            found.append((mask, kind))
+    return found
+
+
+def _fewest_devices(question: Question, batch: Array, context: Array, available: Array) -> Array:
     """Return `perfmodel.capacity.fewest_devices` at each point, -1 for None: the same doubling, then the same bisection."""
-    shape = numpy.broadcast_shapes(*(numpy.shape(x) for x in (points.batch, points.context, available)))
-    batch, context, room = (numpy.broadcast_to(x, shape).ravel() for x in (points.batch, points.context, available))
+    shape = numpy.broadcast_shapes(*(numpy.shape(x) for x in (batch, context, available)))
+    batch, context, room = (numpy.broadcast_to(x, shape).ravel() for x in (batch, context, available))
 
     def enough(devices: Array, at: Array) -> Array:
         fits = numpy.empty(len(at), bool)
@@ -245,117 +412,3 @@ def _fewest_devices(question: Question, points: Points, available: Array) -> Arr
         low[open_[~fits]] = middle[~fits] + 1
     fewest = numpy.where(never, -1, high * question.parallel.pipeline * question.parallel.data)
     return fewest.reshape(shape)
-
-
-def speedup_interval(question: Question, points: Points, before: SideAt, after: SideAt, terms: tuple[Terms, Terms], totals: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Return the bounds of the speed-up [-] (P3) at each point, by the search of `perfmodel.intervals.speedup_interval`.
-
-    Which corners are tried depends on the point; points that try the same ones are searched together.
-    """
-    value = equations.speedup(*totals)
-    arithmetic = numpy.logical_or(plain(terms[0].compute) > 0, plain(terms[1].compute) > 0)
-    exposed = plain(terms[1].latency + terms[1].collective)
-    near = (exposed > 0) & (exposed < 0.02 * totals[1]) if question.after.plan.fused_calls else numpy.False_
-    kinds = (arithmetic | near, arithmetic, _cache_apart(question, before, after))
-    low: Array = None
-    high: Array = None
-    for mask, kind in _classes(kinds, points.shape):
-        if mask is None:
-            return _searched(question, before, after, value, kind)
-        if low is None:
-            low, high = numpy.empty(points.shape), numpy.empty(points.shape)
-        if points.additive and mask.mean() > _WORTH_WHOLE:
-            # Sums of parts for all points cost less than full arrays for some.
-            least, most = _searched(question, before, after, value, kind)
-            numpy.copyto(low, least, where=mask)
-            numpy.copyto(high, most, where=mask)
-            continue
-        some = points.where(mask)
-        low[mask], high[mask] = _searched(question, before.at(some), after.at(some), _taken(value, mask, points.shape), kind)
-    return low, high
-
-
-def _classes(flags: tuple[Array, ...], shape: tuple[int, ...]) -> list[tuple[Array | None, tuple[bool, ...]]]:
-    """Return the points that share all `flags`: (mask, flags), with None for a mask that holds everywhere."""
-    everywhere = [_everywhere(flag) for flag in flags]
-    if None not in everywhere:
-        return [(None, tuple(flag is True for flag in everywhere))]
-    found: list[tuple[Array | None, tuple[bool, ...]]] = []
-    for kind in product(*((False, True) if flag is None else (flag,) for flag in everywhere)):
-        mask = numpy.ones(shape, bool)
-        for flag, wanted, same in zip(flags, kind, everywhere, strict=True):
-            if same is None:
-                mask &= numpy.equal(flag, wanted)
-        if mask.any():
-            found.append((mask, kind))
-    return found
-
-
-def _cache_apart(question: Question, before: SideAt, after: SideAt) -> Array:
-    """At which points reads of the cache can hide where reads of weights do not (see `perfmodel.intervals`)."""
-    prefetches: Array = numpy.False_
-    for side in (before, after):
-        prefetches = prefetches | (numpy.asarray(side.parameters.chain(1.0, 1.0, side.shared).prefetch) > 0)
-    if _everywhere(prefetches):
-        return prefetches
-    apart = question.fast[0]._replace(chain=question.slow[0].chain)
-    return prefetches | after.waits(apart, -1.0) | before.waits(apart, -1.0)
-
-
-def _searched(question: Question, before: SideAt, after: SideAt, value: Array, kind: tuple[bool, ...]) -> tuple[Array, Array]:
-    """Return least and largest speed-up over the corners of one kind of points."""
-    inside, arithmetic, cache = kind
-    positions = question.corners(inside=inside, arithmetic=arithmetic, cache=cache)
-    # What is only added to both times raises their ratio exactly if it is met more often before, per once after, than the ratio is.
-    below = {group: numpy.logical_and.reduce([times > value for times in met]) for group, met in question.added.items()}
-    slow = {group: numpy.where(mask, -1.0, 1.0) for group, mask in below.items()}
-    low = _extreme(question, before, after, positions, 1.0, [{group: -ends for group, ends in slow.items()}])
-    high = _extreme(question, before, after, positions, -1.0, [slow])
-    again = numpy.asarray(before.fixed(Ends(), 0.0).issue) > 0
-    again = again | (numpy.asarray(after.fixed(Ends(), 0.0).issue) > 0)
-    for group, met in question.added.items():
-        for times in met:
-            for ratio in (low, high):
-                again = again | (below[group] != (times > ratio))
-    if question.added and numpy.any(again):
-        every: list[dict[str, Array]] = [dict(zip(question.added, ends, strict=True)) for ends in product((-1.0, 1.0), repeat=len(question.added))]
-        low = numpy.where(again, _extreme(question, before, after, positions, 1.0, every), low)
-        high = numpy.where(again, _extreme(question, before, after, positions, -1.0, every), high)
-    return numpy.minimum(low, value), numpy.maximum(high, value)
-
-
-def _extreme(question: Question, before: SideAt, after: SideAt, positions: list[Position], own: float, ends: list[dict[str, Array]]) -> Array:
-    """The least (own = 1: the side before is fast, the side after slow) or the largest (own = -1) speed-up over positions and ends."""
-    own_after = own if question.before.mode == question.after.mode else -own
-    fixed = [(_fixed(before, end, own), _fixed(after, end, own_after)) for end in ends]
-    choose = numpy.minimum if own > 0 else numpy.maximum
-    extreme: Array = None
-    keep = len(positions) <= (64 if before.additive else 8)
-    for position in positions:
-        calls_before, calls_after = before.calls(position, own, keep=keep), after.calls(position, own_after, keep=keep)
-        for one, two in fixed:
-            ratio = equations.speedup(plain(step_time(before.plan, calls_before, one)), plain(step_time(after.plan, calls_after, two)))
-            if extreme is None:
-                extreme = ratio
-            elif numpy.shape(extreme) == numpy.shape(ratio) != ():
-                choose(extreme, ratio, out=extreme)
-            else:
-                extreme = choose(extreme, ratio)
-    return extreme
-
-
-def _fixed(side: SideAt, ends: Mapping[str, Array], own: float) -> Fixed:
-    """Return the fixed costs with each shared group at its end, which may differ from point to point."""
-    boundary, host = (_at_ends(side, group, ends.get(group, 0.0), own) for group in ("boundary", "host"))
-    return Fixed(boundary.boundary, boundary.first_bytes, host.host, host.issue)
-
-
-def _at_ends(side: SideAt, group: str, end: Array, own: float) -> Fixed:
-    low, high = (float(extreme(end)) for extreme in (numpy.min, numpy.max))
-    at_low = side.fixed(Ends(**{group: low}), own)
-    if low == high:
-        return at_low
-    at_high = side.fixed(Ends(**{group: high}), own)
-    return Fixed(*(one if one is two else numpy.where(end == low, one, two) for one, two in zip(at_low, at_high, strict=True)))
-
-

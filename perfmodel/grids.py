@@ -41,6 +41,11 @@ class Axis(msgspec.Struct, frozen=True):
             return self.start + (self.last - self.start) * i / (self.count - 1) if i < self.count - 1 else self.last
         return self.start * self.step**i if self.factor else self.start + i * self.step
 
+    def ends(self) -> tuple[Any, Any]:
+        """Return the least and the largest value of an axis of numbers."""
+        values = self.values or (self[0], self[self.count - 1])
+        return min(values), max(values)
+
     def renamed(self, name: str) -> "Axis":
         """Return the same values under another name."""
         return msgspec.structs.replace(self, name=name)

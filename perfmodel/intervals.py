@@ -59,7 +59,8 @@ def speedup_interval(question: Question, before: SideTimes, after: SideTimes, te
     above = tuple([times > value for times in question.times_met])
     low = _extreme(question, before, after, positions, 1.0, question.guessed_pairs(above, 1.0))
     high = _extreme(question, before, after, positions, -1.0, question.guessed_pairs(above, -1.0))
-    if question.issues or any((times > low) != up or (times > high) != up for times, up in zip(question.times_met, above, strict=True)):
+    mixed = any(len({times > value for times in met}) > 1 for met in question.added.values())
+    if question.issues or mixed or any((times > low) != up or (times > high) != up for times, up in zip(question.times_met, above, strict=True)):
         every = dict.fromkeys(question.added, (-1.0, 1.0))
         low = _extreme(question, before, after, positions, 1.0, question.fixed_pairs(1.0, every))
         high = _extreme(question, before, after, positions, -1.0, question.fixed_pairs(-1.0, every))

@@ -5,8 +5,8 @@ flat function, several times faster than calling the equations again, with the s
 the same order and so the same result to the last bit. No formula is written here.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 Replay = Callable[..., tuple[Any, ...]]
 
@@ -15,44 +15,57 @@ class Recorder:
     """Collects the operations on the numbers it made. Equal operations are noted once."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[str, str, str, str]] = []  # target, operation, left, right
-        self._known: dict[tuple[str, str, str], Recorded] = {}
+        self.lines: list[Line] = []
+        self._known: dict[tuple[str, Any, Any], Recorded] = {}
 
     def inputs(self, names: Sequence[str]) -> list["Recorded"]:
         """Return one recorded number for each argument name."""
         return [Recorded(self, name) for name in names]
 
-    def note(self, operation: str, left: object, right: object) -> "Recorded":
+    def note(self, operation: str, left: Any, right: Any) -> Any:
         """Note `left operation right` and return its result."""
-        key = (operation, _text(left), _text(right))
+        key = (operation, operand(left), operand(right))
         if key not in self._known:
             name = f"v{len(self.lines)}"
-            self.lines.append((name, *key))
+            self.lines.append(Line(name, *key))
             self._known[key] = Recorded(self, name)
         return self._known[key]
 
-    def _needed(self, results: Sequence[Any]) -> list[tuple[str, str, str, str]]:
+    def needed(self, results: Iterable[Any]) -> list["Line"]:
         """Return the operations that the results rest on, in order."""
-        wanted = {_text(result) for result in results}
+        wanted = {operand(result) for result in results}
         lines = []
         for line in reversed(self.lines):
-            if line[0] in wanted:
-                wanted.update(line[2:])
+            if line.target in wanted:
+                wanted.update((line.left, line.right))
                 lines.append(line)
         return lines[::-1]
 
-    def replay(self, arguments: Sequence[str], results: Sequence[Any], *, arrays: bool = False) -> Replay:
-        """Return a function of `arguments` that gives `results`. arrays: for numpy arrays instead of floats."""
-        body = [f"    {name} = {_operation(operation, left, right, arrays)}" for name, operation, left, right in self._needed(results)]
-        source = "\n".join([f"def replay({', '.join(arguments)}):", *body, f"    return ({', '.join(_text(result) for result in results)},)"])
-        scope: dict[str, Any] = {}
-        if arrays:
-            import numpy
+    def replay(self, arguments: Sequence[str], results: Sequence[Any], *, choices: Mapping[str, Any] | None = None) -> Replay:
+        """Return a function of `arguments` that gives `results`, for floats; or for what the functions in `choices` take."""
+        return replay_of(self.needed(results), arguments, [operand(result) for result in results], choices)
 
-            scope = {"maximum": numpy.maximum, "minimum": numpy.minimum}
-        exec(compile(source, "<plan>", "exec"), scope)  # noqa: S102 - the text is made above from our own equations
-        replay: Replay = scope["replay"]
-        return replay
+
+class Line(NamedTuple):
+    """An operation on names, numbers, or both."""
+
+    target: str
+    operation: str
+    left: Any
+    right: Any
+
+
+def replay_of(lines: Sequence[Line], arguments: Sequence[str], results: Sequence[Any], choices: Mapping[str, Any] | None = None) -> Replay:
+    """Return a function of `arguments` that does `lines` and gives `results`, each a name or a number.
+
+    choices: functions of two numbers for "maximum", "minimum" and "greater"; None for floats.
+    """
+    body = [f"    {line.target} = {_operation(line, inline=choices is None)}" for line in lines]
+    source = "\n".join([f"def replay({', '.join(arguments)}):", *body, f"    return ({', '.join(map(str, results))}{',' if results else ''})"])
+    scope = dict(choices or {})
+    exec(compile(source, "<plan>", "exec"), scope)  # noqa: S102 - the text is made above from our own equations
+    replay: Replay = scope["replay"]
+    return replay
 
 
 class Recorded:
@@ -63,16 +76,16 @@ class Recorded:
     def __init__(self, recorder: Recorder, name: str) -> None:
         self._recorder, self.name = recorder, name
 
-    def __add__(self, other: object) -> "Recorded":
+    def __add__(self, other: object) -> Any:
         return self if _is(other, 0) else self._recorder.note("+", self, other)
 
-    def __radd__(self, other: object) -> "Recorded":
+    def __radd__(self, other: object) -> Any:
         return self if _is(other, 0) else self._recorder.note("+", other, self)
 
-    def __sub__(self, other: object) -> "Recorded":
+    def __sub__(self, other: object) -> Any:
         return self if _is(other, 0) else self._recorder.note("-", self, other)
 
-    def __rsub__(self, other: object) -> "Recorded":
+    def __rsub__(self, other: object) -> Any:
         return self._recorder.note("-", other, self)
 
     def __mul__(self, other: object) -> Any:
@@ -91,19 +104,19 @@ class Recorded:
     def __rtruediv__(self, other: object) -> Any:
         return 0.0 if _is(other, 0) else self._recorder.note("/", other, self)
 
-    def __floordiv__(self, other: object) -> "Recorded":
+    def __floordiv__(self, other: object) -> Any:
         return self._recorder.note("//", self, other)
 
-    def __neg__(self) -> "Recorded":
+    def __neg__(self) -> Any:
         return self._recorder.note("-", 0, self)
 
-    def __pow__(self, other: object) -> "Recorded":
+    def __pow__(self, other: object) -> Any:
         return self._recorder.note("**", self, other)
 
-    def __rpow__(self, other: object) -> "Recorded":
+    def __rpow__(self, other: object) -> Any:
         return self._recorder.note("**", other, self)
 
-    def noted_choice(self, operation: str, left: object, right: object) -> "Recorded":
+    def noted_choice(self, operation: str, left: object, right: object) -> Any:
         """Note the larger ('maximum') or smaller ('minimum') of two numbers, one of which is this one."""
         return self._recorder.note(operation, left, right)
 
@@ -112,13 +125,17 @@ def _is(value: object, number: int) -> bool:
     return value.__class__ in (int, float) and value == number
 
 
-def _text(value: object) -> str:
-    return value.name if isinstance(value, Recorded) else repr(value)
+def operand(value: Any) -> Any:
+    """Return the name of a recorded number, any other number as it is."""
+    return value.name if isinstance(value, Recorded) else value
 
 
-def _operation(operation: str, left: str, right: str, arrays: bool) -> str:
-    if operation not in ("maximum", "minimum"):
+def _operation(line: Line, *, inline: bool) -> str:
+    operation, left, right = line[1:]
+    if operation not in ("maximum", "minimum", "greater"):
         return f"{left} {operation} {right}"
-    if arrays:
+    if not inline:
         return f"{operation}({left}, {right})"
+    if operation == "greater":
+        return f"1.0 if {left} > {right} else 0.0"
     return f"{left} if {left} {'>=' if operation == 'maximum' else '<='} {right} else {right}"

@@ -183,12 +183,14 @@ def work_out(grid: Grid) -> Sweep:
 
 def _in_memory(grid: Grid) -> dict[str, Array]:
     """Return all columns, block by block into arrays made beforehand."""
-    whole: dict[str, Array] = {}
+    whole: dict[str, Array] = {name: numpy.empty(grid.size) for name in grid.columns if _is_float(name)}
     start = 0
     for part in blocks(grid.counts):
-        found = block_columns(grid, part)
-        stop = start + len(next(iter(found.values())).values)
+        stop = start + math.prod(last - first for first, last in part)
+        found = block_columns(grid, part, {name: values[start:stop] for name, values in whole.items() if _is_float(name)})
         for name, column in found.items():
+            if _is_float(name):
+                continue
             values = column.array()
             if name not in whole:
                 whole[name] = numpy.empty(grid.size, values.dtype)
@@ -196,7 +198,7 @@ def _in_memory(grid: Grid) -> dict[str, Array]:
                 whole[name] = whole[name].astype(numpy.result_type(whole[name].dtype, values.dtype))
             whole[name][start:stop] = values
         start = stop
-    return whole
+    return {name: whole[name] for name in grid.columns}
 
 
 def make_grid(
@@ -230,6 +232,8 @@ def make_grid(
 
 
 _MOST_PREPARED = 4096
+# Points of one question from which compiling its kernels takes less time than it saves.
+_WORTH_COMPILING = 1_000_000
 
 
 def _chosen(columns: Sequence[str] | str | None, grid: Grid) -> list[str]:
@@ -325,50 +329,81 @@ def _question(grid: Grid, case: tuple[int, ...]) -> Case:
             value["model"], value["hardware"], devices=value["devices"], weights=value["weights"], kv=value["kv"], before=value["before"], after=value["after"] or "looped",
             loop_at_most=grid.loop_at_most, profile=grid.profile, parameters=settings,
         )  # fmt: skip
-        found = Case(asked)
+        ranges = {axis.name: axis.ends() for axis in grid.axes if _is_array(axis)}
+        found = Case(asked, ranges, large=math.prod(axis.count for axis in grid.axes if _is_array(axis)) >= _WORTH_COMPILING)
         if len(grid.questions) >= _MOST_PREPARED:
             grid.questions.clear()
         grid.questions[case] = found
     return found
 
 
-def block_columns(grid: Grid, part: Sequence[tuple[int, int]]) -> dict[str, Column]:
-    """Return the columns of one part of a grid (see `perfmodel.grids.blocks`), one flat array each."""
+def block_columns(grid: Grid, part: Sequence[tuple[int, int]], into: Mapping[str, Array] | None = None) -> dict[str, Column]:
+    """Return the columns of one part of a grid (see `perfmodel.grids.blocks`), one flat array each.
+
+    into: arrays for some of the columns of floats, which are put there.
+    """
     shape = tuple(stop - start for start, stop in part)
     vectors = [i for i, axis in enumerate(grid.axes) if _is_array(axis)]
     inner = tuple(shape[i] for i in vectors)
     arrays = {}
     for place, i in enumerate(vectors):
-        values = numpy.array(grid.axes[i].part(*part[i]), dtype=float)
+        values = _axis_values(grid.axes[i], *part[i])
         arrays[grid.axes[i].name] = values.reshape([-1 if p == place else 1 for p in range(len(vectors))])
-    settings = {path: arrays[path] for path in grid.parameters if path in arrays}
-    asked = Points(arrays["batch"], arrays["context"], settings, inner)
+    counts = tuple(grid.axes[i].count for i in vectors)
+    asked = Points(arrays, {grid.axes[i].name: 2 << place for place, i in enumerate(vectors)}, counts, inner)
     wanted = frozenset(grid.columns)
-    whole: dict[str, Array] = {}
+    whole: dict[str, Array] = {name: values.reshape(shape) for name, values in (into or {}).items()}
     labels: dict[str, tuple[list[str], Array]] = {}
     for case in _cases(grid, part):
-        prepared = _question(grid, case)
         here = tuple(slice(None) if i in vectors else case[i] - part[i][0] for i in range(len(shape)))
-        for name, values in prepared.answer(asked, wanted).items():
-            if name not in whole:
-                whole[name] = numpy.empty(shape, _kind_of(name))
-            whole[name][here] = values
-        for name, text in _texts(prepared.question).items():
-            if name in wanted:
-                names, codes = labels.setdefault(name, ([], numpy.empty(shape, numpy.int32)))
-                if text not in names:
-                    names.append(text)
-                codes[here] = names.index(text)
-        for name, number in _numbers(prepared.question, grid).items():
-            if name in wanted:
-                whole.setdefault(name, numpy.empty(shape, float))[here] = number
+        _put_case(_question(grid, case), asked, grid, here, shape, whole, labels)
     for name, values in arrays.items():
         if name in wanted:
             at = [1] * len(shape)
             i = next(i for i in vectors if grid.axes[i].name == name)
             at[i] = -1
-            whole[name] = numpy.broadcast_to(values.reshape(at), shape)
+            if name in whole:
+                whole[name][...] = values.reshape(at)
+            else:
+                whole[name] = numpy.broadcast_to(values.reshape(at), shape)
     return {name: _column(name, whole, labels) for name in grid.columns}
+
+
+def _put_case(prepared: Case, asked: Points, grid: Grid, here: tuple[Any, ...], shape: tuple[int, ...], whole: dict[str, Array], labels: dict[str, tuple[list[str], Array]]) -> None:
+    """Put the answers of one question into the columns of a block, at `here`."""
+    wanted = frozenset(grid.columns)
+    out = {name: values[here] for name, values in whole.items() if values[here].flags.c_contiguous and _is_float(name)}
+    for name, values in prepared.answer(asked, wanted, out).items():
+        if name not in whole:
+            whole[name] = numpy.empty(shape, _kind_of(name))
+        if values is not out.get(name):
+            whole[name][here] = values
+    for name, text in _texts(prepared.question).items():
+        if name in wanted:
+            names, codes = labels.setdefault(name, ([], numpy.empty(shape, numpy.int32)))
+            if text not in names:
+                names.append(text)
+            codes[here] = names.index(text)
+    for name, number in _numbers(prepared.question, grid).items():
+        if name in wanted:
+            whole.setdefault(name, numpy.empty(shape, float))[here] = number
+
+
+def _axis_values(axis: Axis, start: int, stop: int) -> Array:
+    """Return the values of an axis from `start` up to `stop`, to the last bit those of `Axis.part`."""
+    if axis.values or axis.factor:
+        return numpy.array(axis.values[start:stop] if axis.values else axis.part(start, stop), dtype=float)
+    places = numpy.arange(start, stop)
+    if axis.last is None or isinstance(axis.step, int):
+        return axis.start + places * float(axis.step)
+    values = axis.start + (axis.last - axis.start) * places / (axis.count - 1)
+    values[places == axis.count - 1] = axis.last
+    return values
+
+
+def _is_float(name: str) -> bool:
+    """Return whether a column holds floats: neither counts nor texts."""
+    return not (name in AXIS_COLUMNS or name in _COUNTS or name in _COUNTS_OR_NONE or name.endswith(".bound") or name == "fits.fits")
 
 
 def _kind_of(name: str) -> type:

@@ -242,12 +242,12 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     return Busy(*(part * uneven for part in (stream, compute, latency, collective, refill, calls, waiting)))
 
 
-def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False, terms: bool = True) -> Replay:
+def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool = True) -> Replay:
     """Return `busy_time` of `plan` as a flat function of batch, context and the numbers of `flat_costs`.
 
     It gives the fields of Busy, then `call_times`, to the last bit as the equations give them; without
     `terms` only waiting and `call_times`, which takes half as long.
-    rates: any rates of the plan, for their number.
+    rates: any rates of the plan, for their number. generic: for any kind of number, not floats alone.
     """
     recorder = Recorder()
     bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
@@ -258,7 +258,7 @@ def busy_replay(plan: Plan, rates: Rates, *, arrays: bool = False, terms: bool =
     recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], pairs)
     chain = Chain(number["stage"], number["prefetch"], number["overlap"])
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
-    return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], arrays=arrays)
+    return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], choices={"maximum": larger, "minimum": smaller} if generic else None)
 
 
 def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:

@@ -82,6 +82,23 @@ def test_random_grids_hold_estimates(names, devices, batch, context, after, stag
     check(found, parameters)
 
 
+BUILT = [
+    (("llama-3.1-8b", "sn40l"), {"batch": "1:3501:+500", "context": "1k:32k:+6k", "parameters": {"modes.looped.stage": "0us:20us:37"}}),
+    (("llama-3.1-8b", "h100-sxm"), {"devices": 8, "batch": "1:3501:+500", "parameters": {"modes.looped.stage": "0us:20us:301"}}),
+    (("mixtral-8x7b", "h100-sxm"), {"batch": numpy.arange(1, 300).tolist(), "parameters": {"modes.looped.prefetch": "0B,1MB"}}),
+]
+
+
+@pytest.mark.parametrize(("names", "keys"), BUILT, ids=str)
+def test_compiled_kernels_give_what_numpy_gives(monkeypatch, names, keys):
+    pytest.importorskip("llvmlite", reason="kernels are compiled where llvmlite is installed")
+    plain = sweep(*names, columns="all", **keys)
+    monkeypatch.setattr("perfmodel.sweeps._WORTH_COMPILING", 1)
+    compiled = sweep(*names, columns="all", **keys)
+    for name, values in plain.columns.items():
+        assert numpy.array_equal(values, compiled[name]) if values.dtype.kind != "f" else numpy.allclose(values, compiled[name], rtol=1e-13, atol=0), name
+
+
 def test_rows_come_first_axis_slowest_and_blocks_join_up():
     found = sweep("llama-3.1-8b,llama-3.2-1b", "sn40l", batch="1,2", parameters={"modes.looped.stage": "1us,2us"}, columns="model,batch,modes.looped.stage")
     assert list(found.columns["batch"]) == [1, 1, 2, 2] * 2
