@@ -1,9 +1,10 @@
-"""larger, smaller and ceil_div for plain floats, numpy arrays, sympy expressions and recorded numbers.
+"""larger, smaller, ceil_div and log2 for plain floats, numpy arrays, sympy expressions and recorded numbers.
 
 The equations use these instead of max, min and -(-a // b), so that one formula serves a query,
 a sweep, a derivation and a replay. numpy and sympy are imported only when one of their values comes in.
 """
 
+import math
 from typing import Any
 
 _PLAIN = frozenset({float, int})
@@ -42,6 +43,23 @@ def ceil_div(a: Any, b: Any) -> Any:
 
         return sympy.ceiling(a / b)
     return -(-a // b)
+
+
+def log2(a: Any) -> Any:
+    """Return the logarithm of `a` to base 2.
+
+    >>> log2(8)
+    3.0
+    """
+    if a.__class__ in _PLAIN:
+        return math.log2(a)  # type: ignore[arg-type]
+    if _symbolic(a):
+        import sympy
+
+        return sympy.log(a, 2)
+    import numpy
+
+    return numpy.log2(a)
 
 
 def _symbolic(x: Any) -> bool:

@@ -10,17 +10,18 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, nearest, shown
-from perfmodel.parameters import COLLECTIVES, MODES, Quantity, lookup, read_quantity, unknown_key
+from perfmodel.parameters import ALGORITHMS, COLLECTIVES, KINDS, MODES, Quantity, lookup, read_quantity, unknown_key
 from perfmodel.specfiles import read_toml
 
 # How a launch mode cuts the operations into kernel calls; perfmodel.schedule knows what each name means.
 KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
 DEFAULT_ARCHITECTURE = "generic"
 
-_TEXT_KEYS = ("name", "title", "vendor", "status", "inherits", "system_of", "default_mode", "note")
+_TEXT_KEYS = ("name", "title", "vendor", "status", "system_of", "default_mode", "note")
 _COUNTS = {"year": (1990, 2100), "devices": (1, 100_000)}
-_HEAD = (*_TEXT_KEYS, *_COUNTS, "aliases")
-_TABLES = ("memory", "tiers", "arithmetic", "units", "on_chip", "link", "collectives", "power", "price", "modes")
+_LISTS = ("aliases", "inherits", "without")
+_HEAD = (*_TEXT_KEYS, *_COUNTS, *_LISTS)
+_TABLES = ("memory", "tiers", "arithmetic", "units", "on_chip", "link", "network", "collectives", "power", "price", "modes")
 _DEEPEST_INHERITANCE = 8
 
 
@@ -34,6 +35,14 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Offered(msgspec.Struct, frozen=True):
+    """The algorithms of collectives that a device or stack has, with kind and source as a quantity has them."""
+
+    names: tuple[str, ...] = ()
+    kind: str = ""
+    source: str = ""
+
+
 class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A device as its file describes it.
 
@@ -41,6 +50,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     modes: the launch modes the device has, with how they cut the operations into calls.
     devices: how many of the device a system has; values are those of one.
     replicates: operations that a software stack leaves whole on every device instead of splitting them.
+    algorithms: of its collectives, the quickest of which is taken.
     """
 
     name: str
@@ -56,6 +66,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     note: str = ""
     devices: int = 1
     replicates: tuple[str, ...] = ()
+    algorithms: Offered = Offered()
 
     def mode(self, name: str, where: str) -> Mode:
         """Return the launch mode `name`, or raise SpecificationError that lists those the device has."""
@@ -99,7 +110,7 @@ def load_hardware(path: Path) -> Hardware:
     return Hardware(
         name=name, title=head.get("title") or name, vendor=head.get("vendor", ""), year=head.get("year"), status=head.get("status", ""),
         default_mode=default_mode, aliases=tuple(head.get("aliases", ())), values=values, modes=modes, path=str(path), note=head.get("note", ""),
-        devices=head.get("devices", 1),
+        devices=head.get("devices", 1), algorithms=head.get("algorithms", Offered()),
     )  # fmt: skip
 
 
@@ -131,15 +142,34 @@ def _read_layers(path: Path, depth: int) -> Layers:
     if depth > _DEEPEST_INHERITANCE:
         raise SpecificationError(f"{path}: inherits: the defaults inherit each other in a circle")
     head, values, modes = read_layer(path)
-    parent = head.get("inherits", DEFAULT_ARCHITECTURE if depth == 0 and "system_of" not in head else None)
-    if "system_of" in head or parent:
-        inherited = _read_layers(device_file(head["system_of"], str(path)), depth + 1) if "system_of" in head else _read_defaults(parent, str(path), depth + 1)
-        head = {k: v for k, v in inherited[0].items() if k == "default_mode"} | head
-        values = inherited[1] | values
-        modes = inherited[2] | {name: merge_mode(inherited[2].get(name), mode) for name, mode in modes.items()}
+    parents = head.get("inherits", [DEFAULT_ARCHITECTURE] if depth == 0 and "system_of" not in head else [])
+    layers = [_read_layers(device_file(head["system_of"], str(path)), depth + 1)] if "system_of" in head else [_read_defaults(parent, str(path), depth + 1) for parent in parents]
+    inherited: Layers = {}, {}, {}
+    for layer in layers:
+        inherited = _laid_over(inherited, layer)
+    inherited = _without(inherited, head.get("without", []), path)
+    head, values, modes = _laid_over(inherited, (head, values, modes))
     for mode in modes.values():
         if not mode.kernels:
             raise SpecificationError(f"{path}: modes.{mode.name}: has no kernels; one of {', '.join(KERNEL_STYLES)}")
+    return head, values, modes
+
+
+def _laid_over(below: Layers, above: Layers) -> Layers:
+    """Return `below` with what `above` says in its place; of the head only what devices have from their architecture is handed on."""
+    head = {k: v for k, v in below[0].items() if k in ("default_mode", "algorithms")} | above[0]
+    return head, below[1] | above[1], below[2] | {name: merge_mode(below[2].get(name), mode) for name, mode in above[2].items()}
+
+
+def _without(layers: Layers, keys: list[str], path: Path) -> Layers:
+    """Return what is inherited less `keys`: modes, tables or single values."""
+    head, values, modes = layers
+    for key in keys:
+        left = {name: value for name, value in values.items() if name != key and not name.startswith(f"{key}.")}
+        others = {name: mode for name, mode in modes.items() if f"modes.{name}" != key}
+        if len(left) == len(values) and len(others) == len(modes):
+            raise SpecificationError(f"{path}: without: {shown(key)} is not inherited{nearest(key, [*values, *(f'modes.{name}' for name in modes)])}")
+        values, modes = left, others
     return head, values, modes
 
 
@@ -172,6 +202,9 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
         if key in _HEAD or key in also:
             head[key] = _head_value(key, entry, also.get(key), path)
         elif key in _TABLES and isinstance(entry, dict):
+            if key == "collectives" and "algorithms" in entry:
+                where = f"{path}: collectives.algorithms"
+                head["algorithms"] = _read_algorithms(_with_source(entry.pop("algorithms"), sources, where), where)
             _read_table(entry, key, path, sources, values, modes)
         elif key in _TABLES:
             raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
@@ -191,9 +224,11 @@ def _head_value(key: str, entry: object, also: type | None, path: Path) -> objec
         if isinstance(entry, bool) or not isinstance(entry, int) or not least <= entry <= most:
             raise SpecificationError(f"{path}: {key}: expected a whole number from {least} to {most}, found {shown(entry)}")
         return entry
-    if key == "aliases":
-        if not isinstance(entry, list) or not all(isinstance(alias, str) for alias in entry):
-            raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(entry)}")
+    if key in _LISTS:
+        if key == "inherits" and isinstance(entry, str):
+            return [entry]
+        if not isinstance(entry, list) or not all(isinstance(text, str) for text in entry):
+            raise SpecificationError(f"{path}: {key}: expected a list of texts, found {shown(entry)}")
         return entry
     if not isinstance(entry, str):
         raise SpecificationError(f"{path}: {key}: expected text, found {shown(entry)}")
@@ -222,7 +257,7 @@ def _may_hold(dotted: str) -> bool:
     if table == "modes":
         return name in MODES
     if table == "collectives":
-        return name in COLLECTIVES
+        return name in (*COLLECTIVES, *ALGORITHMS)
     return table == "tiers" or dotted in ("memory.sustained", "units.operations_per_clock")
 
 
@@ -236,6 +271,18 @@ def _read_mode(table: dict[str, Any], prefix: str, path: Path) -> Mode:
     if not isinstance(note, str):
         raise SpecificationError(f"{path}: {prefix}.note: expected text, found {shown(note)}")
     return Mode(name=name, kernels=kernels, base=base, loops=name in ("looped", "megakernel"), note=note)
+
+
+def _read_algorithms(entry: object, where: str) -> Offered:
+    if not isinstance(entry, dict) or entry.keys() != {"value", "kind", "source"} or not isinstance(entry["value"], list):
+        raise SpecificationError(f"{where}: expected {{ value = [...], kind = ..., source = ... }} with some of {', '.join(ALGORITHMS)}, found {shown(entry)}")
+    names, kind, source = entry["value"], entry["kind"], entry["source"]
+    for name in names:
+        if name not in ALGORITHMS:
+            raise SpecificationError(f"{where}: {shown(name)} is not one of {', '.join(ALGORITHMS)}{nearest(str(name), ALGORITHMS)}")
+    if not names or kind not in KINDS or not isinstance(source, str) or not source.strip():
+        raise SpecificationError(f"{where}: give at least one algorithm, a kind of {', '.join(KINDS)}, and a source")
+    return Offered(tuple(names), kind, source)
 
 
 def _with_source(entry: object, sources: dict[str, str], where: str) -> object:

@@ -11,7 +11,8 @@ from perfmodel.errors import SpecificationError
 from perfmodel.formats import STORAGE_FORMATS, arithmetic_format
 from perfmodel.hardware import Hardware, Mode
 from perfmodel.parameters import Quantity, lookup
-from perfmodel.terms import Chain, Fixed, Plan, Rates
+from perfmodel.routes import RoutePaths, collective_routes
+from perfmodel.terms import Chain, Fixed, Plan, Rates, Route
 from perfmodel.work import ACTIVATIONS, CACHE, ON_CHIP
 
 GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
@@ -51,7 +52,7 @@ class SideParameters:
         self._hardware, self._mode, self._plan = hardware, mode, plan
         self._memory = self._memory_paths()
         self._arithmetic = self._arithmetic_paths(activations)
-        self._collective = [self._collective_paths(kind) for kind in plan.collectives]
+        self._collective_legs = [self._collective_paths(kind, group) for kind, group in plan.collectives]
         fused = plan.fused_calls > 0
         self._chain = [self._mode_path(key, "chain", needed=key == "stage") if fused else None for key in ("stage", "prefetch", "overlap")]
         self._boundary = self._mode_path("boundary", "boundary")
@@ -94,16 +95,11 @@ class SideParameters:
         share = self._take("arithmetic.sustained", "arithmetic") if "arithmetic.sustained" in values else None
         return self._take(f"arithmetic.{name}", "arithmetic"), share
 
-    def _collective_paths(self, kind: str) -> tuple[str, str, str | None]:
-        values = self._hardware.values
-        # A collective without figures of its own is taken to be an all-reduce, the one that is measured.
-        named = kind if f"collectives.{kind}.latency" in values else "all_reduce"
-        latency = f"collectives.{named}.latency"
-        for path in (latency, "link.bandwidth"):
-            if path not in values:
-                raise SpecificationError(f"{self._hardware.path}: has no {path}, so several devices cannot be predicted; set it, or ask for --devices 1")
-        share = f"collectives.{named}.sustained"
-        return self._take(latency, "collective"), self._take("link.bandwidth", "collective"), self._take(share, "collective") if share in values else None
+    def _collective_paths(self, kind: str, group: int) -> tuple[tuple[RoutePaths, ...], ...]:
+        found = collective_routes(self._hardware, kind, group)
+        for path in dict.fromkeys(path for leg in found for route in leg for path in route.paths()):
+            self._take(path, "collective")
+        return found
 
     def _mode_path(self, key: str, group: str, *, needed: bool = False) -> str | None:
         found = self._hardware.mode_value(self._mode.name, key)
@@ -131,11 +127,19 @@ class SideParameters:
         bandwidths = tuple(
             equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, position(eta)), limit if beta == "memory.bandwidth" else None) for beta, eta in kinds
         )
-        collectives = tuple(
-            (self._number(alpha, collective), self._number(link, collective) * self._number(share, collective, 1.0)) for alpha, link, share in self._collective
-        )
+        collectives = tuple(tuple(tuple(self._route(route, collective) for route in leg) for leg in legs) for legs in self._collective_legs)
         rate, share = self._arithmetic
         return Rates(bandwidths, self._number("memory.bandwidth", memory), self._number(rate, arithmetic), self._number(share, arithmetic, 1.0), collectives)
+
+    def _route(self, paths: RoutePaths, position: float) -> Route:
+        hops, traffic, doublings = paths.shape
+        number = self._number
+        hop = number(paths.hop, position) if hops != 1 else 0.0
+        alpha = equations.collective_latency(number(paths.latency, position), hops, hop, doublings, number(paths.doubling, position) if doublings else 0.0)
+        bandwidth = number(paths.bandwidth, position)
+        if paths.per_peer is not None:
+            bandwidth = equations.group_bandwidth(bandwidth, number(paths.per_peer, position), paths.devices)
+        return Route(alpha, traffic * paths.share, bandwidth * number(paths.sustained, position, 1.0))
 
     def chain(self, chain: float, own: float, shared: frozenset[str]) -> Chain:
         """Return what serialises fused calls: `shared` paths at the position `chain`, the others at `own`."""

@@ -2,7 +2,7 @@
 
 Everything that needs to know what a key is reads it here: the file reader, `--set`, the interval
 (which end of a parameter is the slow one), the assumptions of an answer, and the documents.
-A `*` stands for one name: a storage format, a launch mode, a collective.
+A `*` stands for one name: a storage format, a launch mode, a collective or an algorithm of collectives.
 """
 
 from functools import lru_cache
@@ -14,7 +14,8 @@ from perfmodel.units import format_quantity, parse_quantity
 
 KINDS = ("datasheet", "measured", "derived", "assumed")
 MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
-COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send")
+ALGORITHMS = ("one-shot", "two-shot", "in-network", "ring", "tree", "torus")
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +53,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(key="on_chip.bandwidth", unit="B/s", slower=-1, positive=True, meaning="bandwidth of that on-chip memory"),
     Parameter(key="on_chip.shared_per_unit", unit="B", slower=0, positive=True, meaning="scratchpad of one unit: shared memory, LDS"),
     Parameter(key="link.bandwidth", unit="B/s", slower=-1, positive=True, meaning="link bandwidth of a device, per direction, all its links"),
-    Parameter(key="link.domain", unit="1", slower=0, positive=True, meaning="devices that reach each other over this link"),
-    Parameter(key="collectives.*.latency", unit="s", slower=1, meaning="latency of a small collective without any launch, alpha (C1)"),
+    Parameter(key="link.per_peer", unit="B/s", slower=-1, positive=True, meaning="what a device can send to one other device, where no switch joins its links (C1)"),
+    Parameter(key="link.domain", unit="1", slower=0, positive=True, meaning="devices that reach each other over this link; more are joined by the network"),
+    Parameter(key="network.bandwidth", unit="B/s", slower=-1, positive=True, meaning="bandwidth of a device beyond its link's domain, per direction"),
+    Parameter(key="network.latency", unit="s", slower=1, meaning="one hop beyond the link's domain (C2)"),
+    Parameter(key="collectives.*.latency", unit="s", slower=1, meaning="latency of the smallest collective without any launch: two devices, one hop (C2)"),
+    Parameter(key="collectives.*.hop", unit="s", slower=1, meaning="what each transfer that follows the first adds to the latency of a collective (C2)"),
+    Parameter(key="collectives.*.doubling", unit="s", slower=1, meaning="what each doubling of the devices beyond two adds where all wait for all (C2)"),
     _share("collectives.*.sustained", -1, "share of the link bandwidth that a large collective reaches"),
     Parameter(key="conditions.predicate", unit="s", slower=1, meaning="cost of one predicate inside a loop, c_p (X2)"),
     Parameter(key="conditions.device", unit="s", slower=1, meaning="time until the device has decided on a condition between calls, d (X3)"),
@@ -108,7 +114,7 @@ def lookup(path: str) -> Parameter | None:
         if len(pattern) == len(parts) and all(p in ("*", q) and q for p, q in zip(pattern, parts, strict=True)):
             if pattern[0] == "modes" and parts[1] not in MODES:
                 return None
-            if pattern[0] == "collectives" and parts[1] not in COLLECTIVES:
+            if pattern[0] == "collectives" and parts[1] not in (*COLLECTIVES, *ALGORITHMS):
                 return None
             return parameter
     return None

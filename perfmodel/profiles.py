@@ -8,7 +8,7 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
-from perfmodel.hardware import Hardware, Mode, merge_mode, read_layer
+from perfmodel.hardware import Hardware, Mode, Offered, merge_mode, read_layer
 from perfmodel.parameters import Quantity
 
 # Operations that a stack may leave whole on every device.
@@ -29,6 +29,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     fitted_on: str
     tested_on: str
     path: str
+    algorithms: Offered = Offered()
 
 
 @lru_cache(maxsize=128)
@@ -60,7 +61,7 @@ def load_profile(path: Path) -> Profile:
     name = head.get("name") or path.stem
     return Profile(
         name=name, title=head.get("title") or name, values=values, modes=modes, replicates=replicates,
-        fitted_on=head.get("fitted_on", ""), tested_on=head.get("tested_on", ""), path=str(path),
+        fitted_on=head.get("fitted_on", ""), tested_on=head.get("tested_on", ""), path=str(path), algorithms=head.get("algorithms", Offered()),
     )  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def profile_text(profile: Profile) -> str:
         lines.append(f"replicates = {json.dumps(list(profile.replicates))}")
     sources = {text: f"source-{number}" for number, text in enumerate(dict.fromkeys(quantity.source for quantity in profile.values.values()), 1)}
     tables: dict[str, list[str]] = {"sources": [f"{key} = {json.dumps(text, ensure_ascii=False)}" for text, key in sources.items()]}
+    if profile.algorithms.names:
+        tables["collectives"] = [f"algorithms = {{ value = {json.dumps(profile.algorithms.names)}, kind = {json.dumps(profile.algorithms.kind)}, source = {json.dumps(profile.algorithms.source, ensure_ascii=False)} }}"]
     for mode in profile.modes.values():
         tables[f"modes.{mode.name}"] = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note)) if text]
     for path, quantity in profile.values.items():
@@ -101,4 +104,4 @@ def with_profile(hardware: Hardware, profile: Profile) -> Hardware:
     if lacking and len(lacking) == len(profile.modes):
         raise SpecificationError(f"{profile.path}: modes.{min(lacking)}: {hardware.name} has no such mode; it has {', '.join(modes)}")
     modes |= {name: merge_mode(modes.get(name), mode) for name, mode in profile.modes.items() if name not in lacking}
-    return msgspec.structs.replace(hardware, values=hardware.values | profile.values, modes=modes, replicates=profile.replicates)
+    return msgspec.structs.replace(hardware, values=hardware.values | profile.values, modes=modes, replicates=profile.replicates, algorithms=profile.algorithms if profile.algorithms.names else hardware.algorithms)

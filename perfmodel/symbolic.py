@@ -33,7 +33,8 @@ _WORKLOAD = ("batch", "context")
 _LATEX = (
     ("batch", "B"), ("context", "L"), ("memory.bandwidth", r"\beta"), ("memory.latency", r"\tau"), ("memory.bytes_in_flight", "b"), ("units.count", "U"),
     ("memory.sustained.(.*)", r"\eta_{\mathrm{%s}}"), ("arithmetic.sustained", r"\eta_{a}"), ("arithmetic.(.*)", r"\pi_{\mathrm{%s}}"),
-    ("link.bandwidth", r"\lambda"), ("collectives.(.*).latency", r"\alpha_{\mathrm{%s}}"), ("collectives.(.*).sustained", r"\eta_{\mathrm{%s}}"),
+    ("link.bandwidth", r"\lambda"), ("link.per_peer", r"\lambda_{1}"), ("network.bandwidth", r"\lambda_{n}"), ("network.latency", r"\alpha_{n}"),
+    ("collectives.(.*).latency", r"\alpha_{\mathrm{%s}}"), ("collectives.(.*).hop", r"\delta_{\mathrm{%s}}"), ("collectives.(.*).doubling", r"\kappa_{\mathrm{%s}}"), ("collectives.(.*).sustained", r"\eta_{\mathrm{%s}}"),
     ("modes.(.*).boundary", r"s_{\mathrm{%s}}"), ("modes.(.*).stage", r"\sigma_{\mathrm{%s}}"), ("modes.(.*).prefetch", r"C_{\mathrm{%s}}"),
     ("modes.(.*).overlap", r"\omega_{\mathrm{%s}}"), ("modes.(.*).fill", r"f_{\mathrm{%s}}"), ("modes.(.*).host", r"h_{\mathrm{%s}}"),
     ("modes.(.*).issue", r"t_{\mathrm{%s}}"),
@@ -377,7 +378,8 @@ def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping
     rates, chain, fixed = costs_at(question, side, {path: named[path] for path in parameters_in_use(question)})
     bandwidths = tuple(writer.define(f"bandwidth_{kind}", b, f"(R1) bandwidth that {kind} reach, B/s") for kind, b in zip(side.plan.kinds, rates.bandwidths, strict=True))
     links = tuple(
-        (alpha, writer.define(f"link_{kind}", link, "(C1) bandwidth of the links, B/s")) for kind, (alpha, link) in zip(side.plan.collectives, rates.collectives, strict=True)
+        tuple(tuple(route._replace(bandwidth=writer.define(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")) for route in leg) for leg in legs)
+        for (kind, _), legs in zip(side.plan.collectives, rates.collectives, strict=True)
     )
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
     calls: Any = 0.0

@@ -30,7 +30,7 @@ class StagePlan(NamedTuple):
     state: float
     activations: float
     flops: float
-    payloads: tuple[tuple[int, float, int, int], ...]  # position in the plan's collectives, bytes per sequence, passes, devices in the group
+    payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
 
 
 class CallPlan(NamedTuple):
@@ -44,11 +44,11 @@ class CallPlan(NamedTuple):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations."""
+    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations; collectives: kind and devices [-]."""
 
     calls: tuple[CallPlan, ...]
     kinds: tuple[str, ...]
-    collectives: tuple[str, ...]
+    collectives: tuple[tuple[str, int], ...]
     kernel_calls: int
     fused_calls: int
     parallel: Parallel
@@ -60,7 +60,7 @@ class StageCounts(NamedTuple):
     bytes: tuple[Number, ...]
     late: tuple[tuple[int, Number], ...]
     flops: Number
-    payloads: tuple[tuple[int, Number, int, int], ...]
+    payloads: tuple[tuple[int, Number], ...]
 
 
 class CallCounts(NamedTuple):
@@ -74,14 +74,22 @@ class CallCounts(NamedTuple):
     microbatches: Number = None
 
 
+class Route(NamedTuple):
+    """A way to do a collective: alpha [s] (C2), g(n) [-], and the bandwidth of its links [B/s]."""
+
+    latency: Number
+    traffic_factor: float
+    bandwidth: Number
+
+
 class Rates(NamedTuple):
-    """What the machine sustains. bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; collectives' latency [s] and link [B/s]."""
+    """What the machine sustains. bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; the legs of each collective, each with its routes."""
 
     bandwidths: tuple[Number, ...]
     datasheet_bandwidth: Number
     arithmetic: Number
     arithmetic_share: Number
-    collectives: tuple[tuple[Number, Number], ...]
+    collectives: tuple[tuple[tuple[Route, ...], ...], ...]
 
 
 class Chain(NamedTuple):
@@ -148,7 +156,7 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
 
 def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel) -> Plan:
     """Return `schedule` prepared for workloads."""
-    collectives = tuple(sorted({c.kind for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
+    collectives = tuple(sorted({(c.kind, c.group) for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
     stages = [(number, alike) for number, (alike, size) in enumerate(schedule.stages) for _ in range(size)] or [(0, 1)] * len(schedule.calls)
     calls = tuple(
         CallPlan(count, call.fused, tuple((s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages)) for s in call.segments), *stage)
@@ -158,11 +166,11 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel) ->
     return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel)
 
 
-def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[str, ...]) -> StagePlan:
+def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[str, int], ...]) -> StagePlan:
     weights = dict(stage.work.weights)
     return StagePlan(
         tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
-        tuple((collectives.index(c.kind), c.payload, c.passes, c.group) for c in stage.collectives),
+        tuple((collectives.index((c.kind, c.group)), c.payload) for c in stage.collectives),
     )  # fmt: skip
 
 
@@ -191,7 +199,7 @@ def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: 
     if experts:
         late = tuple((position, bank.bytes_read(tokens)) for position, bank in experts)
         read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
-    exchanged = tuple([(kind, size * sequences, passes, group) for kind, size, passes, group in payloads]) if payloads else ()
+    exchanged = tuple([(position, size * sequences) for position, size in payloads]) if payloads else ()
     return StageCounts((*read, cache * sequences, activations * sequences), late, flops * sequences, exchanged)
 
 
@@ -251,11 +259,12 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
     """
     recorder = Recorder()
     bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
-    collectives = [f"{part}{i}" for i in range(len(rates.collectives)) for part in ("alpha", "link")]
+    collectives = [f"{part}{i}" for i in range(len(_routes(rates))) for part in ("alpha", "link")]
     names = ["batch", "context", *bandwidths, "beta", "arithmetic", "share", *collectives, "stage", "prefetch", "overlap"]
     number = dict(zip(names, recorder.inputs(names), strict=True))
-    pairs = tuple((number[f"alpha{i}"], number[f"link{i}"]) for i in range(len(rates.collectives)))
-    recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], pairs)
+    costs = (number[name] for name in collectives)
+    routes = tuple(tuple(tuple(Route(next(costs), route.traffic_factor, next(costs)) for route in leg) for leg in legs) for legs in rates.collectives)
+    recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], routes)
     chain = Chain(number["stage"], number["prefetch"], number["overlap"])
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
     return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], choices={"maximum": larger, "minimum": smaller} if generic else None)
@@ -263,7 +272,11 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
 
 def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
     """Return the numbers that a `busy_replay` takes after batch and context."""
-    return (*rates.bandwidths, rates.datasheet_bandwidth, rates.arithmetic, rates.arithmetic_share, *(number for pair in rates.collectives for number in pair), *chain)
+    return (*rates.bandwidths, rates.datasheet_bandwidth, rates.arithmetic, rates.arithmetic_share, *(number for route in _routes(rates) for number in (route.latency, route.bandwidth)), *chain)
+
+
+def _routes(rates: Rates) -> list[Route]:
+    return [route for legs in rates.collectives for leg in legs for route in leg]
 
 
 class _Iteration(NamedTuple):
@@ -300,11 +313,16 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
 
 
 def _collectives(stage: StageCounts, rates: Rates) -> Number:
-    time: Number = 0.0
-    for position, payload, passes, group in stage.payloads:
-        alpha, link = rates.collectives[position]
-        time = time + equations.collective_time(alpha, payload, equations.ring_traffic_factor(group, passes), link)
-    return time
+    """Return the time of a stage's collectives [s], each by the quickest route of each leg."""
+    total: Number = 0.0
+    for position, payload in stage.payloads:
+        for leg in rates.collectives[position]:
+            times = [equations.collective_time(route.latency, payload, route.traffic_factor, route.bandwidth) for route in leg]
+            quickest = times[0]
+            for time in times[1:]:
+                quickest = smaller(quickest, time)
+            total = total + quickest
+    return total
 
 
 def call_times(busy: Busy) -> Number:

@@ -50,11 +50,13 @@ class ExpertBank(msgspec.Struct, frozen=True):
 
 
 class Collective(msgspec.Struct, frozen=True):
-    """A collective. payload: bytes of the tensor per sequence [B]; passes: 2 for an all-reduce, else 1; group: devices that take part [-]."""
+    """A collective. kind: one of `perfmodel.parameters.COLLECTIVES`; payload: per sequence [B], see `perfmodel.collectives`; group: devices that take part [-].
+
+    The group of a send is every device it may have to cross, which says whether it leaves the domain of the links.
+    """
 
     kind: str
     payload: float
-    passes: int
     group: int
 
 

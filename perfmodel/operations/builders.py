@@ -130,4 +130,4 @@ def norm(name: str, width: int, formats: Formats, *, elements: int = 1, copies: 
 
 def collective(name: str, kind: str, width: float, formats: Formats, group: int) -> Operation:
     """Return a collective of `width` activations per sequence over `group` devices."""
-    return Operation(name, kind, collective=Collective(kind, width * formats.activation_size(), 2 if kind == "all_reduce" else 1, group))
+    return Operation(name, kind, collective=Collective(kind, width * formats.activation_size(), group))

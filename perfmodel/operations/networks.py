@@ -42,7 +42,7 @@ def _matrix(name: str, work: Work, elements: int, reads: float, writes: float, g
     size = where.formats.activation_size()
     yield Operation(name, "linear", work, elements=elements, active=elements, reads=reads * size, writes=writes * size, shares_input=shares_input, fusion="anchor")
     if where.devices > 1:
-        yield Operation(f"{name}_gather", "all_gather", collective=Collective("all_gather", gathered * size, 1, where.devices), fusion="anchor")
+        yield Operation(f"{name}_gather", "all_gather", collective=Collective("all_gather", gathered * size, where.devices), fusion="anchor")
 
 
 def _linear(linear: Linear, where: Where) -> Iterator[Operation]:
@@ -79,7 +79,7 @@ def _recurrent(cell: Recurrent, where: Where) -> Iterator[Operation]:
         yield from _matrix(f"{cell.name}_projection", Work(weights=where.weights(cell.projection * hidden), flops=2.0 * cell.projection * hidden), cell.projection * hidden,
                            hidden, cell.projection, cell.projection, where)  # fmt: skip
     elif where.devices > 1:
-        yield Operation(f"{cell.name}_gather", "all_gather", collective=Collective("all_gather", cell.hidden * size, 1, where.devices), fusion="anchor")
+        yield Operation(f"{cell.name}_gather", "all_gather", collective=Collective("all_gather", cell.hidden * size, where.devices), fusion="anchor")
 
 
 def _pointwise(name: str, kind: str, width: int, positions: int, flops: float, inputs: int, weights: int, where: Where, *, shares_input: bool) -> Operation:
