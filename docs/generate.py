@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +27,7 @@ from perfmodel._layout import load_command_line  # noqa: E402
 from perfmodel.estimator import estimate  # noqa: E402
 from perfmodel.parameters import PARAMETERS  # noqa: E402
 
-CONSOLE = re.compile(r"(```console\n\$ (perfmodel [^\n]*)\n)(.*?)(```)", re.DOTALL)
+CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -127,7 +128,12 @@ def last_value(source: str, names: dict[str, object]) -> object:
     return eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if isinstance(last, ast.Expr) else None  # noqa: S307
 
 
-TABLES = {"keys": keys_table, "published": published_table}
+def device_file() -> str:
+    """Return the smallest hardware file."""
+    return f"```toml\n{(ROOT / 'examples' / 'mine.toml').read_text(encoding='utf-8')}```\n"
+
+
+TABLES = {"keys": keys_table, "published": published_table, "device_file": device_file}
 
 
 def regenerated(path: Path) -> str:
@@ -139,7 +145,7 @@ def regenerated(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         return notebook(text)
-    text = CONSOLE.sub(lambda match: match[1] + printed(match[2]) + match[4], text)
+    text = CONSOLE.sub(lambda match: match[1] + textwrap.indent(printed(match[3]), match[2]) + match[5], text)
     return GENERATED.sub(lambda match: match[1] + TABLES[match[2]]() + match[3], text)
 
 
