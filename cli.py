@@ -11,31 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands.shared import (
-    After,
-    Batch,
-    Before,
-    Cache,
     Columns,
     CommandFlag,
-    Context,
     CsvFlag,
     Hardware,
     JsonFlag,
-    LoopAtMost,
     Model,
     Output,
-    Parallel,
-    Profile,
-    Settings,
-    SystemDevices,
-    Weights,
+    asks,
     chosen_format,
     deliver,
     note,
     reproducing_line,
-    settings_given,
     show,
-    whole,
 )  # fmt: skip
 from perfmodel.errors import PerfModelError
 
@@ -81,20 +69,16 @@ def _main(context: typer.Context, version: Annotated[bool, typer.Option("--versi
 
 
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
+@asks
 def estimate_command(
-    model: Model, hardware: Hardware, devices: SystemDevices = None, batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", parallel: Parallel = None, loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
+    model: Model, hardware: Hardware, asked: dict[str, Any],
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """How fast MODEL generates tokens on HARDWARE, before and after looping, and where the time goes."""
-    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, estimate
+    from perfmodel.estimator import estimate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    answer = estimate(
-        model, hardware, devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), batch=whole(batch, "--batch", 1, LARGEST_BATCH),
-        context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after,
-        loop_at_most=whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=settings_given(settings), profile=profile, parallel=parallel,
-    )  # fmt: skip
+    answer = estimate(model, hardware, **asked)
     if command:
         show(reproducing_line() + "\n")
         return

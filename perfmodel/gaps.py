@@ -76,7 +76,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain_gap(
-    model: str | Model, hardware: str | Hardware, measured: float, *, devices: int = 1, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None,
+    model: str | Model, hardware: str | Hardware, measured: float, *, devices: int | None = None, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None,
     before: str | None = None, after: str = "looped", profile: str | None = None, parameters: Mapping[str, Any] | None = None,
 ) -> Gap:  # fmt: skip
     """Explain why a step of the question (see `estimate`) took `measured` seconds.

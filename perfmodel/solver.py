@@ -119,8 +119,8 @@ class Solution(msgspec.Struct, frozen=True, eq=False):
 
 def solve(
     model: str | Model, hardware: str | Hardware, *, unknown: str | None = None, target: str | Mapping[str, Any] | None = None, question: str | None = None,
-    devices: int = 1, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None, before: str | None = None, after: str = "looped",
-    loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None,
+    devices: int | None = None, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None, before: str | None = None, after: str = "looped",
+    loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: Any = None,
 ) -> Solution:  # fmt: skip
     """Find the value of one unknown for which a figure of the estimate is what is asked.
 
@@ -142,7 +142,7 @@ def solve(
         raise SpecificationError("solve needs an unknown and a target, or a question that has both")
     arguments = {
         "devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv, "before": before, "after": after,
-        "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile,
+        "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel,
     }  # fmt: skip
     problem = _Problem(model, hardware, arguments)
     goal = read_target(target, lambda: problem.now.speedup.value)

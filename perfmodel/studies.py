@@ -16,7 +16,7 @@ from perfmodel.report.files import write_whole
 from perfmodel.specfiles import read_toml
 from perfmodel.sweeps import AXIS_COLUMNS, MAIN_FIGURES, Grid, assumptions, block_columns, fingerprint, make_grid, specification_hashes, summary, work_out
 
-_KEYS = ("name", "models", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after", "loop_at_most", "profile", "columns", "set")
+_KEYS = ("name", "models", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after", "parallel", "loop_at_most", "profile", "columns", "set")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _RESERVED = ("summary",)
 _MOST_PICTURED = 20_000  # points of a sweep that still gets a picture

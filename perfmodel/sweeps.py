@@ -75,6 +75,7 @@ class Grid(msgspec.Struct, frozen=True):
     hardware: tuple[Hardware, ...]
     loop_at_most: int | None
     profile: str | None
+    parallel: Any
     settings: dict[str, Any]
     questions: dict[tuple[Any, ...], Case]
 
@@ -148,14 +149,16 @@ class Sweep(msgspec.Struct, frozen=True, eq=False):
 
 
 def sweep(
-    models: Any, hardware: Any, *, devices: Any = 1, batch: Any = 1, context: Any = 4096, weights: Any = None, kv: Any = None, before: Any = None, after: Any = "looped",
+    models: Any, hardware: Any, *, devices: Any = None, batch: Any = 1, context: Any = 4096, weights: Any = None, kv: Any = None, before: Any = None, after: Any = "looped",
     loop_at_most: int | None = None, profile: str | None = None, parameters: Mapping[str, Any] | None = None, columns: Sequence[str] | str | None = None, yes: bool = False,
+    parallel: Any = None,
 ) -> Sweep:  # fmt: skip
     """Answer `estimate` at every point of a grid.
 
     Every key takes one value, a sequence, or a text: "1,2,4", "1:64:x2", "0:8:+2", "1:100:12" (times, steps, even points).
     models, hardware: names, paths, or Model and Hardware objects.
     parameters: what-ifs by dotted path, each of which may be a grid as well: {"modes.looped.stage": "0us:4us:+1us"}.
+    devices: None takes all of a system, else one; parallel: how they share the work, as in `estimate`, the same at every point.
     columns: names of `Estimate.rows`, "all", or None for the axes and the main figures.
     yes: work out more points than MOST_POINTS.
     Raises PerfModelError before any work, with one line that says what can.
@@ -166,7 +169,7 @@ def sweep(
     """
     grid = make_grid(
         models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, profile=profile,
-        parameters=parameters, columns=columns, yes=yes,
+        parameters=parameters, columns=columns, yes=yes, parallel=parallel,
     )  # fmt: skip
     return work_out(grid)
 
@@ -202,15 +205,16 @@ def _in_memory(grid: Grid) -> dict[str, Array]:
 
 
 def make_grid(
-    models: Any, hardware: Any, *, devices: Any = 1, batch: Any = 1, context: Any = 4096, weights: Any = None, kv: Any = None, before: Any = None, after: Any = "looped",
+    models: Any, hardware: Any, *, devices: Any = None, batch: Any = 1, context: Any = 4096, weights: Any = None, kv: Any = None, before: Any = None, after: Any = "looped",
     loop_at_most: int | None = None, profile: str | None = None, parameters: Mapping[str, Any] | None = None, columns: Sequence[str] | str | None = None, yes: bool = False,
+    parallel: Any = None,
 ) -> Grid:  # fmt: skip
     """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked."""
     found_models = tuple(model if isinstance(model, Model) else find_model(str(model)) for model in _objects(models, "MODELS").values)
     found_hardware = tuple(device if isinstance(device, Hardware) else find_hardware(str(device)) for device in _objects(hardware, "HARDWARE").values)
     axes = [
         Axis("model", len(found_models), found_models), Axis("hardware", len(found_hardware), found_hardware),
-        _whole_axis(devices, "devices", 1, MOST_DEVICES), _whole_axis(batch, "batch", 1, LARGEST_BATCH), _whole_axis(context, "context", 0, LONGEST_CONTEXT, k=1024),
+        Axis("devices", 1, (None,)) if devices is None else _whole_axis(devices, "devices", 1, MOST_DEVICES), _whole_axis(batch, "batch", 1, LARGEST_BATCH), _whole_axis(context, "context", 0, LONGEST_CONTEXT, k=1024),
         *(_name_axis(given, name) for given, name in ((weights, "weights"), (kv, "kv"), (before, "before"), (after, "after"))),
     ]  # fmt: skip
     for axis in axes[5:7]:
@@ -220,7 +224,7 @@ def make_grid(
     known = found_hardware[0].values
     axes += [_parameter_axis(path, given, known) for path, given in (parameters or {}).items()]
     settings = {axis.name: axis[0] for axis in axes[len(KEYS) :]}
-    grid = Grid(tuple(axes), (), found_models, found_hardware, loop_at_most, profile, settings, {})
+    grid = Grid(tuple(axes), (), found_models, found_hardware, loop_at_most, profile, parallel, settings, {})
     if grid.size > MOST_POINTS and not yes:
         raise ValueRangeError(f"grid: {grid.size:,} points are more than {MOST_POINTS:,}; make an axis coarser, or say yes to it with --yes")
     grid = msgspec.structs.replace(grid, columns=tuple(_chosen(columns, grid)))
@@ -327,7 +331,7 @@ def _question(grid: Grid, case: tuple[int, ...]) -> Case:
         settings = {path: value[path] for path in grid.parameters}
         asked = ask(
             value["model"], value["hardware"], devices=value["devices"], weights=value["weights"], kv=value["kv"], before=value["before"], after=value["after"] or "looped",
-            loop_at_most=grid.loop_at_most, profile=grid.profile, parameters=settings,
+            loop_at_most=grid.loop_at_most, profile=grid.profile, parameters=settings, parallel=grid.parallel,
         )  # fmt: skip
         ranges = {axis.name: axis.ends() for axis in grid.axes if _is_array(axis)}
         found = Case(asked, ranges, large=math.prod(axis.count for axis in grid.axes if _is_array(axis)) >= _WORTH_COMPILING)
@@ -467,7 +471,7 @@ def fingerprint(grid: Grid, *more: str) -> str:
     from perfmodel import __version__
 
     axes = [(axis.name, axis.count, axis.values[:] if axis.name not in ("model", "hardware") else (), axis.start, axis.step, axis.factor, axis.last) for axis in grid.axes]
-    whole = (__version__, axes, grid.columns, grid.loop_at_most, grid.profile, specification_hashes(grid), more)
+    whole = (__version__, axes, grid.columns, grid.loop_at_most, grid.profile, str(grid.parallel), specification_hashes(grid), more)
     return sha256(msgspec.json.encode(whole, order="sorted")).hexdigest()
 
 

@@ -42,7 +42,7 @@ _LATEX = (
 
 
 def explain(
-    model: str | Model, hardware: str | Hardware, *, devices: int = 1, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None,
+    model: str | Model, hardware: str | Hardware, *, devices: int | None = None, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None,
     before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None,
 ) -> Explanation:  # fmt: skip
     """Return the closed form of the estimate with these arguments, which are those of `perfmodel.estimate`.

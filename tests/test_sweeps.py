@@ -170,6 +170,26 @@ def test_bad_grids_are_one_line_before_any_work(run, words, says):
     assert time.perf_counter() - start < 2
 
 
+def test_a_system_takes_all_of_its_devices_everywhere(run):
+    names = ("llama-3.1-8b", "dgx-h100")
+    whole = estimate(*names)
+    assert whole.devices == 8
+    assert sweep(*names)["after.time_per_step"][0] == pytest.approx(whole.after.time_per_step, rel=1e-12)
+    for words in (("sweep", *names, "--columns", "devices"), ("compare", *names, "--columns", "devices"), ("solve", *names, "--unknown", "boundary", "--target", "speedup=1.2", "--columns", "devices")):
+        assert run(*words).out == "devices\n8\n"
+    assert "on 8 x dgx-h100" in run("explain", *names).out
+    assert run("sensitivity", *names, "--csv").out == run("sensitivity", *names, "--devices", "8", "--csv").out
+
+
+@pytest.mark.parametrize("parallel", ["tp=8,ep=8", "tp=4,dp=2", "tp=2,pp=4"])
+def test_sweeps_share_the_work_as_estimates_do(run, parallel):
+    names = ("mixtral-8x7b", "h100-sxm")
+    found = sweep(*names, batch=[1, 3, 64], parallel=parallel, columns="all")
+    for row, batch in zip(found.rows(), (1, 3, 64), strict=True):
+        same(row, estimate(*names, batch=batch, parallel=parallel).rows()[0])
+    assert run("sweep", *names, "--parallel", parallel, "--columns", "parallel").out.splitlines()[1].strip('"') == str(estimate(*names, parallel=parallel).parallel)
+
+
 def test_a_device_without_the_mode_is_found_before_any_work(run):
     answer = run("sweep", "llama-3.1-8b", "h100-sxm,sn40l", "--before", "graph", "--csv")
     assert (answer.code, answer.out) == (1, "")

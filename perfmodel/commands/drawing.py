@@ -31,10 +31,9 @@ def register(app: typer.Typer) -> None:
     )
 
 
+@shared.asks
 def plot_command(
-    kind: Kind, model: OptionalModel = None, hardware: OptionalHardware = None, devices: shared.SystemDevices = None, batch: shared.Batch = "1", context: shared.Context = "4096",
-    weights: shared.Weights = None, kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", parallel: shared.Parallel = None, loop_at_most: shared.LoopAtMost = None,
-    profile: shared.Profile = None, settings: shared.Settings = None, figure: Figure = "speedup", as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
+    kind: Kind, model: OptionalModel = None, hardware: OptionalHardware = None, *, asked: dict[str, Any], figure: Figure = "speedup", as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
     output: PlotOutput = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
 ) -> None:  # fmt: skip
     """One picture of an answer, as SVG, PNG or bars in the terminal; --json and --csv give its numbers.
@@ -61,7 +60,7 @@ def plot_command(
     if kind == "validation":
         data = _validation(model, hardware)
     else:
-        answer = answer_of(model or "", hardware or "", devices, batch, context, weights, kv, before, after, parallel, loop_at_most, profile, settings)
+        answer = answer_of(model or "", hardware or "", asked)
         data = tornado(answer, figure) if kind == "tornado" else picture_data(kind, answer)
     if chosen == "svg" and output is not None:
         from perfmodel.report.files import write_whole
@@ -97,18 +96,11 @@ def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) 
     return _ENDINGS[ending]
 
 
-def answer_of(
-    model: str, hardware: str, devices: str | None, batch: str, context: str, weights: str | None, kv: str | None, before: str | None, after: str, parallel: str | None,
-    loop_at_most: str | None, profile: str | None, settings: list[str] | None,
-) -> "Estimate":  # fmt: skip
+def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
     """Return the estimate that a picture is about, with a note where it does not fit."""
-    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, estimate
+    from perfmodel.estimator import estimate
 
-    answer = estimate(
-        model, hardware, devices=None if devices is None else shared.whole(devices, "--devices", 1, MOST_DEVICES), batch=shared.whole(batch, "--batch", 1, LARGEST_BATCH),
-        context=shared.whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after,
-        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, parameters=shared.settings_given(settings), profile=profile, parallel=parallel,
-    )  # fmt: skip
+    answer = estimate(model, hardware, **asked)
     if not answer.fits.fits:
         shared.note(next(text for text in answer.notes if text.startswith("does not fit")))
     return answer

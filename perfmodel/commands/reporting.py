@@ -1,7 +1,7 @@
 """report: everything about one question, or a declared study, as text, numbers or one HTML page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,11 +28,10 @@ def register(app: typer.Typer) -> None:
     app.command("report", epilog="Example: perfmodel report llama-3.1-8b sn40l --devices 8 --html -o answer.html", short_help="All about one question, or a study, as one HTML page, text or files.")(report_command)
 
 
+@shared.asks
 def report_command(
     context_: typer.Context,
-    what: What, hardware: OptionalHardware = None, devices: shared.SystemDevices = None, batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
-    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", parallel: shared.Parallel = None, loop_at_most: shared.LoopAtMost = None,
-    profile: shared.Profile = None, settings: shared.Settings = None, html: Html = False, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
+    what: What, hardware: OptionalHardware = None, *, asked: dict[str, Any], html: Html = False, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
     output: ReportOutput = None, columns: shared.Columns = None, resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
 ) -> None:  # fmt: skip
     """All about one question: answer, pictures, formula, what-ifs and sources. Or a study: its sweeps as CSV files, or as a page.
@@ -49,7 +48,7 @@ def report_command(
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    answer = answer_of(what, hardware, devices, batch, context, weights, kv, before, after, parallel, loop_at_most, profile, settings)
+    answer = answer_of(what, hardware, asked)
     from perfmodel.report.answerpage import answer_dict, answer_document, answer_page, answer_rows
 
     if chosen == "html":

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,12 +32,65 @@ Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N,p
 LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", autocompletion=completing.settings, help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
 
+GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
+# A question is told once: options by the name of the argument of `estimate`, with what they are where they are not given.
+_QUESTION: dict[str, tuple[Any, Any]] = {
+    "devices": (SystemDevices, None), "batch": (Batch, "1"), "context": (Context, "4096"), "weights": (Weights, None), "kv": (Cache, None), "before": (Before, None),
+    "after": (After, "looped"), "parallel": (Parallel, None), "loop_at_most": (LoopAtMost, None), "profile": (Profile, None), "settings": (Settings, None),
+}  # fmt: skip
+
 # Options that every command with an answer shares.
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV, in base units.")]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt.")]
 Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B|all", autocompletion=completing.columns, help="Columns of the CSV.")]
 CommandFlag = Annotated[bool, typer.Option("--command", help="Print the command line that reproduces the answer, and nothing else.")]
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a question in place of its argument `asked`, which gets them as the arguments of `estimate`."""
+    return _with_question(command, _QUESTION, _point)
+
+
+def asks_grid(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a question, each of which takes a grid, in place of its argument `asked`, which gets the arguments of `sweep`."""
+    return _with_question(command, _QUESTION | {"settings": (GridSettings, None)}, _grid)
+
+
+def _with_question(command: Callable[..., None], options: dict[str, tuple[Any, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., None]:
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        asked = read({name: given.pop(name) for name in options})
+        command(**given, asked=asked)
+
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
+        if parameter.name == "asked":
+            parameters += [Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind) for name, (kind, default) in options.items()]
+        else:
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+    with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options
+
+
+def _point(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `estimate` that the options of a question give."""
+    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+
+    devices = options["devices"]
+    numbers = {
+        "devices": None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), "batch": whole(options["batch"], "--batch", 1, LARGEST_BATCH),
+        "context": whole(options["context"], "--context", 0, LONGEST_CONTEXT, k=1024),
+    }  # fmt: skip
+    return _grid(options) | numbers
+
+
+def _grid(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `sweep` that the options give."""
+    at_most = options["loop_at_most"]
+    given = {name: value for name, value in options.items() if name != "settings"}
+    return given | {"loop_at_most": None if at_most is None else whole(at_most, "--loop-at-most", 1, 10**6), "parameters": settings_given(options["settings"])}
 
 
 def chosen_format(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:

@@ -7,30 +7,19 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.shared import (
-    After,
-    Batch,
-    Before,
-    Cache,
     Columns,
     CommandFlag,
-    Context,
     CsvFlag,
-    Devices,
     Hardware,
     JsonFlag,
-    LoopAtMost,
     Model,
     Output,
-    Profile,
-    Settings,
-    Weights,
+    asks,
     chosen_format,
     deliver,
     note,
     reproducing_line,
-    settings_given,
     show,
-    whole,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -45,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command("explain", epilog="Example: perfmodel explain llama-3.1-8b sn40l --devices 8 --python")(explain_command)
 
 
+@asks
 def solve_command(
     model: Model, hardware: Hardware,
     unknown: Annotated[str | None, typer.Option("--unknown", metavar="NAME", help="A parameter by its path, boundary, batch, context, devices, loop_at_most, layers or hidden.")] = None,
@@ -52,15 +42,13 @@ def solve_command(
     question: Annotated[str | None, typer.Option(
         "--question", metavar="NAME", help="boundary-for-peak, boundaries-that-may-stay, devices-for-rate, compute-bound-batch, last-paying-batch, cache-passes-weights, bandwidth-for-rate or model-size.",
     )] = None,
-    devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
+    *, asked: dict[str, Any], as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """The value of one unknown for which a figure of the answer is what you ask."""
     from perfmodel.solver import solve
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    found = solve(model, hardware, unknown=unknown, target=target, question=question, **_asked(devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings))
+    found = solve(model, hardware, unknown=unknown, target=target, question=question, **asked)
     if command:
         show(reproducing_line() + "\n")
         return
@@ -75,18 +63,17 @@ def solve_command(
     deliver(chosen, output, columns, rows=found.rows, default_columns=defaults, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict()))
 
 
+@asks
 def sensitivity_command(
     model: Model, hardware: Hardware,
     figure: Annotated[str, typer.Option("--figure", metavar="FIGURE", autocompletion=completing.figures, help="What the bars and the shares are of: speedup, after.tokens_per_second, before.fraction_of_peak, ...")] = "speedup",
-    devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
+    *, asked: dict[str, Any], as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """How much each parameter moves the rates and the speed-up, and which is worth measuring next."""
     from perfmodel.sensitivities import sensitivity
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    found = sensitivity(model, hardware, figure=figure, **_asked(devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings))
+    found = sensitivity(model, hardware, figure=figure, **asked)
     if command:
         show(reproducing_line() + "\n")
         return
@@ -100,13 +87,12 @@ def sensitivity_command(
     deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict()))
 
 
+@asks
 def explain_command(
     model: Model, hardware: Hardware,
     latex: Annotated[bool, typer.Option("--latex", help="Print the formulas as LaTeX.")] = False,
     python: Annotated[bool, typer.Option("--python", help="Print a Python program that computes the answer and needs nothing else.")] = False,
-    devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", loop_at_most: LoopAtMost = None, profile: Profile = None, settings: Settings = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
+    *, asked: dict[str, Any], as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """The closed form of this estimate: symbols, numbers, when each branch holds, and limits."""
     if sum((latex, python, as_json, as_csv or columns is not None)) > 1:
@@ -114,7 +100,7 @@ def explain_command(
     from perfmodel.symbolic import explain
 
     chosen = "text" if latex or python else chosen_format(as_json, as_csv, output, columns)
-    found = explain(model, hardware, **_asked(devices, batch, context, weights, kv, before, after, loop_at_most, profile, settings))
+    found = explain(model, hardware, **asked)
     if command:
         show(reproducing_line() + "\n")
         return
@@ -140,19 +126,6 @@ _SOLUTION_COLUMNS = (
     "unknown", "unit", "value", "exact", "figure", "target", "reached", "method", "model", "hardware", "devices", "batch", "context",
     "before.tokens_per_second", "before.fraction_of_peak", "after.tokens_per_second", "after.fraction_of_peak", "speedup.value",
 )  # fmt: skip
-
-
-def _asked(
-    devices: str, batch: str, context: str, weights: str | None, kv: str | None, before: str | None, after: str, loop_at_most: str | None, profile: str | None, settings: list[str] | None
-) -> dict[str, Any]:
-    """Return the arguments of `estimate` that the options give."""
-    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
-
-    return {
-        "devices": whole(devices, "--devices", 1, MOST_DEVICES), "batch": whole(batch, "--batch", 1, LARGEST_BATCH), "context": whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
-        "weights": weights, "kv": kv, "before": before, "after": after, "loop_at_most": whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, "profile": profile,
-        "parameters": settings_given(settings),
-    }  # fmt: skip
 
 
 def _note_fit(answer: "Estimate") -> None:

@@ -22,7 +22,6 @@ Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a
 AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", autocompletion=completing.modes, help="The ladder of launch modes, each against the one before.")]
 RatesFlag = Annotated[bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")]
 SweepOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt.")]
-GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", autocompletion=completing.settings, help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
 
 _SHOWN_ROWS = 24
 
@@ -33,10 +32,9 @@ def register(app: typer.Typer) -> None:
     app.command("compare", epilog="Example: perfmodel compare llama-3.1-8b h100-sxm,h200-sxm --devices 1,8", short_help="Choices side by side, best first.")(compare_command)
 
 
+@shared.asks_grid
 def sweep_command(
-    models: Models, hardware: Hardwares, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
-    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", loop_at_most: shared.LoopAtMost = None, profile: shared.Profile = None,
-    settings: GridSettings = None, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False, output: SweepOutput = None, columns: shared.Columns = None,
+    models: Models, hardware: Hardwares, asked: dict[str, Any], as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False, output: SweepOutput = None, columns: shared.Columns = None,
     resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
 ) -> None:  # fmt: skip
     """Answers at every point of a grid over models, devices, workloads, formats, modes and parameters.
@@ -52,11 +50,7 @@ def sweep_command(
         return
     from perfmodel.sweeps import fingerprint, make_grid
 
-    grid = make_grid(
-        models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=before, after=after,
-        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, profile=profile,
-        parameters=shared.settings_given(settings), columns=columns, yes=yes,
-    )  # fmt: skip
+    grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
     if form == "text":
         from perfmodel.report.sweeptables import sweep_document
 
@@ -139,10 +133,9 @@ def _show_document(document: "Callable[[], Any]", output: str | None) -> None:
     shared.deliver("text", output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
 
 
+@shared.asks_grid
 def compare_command(
-    models: Models, hardware: Hardwares, devices: shared.Devices = "1", batch: shared.Batch = "1", context: shared.Context = "4096", weights: shared.Weights = None,
-    kv: shared.Cache = None, before: shared.Before = None, after: shared.After = "looped", modes: AllModes = None, front: RatesFlag = False,
-    loop_at_most: shared.LoopAtMost = None, profile: shared.Profile = None, settings: GridSettings = None, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
+    models: Models, hardware: Hardwares, asked: dict[str, Any], modes: AllModes = None, front: RatesFlag = False, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
     output: shared.Output = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
 ) -> None:  # fmt: skip
     """Choices side by side, best first: rates, ratios, per device, per watt and per price where known.
@@ -157,11 +150,7 @@ def compare_command(
     from perfmodel.comparisons import compare
     from perfmodel.report.sweeptables import comparison_document
 
-    found = compare(
-        models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=before, after=after, modes=modes,
-        loop_at_most=shared.whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None, profile=profile,
-        parameters=shared.settings_given(settings),
-    )  # fmt: skip
+    found = compare(models, hardware, **asked, modes=modes)
     if front:
         found = found.front()
     shared.deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=lambda: comparison_document(found), sidecar=None)

@@ -14,13 +14,13 @@ from perfmodel.commands.shared import (
     CommandFlag,
     Context,
     CsvFlag,
-    Devices,
     Hardware,
     JsonFlag,
     Model,
     Output,
     Profile,
     Settings,
+    SystemDevices,
     Weights,
     chosen_format,
     deliver,
@@ -120,7 +120,7 @@ def calibrate_command(
 def explain_gap_command(
     model: Model, hardware: Hardware,
     measured: Annotated[str, typer.Option("--measured", metavar="RATE|TIME", help="What was measured: 104.9tok/s (summed over the batch) or 9.53ms a step.")],
-    devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
+    devices: SystemDevices = None, batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
     before: Before = None, after: After = "looped", profile: Profile = None, settings: Settings = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
@@ -131,7 +131,7 @@ def explain_gap_command(
     chosen = chosen_format(as_json, as_csv, output, columns)
     sequences = whole(batch, "--batch", 1, LARGEST_BATCH)
     result = explain_gap(
-        model, hardware, _measured_time(measured, sequences), devices=whole(devices, "--devices", 1, MOST_DEVICES), batch=sequences,
+        model, hardware, _measured_time(measured, sequences), devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), batch=sequences,
         context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after, profile=profile, parameters=settings_given(settings),
     )  # fmt: skip
     if command:
