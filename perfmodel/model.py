@@ -14,6 +14,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
     output_gate: the query projection also makes a gate for the output.
     rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
+    shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
     """
 
     heads: int
@@ -26,6 +27,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     rotary: bool = True
     sinks: bool = False
     window: int | None = None
+    shares_cache: bool = False
 
 
 class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,11 +76,12 @@ class DeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
-    """A dense feed-forward block; gated ones have three matrices, plain ones two."""
+    """A dense feed-forward block; gated ones have three matrices, plain ones two. sparsified: activations below a quantile are cut off."""
 
     intermediate: int
     gated: bool = True
     bias: bool = False
+    sparsified: bool = False
 
 
 class Experts(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +103,14 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
 Mixer = Attention | LatentAttention | StateSpace | DeltaAttention
 
 
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """Several residual streams around each layer. count: of them; rank: of the residual beside the mixer; layer_input: width of a layer's own input."""
+
+    count: int
+    rank: int
+    layer_input: int
+
+
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """One decoder layer: a mixer over the tokens and a feed-forward block, either of which may be absent.
 
@@ -111,6 +122,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     feed_forward: FeedForward | Experts | None
     norms: str = "before"
     parallel: str = ""  # '', 'one-norm', 'two-norms'
+    streams: Streams | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):

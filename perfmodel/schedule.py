@@ -102,9 +102,12 @@ _GROUPS: dict[str, dict[str, str]] = {
     "tuned": _grouped(
         input=f"mixer_norm {_INPUT} query_norm key_norm rotary cache_write in_projection", latent="query_down_norm kv_down_norm query_up query_absorb",
         output="output_gate value_up output out_projection mixer_output_norm mixer_residual", state="convolution state_projection state_norm step_projection state_update state_output_norm",
-        gate_up="feed_forward_norm gate up activation", down="down feed_forward_output_norm feed_forward_residual",
+        gate_up="feed_forward_norm gate up sparsify activation", down="down feed_forward_output_norm feed_forward_residual",
         routing="router expert_choice", expert_gate_up="expert_gate expert_up shared_gate shared_up expert_activation",
-        expert_down="expert_down shared_down shared_scale expert_sum", head="final_norm head", sampling="gather_logits sampling",
+        expert_down="expert_down shared_down shared_scale expert_sum", head="final_norm head",
+        stream_prediction="stream_norm stream_router stream_coefficients stream_prediction", laurel_up="laurel_up laurel_norm laurel_sum",
+        stream_correction="stream_rerouting correction_coefficients stream_correction stream_scale", layer_input_gate="layer_input_gate layer_input_activation",
+        layer_input_up="layer_input_up layer_input_output_norm layer_input_residual", sampling="gather_logits sampling",
     ),
 }  # fmt: skip
 # Inside a fused kernel a collective belongs to the stage that produces its payload.

@@ -5,6 +5,7 @@ context, and arrays and symbols as well as numbers. All figures are per device: 
 fullest device where a split is uneven.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,11 +21,15 @@ ON_CHIP = "on_chip"
 
 
 class Cache(msgspec.Struct, frozen=True):
-    """Reading a cache. window: most tokens read, None for all; bytes and flops: per token read, per sequence."""
+    """Reading a cache. window: most tokens read, None for all; bytes and flops: per token read, per sequence.
+
+    shared: it is that of an earlier layer, which is read again but kept once.
+    """
 
     window: int | None
     bytes: float
     flops: float
+    shared: bool = False
 
 
 class ExpertBank(msgspec.Struct, frozen=True):
@@ -87,13 +92,13 @@ class Work(msgspec.Struct, frozen=True):
         for bank in self.experts + other.experts:
             key = (bank.kind, bank.count, bank.chosen, bank.groups, bank.spread)
             experts[key] = experts.get(key, 0.0) + bank.bytes
-        caches: dict[int | None, tuple[float, float]] = {}
+        caches: dict[tuple[int | None, bool], tuple[float, float]] = {}
         for cache in self.caches + other.caches:
-            read, flops = caches.get(cache.window, (0.0, 0.0))
-            caches[cache.window] = (read + cache.bytes, flops + cache.flops)
+            read, flops = caches.get((cache.window, cache.shared), (0.0, 0.0))
+            caches[cache.window, cache.shared] = (read + cache.bytes, flops + cache.flops)
         return Work(
             tuple(weights.items()), tuple(ExpertBank(*key[:3], size, *key[3:]) for key, size in experts.items()),
-            tuple(Cache(window, *both) for window, both in caches.items()),
+            tuple(Cache(window, *both, shared) for (window, shared), both in caches.items()),
             self.state + other.state, self.activations + other.activations, self.flops + other.flops,
         )  # fmt: skip
 
@@ -101,13 +106,16 @@ class Work(msgspec.Struct, frozen=True):
         """Return this work done `count` times."""
         return Work(
             tuple((kind, size * count) for kind, size in self.weights), tuple(msgspec.structs.replace(bank, bytes=bank.bytes * count) for bank in self.experts),
-            tuple(Cache(c.window, c.bytes * count, c.flops * count) for c in self.caches), self.state * count, self.activations * count, self.flops * count,
+            tuple(Cache(c.window, c.bytes * count, c.flops * count, c.shared) for c in self.caches), self.state * count, self.activations * count, self.flops * count,
         )  # fmt: skip
 
     def cache_bytes(self, batch: Any, context: Any) -> Any:
         """Return the bytes [B] of cache and state read for `batch` sequences of `context` tokens."""
+        return self._cache_bytes(self.caches, batch, context)
+
+    def _cache_bytes(self, caches: Iterable[Cache], batch: Any, context: Any) -> Any:
         size = self.state * batch
-        for c in self.caches:
+        for c in caches:
             size = size + c.bytes * batch * (context if c.window is None else smaller(context, c.window))
         return size
 
@@ -123,5 +131,5 @@ class Work(msgspec.Struct, frozen=True):
         return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(bank.bytes_read(batch) for bank in self.experts) + self.cache_bytes(batch, context)
 
     def bytes_resident(self, batch: Any, context: Any) -> Any:
-        """Return the bytes [B] that must stay in memory: all weights and experts, cache and state."""
-        return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in self.experts) + self.cache_bytes(batch, context)
+        """Return the bytes [B] that must stay in memory: all weights and experts, state, and each cache once."""
+        return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in self.experts) + self._cache_bytes((c for c in self.caches if not c.shared), batch, context)

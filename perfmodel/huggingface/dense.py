@@ -7,7 +7,7 @@ import msgspec
 from perfmodel.errors import SpecificationError
 from perfmodel.huggingface.blocks import FULL, SLIDING, attention, check_activation, feed_forward, layer_count, layer_types, pattern_types, rotary_layers, window_of
 from perfmodel.huggingface.fields import Fields
-from perfmodel.model import Attention, FeedForward, Layer
+from perfmodel.model import Attention, FeedForward, Layer, Streams
 
 Shape = dict[str, Any]
 
@@ -135,3 +135,29 @@ def read_cohere2(fields: Fields) -> Shape:
     mixers = windowed(mixer, types, window_of(fields, types, default=4096))
     mixers = [m if m.window is not None else msgspec.structs.replace(m, rotary=False) for m in mixers]
     return {"layers": stack(mixers, feed_forward(fields), parallel="one-norm"), "tied_default": True}
+
+
+def read_gemma3n(fields: Fields) -> Shape:
+    """Gemma 3n (text): four sliding layers to one that sees all; the last layers share the caches of earlier ones of their kind; several streams."""
+    check_activation(fields, "hidden_activation", "hidden_act")
+    fields.known("final_logit_softcapping", "altup_active_idx", "altup_coef_clip", "altup_lr_multiplier", "altup_correct_scale", "attn_logit_softcapping", "query_pre_attn_scalar")
+    layers, hidden = layer_count(fields), fields.integer("hidden_size", most=1_000_000)
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="head", head_dim_default=256)
+    types = pattern_types(fields, layers, 5)
+    mixers = windowed(mixer, types, window_of(fields, types, default=512))
+    first = layers - fields.integer("num_kv_shared_layers", default=15, least=0, most=layers)
+    makers = set(types[:first])
+    mixers = [msgspec.structs.replace(m, shares_cache=True) if index >= first and types[index] in makers else m for index, m in enumerate(mixers)]
+    widths = fields.whole_numbers("intermediate_size", layers, most=10_000_000)
+    cut = fields.numbers("activation_sparsity_pattern", layers) or [0.95 if index < 10 < layers else 0.0 for index in range(layers)]
+    streams = Streams(
+        count=fields.integer("altup_num_inputs", default=4, least=2, most=64), rank=fields.integer("laurel_rank", default=64, most=100_000),
+        layer_input=fields.integer("hidden_size_per_layer_input", default=256, most=100_000),
+    )  # fmt: skip
+    built = tuple(
+        Layer(mixer=m, feed_forward=FeedForward(intermediate=width, sparsified=share > 0), norms="both", streams=streams) for m, width, share in zip(mixers, widths, cut, strict=True)
+    )
+    # Layers that share a cache have projections of keys and values all the same, with their norm, that no step reads.
+    idle = sum(2 * hidden * m.kv_heads * m.head_dim + m.head_dim for m in mixers if m.shares_cache)
+    table = fields.integer("vocab_size_per_layer_input", default=262_144, most=100_000_000) * layers * streams.layer_input
+    return {"layers": built, "other_parameters": table + idle, "tied_default": True, "vocabulary_default": 262_400}

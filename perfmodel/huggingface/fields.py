@@ -91,6 +91,25 @@ class Fields:
             raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a list of whole numbers")
         return value
 
+    def numbers(self, key: str, count: int) -> list[float] | None:
+        """Return the `count` numbers at `key`, one for all repeated, or None."""
+        value = self._take(key, None, required=False)
+        if value is None:
+            return None
+        listed = value if isinstance(value, list) else [value] * count
+        if len(listed) != count or not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in listed):
+            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a number or a list of {count}, one a layer")
+        return listed
+
+    def whole_numbers(self, key: str, count: int, default: int | None = None, *, least: int = 1, most: int = LARGEST_INTEGER) -> list[int]:
+        """Return `count` whole numbers at `key`, between `least` and `most`; one for all is repeated."""
+        if not isinstance(self._config.get(key), list):
+            return [self.integer(key, default, least=least, most=most)] * count
+        listed = self.numbers(key, count) or []
+        if not all(least <= value <= most and float(value).is_integer() for value in listed):
+            raise SpecificationError(f"{self.where}: {key}: {shown(listed)} are not whole numbers from {least} to {most}")
+        return [int(value) for value in listed]
+
     def table(self, key: str) -> dict[str, Any] | None:
         """Return the object at `key`, or None."""
         value = self._take(key, None, required=False)

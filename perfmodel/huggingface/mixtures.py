@@ -1,7 +1,10 @@
 """Mixtures of experts: Mixtral, Qwen, gpt-oss, Llama 4, GLM, Granite, DeepSeek and Kimi."""
 
+from typing import Any
+
 import msgspec
 
+from perfmodel.errors import SpecificationError
 from perfmodel.huggingface.blocks import (
     CHUNKED,
     FULL,
@@ -22,7 +25,7 @@ from perfmodel.huggingface.fields import Fields
 from perfmodel.model import Experts, FeedForward, Layer, Mixer
 
 
-def sparse_stack(mixers: list[Mixer], blocks: list[FeedForward | Experts | None], **layer: str) -> tuple[Layer, ...]:
+def sparse_stack(mixers: list[Mixer], blocks: list[FeedForward | Experts | None], **layer: Any) -> tuple[Layer, ...]:
     """Return one layer for each pair of mixer and feed-forward block; equal layers are one object."""
     built: dict[tuple[Mixer, FeedForward | Experts | None], Layer] = {}
     pairs = list(zip(mixers, blocks, strict=True))
@@ -150,3 +153,28 @@ def read_glm4_moe(fields: Fields) -> Shape:
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False), output_bias=False, query_key_norm=norm)
     mixture = experts(fields, "n_routed_experts", "moe_intermediate_size", shared=_shared_width(fields), router_bias=True)
     return {"layers": sparse_stack([mixer] * layers, _with_first_dense(fields, layers, mixture))}
+
+
+def read_hunyuan(fields: Fields) -> Shape:
+    """Hunyuan: routed and shared experts in every layer; with cross-layer attention one layer in `cla_share_factor` makes a cache, the others read it."""
+    check_activation(fields, "hidden_act")
+    fields.known("use_mixed_mlp_moe", "capacity_factor", "moe_drop_tokens", "moe_random_routing_dropped_token", "moe_layer_num_skipped", "norm_type", "group_limited_greedy",
+                 "attention_head_dim", "anyres_pooling_size", "org_vocab_size", "pool_type", "class_num", "dense_list", "add_classification_head", "position_embedding_xdrope")  # fmt: skip
+    if fields.flag("mlp_bias", default=False):
+        raise SpecificationError(f"{fields.where}: mlp_bias: is not understood for hunyuan")
+    layers = layer_count(fields)
+    norm = "head" if fields.flag("use_qk_norm", default=False) else ""
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm=norm, head_dim_default=fields.integer("attention_head_dim", required=False))
+    shared_by = fields.integer("cla_share_factor", default=1, most=10_000) if fields.flag("use_cla", default=False) else 1
+    fields.known("cla_share_factor")
+    reader = msgspec.structs.replace(mixer, shares_cache=True)
+    count = fields.integer("num_experts", most=100_000)
+    chosen = fields.whole_numbers("moe_topk", layers, default=1, most=count)
+    own = fields.has("moe_intermediate_size")
+    widths = fields.whole_numbers("moe_intermediate_size" if own else "intermediate_size", layers, most=10_000_000)
+    fields.known("intermediate_size")
+    shared = fields.whole_numbers("num_shared_expert", layers, default=0, least=0, most=1_000)
+    blocks: list[FeedForward | Experts | None] = [
+        Experts(count=count, chosen=k, intermediate=width, shared=number * width) for k, width, number in zip(chosen, widths, shared, strict=True)
+    ]
+    return {"layers": sparse_stack([mixer if index % shared_by == 0 else reader for index in range(layers)], blocks), "tied_default": True}

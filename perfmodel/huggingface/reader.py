@@ -18,11 +18,14 @@ _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "gemma": dense.read_gemma,
     "gemma2": dense.read_gemma2,
     "gemma3_text": dense.read_gemma3,
+    "gemma3n_text": dense.read_gemma3n,
     "glm4_moe": mixtures.read_glm4_moe,
     "gpt_neox": classic.read_gpt_neox,
     "gpt_oss": mixtures.read_gpt_oss,
     "granite": dense.read_granite,
     "granitemoe": mixtures.read_granitemoe,
+    "hunyuan": mixtures.read_hunyuan,
+    "hunyuan_v1_moe": mixtures.read_hunyuan,
     "jamba": hybrids.read_jamba,
     "kimi_k2": mixtures.read_deepseek,
     "llama": dense.read_llama,
@@ -42,7 +45,7 @@ _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "smollm3": dense.read_smollm3,
 }
 # Types whose decoder is described in a nested text_config, and the type it has there when it does not say.
-_NESTED = {"gemma3": "gemma3_text", "llama4": "llama4_text", "mistral3": "mistral"}
+_NESTED = {"gemma3": "gemma3_text", "gemma3n": "gemma3n_text", "llama4": "llama4_text", "mistral3": "mistral"}
 KNOWN_TYPES = tuple(sorted([*_READERS, *_NESTED]))
 
 

@@ -30,6 +30,9 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
     if block.gated:
         yield matrix("gate", width, hidden, formats, bias=block.bias)
     yield matrix("up", width, hidden, formats, bias=block.bias, shares_input=block.gated)
+    if block.sparsified:
+        # Mean, deviation, threshold and cut.
+        yield elementwise("sparsify", "activation", width, formats, flops=6.0)
     yield _activation("activation", width, formats, gated=block.gated)
     yield matrix("down", hidden, width, formats, bias=block.bias)
 

@@ -30,27 +30,28 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
     bias, size = attention.query_key_value_bias, formats.activation_size()
     yield matrix("query", query_width * (2 if attention.output_gate else 1), hidden, formats, bias=bias)
-    yield matrix("key", kv_width, hidden, formats, bias=bias, shares_input=True)
-    yield matrix("value", kv_width, hidden, formats, bias=bias, shares_input=True)
-    if attention.query_key_norm == "head":
-        yield norm("query_norm", attention.head_dim, formats, copies=heads)
-        yield norm("key_norm", attention.head_dim, formats, copies=kv_heads)
-    elif attention.query_key_norm == "full":
-        yield norm("query_norm", query_width, formats)
-        yield norm("key_norm", kv_width, formats)
+    own = not attention.shares_cache
+    if own:
+        yield matrix("key", kv_width, hidden, formats, bias=bias, shares_input=True)
+        yield matrix("value", kv_width, hidden, formats, bias=bias, shares_input=True)
+    if attention.query_key_norm:
+        by_head = attention.query_key_norm == "head"
+        for name, count, width in (("query_norm", heads, query_width), ("key_norm", kv_heads, kv_width)) if own else (("query_norm", heads, query_width),):
+            yield norm(name, attention.head_dim, formats, copies=count) if by_head else norm(name, width, formats)
     if attention.rotary:
-        yield elementwise("rotary", "rotary", query_width + kv_width, formats, flops=3.0)
+        yield elementwise("rotary", "rotary", query_width + (kv_width if own else 0), formats, flops=3.0)
     entry = 2 * kv_width * formats.cache_size()
     # A framework's cache grows by concatenation, which reads and writes all of it, and is widened to the query heads:
     # read once, written `repeats` times, which is what its attention then reads.
     repeats = ceil_div(heads, kv_heads)
     copied = Cache(attention.window, entry * (2 + (1 + repeats if repeats > 1 else 0)), 0.0)
-    yield Operation("cache_write", "cache_write", Work(activations=entry), reads=2 * kv_width * size, unfused=Work(activations=entry, caches=(copied,)))
+    if own:
+        yield Operation("cache_write", "cache_write", Work(activations=entry), reads=2 * kv_width * size, unfused=Work(activations=entry, caches=(copied,)))
     # Scores and weighted sum: two FLOPs each per element of every query head and token.
     sinks = heads if attention.sinks else 0
     weights = ((formats.activations, sinks * size),) if sinks else ()
-    work = Work(weights=weights, caches=(Cache(attention.window, entry, 4.0 * query_width),))
-    unfused = Work(weights=weights, caches=(Cache(attention.window, entry * repeats, 4.0 * query_width),))
+    work = Work(weights=weights, caches=(Cache(attention.window, entry, 4.0 * query_width, not own),))
+    unfused = Work(weights=weights, caches=(Cache(attention.window, entry * repeats, 4.0 * query_width, not own),))
     yield Operation("attention", "attention", work, elements=sinks, active=sinks, reads=query_width * size, writes=query_width * size, unfused=unfused)
     if attention.output_gate:
         yield elementwise("output_gate", "activation", query_width, formats, flops=5.0, inputs=2)

@@ -11,6 +11,7 @@ from perfmodel.operations.builders import Formats, Operation, collective, elemen
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.mixers import mixer_operations
 from perfmodel.operations.networks import block_operations
+from perfmodel.operations.streams import correction, input_operations, low_rank_residual, output_operations, prediction
 from perfmodel.parallel import Parallel, over
 from perfmodel.primitives import Block
 from perfmodel.work import Work
@@ -51,10 +52,12 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     if model.step:
         names = tuple(layer.name for layer in model.layers if isinstance(layer, Block))
         return Step((), tuple(layers[layer] for layer in model.layers), (), names)
+    streams = next((layer.streams for layer in model.layers if isinstance(layer, Layer)), None)
+    inputs = input_operations(streams, model.hidden, len(model.layers), formats) if streams else ()
     return Step(
-        before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),),
+        before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size), *inputs),
         layers=tuple(layers[layer] for layer in model.layers),
-        after=tuple(_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
+        after=(*(output_operations(streams, model.hidden, formats) if streams else ()), *_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
     )
 
 
@@ -115,10 +118,14 @@ def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Paral
     if layer.parallel:
         yield from _parallel_layer(model, layer, formats, parallel)
         return
+    if layer.streams is not None:
+        yield from prediction(layer.streams, model.hidden, formats)
     if layer.mixer is not None:
         yield from _normed("mixer", model, layer, formats, mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor))
         yield from _joined("mixer", model.hidden, formats, parallel.tensor)
         yield from _added("mixer", model, layer, formats)
+    if layer.streams is not None:
+        yield from low_rank_residual(layer.streams, model.hidden, formats)
     if layer.feed_forward is not None:
         block = feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
         if all_tokens_needed(layer.feed_forward, parallel):
@@ -127,6 +134,8 @@ def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Paral
             yield from _normed("feed_forward", model, layer, formats, block)
             yield from _joined("feed_forward", model.hidden, formats, parallel.tensor)
         yield from _added("feed_forward", model, layer, formats)
+    if layer.streams is not None:
+        yield from correction(layer.streams, model.hidden, formats)
 
 
 def _normed(name: str, model: Model, layer: Layer, formats: Formats, operations: Iterator[Operation]) -> Iterator[Operation]:
