@@ -107,6 +107,21 @@ def collective_latency(latency: Number, hops: Number, hop: Number, doublings: Nu
     return latency + (hops - 1) * hop + doublings * doubling
 
 
+def exposed_collective(collective: Number, overlap: Number) -> Number:
+    """(C3) time of a collective that its neighbours wait for [s], (1 - overlap) x.
+
+    Separate calls in a row hide nothing of it; a kernel that sends tiles as they are done, or a stack that works on
+    other sequences meanwhile, hides a share.
+
+    collective: x, from (C1) [s]
+    overlap: share that the mode hides behind other work [-]
+
+    >>> exposed_collective(4e-6, 0.25)
+    3e-06
+    """
+    return (1 - overlap) * collective
+
+
 def group_bandwidth(link_bandwidth: Number, per_peer: Number, devices: Number) -> Number:
     """(C1, link) what a device sends to the others of its group [B/s], smaller(link, (n - 1) per peer).
 
@@ -327,12 +342,12 @@ def prefetch(latencies: Sequence[Number], streaming: Sequence[Number], window: N
     return Prefetch(stall, fullest - least)
 
 
-def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0) -> Number:
+def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0, links: Number = 0.0) -> Number:
     """(L1) time of one iteration of a loop [s], i = larger(m, l + a + m_late, m + stall). After [1].
 
     Streaming hides the serial chain as far as prefetch reaches; arithmetic is on the chain, since no
     stage computes before its barrier, but for the share that a pipeline overlaps with it; a loop is
-    never faster than its arithmetic.
+    never faster than its arithmetic, nor than its collectives, hidden or not.
 
     streaming: m of all bytes of the iteration [s]
     chain: serial latency of its dependent stages and their collectives, l [s]
@@ -340,12 +355,14 @@ def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: N
     late: streaming time of bytes whose address is known only inside the iteration, part of m [s]
     stall: from `prefetch` [s]
     overlap: share of the arithmetic that overlaps the chain [-]
+    links: collectives of the iteration, what is hidden of them too; 0 where there are none [s]
 
     >>> iteration_time(40e-6, 14e-6, 1e-6, 0.0, 5e-6)
     4.5e-05
     """
     on_chain = chain + (1 - overlap) * arithmetic + late
-    return larger(larger(streaming + stall, arithmetic), on_chain)
+    working = arithmetic if links.__class__ is float and not links else larger(arithmetic, links)
+    return larger(larger(streaming + stall, working), on_chain)
 
 
 def fill_time(first_bytes: Number, swing: Number, chain: Number, waiting: Number) -> Number:

@@ -94,6 +94,11 @@ def _link(hardware: Hardware) -> Iterator[Finding]:
     note = hardware.values["link.bandwidth"].note + hardware.values["link.bandwidth"].source if link else ""
     if link and re.search(r"\bboth directions\b|\bbidirectional\b", note) and not re.search(r"per direction|halved", note):
         yield "link.bandwidth", "error", "the source gives both directions together; write one"
+    peer, network = (_value(hardware, key) for key in ("link.per_peer", "network.bandwidth"))
+    if link and peer and peer > link:
+        yield "link.per_peer", "error", f"{format_quantity(peer, 'B/s')} to one device is more than all links carry"
+    if link and network and network > link:
+        yield "network.bandwidth", "error", f"{format_quantity(network, 'B/s')} is faster than the links it goes beyond"
     if domain is not None and (domain < 1 or domain != int(domain)):
         yield "link.domain", "error", f"{domain:g} is not a number of devices"
 

@@ -55,6 +55,7 @@ class SideParameters:
         self._collective_legs = [self._collective_paths(kind, group) for kind, group in plan.collectives]
         fused = plan.fused_calls > 0
         self._chain = [self._mode_path(key, "chain", needed=key == "stage") if fused else None for key in ("stage", "prefetch", "overlap")]
+        self._chain.append(self._mode_path("collective_overlap", "chain") if plan.collectives else None)
         self._boundary = self._mode_path("boundary", "boundary")
         self._boundary_parts = [] if self._boundary else [self._mode_path(key, "boundary", needed=key != "hidden") for key in ("bare", "ramp", "tail", "hidden")]
         if self._boundary and lookup_own(hardware, mode, "hidden"):

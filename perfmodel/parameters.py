@@ -78,6 +78,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(key="modes.*.prefetch", unit="B", slower=-1, meaning="effective room for weights fetched ahead, C, per device (L1)"),
     _share("modes.*.overlap", -1, "share of the arithmetic that overlaps the serial chain of an iteration (L1)", positive=False),
     _share("modes.*.kv", -1, "sustained share of the bandwidth for cache and state in this mode, where its kernels differ from memory.sustained.kv"),
+    _share("modes.*.collective_overlap", -1, "share of a collective that other work hides: tiles sent as they are done, other sequences computed meanwhile (C3)", positive=False),
     Parameter(key="modes.*.host", unit="s", slower=1, meaning="host time of a step that nothing hides, h (S1)"),
     Parameter(key="modes.*.issue", unit="s", slower=1, meaning="host time to issue one call, t_issue (S2)"),
 )  # fmt: skip

@@ -93,11 +93,12 @@ class Rates(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What serialises a fused call: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]."""
+    """What serialises a fused call: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that any call hides [-]."""
 
     stage: Number
     prefetch: Number
     overlap: Number
+    collective_overlap: Number
 
 
 class Fixed(NamedTuple):
@@ -238,7 +239,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             compute = compute + count * (roofline - m)
             calls = calls + count * roofline
             if stage.payloads:
-                exchange = count * _collectives(stage, rates)
+                exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
         if microbatches is not None:
             in_flight = microbatches
@@ -260,12 +261,12 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
     recorder = Recorder()
     bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
     collectives = [f"{part}{i}" for i in range(len(_routes(rates))) for part in ("alpha", "link")]
-    names = ["batch", "context", *bandwidths, "beta", "arithmetic", "share", *collectives, "stage", "prefetch", "overlap"]
+    names = ["batch", "context", *bandwidths, "beta", "arithmetic", "share", *collectives, *Chain._fields]
     number = dict(zip(names, recorder.inputs(names), strict=True))
     costs = (number[name] for name in collectives)
     routes = tuple(tuple(tuple(Route(next(costs), route.traffic_factor, next(costs)) for route in leg) for leg in legs) for legs in rates.collectives)
     recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], routes)
-    chain = Chain(number["stage"], number["prefetch"], number["overlap"])
+    chain = Chain(*(number[name] for name in Chain._fields))
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
     return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], choices={"maximum": larger, "minimum": smaller} if generic else None)
 
@@ -293,7 +294,8 @@ class _Iteration(NamedTuple):
 def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iteration:
     """One pass over the stages of a fused call, by (L1), split into terms."""
     streaming = [equations.streaming_time(stage.bytes, rates.bandwidths) for stage in stages]
-    exchange = [_collectives(stage, rates) for stage in stages]
+    links = [_collectives(stage, rates) for stage in stages]
+    exchange = [equations.exposed_collective(x, chain.collective_overlap) if stage.payloads else x for x, stage in zip(links, stages, strict=True)]
     m = sum(streaming)
     a = equations.arithmetic_time(sum([stage.flops for stage in stages]), rates.arithmetic, rates.arithmetic_share)
     latencies = [chain.stage + x for x in exchange]
@@ -304,7 +306,7 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
     window = chain.prefetch / rates.datasheet_bandwidth
     stall, swing = equations.prefetch(latencies, ahead, window)
-    i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap)
+    i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap, sum(links))
     roofline = larger(m, a)
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline

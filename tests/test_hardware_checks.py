@@ -87,6 +87,12 @@ PLANTED = [
     ("a year that is not", "year = 2024", "year = 1995", "year"),
     ("a status nobody knows", '"shipping"', '"soon"', "soon"),
     ("a stage of a millisecond", "[power]", '[modes.looped]\nstage = { value = "2 ms", kind = "assumed", source = "a test" }\n[power]', "is it us"),
+    ("a peer faster than all links", "domain = { value = 8", 'per_peer = { value = "900 GB/s", kind = "derived", source = "a test" }\ndomain = { value = 8', "more than all links"),
+    ("a network faster than the links", "[power]", '[network]\nbandwidth = { value = "800 GB/s", kind = "datasheet", source = "a test" }\n[power]', "faster than the links"),
+    ("an algorithm nobody knows", "[power]", '[collectives]\nalgorithms = { value = ["two-shots"], kind = "assumed", source = "a test" }\n[power]', "two-shot"),
+    ("algorithms without a source", "[power]", '[collectives]\nalgorithms = ["ring"]\n[power]', "collectives.algorithms"),
+    ("removing what is not inherited", 'inherits = "hopper"', 'inherits = "hopper"\nwithout = ["modes.pdll"]', "modes.pdl"),
+    ("removing the base of another mode", 'inherits = "hopper"', 'inherits = "hopper"\nwithout = ["modes.graph"]', "base"),
     ("a share in percent", "[power]", '[memory.sustained]\nweights = { value = 0.0092, kind = "assumed", source = "a test" }\n[power]', "is it a share"),
 ]  # fmt: skip
 
@@ -145,6 +151,25 @@ def test_loops_of_a_model_are_shown(run):
     shown = run("loops", "gemma-3-27b").out
     assert "5 x decoder_layer + decoder_layer_2" in shown
     assert [r["count"] for r in json.loads(run("loops", "deepseek-v3", "--json").out)] == [1, 3, 58, 1, 1]
+
+
+def test_what_a_device_lacks_is_taken_from_what_it_inherits(run, tmp_path):
+    assert "pdl" in find_hardware("h100-sxm").modes
+    for name in ("v100-sxm-32gb", "t4", "a100-sxm-80gb", "rtx-3090", "rtx-4090", "p40", "jetson-agx-orin"):
+        answer = run("estimate", "llama-3.2-1b", name, "--before", "pdl")
+        assert answer.code == 1
+        assert "graph" in answer.err
+        assert answer.err.count("\n") == 1
+    path = tmp_path / "mine.toml"
+    path.write_text(SOUND.replace('inherits = "hopper"', 'inherits = ["hopper", "pcie"]\nwithout = ["modes.pdl", "memory.sustained.kv", "collectives.in-network"]'), encoding="utf-8")
+    mine, whole = find_hardware(str(path)), find_hardware("h100-sxm")
+    assert set(whole.modes) - set(mine.modes) == {"pdl"}
+    assert "memory.sustained.kv" in whole.values
+    assert not {"memory.sustained.kv", "collectives.in-network.sustained", "modes.pdl.hidden"} & set(mine.values)
+    assert mine.algorithms.names == ("ring",)  # the later of two
+    assert mine.values["memory.sustained.weights"] == whole.values["memory.sustained.weights"]
+    shown = run("hardware", "show", str(path)).out
+    assert "collectives by ring" in shown
 
 
 def test_hardware_lists_can_be_filtered_and_sorted(run):

@@ -198,6 +198,27 @@ def test_seven_well_made_kernels_lose_far_less_than_ten_ordinary_ones(tmp_path):
     assert well_made.speedup.value < ordinary.speedup.value
 
 
+@pytest.mark.parametrize(("mode", "side"), [("graph", "before"), ("looped", "after"), ("megakernel", "after")])
+def test_a_mode_hides_a_share_of_its_collectives(mode, side):
+    """In separate calls exactly that share; in a loop at most that of the chain, and no less than the links take."""
+    key = f"modes.{mode}.collective_overlap"
+
+    def asked(share):
+        return getattr(estimate("llama-3.1-8b", "h100-sxm", devices=8, **{side: mode}, parameters={key: share}), side)
+
+    none, half, whole = asked(0), asked(0.5), asked(1)
+    assert whole.time_per_step <= half.time_per_step <= none.time_per_step
+    if side == "before":
+        assert half.terms.collective == pytest.approx(none.terms.collective / 2)
+        assert none.time_per_step - half.time_per_step == pytest.approx(none.terms.collective / 2)
+        assert none == estimate("llama-3.1-8b", "h100-sxm", devices=8).before  # what nothing says is none
+    else:
+        assert none.time_per_step - half.time_per_step > 0
+    # Links that take longer than all else bound a loop that hides them.
+    bound = estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=64, parameters={"link.bandwidth": "1 GB/s", "modes.looped.collective_overlap": 1}).after
+    assert bound.time_per_step > 64 * 65 * 8192 * 1.125 / 1e9 > 0.5 * bound.time_per_step
+
+
 def test_nccl_is_a_profile_of_its_own():
     """8 x H100: about three times what an engine's own kernels take."""
     with_nccl = estimate("llama-3.1-8b", "h100-sxm", devices=8, profile="nccl")

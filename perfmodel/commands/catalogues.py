@@ -229,7 +229,9 @@ def hardware_show(
         sources = list(dict.fromkeys(q.source for q in values.values()))
         table = Table(("key", "value (low to high)", "kind", "source"), [(path, str(q), q.kind, f"[{sources.index(q.source) + 1}]") for path, q in values.items()])
         modes = Table(("mode", "calls kernels as", "costs not given come from"), [(m.name, m.kernels, m.base or "") for m in device.modes.values()])
-        return Document([f"{device.title} ({device.name}), before looping: {device.default_mode}", table, modes, "\n".join(f"[{i}] {s}" for i, s in enumerate(sources, 1))])
+        offered = device.algorithms
+        by = [f"collectives by {', '.join(offered.names)} ({offered.kind}: {offered.source})"] if key is None and offered.names else []
+        return Document([f"{device.title} ({device.name}), before looping: {device.default_mode}", table, modes, *by, "\n".join(f"[{i}] {s}" for i, s in enumerate(sources, 1))])
 
     deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
 
