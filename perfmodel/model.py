@@ -34,6 +34,8 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
     """Multi-head latent attention, decoded with its up-projections absorbed: the cache holds kv_rank + rotary_dim a token.
 
     query_rank: None where queries are projected in one step.
+    index_heads, index_dim, index_chosen: a lightning indexer scores every token in a cache of its own, and attention reads the chosen
+    ones; 0 for none.
     """
 
     heads: int
@@ -43,6 +45,9 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
     rotary_dim: int
     value_dim: int
     bias: bool = False
+    index_heads: int = 0
+    index_dim: int = 0
+    index_chosen: int = 0
 
 
 class StateSpace(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +93,7 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     """A mixture of experts. shared: width of the experts every token uses together, 0 for none.
 
     router_bias: one number an expert; shared_gate: a projection to one number that scales the shared expert.
+    latent: width in which the routed experts work, between two projections of their own; 0 where it is the hidden width.
     """
 
     count: int
@@ -98,6 +104,7 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     router_bias: bool = False
     shared: int = 0
     shared_gate: bool = False
+    latent: int = 0
 
 
 Mixer = Attention | LatentAttention | StateSpace | DeltaAttention

@@ -13,7 +13,7 @@ from perfmodel.catalogue import names
 from perfmodel.estimator import ask, formats_of
 from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.huggingface import KNOWN_TYPES, model_from_config
-from perfmodel.operations import active_parameter_count, embedding_elements, parameter_count
+from perfmodel.operations import Formats, active_parameter_count, decode_step, embedding_elements, parameter_count
 from perfmodel.operations.builders import largest_of_normals
 
 # Configs as published (keys that say nothing about the work left out), with the parameters of the published checkpoint.
@@ -66,13 +66,16 @@ def test_parameters_are_those_of_the_published_checkpoint(name):
         ("qwen3-30b-a3b", 30_532_122_624),
         ("llama-4-scout", 107_769_861_120),  # text decoder
         ("kimi-k2", 1_026_408_232_448),
+        ("gpt2-xl", 1_557_611_200), ("bloom-176b", 176_247_271_424), ("starcoder-15b", 15_517_456_384), ("phi-2", 2_779_683_840), ("mpt-7b", 6_649_286_656),
+        ("starcoder2-7b", 7_173_923_840), ("command-r-35b", 34_980_831_232), ("baichuan2-13b", 13_896_668_160), ("chatglm3-6b", 6_243_584_000),
+        ("stablelm-3b-4e1t", 2_795_443_200), ("internlm2-7b", 7_737_708_544), ("olmo-7b", 6_888_095_744), ("olmoe-1b-7b", 6_919_161_856),
     ],
 )
 def test_parameters_of_mixtures_and_hybrids(name, total):
     assert parameter_count(find_model(name)) == total
 
 
-@pytest.mark.parametrize(("name", "published"), [("deepseek-v3", 37e9), ("gpt-oss-120b", 5.1e9), ("gpt-oss-20b", 3.6e9), ("qwen3-30b-a3b", 3.3e9), ("qwen3-235b-a22b", 22e9), ("mixtral-8x7b", 12.9e9)])
+@pytest.mark.parametrize(("name", "published"), [("deepseek-v3", 37e9), ("gpt-oss-120b", 5.1e9), ("gpt-oss-20b", 3.6e9), ("qwen3-30b-a3b", 3.3e9), ("qwen3-235b-a22b", 22e9), ("mixtral-8x7b", 12.9e9), ("glm-5", 40e9), ("minimax-m2.5", 10e9), ("nemotron-3-super-120b-a12b", 12e9)])
 def test_active_parameters_are_near_the_published_round_figure(name, published):
     # Publishers round, and some count the input embedding: within 8 %.
     assert active_parameter_count(find_model(name)) == pytest.approx(published, rel=0.08)
@@ -183,6 +186,24 @@ def test_the_bytes_of_a_step_and_the_embedding_are_the_file(model, weights, embe
     assert ask(model, "h100-sxm", weights=weights).whole.bytes_read(1, 0) + table == pytest.approx(gibibytes * 2**30, rel=0.005)
 
 
+def test_a_checkpoint_that_leaves_attention_alone_converts_its_experts():
+    formats = formats_of(find_model("kimi-k2.5"), None, None)
+    assert (formats.weights, formats.experts, formats.head) == ("bf16", "int4-g32", "bf16")
+
+
+def test_an_indexer_reads_a_key_of_every_token_and_the_cache_of_those_it_chooses():
+    sizes = [ask("deepseek-v3.2", "h200-sxm", kv="bf16").whole.cache_bytes(1, context) for context in (0, 1024, 2048, 4096, 8192)]
+    below, above = (sizes[1] - sizes[0]) / 1024, (sizes[4] - sizes[3]) / 4096
+    assert (below, above) == (61 * (576 * 2 + 132), 61 * 132)
+
+
+def test_experts_in_a_latent_space_are_narrower():
+    model = find_model("nemotron-3-super-120b-a12b")
+    operations = {operation.name: operation for operation in decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), 1).layers[1]}
+    assert operations["expert_up"].elements == 512 * 1024 * 2688
+    assert operations["latent_down"].elements == operations["latent_up"].elements == 4096 * 1024
+
+
 @pytest.mark.parametrize("block", [{"quant_method": "hqq"}, {"quant_method": "gptq", "bits": 5}, {"quant_method": "fp8", "weight_block_size": [64, 64]}, {"quant_method": "compressed-tensors"}, {"bits": 4}, [4]])
 def test_a_quantisation_that_is_not_known_is_an_error(block):
     config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 1000}
@@ -200,7 +221,7 @@ def test_a_config_is_read_in_under_50_ms():
 
 def test_every_known_type_has_a_model_or_a_config_here():
     types = {find_model(name).family for name in names("models")} | {config["model_type"] for config, _ in CONFIGS.values()}
-    assert set(KNOWN_TYPES) - types <= {"gemma3", "llama4", "mistral3", "glm4_moe", "phi3", "olmo2", "kimi_k2", "gemma3n", "hunyuan_v1_moe"}
+    assert set(KNOWN_TYPES) - types <= {"gemma3", "gemma3n", "glm4_moe", "hunyuan_v1_moe", "kimi_k2", "kimi_k25", "llama4", "mistral3", "olmo2", "phi3", "qwen3_5", "qwen3_5_moe"}
 
 
 PLAUSIBLE = [c for c, _ in CONFIGS.values()]

@@ -251,7 +251,8 @@ def weight_format(source: Source, model: str, names: dict[str, Any]) -> str:
     if spelled.startswith("Ollama default") and model.startswith("gpt-oss"):
         return "mxfp4"
     own = f"{source['source_id']}: {spelled}"
-    return look_up(names["formats"], own, "format-unknown") if own in names["formats"] else look_up(names["formats"], spelled, "format-unknown")
+    found = look_up(names["formats"], own if own in names["formats"] else spelled, "format-unknown")
+    return str(names["published_as"].get(model, {}).get(found, found))
 
 
 def cache_format(source: Source, stack: str, weights: str, batch: int, remarks: list[str], names: dict[str, Any]) -> str:

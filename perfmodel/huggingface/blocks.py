@@ -51,6 +51,8 @@ def latent_attention(fields: Fields) -> LatentAttention:
         heads=fields.integer("num_attention_heads", most=100_000), query_rank=fields.integer("q_lora_rank", most=1_000_000, required=False),
         kv_rank=fields.integer("kv_lora_rank", most=1_000_000), plain_dim=fields.integer("qk_nope_head_dim", most=100_000),
         rotary_dim=fields.integer("qk_rope_head_dim", most=100_000), value_dim=fields.integer("v_head_dim", most=100_000), bias=fields.flag("attention_bias", default=False),
+        index_heads=fields.integer("index_n_heads", default=0, least=0, most=100_000), index_dim=fields.integer("index_head_dim", default=0, least=0, most=100_000),
+        index_chosen=fields.integer("index_topk", default=0, least=0, most=100_000_000),
     )  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def feed_forward(fields: Fields, *, gated: bool = True, bias: bool = False, key:
 
 def experts(
     fields: Fields, count_key: str, width_key: str, *, shared: int = 0, shared_gate: bool = False, bias: bool = False, router_bias: bool = False,
-    chosen_key: str = "num_experts_per_tok",
+    chosen_key: str = "num_experts_per_tok", gated: bool = True, latent: int = 0,
 ) -> Experts:  # fmt: skip
     """Return the mixture of experts under these keys."""
     count = fields.integer(count_key, most=100_000)
@@ -71,7 +73,7 @@ def experts(
     width = fields.integer(width_key, most=10_000_000)
     fields.known("norm_topk_prob", "router_aux_loss_coef", "output_router_logits", "router_jitter_noise", "routed_scaling_factor", "n_group", "topk_group",
                  "scoring_func", "topk_method", "aux_loss_alpha", "seq_aux", "num_nextn_predict_layers")  # fmt: skip
-    return Experts(count=count, chosen=chosen, intermediate=width, shared=shared, shared_gate=shared_gate, bias=bias, router_bias=router_bias)
+    return Experts(count=count, chosen=chosen, intermediate=width, gated=gated, shared=shared, shared_gate=shared_gate, bias=bias, router_bias=router_bias, latent=latent)
 
 
 def layer_types(fields: Fields, layers: int, allowed: Sequence[str]) -> list[str] | None:

@@ -1,4 +1,6 @@
-"""Stacks with recurrent state: Mamba 2, Jamba, Nemotron-H, Qwen3-Next."""
+"""Stacks with recurrent state: Mamba 2, Jamba, Nemotron-H and 3, Qwen3-Next and Qwen3.5."""
+
+from collections.abc import Callable
 
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.huggingface.blocks import FULL, LINEAR, attention, check_activation, experts, feed_forward, layer_count, layer_types
@@ -51,15 +53,15 @@ def read_jamba(fields: Fields) -> Shape:
 
 
 def read_nemotron_h(fields: Fields) -> Shape:
-    """Nemotron-H: each layer is one block, as its pattern says: M for Mamba 2, - for feed-forward, * for attention."""
+    """Nemotron-H and Nemotron 3: each layer is one block, as its pattern says: M for Mamba 2, - for feed-forward, E for experts, * for attention."""
     pattern = fields.text("hybrid_override_pattern", "")
-    if not pattern or set(pattern) - set("M-*"):
-        raise SpecificationError(f"{fields.where}: hybrid_override_pattern: {shown(pattern)} is not a pattern of M, - and *")
+    if not pattern or set(pattern) - set("M-E*"):
+        raise SpecificationError(f"{fields.where}: hybrid_override_pattern: {shown(pattern)} is not a pattern of M, -, E and *")
     if layer_count(fields) != len(pattern):
         raise SpecificationError(f"{fields.where}: num_hidden_layers: {layer_count(fields)} is not the length of hybrid_override_pattern, {len(pattern)}")
     fields.known("mlp_hidden_act", "mamba_hidden_act", "residual_in_fp32", "time_step_rank", "time_step_min", "time_step_max", "time_step_floor", "time_step_limit", "chunk_size",
                  "mamba_dt_rank", "rescale_prenorm_residual", "mamba_ssm_cache_dtype", "num_logits_to_keep", "attention_head_dim", "use_mamba_kernels", "expand", "mamba_d_conv",
-                 "hidden_act")  # fmt: skip
+                 "hidden_act", "partial_rotary_factor", "mtp_hybrid_override_pattern", "moe_shared_expert_overlap")  # fmt: skip
     dim = fields.integer("head_dim", default=fields.integer("attention_head_dim", required=False), most=100_000)
     heads = fields.integer("num_attention_heads", most=100_000)
     bias = fields.flag("attention_bias", default=False)
@@ -72,13 +74,19 @@ def read_nemotron_h(fields: Fields) -> Shape:
     )  # fmt: skip
     dense = feed_forward(fields, gated=False, bias=fields.flag("mlp_bias", default=False))
     kinds = {"M": Layer(mixer=block, feed_forward=None), "-": Layer(mixer=None, feed_forward=dense), "*": Layer(mixer=mixer, feed_forward=None)}
+    if "E" in pattern:
+        # The router's correction is a number an expert; the shared expert works in the hidden width.
+        shared = fields.integer("moe_shared_expert_intermediate_size", most=10_000_000) if fields.integer("n_shared_experts", default=1, least=0, most=1) else 0
+        latent = fields.integer("moe_latent_size", default=0, least=0, most=1_000_000)
+        mixture = experts(fields, "n_routed_experts", "moe_intermediate_size", shared=shared, router_bias=True, gated=False, latent=latent)
+        kinds["E"] = Layer(mixer=None, feed_forward=mixture)
     return {"layers": tuple(kinds[letter] for letter in pattern)}
 
 
-def read_qwen3_next(fields: Fields) -> Shape:
-    """Qwen3-Next: three layers of gated delta rule to one of gated full attention; experts with a shared one in every layer."""
+def _read_delta(fields: Fields, blocks: Callable[[Fields, int], list[FeedForward | Experts | None]]) -> Shape:
+    """Three layers of gated delta rule to one of gated full attention, with the feed-forward blocks that `blocks` reads."""
     check_activation(fields, "hidden_act")
-    fields.known("partial_rotary_factor")
+    fields.known("partial_rotary_factor", "mamba_ssm_dtype", "mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "attn_output_gate", "mlp_only_layers", "output_gate_type")
     layers = layer_count(fields)
     interval = fields.integer("full_attention_interval", default=4, most=10_000)
     types = layer_types(fields, layers, (FULL, LINEAR)) or [FULL if (index + 1) % interval == 0 else LINEAR for index in range(layers)]
@@ -89,4 +97,14 @@ def read_qwen3_next(fields: Fields) -> Shape:
         convolution=fields.integer("linear_conv_kernel_dim", most=1000),
     )  # fmt: skip
     mixers: list[Mixer] = [full if kind == FULL else delta for kind in types]
-    return {"layers": sparse_stack(mixers, qwen_blocks(fields, layers, shared=True))}
+    return {"layers": sparse_stack(mixers, blocks(fields, layers))}
+
+
+def read_qwen3_next(fields: Fields) -> Shape:
+    """Qwen3-Next and the mixtures of Qwen3.5: experts with a shared one in every layer."""
+    return _read_delta(fields, lambda read, layers: qwen_blocks(read, layers, shared=True))
+
+
+def read_qwen3_5(fields: Fields) -> Shape:
+    """Qwen3.5 (dense)."""
+    return _read_delta(fields, lambda read, layers: [feed_forward(read)] * layers)

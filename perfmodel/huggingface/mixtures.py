@@ -1,4 +1,4 @@
-"""Mixtures of experts: Mixtral, Qwen, gpt-oss, Llama 4, GLM, Granite, DeepSeek and Kimi."""
+"""Mixtures of experts: Mixtral, Qwen, gpt-oss, Llama 4, GLM, Granite, OLMoE, MiniMax, DeepSeek and Kimi."""
 
 from typing import Any
 
@@ -49,6 +49,25 @@ def read_granitemoe(fields: Fields) -> Shape:
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
     return {"layers": sparse_stack([mixer] * layers, [experts(fields, "num_local_experts", "intermediate_size")] * layers), "tied_default": False}
+
+
+def read_olmoe(fields: Fields) -> Shape:
+    """OLMoE: norms over the whole width of queries and keys, experts in every layer."""
+    check_activation(fields, "hidden_act")
+    fields.known("clip_qkv")
+    layers = layer_count(fields)
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="full")
+    return {"layers": sparse_stack([mixer] * layers, [experts(fields, "num_experts", "intermediate_size")] * layers)}
+
+
+def read_minimax_m2(fields: Fields) -> Shape:
+    """MiniMax-M2: norms over the whole width of queries and keys, experts with a corrected router in every layer."""
+    check_activation(fields, "hidden_act")
+    fields.known("rotary_dim", "use_mtp", "mtp_transformer_layers", "num_mtp_modules", "attn_type_list", "shared_intermediate_size", "qk_norm_type", "partial_rotary_factor")
+    layers = layer_count(fields)
+    mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="full" if fields.flag("use_qk_norm", default=True) else "")
+    mixture = experts(fields, "num_local_experts", "intermediate_size", router_bias=fields.flag("use_routing_bias", default=True))
+    return {"layers": sparse_stack([mixer] * layers, [mixture] * layers)}
 
 
 def sparse_layers(fields: Fields, layers: int) -> list[bool]:
@@ -134,9 +153,9 @@ def _shared_width(fields: Fields) -> int:
 
 
 def read_deepseek(fields: Fields) -> Shape:
-    """DeepSeek-V2, V3 and Kimi K2: latent attention, first layers dense, then routed and shared experts."""
+    """DeepSeek-V2, V3, V3.2, Kimi K2 and GLM-5: latent attention, sparse where an indexer is given, first layers dense, then routed and shared experts."""
     check_activation(fields, "hidden_act")
-    fields.known("ep_size", "num_nextn_predict_layers", "rope_interleave")
+    fields.known("ep_size", "num_nextn_predict_layers", "rope_interleave", "indexer_rope_interleave")
     layers = layer_count(fields)
     # The correction of V3's router is a number an expert.
     corrected = fields.text("topk_method", "") == "noaux_tc"

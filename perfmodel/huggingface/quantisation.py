@@ -37,7 +37,9 @@ def published_formats(fields: Fields, plain: str) -> Published:
         group = inner.integer("group_size", default=inner.integer("q_group_size", default=128), least=-1)
         return Published(_grouped(inner, bits, group), head=plain)
     if method == "compressed-tensors":
-        return Published(_compressed(inner), head=plain)
+        stored = _compressed(inner)
+        # Where attention is left alone, it is a mixture whose routed experts alone are converted.
+        return Published(plain, experts=stored) if any("self_attn" in name for name in inner.texts("ignore") or ()) else Published(stored, head=plain)
     if method == "bitsandbytes":
         return Published("nf4" if inner.flag("load_in_4bit", default=False) else "llm-int8", head=plain)
     raise SpecificationError(f"{inner.where}: quant_method: {shown(method)} is not known{nearest(method, _METHODS)}; known are {', '.join(_METHODS)}")

@@ -48,25 +48,31 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     tokens = parallel.data if parallel.routed else 1
     width = ceil_div(block.intermediate, parallel.stage_devices // groups)
     shared = ceil_div(block.shared, parallel.tensor if parallel.routed else parallel.stage_devices)
-    sent = block.chosen * (parallel.stage_devices // groups) * hidden / parallel.tensor
+    # Routed experts may work in a narrower space, between two projections that are whole on each device.
+    inner = block.latent or hidden
+    sent = block.chosen * (parallel.stage_devices // groups) * inner / parallel.tensor
     yield matrix("router", block.count, hidden, formats, bias=block.router_bias)
     yield elementwise("expert_choice", "expert_choice", block.count, formats, flops=5.0)
     which = {"experts": block.count, "chosen": block.chosen, "bias": block.bias, "groups": groups}
+    if block.latent:
+        yield matrix("latent_down", inner, hidden, formats)
     if parallel.routed:
         yield collective("expert_dispatch", "all_to_all", sent, formats, parallel.stage_devices)
     if block.gated:
-        yield for_tokens(expert_matrix("expert_gate", width, hidden, formats, **which), tokens)  # type: ignore[arg-type]
-    yield for_tokens(expert_matrix("expert_up", width, hidden, formats, shares_input=block.gated, **which), tokens)  # type: ignore[arg-type]
+        yield for_tokens(expert_matrix("expert_gate", width, inner, formats, **which), tokens)  # type: ignore[arg-type]
+    yield for_tokens(expert_matrix("expert_up", width, inner, formats, shares_input=block.gated, **which), tokens)  # type: ignore[arg-type]
     if shared:
         if block.gated:
             yield matrix("shared_gate", shared, hidden, formats)
         yield matrix("shared_up", shared, hidden, formats, shares_input=True)
     yield _activation("expert_activation", tokens * block.chosen * width // groups + shared, formats, gated=block.gated)
-    yield for_tokens(expert_matrix("expert_down", hidden, width, formats, **which), tokens)  # type: ignore[arg-type]
+    yield for_tokens(expert_matrix("expert_down", inner, width, formats, **which), tokens)  # type: ignore[arg-type]
     if parallel.routed:
         yield collective("expert_combine", "all_to_all", sent, formats, parallel.stage_devices)
+    if block.latent:
+        yield matrix("latent_up", hidden, inner, formats)
     if shared:
         yield matrix("shared_down", hidden, shared, formats)
     if block.shared_gate:
         yield matrix("shared_scale", 1, hidden, formats)
-    yield elementwise("expert_sum", "expert_sum", hidden, formats, flops=2.0 * block.chosen, inputs=block.chosen)
+    yield elementwise("expert_sum", "expert_sum", inner, formats, flops=2.0 * block.chosen, inputs=block.chosen)

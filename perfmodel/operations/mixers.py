@@ -9,6 +9,8 @@ from perfmodel.work import Cache, Work
 
 # Recurrent states are kept in 32 bits: rounding adds up over the tokens.
 STATE_SIZE = 4.0
+# Keys of a lightning indexer are kept in fp8 with one scale of 32 bits.
+INDEX_KEY_SIZE, INDEX_SCALE_SIZE = 1.0, 4.0
 
 
 def mixer_operations(mixer: Mixer, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -78,10 +80,23 @@ def _latent_attention(latent: LatentAttention, hidden: int, formats: Formats, de
     yield elementwise("rotary", "rotary", (heads + 1) * latent.rotary_dim, formats, flops=3.0)
     yield Operation("cache_write", "cache_write", Work(activations=entry * formats.cache_size()), reads=entry * size)
     flops = heads * (2.0 * entry + 2.0 * latent.kv_rank)
-    cache = Cache(None, entry * formats.cache_size(), flops)
+    if latent.index_heads:
+        yield from _index(latent, hidden, formats)
+    cache = Cache(latent.index_chosen or None, entry * formats.cache_size(), flops)
     yield Operation("attention", "attention", Work(caches=(cache,)), reads=heads * entry * size, writes=heads * latent.kv_rank * size)
     yield matrix("value_up", latent.value_dim, latent.kv_rank, formats, count=heads)
     yield matrix("output", hidden, heads * latent.value_dim, formats, bias=latent.bias)
+
+
+def _index(latent: LatentAttention, hidden: int, formats: Formats) -> Iterator[Operation]:
+    """The lightning indexer of sparse attention, whole on every device: scores of all tokens, from which the few that attention reads are chosen."""
+    width, size = latent.index_heads * latent.index_dim, formats.activation_size()
+    yield matrix("index_query", width, latent.query_rank or hidden, formats)
+    yield matrix("index_key", latent.index_dim, hidden, formats)
+    yield matrix("index_weight", latent.index_heads, hidden, formats, shares_input=True)
+    yield norm("index_key_norm", latent.index_dim, formats, elements=2)
+    cache = Cache(None, latent.index_dim * INDEX_KEY_SIZE + INDEX_SCALE_SIZE, 2.0 * width)
+    yield Operation("index_scores", "attention", Work(caches=(cache,)), reads=width * size, writes=latent.index_chosen * 4.0)
 
 
 def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
