@@ -407,7 +407,7 @@ def _axis_values(axis: Axis, start: int, stop: int) -> Array:
 
 def _is_float(name: str) -> bool:
     """Return whether a column holds floats: neither counts nor texts."""
-    return not (name in AXIS_COLUMNS or name in _COUNTS or name in _COUNTS_OR_NONE or name.endswith(".bound") or name == "fits.fits")
+    return not (name in AXIS_COLUMNS or name == "parallel" or name in _COUNTS or name in _COUNTS_OR_NONE or name.endswith(".bound") or name == "fits.fits")
 
 
 def _kind_of(name: str) -> type:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -282,13 +281,45 @@ def test_an_error_midway_keeps_the_file_that_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_parquet_without_pyarrow_says_what_to_do(run, tmp_path):
-    pyarrow = pytest.importorskip("pyarrow", reason="checked where it is there") if os.environ.get("PERFMODEL_PYARROW") else None
+def test_parquet_without_pyarrow_says_what_to_do(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     answer = run("sweep", "llama-3.1-8b", "sn40l", "-o", tmp_path / "a.parquet")
-    if pyarrow is None and answer.code:
-        assert "needs pyarrow" in answer.err
-    else:
-        assert (tmp_path / "a.parquet").stat().st_size > 0
+    assert answer.code == 1
+    assert "needs pyarrow" in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_holds_the_columns_in_row_groups(run, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet files need pyarrow")
+    path, words = tmp_path / "a.parquet", ("llama-3.1-8b", "sn40l")
+    # One device in reach of the first batches, none of the last: an unknown count.
+    keys = {"devices": "1,8", "batch": "1:300:+1", "context": "1k:100k:+1k", "parameters": {"memory.capacity": "8GB,64GB", "modes.looped.stage": "1us,2us"}}
+    assert run("sweep", *words, "--devices", keys["devices"], "--batch", keys["batch"], "--context", keys["context"], "--set", "memory.capacity=8GB,64GB", "--set", "modes.looped.stage=1us,2us",
+               "--columns", "all", "-o", path).code == 0  # fmt: skip
+    found = sweep(*words, columns="all", **keys)
+    assert parquet.read_metadata(path).num_row_groups > 1
+    table = parquet.read_table(path)
+    assert table.column_names == list(found.columns)
+    for name, values in found.columns.items():
+        assert table.column(name).to_pylist() == values.tolist(), name
+
+
+def test_parquet_is_whole_or_not_there(run, repository, tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
+    path = tmp_path / "a.parquet"
+    answer = run(*GRID, "-o", path, "--resume")
+    assert answer.code == 1
+    assert "its index stands at the end" in answer.err
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    done = subprocess.run(command(*GRID, "-o", path), cwd=repository, capture_output=True, text=True, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_prints_the_line(run):

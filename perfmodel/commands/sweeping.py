@@ -23,6 +23,8 @@ AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", auto
 RatesFlag = Annotated[bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")]
 SweepOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt.")]
 
+OnDask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS|local", help="Work on a Dask cluster, into a folder of Parquet files; local: a worker on each core.")]
+
 _SHOWN_ROWS = 24
 
 
@@ -35,13 +37,21 @@ def register(app: typer.Typer) -> None:
 @shared.asks_grid
 def sweep_command(
     models: Models, hardware: Hardwares, asked: dict[str, Any], as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False, output: SweepOutput = None, columns: shared.Columns = None,
-    resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
+    resume: Resume = False, yes: Yes = False, dask: OnDask = None, command: shared.CommandFlag = False,
 ) -> None:  # fmt: skip
     """Answers at every point of a grid over models, devices, workloads, formats, modes and parameters.
 
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
-    --json and .jsonl give one object a line.
+    --json and .jsonl give one object a line. --dask writes a folder of Parquet files.
     """
+    if dask is not None:
+        if output is None or Path(output).suffix or as_json or as_csv:
+            raise typer.BadParameter("--dask needs -o FOLDER, a name without an ending, for its Parquet files")
+        if command:
+            shared.show(shared.reproducing_line() + "\n")
+            return
+        _on_cluster(models, hardware, asked, Path(output), dask, columns=columns, resume=resume, yes=yes)
+        return
     form = _form(as_json, as_csv, output, columns)
     if resume and (output is None or form == "text"):
         raise typer.BadParameter("--resume needs -o FILE with the ending .csv, .jsonl or .parquet")
@@ -62,6 +72,17 @@ def sweep_command(
             shared.show(text)
     else:
         _write(grid, Path(output), form, fingerprint(grid, form), resume=resume)
+
+
+def _on_cluster(models: str, hardware: str, asked: dict[str, Any], folder: Path, address: str, *, columns: str | None, resume: bool, yes: bool) -> None:
+    """Work a grid out on a Dask cluster."""
+    from perfmodel.clusters import sweep_on_cluster
+    from perfmodel.sweeps import make_grid
+
+    grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
+    with _progress(0, grid.size) as report:
+        manifest = sweep_on_cluster(grid, folder, address, command=shared.reproducing_line(), resume=resume, report=report)
+    shared.show(f"{manifest}\n")
 
 
 def _blocks(grid: "Grid") -> Any:
@@ -93,7 +114,7 @@ class _progress:  # noqa: N801 - reads as a block
     def __init__(self, blocks: int, rows: int) -> None:
         self._blocks, self._rows, self._start, self._drawn = blocks, rows, time.monotonic(), 0.0
 
-    def __enter__(self) -> "Callable[[int], None]":
+    def __enter__(self) -> "Callable[..., None]":
         return self._report
 
     def __exit__(self, *_: object) -> None:
@@ -101,12 +122,12 @@ class _progress:  # noqa: N801 - reads as a block
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
-    def _report(self, done: int) -> None:
+    def _report(self, done: int, of: int | None = None) -> None:
         now = time.monotonic()
         if now - self._start < 1 or now - self._drawn < 0.2 or not sys.stderr.isatty():
             return
         self._drawn = now
-        share = done / self._blocks
+        share = done / (of or self._blocks)
         left = (now - self._start) * (1 - share) / share
         sys.stderr.write(f"\r\x1b[K{'#' * int(30 * share):30s} {share:4.0%} of {self._rows:,} rows, {left:,.0f} s left")
         sys.stderr.flush()

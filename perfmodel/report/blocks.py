@@ -110,17 +110,31 @@ class _Parquet:
 
     def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
         del columns
-        self._arrow, self._parquet = _pyarrow()
+        self._arrow, self._parquet = parquet_library()
         self._file, self._writer = file, None
 
     def write(self, block: Block) -> bytes:
         """Append a row group."""
-        arrow = self._arrow
-        table = arrow.table({name: _json_cells(column) if column.names is not None or column.values.dtype == object else column.values for name, column in block.items()})
+        schema = self._arrow.schema([(name, self._type(column)) for name, column in block.items()]) if self._writer is None else self._writer.schema
         if self._writer is None:
-            self._writer = self._parquet.ParquetWriter(self._file, table.schema)
-        self._writer.write_table(table.cast(self._writer.schema))  # type: ignore[attr-defined]
+            # Texts and counts repeat, figures do not.
+            repeated = [name for name, column in block.items() if column.names is not None or column.values.dtype.kind != "f"]
+            self._writer = self._parquet.ParquetWriter(self._file, schema, use_dictionary=repeated)
+        try:
+            arrays = [
+                self._arrow.array(_json_cells(column) if column.names is not None or column.values.dtype == object else column.values, type=field.type)
+                for column, field in zip(block.values(), schema, strict=True)
+            ]
+        except OverflowError:
+            raise PerfModelError("-o: a count is too large for a .parquet file, which holds 64 bits; leave out that column, or write .csv or .jsonl") from None
+        self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=schema))  # type: ignore[attr-defined]
         return b""
+
+    def _type(self, column: Any) -> Any:
+        """The type of a column in every block: what is no text, truth or float is a count, which may be unknown."""
+        if column.names is not None:
+            return self._arrow.string()
+        return {"b": self._arrow.bool_(), "f": self._arrow.float64()}.get(column.values.dtype.kind, self._arrow.int64())
 
     def close(self) -> None:
         """Write the index."""
@@ -128,13 +142,14 @@ class _Parquet:
             self._writer.close()
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def parquet_library() -> tuple[Any, Any]:
+    """Return pyarrow and its module for Parquet; raise PerfModelError where they are not installed."""
     from importlib import import_module
 
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
-        raise PerfModelError("-o: a .parquet file needs pyarrow, which is not installed; install it, or write .csv or .jsonl") from None
+        raise PerfModelError("-o: a .parquet file needs pyarrow, which is not installed: pip install 'perfmodel[parquet]', or write .csv or .jsonl") from None
 
 
 class _State(msgspec.Struct):
@@ -146,21 +161,24 @@ class _State(msgspec.Struct):
     checksum: int
 
 
-def write_blocks(path: Path, form: str, columns: Sequence[str], block_of: Callable[[int], Block], count: int, question: str, *, resume: bool = False, report: Report | None = None) -> None:
+def write_blocks(path: Path, form: str, columns: Sequence[str], block_of: Callable[[int], Block], count: int, question: str, *, resume: bool = False, report: Report | None = None, mark: str = "") -> None:
     """Write blocks 0 to `count` - 1 to `path`, which appears only when whole.
 
     form: csv, jsonl or parquet.
     block_of: gives block i, the same rows whenever it is asked.
     question: a text that differs between questions; only the same one is resumed.
     report: is told after each block how many are done.
+    mark: sets hidden files apart where several processes may write the same file; the last whole one stays.
     Raises PerfModelError where the file cannot be written; no half file is left then.
     """
     if path.is_dir():
         raise PerfModelError(f"{path}: is a folder, expected a file name")
     if form == "parquet":
-        _pyarrow()
-    partial, state_path = partial_paths(path)
-    state = _reached(partial, state_path, question) if resume and form != "parquet" else None
+        parquet_library()
+        if resume:
+            raise PerfModelError("--resume: a .parquet file cannot be gone on with, since its index stands at the end; leave out --resume, or write .csv, .jsonl or, with --dask, a folder")
+    partial, state_path = partial_paths(path, mark)
+    state = _reached(partial, state_path, question) if resume else None
     done, size, checksum = (state.blocks, state.bytes, state.checksum) if state else (0, 0, 0)
     keep = False
     try:
@@ -193,9 +211,9 @@ def write_blocks(path: Path, form: str, columns: Sequence[str], block_of: Callab
                 state_path.unlink(missing_ok=True)
 
 
-def partial_paths(path: Path) -> tuple[Path, Path]:
+def partial_paths(path: Path, mark: str = "") -> tuple[Path, Path]:
     """Return the hidden file that grows beside `path`, and the file that says how far it reaches."""
-    return path.with_name(f".{path.name[:80]}.partial"), path.with_name(f".{path.name[:80]}.state")
+    return path.with_name(f".{path.name[:80]}{mark}.partial"), path.with_name(f".{path.name[:80]}{mark}.state")
 
 
 def _note(path: Path, state: _State) -> None:
