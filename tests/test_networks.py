@@ -377,3 +377,48 @@ def test_the_example_of_the_documents(run, tmp_path, repository):
     path.write_text(text.partition('```toml\nname = "mixer"')[2].partition("```")[0].join(['name = "mixer"', ""]), encoding="utf-8")
     assert parameter_count(load_model(path)) == 59_880_472
     assert [(loop.layers, loop.count) for loop in estimate(load_model(path), "h100-sxm").loops] == [("1-12", 12)]
+
+
+def test_the_flops_of_stable_diffusion_are_near_those_published():
+    """1.67952e12 for a step of two (with classifier-free guidance) in a talk of NVIDIA's on this U-Net, which does not say what it counts besides matrices."""
+    assert estimate("sd-1.5-unet", "a100-sxm-80gb", batch=2).flops_per_step == pytest.approx(1.67952e12, rel=0.05)
+
+
+widths = st.sampled_from([8, 16, 24])
+random_operations = st.one_of(
+    st.builds(lambda i, o, p: {"kind": "linear", "inputs": i, "outputs": o, "positions": p}, widths, widths, st.integers(1, 9)),
+    st.builds(lambda i, o, s: {"kind": "convolution", "inputs": i, "outputs": o, "kernel": 3, "size": [s, s]}, widths, widths, st.integers(1, 9)),
+    st.builds(lambda i, h, c: {"kind": "recurrent", "inputs": i, "hidden": h, "cell": c}, widths, widths, st.sampled_from(["lstm", "gru", "rnn"])),
+    st.builds(lambda w: {"kind": "normalisation", "width": w}, widths),
+    st.builds(lambda w: {"kind": "elementwise", "width": w}, widths),
+    st.builds(lambda t: {"kind": "attention", "heads": 2, "head_dim": 8, "tokens": t}, st.sampled_from([5, "context"])),
+    st.builds(lambda w: {"kind": "custom", "weights": w, "flops": w, "state": 8}, widths),
+)
+random_blocks = st.lists(random_operations, min_size=1, max_size=5).map(lambda operations: [o | {"name": f"operation_{i}"} for i, o in enumerate(operations)])
+reader = [{"kind": "linear", "name": "reader", "inputs": 8, "outputs": 8}]
+
+
+@given(st.lists(st.tuples(random_blocks, st.integers(1, 5)), min_size=1, max_size=6), st.sampled_from([None, 1, 2]), st.sampled_from([1, 2, 3]))
+@settings(max_examples=150, deadline=None)
+def test_random_networks(segments, at_most, devices):
+    """Loops, unrolled, give back the blocks; work and parameters do not depend on how calls are cut; looping never adds calls."""
+    raw = {"network": {"step": "step"}, "segments": [{"name": f"part {i}", "repeat": n, "operations": block} for i, (block, n) in enumerate([*segments, (reader, 1)])]}
+    model = model_from_network(raw, "mine.toml", name="mine", title="Mine", source="a test")
+    step = decode_step(model, formats_of(model, None, None), devices)
+    report = loop_report(model, devices=devices, loop_at_most=at_most)
+    assert sum(len(part.calls) * part.count for part in report.parts) == len(model.layers)
+    # Equal blocks bear the name of the first of them, so the calls in order are those of the blocks.
+    first = {}
+    names = [first.setdefault(block.operations, block.name) for block in model.layers]
+    assert [name for part in report.parts for name in part.calls * part.count] == names
+    assert report.calls_looped <= report.calls_fused
+    schedules = [make_schedule(step, style, loops=loops, loop_at_most=at_most) for style, loops in (("separate", False), ("engine", False), ("tuned", False), ("layer", False), ("layer", True), ("step", True))]
+    works = [[stage.work.times(count * segment.iterations) for count, call in s.calls for segment in call.segments for stage in segment.stages] for s in schedules]
+    for total in (lambda w: w.flops_at(2, 7), lambda w: w.bytes_read(2, 7)):
+        amounts = [sum(total(work) for work in one) for one in works]
+        assert amounts == pytest.approx([amounts[0]] * len(amounts))
+    gathers = [sum(count * segment.iterations * len(stage.collectives) for count, call in s.calls for segment in call.segments for stage in segment.stages) for s in schedules]
+    assert len(set(gathers)) == 1
+    answer = estimate(model, "h100-sxm", devices=devices, loop_at_most=at_most)
+    assert 0 < answer.after.fraction_of_peak < 1
+    assert sum(answer.after.terms) == pytest.approx(answer.after.time_per_step)
