@@ -1,5 +1,6 @@
 """The numbers of a picture as small bars of characters, for a terminal or a pipe."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from perfmodel.picturedata.records import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
@@ -11,6 +12,7 @@ from perfmodel.units import format_quantity
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDTH = 24
+_LONGEST_NAMES = 34
 
 
 def bar(start: float, end: float, largest: float, width: int = _WIDTH) -> str:
@@ -40,7 +42,7 @@ def picture_table(data: Picture) -> Table:
         return _waterfall(data)
     if isinstance(data, Roofline):
         groups = [
-            (", ".join(p.names).replace("_", " ")[:34], f"{p.intensity:.3g}", format_quantity(p.rate, "FLOP/s", 3), f"{p.share:.1%}".replace("%", " %"), bar(0, p.share, 1.0, 16))
+            (_names(p.names), f"{p.intensity:.3g}", format_quantity(p.rate, "FLOP/s", 3), f"{p.share:.1%}".replace("%", " %"), bar(0, p.share, 1.0, 16))
             for p in data.points
         ]
         return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}))
@@ -55,6 +57,13 @@ def picture_table(data: Picture) -> Table:
         rows = [(b.name, f"{b.low} to {b.high}", f"{b.at_low:.4g} to {b.at_high:.4g}", bar(0, abs(b.at_high - b.at_low), longest, 12)) for b in data.bars]
         return Table(("assumption", "interval", data.figure, "swing"), rows)
     return _validated(data)
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first names, as many as one line takes."""
+    words = [name.replace("_", " ") for name in names]
+    kept = next((count for count in range(len(words), 1, -1) if len(", ".join(words[:count])) <= _LONGEST_NAMES), 1)
+    return ", ".join(words[:kept]) + (f" and {len(words) - kept} more" if kept < len(words) else "")
 
 
 def _waterfall(data: Waterfall) -> Table:

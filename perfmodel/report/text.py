@@ -1,5 +1,6 @@
 """Tables for people: aligned text for a pipe, rich tables for a terminal, both from the same rows."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -38,6 +39,11 @@ def _plain_table(table: Table) -> str:
     return "\n".join(line_of(line) for line in lines)
 
 
+_GAP = 2  # spaces between columns
+# Where a word may go on in the next line: after a space or a sign, and after a dot, dash or underscore between letters.
+_PIECE = re.compile(r"(?:(?![ */+,]|(?<=[a-z])[._-](?=[a-z])).)*(?:[*/+]+|, ?| +|[._-])?")
+
+
 def to_terminal(document: Document, *, width: int | None = None) -> str:
     """Return the document with rich's colours and rules for a terminal `width` columns wide."""
     from rich.console import Console
@@ -52,10 +58,42 @@ def to_terminal(document: Document, *, width: int | None = None) -> str:
             if isinstance(part, str):
                 console.print(Text(part, style="bold" if index == 0 else ""))
                 continue
-            table = RichTable(box=None, pad_edge=False, show_header=any(part.header), header_style="bold")
+            made = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=any(part.header), header_style="bold")
+            widths = fitted(part, console.width)
             for i, name in enumerate(part.header):
-                table.add_column(Text(name), justify="right" if i in part.right else "left", overflow="fold")
+                made.add_column(Text(_broken(name, widths[i])), justify="right" if i in part.right else "left", overflow="fold")
             for row in part.rows:
-                table.add_row(*(Text(cell) for cell in row))
-            console.print(table)
+                made.add_row(*(Text(_broken(cell, widths[i])) for i, cell in enumerate(row)))
+            console.print(made)
     return capture.get()
+
+
+def fitted(table: Table, width: int) -> list[int]:
+    """Return the widths of the columns so that the table is at most `width` wide, as far as words and numbers allow.
+
+    Headers give way first, then the widest column of words; numbers stay on one line.
+
+    >>> fitted(Table(("a long header", "parameter"), [("12", "modes.graph.boundary")], frozenset({0})), 24)
+    [6, 16]
+    """
+    columns = range(len(table.header))
+    cells = [max((len(row[i]) for row in table.rows), default=0) for i in columns]
+    widths = [max(cells[i], len(table.header[i])) for i in columns]
+    words = [max((len(word) for word in table.header[i].split()), default=0) for i in columns]
+    least = [cells[i] if i in table.right else max((len(piece.rstrip()) for row in table.rows for piece in _PIECE.findall(row[i])), default=0) for i in columns]
+    room = width - _GAP * (len(columns) - 1)
+    for floors in ([max(cells[i], words[i]) for i in columns], [max(least[i], words[i]) for i in columns]):
+        while sum(widths) > room and any(widths[i] > floors[i] for i in columns):
+            widest = max((i for i in columns if widths[i] > floors[i]), key=lambda i: widths[i])
+            widths[widest] -= 1
+    return widths
+
+
+def _broken(text: str, width: int) -> str:
+    """Return `text` in lines of at most `width`, broken where a reader would."""
+    lines = [""]
+    for piece in _PIECE.findall(text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() if len(lines) > 1 else line for line in lines)
