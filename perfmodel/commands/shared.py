@@ -32,7 +32,7 @@ Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N,p
 LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", autocompletion=completing.settings, help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
 
-GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
+GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", autocompletion=completing.settings, help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
 # A question is told once: options by the name of the argument of `estimate`, with what they are where they are not given.
 _QUESTION: dict[str, tuple[Any, Any]] = {
     "devices": (SystemDevices, None), "batch": (Batch, "1"), "context": (Context, "4096"), "weights": (Weights, None), "kv": (Cache, None), "before": (Before, None),
