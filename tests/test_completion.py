@@ -42,7 +42,7 @@ def test_the_tab_key_is_quick(repository):
         start = time.perf_counter()
         assert len(offered(repository, "perfmodel estimate ")) == len(names("models"))
         times.append(time.perf_counter() - start)
-    assert min(times) < 1.0  # 0.15 s on an idle core
+    assert min(times) < 3.0  # 0.2 s on an idle machine
 
 
 def test_a_bare_call_says_what_there_is(run):
