@@ -66,8 +66,8 @@ def _blocks(raw: object, where: str) -> dict[str, _Kept]:
         place = f"{where}: blocks.{shown(name)[1:-1]}"
         table = _table(block, place, _BLOCK_KEYS)
         arguments = table.get("arguments", [])
-        if not isinstance(arguments, list) or not all(isinstance(a, str) and a.isidentifier() for a in arguments) or len(set(arguments)) < len(arguments):
-            raise SpecificationError(f"{place}.arguments: {shown(arguments)} is not a list of different names")
+        if not isinstance(arguments, list) or not all(isinstance(a, str) and a.isidentifier() and a not in ("block", "repeat") for a in arguments) or len(set(arguments)) < len(arguments):
+            raise SpecificationError(f"{place}.arguments: {shown(arguments)} is not a list of different names, other than block and repeat")
         found[name] = _Kept(tuple(arguments), _operations_list(table, place), place)
     return found
 
@@ -94,25 +94,27 @@ def _segment(raw: object, where: str, known: dict[str, _Kept], on_chip: bool, mo
         listed = segment["body"]
         if not isinstance(listed, list) or not listed:
             raise SpecificationError(f"{where}.body: expected a list of tables like {{ block = ..., its arguments }}, found {shown(listed)}")
-        body = [_named_block(entry, f"{where}.body[{i}]", known, on_chip) for i, entry in enumerate(listed, 1)]
+        body = [block for i, entry in enumerate(listed, 1) for block in _named_blocks(entry, f"{where}.body[{i}]", known, on_chip)]
     if repeat * len(body) > most:
         raise SpecificationError(f"{where}: the network has more than {_MOST_BLOCKS} blocks")
     return body * repeat
 
 
-def _named_block(raw: object, where: str, known: dict[str, _Kept], on_chip: bool) -> Block:
+def _named_blocks(raw: object, where: str, known: dict[str, _Kept], on_chip: bool) -> list[Block]:
+    """Return the block that an entry of a body names, as often as it says."""
     entry = _table(raw, where)
     name = entry.get("block")
     if not isinstance(name, str) or name not in known:
         raise SpecificationError(f"{where}: block: {shown(name)} is not one of the blocks of this file{nearest(str(name), known)}; it has {', '.join(known) or 'none'}")
     kept = known[name]
     for key in entry:
-        if key != "block" and key not in kept.arguments:
+        if key not in ("block", "repeat", *kept.arguments):
             raise SpecificationError(f"{where}: {shown(key)} is not an argument of block {name}{nearest(key, kept.arguments)}")
     missing = [a for a in kept.arguments if a not in entry]
     if missing:
         raise SpecificationError(f"{where}: has no {missing[0]}, an argument of block {name}")
-    return _block(name, kept.operations, {a: _count(entry[a], {}, f"{where}.{a}") for a in kept.arguments}, kept.where, on_chip)
+    repeat = _count(entry.get("repeat", 1), {}, f"{where}.repeat", most=_MOST_BLOCKS)
+    return [_block(name, kept.operations, {a: _count(entry[a], {}, f"{where}.{a}") for a in kept.arguments}, kept.where, on_chip)] * repeat
 
 
 def _block(name: str, operations: list[Any], arguments: Arguments, where: str, on_chip: bool) -> Block:

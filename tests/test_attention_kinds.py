@@ -1,9 +1,12 @@
 """Kinds of attention and cache beside the plain one: shared caches, sinks, chunks, windows; and the families that have them."""
 
+import copy
 import time
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, estimate, find_model
 from perfmodel._layout import data_folder
@@ -182,3 +185,27 @@ def test_every_model_of_the_catalogue_is_read_in_under_50_ms():
         slowest[name] = min(times)
     worst = max(slowest, key=slowest.__getitem__)
     assert slowest[worst] < 0.05, (worst, slowest[worst])
+
+
+broken = st.sampled_from([None, -1, 0, 1, 3, 10**30, 1.5, float("nan"), float("inf"), "", "x", "\u0000é", True, False, [], [1, 2], [8] * 32, [0.95] * 35, [None] * 35, ["x"] * 35, {}, {"a": {"b": {}}}])
+more_keys = ["layer_types", "activation_sparsity_pattern", "altup_num_inputs", "laurel_rank", "hidden_size_per_layer_input", "vocab_size_per_layer_input", "attention_head_dim", "unheard_of"]
+
+
+@given(st.sampled_from([GEMMA_3N, HUNYUAN_A13B, {"model_type": "gemma3n", "text_config": GEMMA_3N}]), st.data())
+@settings(max_examples=1000, deadline=None)
+def test_mutated_configs_give_a_model_or_one_line(config, data):
+    config = copy.deepcopy(config)
+    place = config.get("text_config", config)
+    for _ in range(data.draw(st.integers(1, 3))):
+        key = data.draw(st.sampled_from([*GEMMA_3N, *HUNYUAN_A13B, *more_keys]))
+        if data.draw(st.booleans()):
+            place.pop(key, None)
+        else:
+            place[key] = copy.deepcopy(data.draw(broken))
+    try:
+        model = read(config)
+    except PerfModelError as error:
+        assert "\n" not in str(error)
+        return
+    if len(model.layers) <= 200:
+        assert 0 < estimate(model, "h100-sxm").before.fraction_of_peak <= 1

@@ -79,6 +79,7 @@ def test_a_cache_grows_with_context_and_tokens_of_the_step_do_not():
     ("name", "total", "tolerance"),
     [
         ("sd-1.5-unet", 859_520_964, 0),  # num_parameters() in the documentation of diffusers
+        ("sdxl-unet", 2_567_463_684, 0),  # as trainers of it print
         ("adm-64-unet", 296e6, 0.0005),  # arXiv 2105.05233, in millions
         ("lstm-ptb-medium", 20e6, 0.02),  # arXiv 1409.2329 and its followers, in millions
         ("lstm-seq2seq-decoder", 192e6, 0.0006),  # arXiv 1409.3215: 384M less the encoder's 32M and 160M; it counts no biases
@@ -88,7 +89,7 @@ def test_parameters_are_those_published(name, total, tolerance):
     assert parameter_count(find_model(name)) == pytest.approx(total, rel=tolerance)
 
 
-@pytest.mark.parametrize("name", ["sd-1.5-unet", "adm-64-unet"])
+@pytest.mark.parametrize("name", ["sd-1.5-unet", "sdxl-unet", "adm-64-unet"])
 def test_the_flops_of_a_denoising_step_are_those_of_its_convolutions_and_matrices(name):
     """Counted apart from the operations, from the tables of the file: two FLOPs a multiply-add."""
     raw = tomllib.loads((data_folder("models") / f"{name}.toml").read_text(encoding="utf-8"))
@@ -98,7 +99,7 @@ def test_the_flops_of_a_denoising_step_are_those_of_its_convolutions_and_matrice
 
     total = 0
     for segment in raw["segments"]:
-        body = [(raw["blocks"][b["block"]]["operations"], b) for b in segment["body"]] if "body" in segment else [(segment["operations"], {})]
+        body = [(raw["blocks"][b["block"]]["operations"], b) for b in segment["body"] for _ in range(b.get("repeat", 1))] if "body" in segment else [(segment["operations"], {})]
         for operations, arguments in body:
             for o in operations:
                 of = {k: [value(x, arguments) for x in v] if isinstance(v, list) else v if k in ("name", "kind", "block") else value(v, arguments) for k, v in o.items()}
@@ -123,6 +124,10 @@ def test_the_flops_of_a_denoising_step_are_those_of_its_convolutions_and_matrice
         # Encoder at 64, 32, 16, 8 (with the middle), decoder at 8, 16, 32, 64: one for each resolution and side.
         ("adm-64-unet", [("1-3", ("residual",), 3), ("6-9", ("attention", "residual"), 2), ("13-16", ("attention", "residual"), 2), ("20-27", ("attention", "residual"), 4),
                          ("28-33", ("widening", "attention"), 3), ("38-41", ("attention", "widening"), 2), ("47-50", ("attention", "widening"), 2), ("56-58", ("widening",), 3)]),
+        # Ten transformer layers at the lowest resolution: inside the body of a longer loop where what is around them repeats too, else a loop of their own.
+        ("sdxl-unet", [("1-2", ("residual",), 2), ("6-7", ("transformer",), 2), ("11-12", ("transformer",), 2), ("16-54", ("enter", *["transformer"] * 10, "leave", "residual"), 3),
+                       ("55-80", ("widening", "enter", *["transformer"] * 10, "leave"), 2), ("83-92", ("transformer",), 10), ("97-98", ("transformer",), 2),
+                       ("102-103", ("transformer",), 2), ("107-108", ("transformer",), 2), ("112-113", ("widening",), 2)]),
         ("lstm-ptb-medium", [("1-2", ("layer",), 2)]),
         ("lstm-seq2seq-decoder", [("1-4", ("layer",), 4)]),
     ],
@@ -137,11 +142,11 @@ def test_loops_of_networks(name, loops):
 
 def test_a_loop_of_a_u_net_stays_within_its_resolution():
     """In each loop every convolution has the same number of outputs to compute."""
-    for name in ("sd-1.5-unet", "adm-64-unet"):
+    for name in ("sd-1.5-unet", "sdxl-unet", "adm-64-unet"):
         model = find_model(name)
         for loop in estimate(model, "h100-sxm").loops:
             first, last = map(int, loop.layers.split("-"))
-            sides = {p.positions for block in model.layers[first : last + 1] for p in block.operations if type(p).__name__ == "Convolution"}
+            sides = {p.positions for block in model.layers[first : last + 1] for p in block.operations if type(p).__name__ in ("Convolution", "Normalisation")}
             assert len(sides) == 1, (name, loop.layers)
 
 
@@ -283,6 +288,9 @@ body = [{ block = "cell", width = 16 }]
         (("head_dim = 8", "kv_heads = 3, head_dim = 8"), ["operations[5].kv_heads", "divide"]),
         (('tokens = "context"', 'tokens = "contxt"'), ["operations[5].tokens", "'contxt'"]),
         (('name = "up"', 'name = "recurrent"'), ["two operations", "'recurrent'"]),
+        (("width = 16 }", "width = 16, repeat = 0 }"), ["segment 1 (stack).body[1].repeat", "1 to 1,000"]),
+        (("width = 16 }", "width = 16, repeat = 999 }"), ["more than 1000 blocks"]),
+        (('arguments = ["width"]', 'arguments = ["repeat"]'), ["blocks.cell.arguments", "other than block and repeat"]),
         (("repeat = 3", "repeat = 1001"), ["segment 1 (stack).repeat", "1 to 1,000"]),
         (('block = "cell"', 'block = "cel"'), ["segment 1 (stack).body[1]", "did you mean 'cell'"]),
         ((", width = 16", ""), ["has no width, an argument of block cell"]),
