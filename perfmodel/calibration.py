@@ -16,8 +16,8 @@ from perfmodel.adjustable import TO_PERCENTILE, AdjustableStep, Prior, largest, 
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError
 from perfmodel.parameters import Quantity
-from perfmodel.profiles import Profile, find_profile, with_profile
-from perfmodel.validation import Predicted, Row, Unasked, Validation, kind_of, percentile, predict, profile_of, row_formats, summary, why_not
+from perfmodel.profiles import Profile, find_profile
+from perfmodel.validation import Predicted, Row, Unasked, Validation, kind_of, percentile, predict, profile_of, row_formats, row_hardware, summary, why_not
 
 if TYPE_CHECKING:
     import numpy
@@ -162,9 +162,7 @@ def as_profile(calibration: Calibration, name: str, base: Profile | None = None)
 
 
 def _ready(row: Row, base: Profile | None) -> _Measured:
-    model, hardware = find_model(row.model), find_hardware(row.hardware)
-    if base is not None:
-        hardware = with_profile(hardware, base)
+    model, hardware = find_model(row.model), row_hardware(row, base)
     step = AdjustableStep(model, hardware, row.mode or hardware.default_mode, row.devices_at_work(), row_formats(row, model), row.batch, row.context)
     return _Measured(row, step, math.log(row.time_per_step))
 

@@ -51,6 +51,21 @@ def in_flight_limit(units: Number, bytes_in_flight: Number, latency: Number) -> 
     return units * bytes_in_flight / latency
 
 
+def few_tasks_limit(tasks: Number, stages: Number, block_bandwidth: Number) -> Number:
+    """(R1, few tasks) bandwidth that a stage cut into few tasks reaches [B/s]: units at work x bytes in flight per unit / latency.
+
+    A persistent kernel hands out tasks; a stage with fewer tasks than there are units leaves the others idle.
+
+    tasks: tasks of a step [-]
+    stages: dependent stages they spread over [-]
+    block_bandwidth: what one block of threads streams alone [B/s]
+
+    >>> few_tasks_limit(3200, 100, 12e9)
+    384000000000.0
+    """
+    return tasks / stages * block_bandwidth
+
+
 def streaming_time(bytes_by_kind: Iterable[Number], bandwidths: Iterable[Number]) -> Number:
     """(R1) time to stream the bytes of a call [s], m = sum over kinds of Q_k / reached bandwidth. After [2].
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.formats import STORAGE_FORMATS, arithmetic_format
+from perfmodel.generic import smaller
 from perfmodel.hardware import Hardware, Mode
 from perfmodel.parameters import Quantity, lookup
 from perfmodel.routes import RoutePaths, collective_routes
@@ -51,6 +52,7 @@ class SideParameters:
         self.used: dict[str, tuple[str, Quantity]] = {}  # path -> group, quantity
         self._hardware, self._mode, self._plan = hardware, mode, plan
         self._memory = self._memory_paths()
+        self._tasks = self._task_paths()
         self._arithmetic = self._arithmetic_paths(activations)
         self._collective_legs = [self._collective_paths(kind, group) for kind, group in plan.collectives]
         fused = plan.fused_calls > 0
@@ -86,6 +88,14 @@ class SideParameters:
         else:
             paths.append(())
         return paths
+
+    def _task_paths(self) -> tuple[str, str] | None:
+        tasks = self._hardware.mode_value(self._mode.name, "tasks")
+        if tasks is None:
+            return None
+        if "units.block_bandwidth" not in self._hardware.values:
+            raise SpecificationError(f"{self._hardware.path}: has no units.block_bandwidth, which {tasks[0]} needs; set it: --set units.block_bandwidth=12GB/s")
+        return self._take(tasks[0], "memory"), self._take("units.block_bandwidth", "memory")
 
     def _arithmetic_paths(self, activations: str) -> tuple[str, str | None]:
         values = self._hardware.values
@@ -125,6 +135,10 @@ class SideParameters:
         def position(path: str) -> float:
             return at[self.used[path][0]] if shared is None or path in shared else own
 
+        if self._tasks:
+            tasks, block = (self._number(path, position(path)) for path in self._tasks)
+            few = equations.few_tasks_limit(tasks, self._plan.stages, block)
+            limit = few if limit is None else smaller(limit, few)
         bandwidths = tuple(
             equations.sustained_bandwidth(self._number(beta, memory), self._number(eta, position(eta)), limit if beta == "memory.bandwidth" else None) for beta, eta in kinds
         )

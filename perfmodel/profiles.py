@@ -10,6 +10,7 @@ from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.hardware import Hardware, Mode, Offered, merge_mode, read_layer
 from perfmodel.parameters import Quantity
+from perfmodel.specfiles import read_toml
 
 # Operations that a stack may leave whole on every device.
 REPLICABLE = ("head",)
@@ -52,9 +53,17 @@ def profile_names() -> list[str]:
 
 
 def load_profile(path: Path) -> Profile:
-    """Read a profile file; raise SpecificationError with file, key and what would be right."""
+    """Read a profile file over the profile it inherits, which describes its kind of software.
+
+    Raises SpecificationError with file, key and what would be right.
+    """
     head, values, modes = read_layer(path, also={"replicates": list, "fitted_on": str, "tested_on": str})
     replicates = tuple(head.get("replicates", ()))
+    if "inherits" in head:
+        kind = _kind(head["inherits"], path)
+        values = kind.values | values
+        modes = kind.modes | {name: merge_mode(kind.modes.get(name), mode) for name, mode in modes.items()}
+        replicates = replicates or kind.replicates
     for name in replicates:
         if name not in REPLICABLE:
             raise SpecificationError(f"{path}: replicates: {shown(name)} is not one of {', '.join(REPLICABLE)}")
@@ -63,6 +72,14 @@ def load_profile(path: Path) -> Profile:
         name=name, title=head.get("title") or name, values=values, modes=modes, replicates=replicates,
         fitted_on=head.get("fitted_on", ""), tested_on=head.get("tested_on", ""), path=str(path), algorithms=head.get("algorithms", Offered()),
     )  # fmt: skip
+
+
+def _kind(name: str, path: Path) -> Profile:
+    """Return the profile that the one at `path` inherits; such a profile inherits none itself."""
+    known = [kind for kind in profile_names() if "inherits" not in read_toml(data_folder("profiles") / f"{kind}.toml")]
+    if name not in known:
+        raise SpecificationError(f"{path}: inherits: {shown(name)} is not a profile that others may inherit{nearest(name, known)}; these are {', '.join(known)}")
+    return find_profile(name)
 
 
 def profile_text(profile: Profile) -> str:

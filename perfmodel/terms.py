@@ -53,6 +53,11 @@ class Plan(msgspec.Struct, frozen=True):
     fused_calls: int
     parallel: Parallel
 
+    @property
+    def stages(self) -> int:
+        """Dependent stages of a step, one in each plain call."""
+        return sum(call.times * iterations * len(stages) for call in self.calls for iterations, stages in call.segments)
+
 
 class StageCounts(NamedTuple):
     """A stage at one workload: bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B]."""

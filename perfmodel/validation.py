@@ -24,6 +24,7 @@ from perfmodel.hardware import Hardware
 from perfmodel.intervals import SideTimes
 from perfmodel.model import Model
 from perfmodel.operations import Formats
+from perfmodel.parameters import parse_setting
 from perfmodel.profiles import Profile, find_profile, profile_names, with_profile
 from perfmodel.questions import prepare
 from perfmodel.results import Estimate
@@ -36,7 +37,10 @@ REASONS = ("unknown model", "unknown device", "unknown format", "mode the device
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement and the question it answers. time_per_step [s]; context: mean tokens in the cache, per sequence."""
+    """One measurement and the question it answers. time_per_step [s]; context: mean tokens in the cache, per sequence; weight_format_source: the source's word.
+
+    settings: what else the source says of the question, as `--set` takes it, joined by semicolons.
+    """
 
     id: str
     source_id: str
@@ -47,6 +51,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     devices: int
     parallel: str
     weight_format: str
+    weight_format_source: str
     kv_format: str
     batch: int
     context: int
@@ -56,6 +61,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     time_per_step: float
     row_class: str
     ladder: tuple[str, ...]
+    settings: str
     caveat: str
 
     def devices_at_work(self) -> int:
@@ -211,7 +217,7 @@ def _row(raw: Mapping[str, str], where: str, number: int) -> Row:
     for needed in ("model", "hardware"):
         if not raw.get(needed):
             raise SpecificationError(f"{where}: has no {needed}")
-    text = {column: raw.get(column, "") for column in ("source_id", "source", "trust", "parallel", "weight_format", "kv_format", "engine", "mode", "stack", "caveat")}
+    text = {column: raw.get(column, "") for column in ("source_id", "source", "trust", "parallel", "weight_format", "weight_format_source", "kv_format", "engine", "mode", "stack", "settings", "caveat")}
     return Row(
         id=raw.get("id") or f"line-{number}", model=raw["model"], hardware=raw["hardware"], devices=count("devices", 1), batch=batch, context=count("context", 4096),
         time_per_step=time, row_class=raw.get("class", ""), ladder=tuple(raw.get("ladder", "").split()), **text,
@@ -259,16 +265,25 @@ def row_formats(row: Row, model: Model) -> Formats:
     return formats
 
 
+def row_hardware(row: Row, profile: Profile | None) -> Hardware:
+    """Return the device of a row, with the overrides of `profile`, and what the row itself says over both.
+
+    Raises UnknownNameError or SpecificationError for a device or setting that does not exist.
+    """
+    hardware = find_hardware(row.hardware)
+    if profile is not None:
+        hardware = with_profile(hardware, profile)
+    settings = (setting.partition("=") for setting in row.settings.split(";") if setting)
+    return hardware.replace_values({path: parse_setting(path, value, hardware.values, row.id) for path, _, value in settings})
+
+
 def predict(row: Row, profile: Profile | None = None, adjust: Callable[[Hardware], Hardware] | None = None) -> Predicted:
     """Return the prediction for a row, with the overrides of `profile`, or else of the kind of software (see `kind_of`).
 
     adjust: what else to change on the device, after the profile.
     Raises UnknownNameError or SpecificationError for a row that cannot be asked.
     """
-    model, hardware = find_model(row.model), find_hardware(row.hardware)
-    overrides = profile or kind_of(row)
-    if overrides is not None:
-        hardware = with_profile(hardware, overrides)
+    model, hardware = find_model(row.model), row_hardware(row, profile or kind_of(row))
     if adjust is not None:
         hardware = adjust(hardware)
     mode = row.mode or hardware.default_mode
@@ -370,7 +385,7 @@ def ladders(predicted: Iterable[Predicted]) -> list[Ladder]:
     for p in predicted:
         r = p.row
         if any(tag.startswith("a-") for tag in r.ladder):
-            groups.setdefault((r.source_id, r.model, r.hardware, r.devices, r.parallel, r.weight_format, r.batch, r.context), []).append(p)
+            groups.setdefault((r.source_id, r.model, r.hardware, r.devices, r.parallel, r.weight_format, r.weight_format_source, r.batch, r.context), []).append(p)
     found: list[Ladder] = []
     for key, members in groups.items():
         for i, one in enumerate(members):

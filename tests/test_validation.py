@@ -12,6 +12,7 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from perfmodel import estimate
@@ -22,7 +23,23 @@ from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.estimator import formats_of
 from perfmodel.gaps import explain_gap
 from perfmodel.profiles import find_profile, load_profile, profile_names, profile_text
-from perfmodel.validation import FILTERS, all_rows, errors_of, known_measurements, ladders, percentile, predict, profile_of, read_rows, selected, summary, validate, why_not
+from perfmodel.rungs import CLIMBS, predicted_rungs
+from perfmodel.validation import (
+    FILTERS,
+    all_rows,
+    errors_of,
+    kind_of,
+    known_measurements,
+    ladders,
+    percentile,
+    predict,
+    profile_of,
+    read_rows,
+    selected,
+    summary,
+    validate,
+    why_not,
+)
 
 PINNED = Path(__file__).parent / "golden" / "validation.csv"
 DIARY = Path(__file__).parent.parent / "docs" / "validation.md"
@@ -63,6 +80,23 @@ def diary_table(way):
             rest = [f"{float(row['bias']):+.1%}", f"{float(row['inside']):.0%}", f"{float(row['width']):.2f}", f"{float(row['within_half']):.0%}"]
             cells = [row["name"].removeprefix("class "), row["sources"], row["rows"], *shares, *(cell.replace("%", " %") for cell in rest)]
             lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def climbs():
+    """The table of docs/validation.md for ladders: of launch modes, and of devices and batches from their first rung."""
+    lines = ["| ladder | figures | within the goal | median error |", "| --- | ---: | ---: | ---: |"]
+    for way in (False, True):
+        found = ladders(validate(all_rows(), profiles=way).predicted)
+        right, near = sum(one.right_order for one in found), sum(abs(one.error) <= 0.15 for one in found)
+        name = f"launch modes, {'profiles' if way else 'first principles'}"
+        lines.append(f"| {name} | {len(found)} | {near} within 15 %, {right} in the right order | {100 * percentile([abs(one.error) for one in found], 0.5):.1f} % |")
+    for climb in CLIMBS:
+        by_source = {}
+        for p in predicted_rungs(all_rows(), climb):
+            by_source.setdefault(p.row.source_id, []).append(abs(p.error))
+        for source, errors in sorted(by_source.items()):
+            lines.append(f"| {climb}, {source} | {len(errors)} | {sum(e <= 0.1 for e in errors)} within 10 % | {100 * percentile(errors, 0.5):.1f} % |")
     return "\n".join(lines) + "\n"
 
 
@@ -134,9 +168,11 @@ def test_a_layer_split_is_one_device_at_a_time():
 
 def test_ladders_are_in_the_right_order(ways):
     found = ladders(ways["first principles"].predicted)
-    # Those that are not: an application's own eager loop against its kernels, and megakernels of many small tasks that lose, docs/validation.md.
-    assert len(found) > 60
-    assert sum(ladder.right_order for ladder in found) >= 0.9 * len(found)
+    # Three that are not: an application's own eager loop against its kernels; six: a megakernel whose tasks nobody counted (docs/validation.md).
+    uncounted = [ladder for ladder in found if "rtx-5090-laptop" in ladder.name]
+    assert len(found) > 70
+    assert len(uncounted) < 20
+    assert sum(ladder.right_order for ladder in found if ladder not in uncounted) >= 0.95 * (len(found) - len(uncounted))
 
 
 def test_percentile_is_straight_between_neighbours():
@@ -320,6 +356,40 @@ def test_a_gap_of_boundary_is_found_and_looping_removes_it():
     assert again.before.time_per_step == pytest.approx(measured, rel=2e-3)
 
 
+def test_rungs_start_from_the_first_and_leave_it_out():
+    rows = [row for row in all_rows() if row.source_id == "gptfast"]
+    rungs = predicted_rungs(rows, "devices")
+    assert {p.row.devices for p in rungs} == {4, 8}
+    # One GPU, or two, tell what four and eight will do: tensor parallel adds collectives, and nothing else.
+    assert all(abs(p.error) < 0.06 for p in rungs)
+    assert all(p.profile == "first rung" for p in rungs)
+
+
+def test_a_row_may_say_more_of_its_question():
+    row = next(r for r in all_rows() if r.id == "amk-0004")
+    assert row.settings == "modes.megakernel.tasks=3202"
+    few = predict(row)
+    assert few.time > 4 * predict(msgspec.structs.replace(row, settings="")).time
+    assert few.low < row.time_per_step < few.high
+
+
+def test_a_server_is_known_to_be_one():
+    served = next(r for r in all_rows() if r.stack == "vllm" and r.mode == "graph" and r.batch == 1)
+    assert kind_of(served).name == "server"
+    assert predict(served).profile == ""
+    assert predict(served).terms["host"] > 1e-3
+    assert kind_of(next(r for r in all_rows() if r.stack == "gpt-fast")) is None
+
+
+def test_a_profile_inherits_its_kind_and_no_other(tmp_path):
+    assert find_profile("vllm").modes["eager"].kernels == "separate"
+    assert find_profile("vllm").values["modes.graph.host"].value < find_profile("server").values["modes.graph.host"].value
+    mine = tmp_path / "mine.toml"
+    mine.write_text('inherits = "servers"\n', encoding="utf-8")
+    with pytest.raises(SpecificationError, match=r"inherits: 'servers' is not a profile .*server"):
+        load_profile(mine)
+
+
 def test_what_was_predicted_needs_no_explanation():
     gap = explain_gap("llama-2-7b", "a100-sxm-80gb", estimate("llama-2-7b", "a100-sxm-80gb").before.time_per_step)
     assert gap.inside
@@ -379,4 +449,5 @@ if __name__ == "__main__":
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(line for way, result in results.items() for line in figures(way, result))
-    DIARY.write_text(with_tables(DIARY.read_text(encoding="utf-8")), encoding="utf-8")
+    diary = re.sub(r"(<!-- climbs -->\n).*?(<!-- end -->)", lambda m: m[1] + climbs() + m[2], DIARY.read_text(encoding="utf-8"), flags=re.DOTALL)
+    DIARY.write_text(with_tables(diary), encoding="utf-8")

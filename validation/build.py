@@ -10,6 +10,7 @@ same bytes. All words are translated by names.toml; the rules are told in README
 import csv
 import io
 import os
+import re
 import sys
 import tempfile
 import tomllib
@@ -22,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 COLUMNS = (
     "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source", "kv_format", "batch", "context",
-    "engine", "mode", "stack", "time_per_step", "class", "ladder", "source", "caveat",
+    "engine", "mode", "stack", "time_per_step", "class", "ladder", "settings", "source", "caveat",
 )  # fmt: skip
 REASONS = {
     "not-a-step-time": "ratios, utilisations, fit coefficients, bandwidths, costs of a primitive, times of single operators",
@@ -400,7 +401,9 @@ def finish(row: Row, names: dict[str, Any]) -> dict[str, Any]:
     remarks = row.remarks + [note for note in notes if note and not note.startswith("ladder=")]
     if row.source["confidence"] != "read-verbatim":
         remarks.append(row.source["confidence"])
-    return row.values | {"class": class_of(row.values, names), "ladder": " ".join(ladders), "caveat": "; ".join(remarks), "time_per_step": repr(row.values["time_per_step"])}
+    tasks = re.search(r"(\d+) tasks", row.source["mode"])
+    settings = f"modes.{row.values['mode']}.tasks={tasks[1]}" if tasks else ""
+    return row.values | {"settings": settings, "class": class_of(row.values, names), "ladder": " ".join(ladders), "caveat": "; ".join(remarks), "time_per_step": repr(row.values["time_per_step"])}
 
 
 def class_of(values: dict[str, Any], names: dict[str, Any]) -> str:
