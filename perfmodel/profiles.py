@@ -59,8 +59,8 @@ def load_profile(path: Path) -> Profile:
     """
     head, values, modes = read_layer(path, also={"replicates": list, "fitted_on": str, "tested_on": str})
     replicates = tuple(head.get("replicates", ()))
-    if "inherits" in head:
-        kind = _kind(head["inherits"], path)
+    for name in head.get("inherits", ()):
+        kind = _kind(name, path)
         values = kind.values | values
         modes = kind.modes | {name: merge_mode(kind.modes.get(name), mode) for name, mode in modes.items()}
         replicates = replicates or kind.replicates
