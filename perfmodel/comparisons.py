@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.costs import cost_per_million_tokens
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimator import estimate
 from perfmodel.hardware import Hardware
@@ -21,7 +22,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     to_best: its rate over that of the best choice [-]. gain: its rate over that of the mode before it on the ladder [-],
     with the interval; without a ladder over the device's own mode before.
-    per_watt [tok/s/W], per_purchase [tok/s/USD], per_rental [tok/USD]: None where the device's file does not know.
+    per_watt [tok/s/W], per_purchase [tok/s/USD], per_rental [tok/USD], and energy [J] and price [USD] of a million tokens before
+    and after (see `perfmodel.costs`): None where the device's file does not know.
     front: no other choice has both a higher rate per user and a higher total rate.
     """
 
@@ -51,6 +53,10 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     per_watt: float | None
     per_purchase: float | None
     per_rental: float | None
+    energy_before: float | None
+    energy_after: float | None
+    price_before: float | None
+    price_after: float | None
     fits: bool
     front: bool
 
@@ -158,7 +164,7 @@ def _choices(found: list[tuple[Estimate, dict[str, Any], int]], hardware: Sequen
             quantity = values.get(path)
             return rate / (quantity.value * devices) if quantity is not None and quantity.value else None
 
-        rental = over("price.rental")
+        rental, cost = over("price.rental"), cost_per_million_tokens(answer)
         choices.append(Choice(
             rank=rank, model=answer.model, hardware=answer.hardware, devices=answer.devices, batch=answer.batch, context=answer.context,
             weight_format=answer.weight_format, kv_format=answer.kv_format, mode=side.mode, settings={path: getattr(value, "value", value) for path, value in settings.items()},
@@ -166,7 +172,8 @@ def _choices(found: list[tuple[Estimate, dict[str, Any], int]], hardware: Sequen
             tokens_per_second_per_sequence=side.tokens_per_second_per_sequence, fraction_of_peak=side.fraction_of_peak, bound=side.bound,
             to_best=rate / (best[group] if ladder else overall), against=answer.before.mode, gain=answer.speedup.value, gain_low=answer.speedup.low,
             gain_high=answer.speedup.high, per_device=rate / answer.devices, per_watt=over("power.tdp"), per_purchase=over("price.purchase"),
-            per_rental=rental * 3600 if rental is not None else None, fits=answer.fits.fits, front=front[rank - 1],
+            per_rental=rental * 3600 if rental is not None else None, energy_before=cost.energy_before, energy_after=cost.energy_after,
+            price_before=cost.price_before, price_after=cost.price_after, fits=answer.fits.fits, front=front[rank - 1],
         ))  # fmt: skip
     return tuple(choices)
 

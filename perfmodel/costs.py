@@ -3,6 +3,7 @@
 import msgspec
 
 from perfmodel.estimator import ask
+from perfmodel.parameters import Quantity
 from perfmodel.results import Estimate
 
 MILLION = 1e6
@@ -13,12 +14,14 @@ class Cost(msgspec.Struct, frozen=True):
     """What a million tokens cost, before and after looping; None where power or price is unknown.
 
     energy: joules at the power limit of all devices, so an upper bound [J]; price: at the rental of all devices [USD].
+    rental: of one device, with its range [USD/h].
     """
 
     energy_before: float | None
     energy_after: float | None
     price_before: float | None
     price_after: float | None
+    rental: Quantity | None = None
 
 
 def cost_per_million_tokens(answer: Estimate) -> Cost:
@@ -30,4 +33,4 @@ def cost_per_million_tokens(answer: Estimate) -> Cost:
     seconds = [MILLION / side.tokens_per_second for side in (answer.before, answer.after)]
     energy = [None if power is None else power * time for time in seconds]
     price = [None if rental is None else rental * time for time in seconds]
-    return Cost(energy[0], energy[1], price[0], price[1])
+    return Cost(energy[0], energy[1], price[0], price[1], values.get("price.rental"))

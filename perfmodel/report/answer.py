@@ -143,7 +143,7 @@ def _facts(answer: Estimate, beside: Beside) -> Table:
         before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
         rows.append(("energy", f"at most {before} a {_counted(answer)} before, {after} after, at the power limit"))
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        rows.append(("price", f"{cost.price_before:,.4g} USD for a million {_counted(answer)}s before, {cost.price_after:,.4g} after"))
+        rows.append(("price", f"{cost.price_before:,.4g} USD for a million {_counted(answer)}s before, {cost.price_after:,.4g} after, at {cost.rental} a device"))
     if beside.widest is not None:
         rows.append(("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %")))
     return Table(("", ""), rows)

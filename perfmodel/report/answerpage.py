@@ -107,7 +107,7 @@ def _beside(answer: Estimate, beside: Beside) -> str:
     if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
         lines.append(f"Energy at the power limit: {format_quantity(cost.energy_before / 1e6, 'J')} a token before, {format_quantity(cost.energy_after / 1e6, 'J')} after.")
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        lines.append(f"Price: {cost.price_before:,.4g} USD for a million tokens before, {cost.price_after:,.4g} after.")
+        lines.append(f"Price: {cost.price_before:,.4g} USD for a million tokens before, {cost.price_after:,.4g} after, at {cost.rental} a device.")
     if beside.widest is not None:
         lines.append(f"Widest assumption: {beside.widest[0]}, {percent(beside.widest[1])} of the speed-up's interval.")
     lines += [f"Measured nearby: {what}, {format_quantity(seconds, 's')} a step ({source})." for what, seconds, source in beside.measured]
