@@ -237,7 +237,7 @@ def make_grid(
 
 _MOST_PREPARED = 4096
 # Points of one question from which compiling its kernels takes less time than it saves.
-_WORTH_COMPILING = 1_000_000
+_WORTH_COMPILING = 200_000
 
 
 def _chosen(columns: Sequence[str] | str | None, grid: Grid) -> list[str]:
@@ -306,6 +306,10 @@ def _parameter_axis(path: str, given: Any, known: object) -> Axis:
         for value in axis.values or (axis[0], axis[axis.count - 1]):
             check_range(float(value), parameter, where, given)
         return axis
+    if isinstance(given, numpy.ndarray) and given.dtype.kind in "fiu" and given.size and numpy.all(numpy.isfinite(given)):
+        for end in (given.min(), given.max()):
+            check_range(float(end), parameter, where, float(end))
+        return listed(path, given.ravel().astype(float).tolist())
     values = [item.strip() for item in given.split(",")] if isinstance(given, str) else _sequence(given)
     quantities: list[Any] = [parse_setting(path, value, known) if not hasattr(value, "low") else value for value in (values if values is not None else [given])]
     if all(q.low == q.value == q.high for q in quantities):
