@@ -6,6 +6,7 @@ and with the same rounding, so that the numbers are the same too. Without llvmli
 """
 
 import ctypes
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -18,6 +19,7 @@ from perfmodel.straightline import Line
 
 Array = Any
 _LANES = 8
+_TESTS = {"least": "olt", "largest": "ogt"}
 _ARITHMETIC = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 
 
@@ -133,33 +135,53 @@ class _Text:
         for line in self._kernel.once:
             values[line.target] = self._operation(line, kind, lanes, values)
         stored = {name: self._do(f"getelementptr double, ptr {address}, i64 {place}") for name, address in zip(self._outs, outs, strict=True)}
-        extremes = [which for which in ("least", "largest") if which in stored]
+        extremes = {which: getattr(self._kernel, which) for which in ("least", "largest") if which in stored}
         if extremes:
-            starts = {which: self._do(f"load {kind}, ptr {stored[which]}, align 8") for which in extremes}
-            self._jump(f"label %{name}_rows")
-            self._label(f"{name}_rows")
-            self._lines.append(f"  %{name}_p = phi i64 [0, %{name}], [%{name}_p_next, %{name}_rows]")
-            self._lines += [f"  %{name}_{which} = phi {kind} [{starts[which]}, %{name}], [%{name}_{which}_next, %{name}_rows]" for which in extremes]
-            inside = dict(values)
-            for key, varies, address in taken:
-                if varies[0]:
-                    inside[key] = self._load(kind, lanes, varies, address, f"%{name}_p", i)
-            for line in self._kernel.each:
-                inside[line.target] = self._operation(line, kind, lanes, inside)
-            for which in extremes:
-                reached = f"%{name}_{which}"
-                for ratio in getattr(self._kernel, which):
-                    reached = self._choice("olt" if which == "least" else "ogt", inside[ratio], reached, kind, lanes)
-                self._lines.append(f"  %{name}_{which}_next = select i1 true, {kind} {reached}, {kind} {reached}")
-            self._lines.append(f"  %{name}_p_next = add i64 %{name}_p, 1")
-            self._jump(f"i1 {self._do(f'icmp slt i64 %{name}_p_next, %rows')}, label %{name}_rows, label %{name}_end")
+            reached = self._extremes(name, kind, lanes, i, values, taken, extremes)
         else:
             self._jump(f"label %{name}_end")
         self._label(f"{name}_end")
         for which in extremes:
-            self._lines.append(f"  store {kind} %{name}_{which}_next, ptr {stored[which]}, align 8")
+            ratio = self._do(f"fdiv {kind} {reached[which][0]}, {reached[which][1]}")
+            before = self._do(f"load {kind}, ptr {stored[which]}, align 8")
+            self._lines.append(f"  store {kind} {self._choice(_TESTS[which], ratio, before, kind, lanes)}, ptr {stored[which]}, align 8")
         for key in self._kernel.results:
             self._lines.append(f"  store {kind} {values[key]}, ptr {stored[key]}, align 8")
+
+    def _extremes(
+        self, name: str, kind: str, lanes: int, i: str, values: Mapping[str, str], taken: Sequence[Any], extremes: Mapping[str, Sequence[str]],
+    ) -> dict[str, tuple[str, str]]:  # fmt: skip
+        """The loop over the corners; return the extremes as numerator and denominator.
+
+        Of two ratios the larger is found by products, and only that one is divided: a division takes as long as a dozen of them.
+        """
+        parts = {line.target: (line.left, line.right) for line in self._kernel.each if line.operation == "/" and line.target in self._kernel.ratios}
+        self._jump(f"label %{name}_rows")
+        self._label(f"{name}_rows")
+        self._lines.append(f"  %{name}_p = phi i64 [0, %{name}], [%{name}_p_next, %{name}_rows]")
+        one = self._number(1.0, kind, lanes)
+        for which in extremes:
+            worst = self._number(math.inf if which == "least" else -math.inf, kind, lanes)
+            self._lines += [f"  %{name}_{which}_{part} = phi {kind} [{start}, %{name}], [%{name}_{which}_{part}_next, %{name}_rows]" for part, start in (("n", worst), ("d", one))]
+        inside = dict(values)
+        for key, varies, address in taken:
+            if varies[0]:
+                inside[key] = self._load(kind, lanes, varies, address, f"%{name}_p", i)
+        for line in self._kernel.each:
+            if line.target not in parts:
+                inside[line.target] = self._operation(line, kind, lanes, inside)
+        for which, ratios in extremes.items():
+            best = f"%{name}_{which}_n", f"%{name}_{which}_d"
+            for ratio in ratios:
+                over, under = ((inside[x] if isinstance(x, str) else self._number(x, kind, lanes)) for x in parts[ratio]) if ratio in parts else (inside[ratio], one)
+                sides = self._do(f"fmul {kind} {over}, {best[1]}"), self._do(f"fmul {kind} {best[0]}, {under}")
+                better = self._do(f"fcmp {_TESTS[which]} {kind} {sides[0]}, {sides[1]}")
+                truth = f"<{lanes} x i1>" if lanes > 1 else "i1"
+                best = self._do(f"select {truth} {better}, {kind} {over}, {kind} {best[0]}"), self._do(f"select {truth} {better}, {kind} {under}, {kind} {best[1]}")
+            self._lines += [f"  %{name}_{which}_{part}_next = select i1 true, {kind} {value}, {kind} {value}" for part, value in zip("nd", best, strict=True)]
+        self._lines.append(f"  %{name}_p_next = add i64 %{name}_p, 1")
+        self._jump(f"i1 {self._do(f'icmp slt i64 %{name}_p_next, %rows')}, label %{name}_rows, label %{name}_end")
+        return {which: (f"%{name}_{which}_n_next", f"%{name}_{which}_d_next") for which in extremes}
 
     def _load(self, kind: str, lanes: int, varies: tuple[bool, bool, bool], address: str, row: str, i: str) -> str:
         """An input at some points: element ((row x outer) + o) x inner + i, without the axes that it lacks."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from perfmodel.straightline import Line, Recorded, Recorder, replay_of
+from perfmodel.straightline import Line, Recorded, Recorder, operand, replay_of
 
 Array = Any
 Number = Any
@@ -58,7 +58,11 @@ class GridRecorder(Recorder):
 
     def range_of(self, value: Number) -> tuple[float, float]:
         """Return bounds of `value`."""
-        return self._ranges[value.name] if isinstance(value, Recorded) else (float(value), float(value))
+        return self.bounds(operand(value))
+
+    def bounds(self, name: Any) -> tuple[float, float]:
+        """Return bounds of the number of that name, or of a plain number."""
+        return self._ranges[name] if isinstance(name, str) else (float(name), float(name))
 
     def note(self, operation: str, left: Any, right: Any) -> Number:
         """Note `left operation right` and return its result, or what it is bound to be."""
@@ -170,7 +174,8 @@ def _range(operation: str, one: tuple[float, float], two: tuple[float, float]) -
 class Kernel(NamedTuple):
     """The operations on whole pieces. inputs: what they take from smaller arrays; once: for all corners; each: for every corner.
 
-    results: which of them are wanted; least, largest: what is reduced over the corners.
+    results: which of them are wanted; least, largest: what is reduced over the corners; ratios: of these, quotients of
+    positive numbers that nothing else needs.
     """
 
     inputs: tuple[str, ...]
@@ -179,6 +184,7 @@ class Kernel(NamedTuple):
     results: tuple[str, ...]
     least: tuple[str, ...]
     largest: tuple[str, ...]
+    ratios: frozenset[str]
 
 
 class Program:
@@ -207,9 +213,14 @@ class Program:
         self._small_lines = replay_of([line for line in lines if line.target in small], self._arguments, self._first, _CHOICES)
         full = [line for line in lines if line.target in whole]
         extremes = [tuple(dict.fromkeys(value.name for value in values if isinstance(value, Recorded) and value.name in whole)) for values in self._extremes.values()]
+        operands = {name for line in full for name in (line.left, line.right)}
+        ratios = frozenset(
+            line.target for line in full
+            if line.operation == "/" and line.target not in operands and all(recorder.bounds(name)[0] > 0 for name in (line.left, line.right))
+        )  # fmt: skip
         self.kernel = Kernel(
             tuple(dict.fromkeys(taken)), tuple(line for line in full if not self._axes[line.target] & ROWS), tuple(line for line in full if self._axes[line.target] & ROWS),
-            tuple(dict.fromkeys(value.name for value in results.values() if isinstance(value, Recorded) and value.name in whole)), *extremes,
+            tuple(dict.fromkeys(value.name for value in results.values() if isinstance(value, Recorded) and value.name in whole)), *extremes, ratios,
         )  # fmt: skip
         self._pieces: Any = _Pieces(self.kernel)
         if compiled and (self.kernel.once or self.kernel.each):
