@@ -220,7 +220,7 @@ class Program:
         )  # fmt: skip
         self.kernel = Kernel(
             tuple(dict.fromkeys(taken)), tuple(line for line in full if not self._axes[line.target] & ROWS), tuple(line for line in full if self._axes[line.target] & ROWS),
-            tuple(dict.fromkeys(value.name for value in results.values() if isinstance(value, Recorded) and value.name in whole)), *extremes, ratios,
+            tuple(dict.fromkeys(value.name for value in results.values() if isinstance(value, Recorded) and value.name in whole)), extremes[0], extremes[1], ratios,
         )  # fmt: skip
         self._pieces: Any = _Pieces(self.kernel)
         if compiled and (self.kernel.once or self.kernel.each):
