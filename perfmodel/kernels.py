@@ -135,7 +135,7 @@ class _Text:
         for line in self._kernel.once:
             values[line.target] = self._operation(line, kind, lanes, values)
         stored = {name: self._do(f"getelementptr double, ptr {address}, i64 {place}") for name, address in zip(self._outs, outs, strict=True)}
-        extremes = {which: getattr(self._kernel, which) for which in ("least", "largest") if which in stored}
+        extremes: dict[str, Sequence[str]] = {which: getattr(self._kernel, which) for which in ("least", "largest") if which in stored}
         if extremes:
             reached = self._extremes(name, kind, lanes, i, values, taken, extremes)
         else:
