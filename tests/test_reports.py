@@ -124,6 +124,21 @@ def test_all_pictures_of_a_report_take_less_than_five_seconds():
     assert len(drawn) == 8
 
 
+def test_a_report_leaves_out_what_has_no_answer():
+    """A split over devices is for one number of them; a network without a cache knows no context; its rates count steps."""
+    split = report_data(estimate("llama-3.1-70b", "h100-sxm", devices=8, parallel="tp=2,pp=4"))
+    assert not [picture for picture in split.pictures if getattr(picture, "axis", "") == "devices"]
+    assert not [w for w in split.what_ifs if "devices" in w.change]
+    network = estimate("adm-64-unet", "a100-sxm-80gb")
+    assert not [picture for picture in report_data(network).pictures if getattr(picture, "axis", "") == "context"]
+    text = answer_page(network, command="")
+    assert_whole(text)
+    assert "steps per second" in text
+    assert "[steps/s]" in text
+    assert "tok/s" not in text
+    assert "context 4,096" not in text
+
+
 def test_what_ifs_are_the_questions_they_say(answer):
     found = {w.change: w.answer for w in what_ifs(answer)}
     assert found["16 devices"].devices == 16

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from perfmodel.breakeven import last_paying_batch
-from perfmodel.errors import SpecificationError
+from perfmodel.errors import SpecificationError, ValueRangeError
 from perfmodel.estimator import LARGEST_BATCH, MOST_DEVICES
-from perfmodel.picturedata.captions import caption_of, question_of
+from perfmodel.picturedata.captions import caption_of, question_line, question_of, rate_unit
 from perfmodel.picturedata.records import Band, Curves, Map
 from perfmodel.results import Estimate
 
@@ -27,7 +27,7 @@ def _curves(axis: str, at: Sequence[int], answers: Sequence[Estimate], question:
     return Curves(
         caption_of(question, answers), axis, tuple(at), tuple(a.fits.fits for a in answers), (answers[0].before.mode, answers[0].after.mode),
         tuple(a.peak.tokens_per_second for a in answers), _band(answers, "before", "tokens_per_second"), _band(answers, "after", "tokens_per_second"),
-        _band(answers, "before", "fraction_of_peak"), _band(answers, "after", "fraction_of_peak"), speedup, tuple(marks),
+        _band(answers, "before", "fraction_of_peak"), _band(answers, "after", "fraction_of_peak"), speedup, tuple(marks), rate_unit(answers[0]),
     )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def _doubling(first: int, last: int, asked: int) -> tuple[int, ...]:
 def scaling(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
     """Return the curves over devices; `at` or powers of two up to sixteen, or twice the asked number.
 
-    Where the device has no figures of a link, only the numbers asked for stay.
+    Where the device has no figures of a link, or the question says how its devices share the work, only the number asked for stays.
     """
     devices = tuple(at or _doubling(1, min(max(_MOST_CURVE_DEVICES, 2 * answer.devices), MOST_DEVICES), answer.devices))
     answers: list[Estimate] = []
@@ -52,11 +52,12 @@ def scaling(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
         try:
             answers.append(answer if count == answer.devices else answer.replace(devices=count))
             reached.append(count)
-        except SpecificationError:
+        except (SpecificationError, ValueRangeError):
+            # The device has no figures of a link, or --parallel is for another number.
             continue
     domain = question_of(answer).hardware.values.get("link.domain")
     marks = [(f"link domain: {domain.value:g}", domain.value)] if domain is not None and domain.value < reached[-1] else []
-    question = f"{answer.model} on {answer.hardware}, batch {answer.batch:,}, context {answer.context:,}, weights {answer.weight_format}, cache {answer.kv_format}"
+    question = question_line(answer, "devices")
     return _curves("devices", reached, answers, question, marks)
 
 
@@ -64,16 +65,14 @@ def over_context(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
     """Return the curves over context; `at` or powers of two up to what the model was made for."""
     longest = question_of(answer).model.longest_context or _CURVE_CONTEXT
     contexts = tuple(at or _doubling(128, min(max(longest, 4096), _CURVE_CONTEXT), max(answer.context, 1)))
-    devices = f"{answer.devices} x " if answer.devices > 1 else ""
-    question = f"{answer.model} on {devices}{answer.hardware}, batch {answer.batch:,}, weights {answer.weight_format}, cache {answer.kv_format}"
+    question = question_line(answer, "context")
     return _curves("context", contexts, [answer.replace(context=c) for c in contexts], question)
 
 
 def over_batch(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
     """Return the curves over batch; `at` or powers of two, with the largest batch at which looping pays."""
     batches = tuple(at or _doubling(1, min(max(_CURVE_BATCHES, answer.batch), LARGEST_BATCH), answer.batch))
-    devices = f"{answer.devices} x " if answer.devices > 1 else ""
-    question = f"{answer.model} on {devices}{answer.hardware}, context {answer.context:,}, weights {answer.weight_format}, cache {answer.kv_format}"
+    question = question_line(answer, "batch")
     last = last_paying_batch(answer.replace(batch=1))
     marks = [(f"pays up to {last:,}", float(last))] if last is not None and last <= batches[-1] else []
     return _curves("batch", batches, [answer.replace(batch=b) for b in batches], question, marks)
@@ -85,8 +84,7 @@ def speedup_map(answer: Estimate, batches: Sequence[int] | None = None, contexts
     columns = tuple(batches or _doubling(1, max(512, answer.batch), answer.batch))
     rows = tuple(contexts or _doubling(512, min(max(longest, 4096), _CURVE_CONTEXT), max(answer.context, 1)))
     answers = [[answer.replace(batch=b, context=c) for b in columns] for c in rows]
-    devices = f"{answer.devices} x " if answer.devices > 1 else ""
-    question = f"{answer.model} on {devices}{answer.hardware}, weights {answer.weight_format}, cache {answer.kv_format}"
+    question = question_line(answer, "batch", "context")
     return Map(
         caption_of(question, [answer]), columns, rows, tuple(tuple(a.speedup.value for a in row) for row in answers), tuple(tuple(a.fits.fits for a in row) for row in answers),
         (answer.before.mode, answer.after.mode),

@@ -70,7 +70,7 @@ class Roofline(msgspec.Struct, frozen=True):
 
 
 class Curves(msgspec.Struct, frozen=True):
-    """Rates [tok/s], fractions of peak [-] and speed-up [-] over one axis.
+    """Rates [unit], fractions of peak [-] and speed-up [-] over one axis.
 
     axis: devices, context or batch; at: the points; fits: whether weights and cache fit at each.
     marks: places on the axis worth a line, with what they are.
@@ -88,6 +88,7 @@ class Curves(msgspec.Struct, frozen=True):
     after_fraction: Band
     speedup: Band
     marks: tuple[tuple[str, float], ...] = ()
+    unit: str = "tok/s"
 
 
 class Map(msgspec.Struct, frozen=True):

@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 
 from perfmodel.breakeven import last_paying_batch
-from perfmodel.errors import SpecificationError
+from perfmodel.errors import SpecificationError, ValueRangeError
 from perfmodel.estimator import LARGEST_BATCH, MOST_DEVICES
 from perfmodel.parameters import MODES
 from perfmodel.picturedata.captions import question_of
 from perfmodel.picturedata.kinds import KINDS, picture_data
 from perfmodel.picturedata.measurements import measurements_near
-from perfmodel.picturedata.records import Report, WhatIf
+from perfmodel.picturedata.records import Curves, Report, WhatIf
 from perfmodel.results import Estimate
 
 
@@ -23,8 +23,8 @@ def what_ifs(answer: Estimate) -> tuple[WhatIf, ...]:
     def add(change: str, **changes: Any) -> None:
         try:
             found.append(WhatIf(change, answer.replace(**changes)))
-        except SpecificationError:
-            # The device lacks what this question needs, such as the figures of a link.
+        except (SpecificationError, ValueRangeError):
+            # The device lacks what this question needs, such as the figures of a link, or --parallel is for the number asked.
             return
 
     if answer.devices * 2 <= MOST_DEVICES:
@@ -44,12 +44,21 @@ def what_ifs(answer: Estimate) -> tuple[WhatIf, ...]:
 
 
 def report_data(answer: Estimate) -> Report:
-    """Return the pictures and what-ifs around `answer`; a picture of measurements only where some were published."""
-    kinds = [kind for kind in KINDS if kind != "validation" or measurements_near(answer)]
+    """Return the pictures and what-ifs around `answer`.
+
+    A picture of measurements only where some were published, one over devices only where their number can be another,
+    those over context only where a step reads a cache.
+    """
+    left_out = set() if measurements_near(answer) else {"validation"}
+    if answer.replace(context=answer.context + 1).bytes_per_step == answer.bytes_per_step:
+        left_out |= {"context", "map"}
+    kinds = [kind for kind in KINDS if kind not in left_out]
     pictures = []
     for kind in kinds:
         try:
-            pictures.append(picture_data(kind, answer))
+            data = picture_data(kind, answer)
+            if kind != "scaling" or (isinstance(data, Curves) and len(data.at) > 1):
+                pictures.append(data)
         except SpecificationError:
             # Measurements there are, but none that can be predicted.
             if kind != "validation":

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from perfmodel.closedforms import Explanation, SideForm
-from perfmodel.picturedata.captions import question_line
+from perfmodel.picturedata.captions import counted, question_line, rate_unit
 from perfmodel.picturedata.records import Report, WhatIf
 from perfmodel.picturedata.reports import report_data, what_ifs
 from perfmodel.report.answer import Beside, beside_of, document, verdict
@@ -55,6 +55,9 @@ def answer_rows(answer: Estimate) -> list[dict[str, Any]]:
     return [{"change": change} | row for change, each in (("", answer), *((w.change, w.answer) for w in what_ifs(answer))) for row in each.rows()]
 
 
+_ASKED = {"token": "How fast are tokens generated", "step": "How fast does a step run"}
+
+
 def _page(report: Report, beside: Beside, form: Explanation, command: str) -> str:
     from perfmodel import __version__
 
@@ -64,7 +67,7 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
     listed = assumption_words(answer.assumptions)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="question">How fast are tokens generated, what share of peak bandwidth is that, and what does {escape(answer.after.mode)} bring? {escape(question_line(answer))}.</p>',
+        f'<p class="question">{_ASKED[counted(answer)]}, what share of peak bandwidth is that, and what does {escape(answer.after.mode)} bring? {escape(question_line(answer))}.</p>',
         f'<p class="verdict">{escape(unbroken(verdict(answer, beside.last_paying_batch)))}</p>',
         *(f'<p class="note">Note: {escape(note)}</p>' for note in answer.notes),
         _figures(answer), _beside(answer, beside),
@@ -89,7 +92,7 @@ def _figures(answer: Estimate) -> str:
         rates += [rate(side.tokens_per_second), between(rate(side.low.tokens_per_second), rate(side.high.tokens_per_second))]
         shares += [percent(side.fraction_of_peak), between(percent(side.low.fraction_of_peak), percent(side.high.fraction_of_peak))]
     rows = [
-        ("time per step", time(answer.peak.time_per_step), *times), ("tokens per second", rate(answer.peak.tokens_per_second), *rates),
+        ("time per step", time(answer.peak.time_per_step), *times), (f"{counted(answer)}s per second", rate(answer.peak.tokens_per_second), *rates),
         ("fraction of peak", "100 %", *shares), ("kernel calls", "", f"{answer.before.kernel_calls:,}", "", f"{answer.after.kernel_calls:,}", ""),
         ("largest term", "", answer.before.bound, "", answer.after.bound, ""),
     ]  # fmt: skip
@@ -105,12 +108,13 @@ def _beside(answer: Estimate, beside: Beside) -> str:
     said = "; ".join(f"{' + '.join(loop.body)} x {loop.count}" + (f" (layers {loop.layers})" if loop.layers else "") for loop in answer.loops)
     lines.append(f"Loops: {said}." if said else "No loop was found.")
     if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
-        lines.append(f"Energy at the power limit: {format_quantity(cost.energy_before / 1e6, 'J')} a token before, {format_quantity(cost.energy_after / 1e6, 'J')} after.")
+        lines.append(f"Energy at the power limit: {format_quantity(cost.energy_before / 1e6, 'J')} a {counted(answer)} before, {format_quantity(cost.energy_after / 1e6, 'J')} after.")
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        lines.append(f"Price: {cost.price_before:,.4g} USD for a million tokens before, {cost.price_after:,.4g} after, at {cost.rental} a device.")
+        lines.append(f"Price: {cost.price_before:,.4g} USD for a million {counted(answer)}s before, {cost.price_after:,.4g} after, at {cost.rental} a device.")
     if beside.widest is not None:
         lines.append(f"Widest assumption: {beside.widest[0]}, {percent(beside.widest[1])} of the speed-up's interval.")
-    lines += [f"Measured nearby: {what}, {format_quantity(seconds, 's')} a step ({source})." for what, seconds, source in beside.measured]
+    if beside.measured:
+        lines.append("Measured nearby: " + "; ".join(f"{what}, {format_quantity(seconds, 's')} a step ({source})" for what, seconds, source in beside.measured) + ".")
     return "".join(f'<p class="note">{escape(line)}</p>' for line in lines)
 
 
@@ -145,7 +149,8 @@ def _what_if_rows(answer: Estimate, neighbours: Sequence[WhatIf]) -> tuple[tuple
         return (change + ("" if a.fits.fits else ", does not fit"), a.before.mode, rate(a.before.tokens_per_second), f"{a.before.fraction_of_peak:.0%}".replace("%", " %"), a.after.mode,
                 rate(a.after.tokens_per_second), f"{a.after.fraction_of_peak:.0%}".replace("%", " %"), speedup)  # fmt: skip
 
-    return ("what if", "before", "tok/s", "of peak", "after", "tok/s", "of peak", "speed-up"), [cells("as asked", answer), *(cells(w.change, w.answer) for w in neighbours)]
+    unit = rate_unit(answer)
+    return ("what if", "before", unit, "of peak", "after", unit, "of peak", "speed-up"), [cells("as asked", answer), *(cells(w.change, w.answer) for w in neighbours)]
 
 
 def _what_ifs(answer: Estimate, neighbours: Sequence[WhatIf]) -> str:

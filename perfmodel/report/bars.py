@@ -62,8 +62,8 @@ def picture_table(data: Picture) -> Table:
 def _names(names: Sequence[str]) -> str:
     """The first names, as many as one line takes."""
     words = [name.replace("_", " ") for name in names]
-    kept = next((count for count in range(len(words), 1, -1) if len(", ".join(words[:count])) <= _LONGEST_NAMES), 1)
-    return ", ".join(words[:kept]) + (f" and {len(words) - kept} more" if kept < len(words) else "")
+    lines = [", ".join(words[:count]) + (f" and {len(words) - count} more" if count < len(words) else "") for count in range(len(words), 0, -1)]
+    return next((line for line in lines if len(line) <= _LONGEST_NAMES), lines[-1])
 
 
 def _waterfall(data: Waterfall) -> Table:
@@ -98,7 +98,7 @@ def _curves(data: Curves) -> Table:
                 f"{data.speedup.values[i]:.2f} x",
             )
         )
-    return Table((data.axis, "before", "tok/s", "after", "tok/s", "speed-up"), rows, frozenset({0, 1, 3, 5}))
+    return Table((data.axis, "before", data.unit, "after", data.unit, "speed-up"), rows, frozenset({0, 1, 3, 5}))
 
 
 def _validated(data: Validated) -> Table:

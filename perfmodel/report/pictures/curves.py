@@ -22,9 +22,22 @@ def curves(data: Curves, *, inline: bool = False) -> str:
                 # The words stand where there is room.
                 anchor, off = ("end", -5) if spot - frame.left > text_width(words, 11) + 10 else ("start", 5)
                 if not rates:
-                    parts.append(d.text(spot + off, frame.bottom - 8, words, size=11, anchor=anchor))
+                    parts.append(d.text(spot + off, frame.top + 12 if _is_low(data) else frame.bottom - 8, words, size=11, anchor=anchor))
     note = "Bands: intervals of the assumptions." + ("" if all(data.fits) else " Hollow markers: weights and cache do not fit into memory there.")
     return finish(parts, data, bottom + 46, note, inline=inline)
+
+
+def _is_low(data: Curves) -> bool:
+    """Whether the curves on the right end near the bottom of their frame."""
+    if data.axis == "devices":
+        return data.before_fraction.low[-1] < 0.25 * _highest_share(data)
+    return True
+
+
+def _highest_share(data: Curves) -> float:
+    """The upper end of the axis of shares: all of the peak, or less where little of it is reached."""
+    highest = max(*data.before_fraction.high, *data.after_fraction.high)
+    return 1.0 if highest > 0.4 else 1.3 * highest
 
 
 def _whole_tokens(value: float) -> str:
@@ -35,15 +48,15 @@ def _rate_curves(data: Curves, frame: Frame, x: Scale) -> list[str]:
     ends = [*data.before.low, *data.after.high, *data.peak]
     wide = max(ends) / min(ends) > 30
     y = log_scale(ends, frame.bottom, frame.top) if wide else linear_scale(ends, frame.bottom, frame.top)
-    parts = y_axis(frame, y, "rate [tok/s, all sequences]" if data.axis == "batch" else "rate [tok/s]")
+    parts = y_axis(frame, y, f"rate [{data.unit}, all sequences]" if data.axis == "batch" else f"rate [{data.unit}]")
     parts.append(d.polyline([(x.place(a), y.place(v)) for a, v in zip(data.at, data.peak, strict=True)], colour=PEAK.colour, kind=PEAK.kind, width=1.5, dash=PEAK.dash))
     return parts + _banded(data, data.before, BEFORE, x, y, "before.tokens_per_second") + _banded(data, data.after, AFTER, x, y, "after.tokens_per_second")
 
 
 def _share_curves(data: Curves, frame: Frame, x: Scale) -> list[str]:
     if data.axis == "devices":
-        y = Scale(0.0, 1.0, frame.bottom, frame.top)
-        parts = y_axis(frame, y, "fraction of peak [%]", lambda value: f"{100 * value:.0f}")
+        y = Scale(0.0, _highest_share(data), frame.bottom, frame.top)
+        parts = y_axis(frame, y, "fraction of peak [%]", lambda value: f"{100 * value:.3g}")
         return parts + _banded(data, data.before_fraction, BEFORE, x, y, "before.fraction_of_peak") + _banded(data, data.after_fraction, AFTER, x, y, "after.fraction_of_peak")
     y = linear_scale([0.9, *data.speedup.low, *data.speedup.high], frame.bottom, frame.top, zero=False)
     parts = y_axis(frame, y, "speed-up [x]")

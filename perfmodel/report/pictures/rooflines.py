@@ -87,12 +87,13 @@ def _roofline_points(data: Roofline, x: Scale, y: Scale) -> list[str]:
     at = x.place(data.step_intensity)
     parts.append(d.line(at, y.place(before), at, y.place(min(peak, data.rates[0][1])), kind="edge", colour=d.INK, width=1, dash="2,2"))
     spots: list[tuple[float, float]] = []
+    markers = [(x.place(point.intensity), y.place(point.rate)) for point in data.points]
     for letter, point in zip(_LETTERS, data.points, strict=False):
         px, py = x.place(point.intensity), y.place(point.rate)
         parts.append(d.marker(px, py, "diamond", colour=d.GREEN, hollow=point.share < 0.01, size=4.2, data={"operations": " ".join(point.names)}))
         # Letters stand over the roof, higher up where another is in the way.
         spot = (px - 6.0, py - 10.0)
-        while any(abs(spot[0] - ox) < 11 and abs(spot[1] - oy) < 11 for ox, oy in spots):
+        while any(abs(spot[0] - ox) < 11 and abs(spot[1] - oy) < 11 for ox, oy in spots) or any(abs(spot[0] - ox) < 9 and -4 < spot[1] - oy < 15 for ox, oy in markers if (ox, oy) != (px, py)):
             spot = (spot[0] - 2.0, spot[1] - 6.0)
         spots.append(spot)
         if spot[1] < py - 18:
