@@ -232,6 +232,8 @@ def system(source: Source, hardware: str, names: dict[str, Any]) -> tuple[str, s
     stack, mode = found[0]
     if source["weight_format"] in names["unfused"]["formats"] or source["id"] in names["unfused"]["rows"]:
         stack += "-unfused"
+    if stack == "llama-cpp-hip" and not hardware.startswith(("mi", "rx-", "radeon", "strix")):
+        stack = "llama-cpp-cuda"
     if mode == "graph" and hardware in names["without_graphs"]["hardware"]:
         return stack, "stream"
     if mode != "by-device":
