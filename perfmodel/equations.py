@@ -357,6 +357,44 @@ def prefetch(latencies: Sequence[Number], streaming: Sequence[Number], window: N
     return Prefetch(stall, fullest - least)
 
 
+def on_chip_room(last_level: Number, shared: Number, units: Number) -> Number:
+    """(L1, room) on-chip memory of a device [B]: last-level cache or distributed SRAM, and the scratchpads.
+
+    last_level: last-level cache or distributed SRAM [B]
+    shared: scratchpad of one unit [B]
+    units: parallel units [-]
+
+    >>> on_chip_room(50e6, 200e3, 100)
+    70000000.0
+    """
+    return last_level + shared * units
+
+
+def prefetch_room(prefetch: Number, room: Number, held: Number) -> Number:
+    """(L1, C) room for weights fetched ahead where activations and state leave less [B], larger(0, smaller(C, room - held)).
+
+    prefetch: effective prefetch room where nothing else needs it, C [B]
+    room: on-chip memory of the device, from `on_chip_room` [B]
+    held: most that activations and state of a stage occupy [B]
+
+    >>> prefetch_room(6e6, 50e6, 47e6)
+    3000000.0
+    """
+    return larger(smaller(prefetch, room - held), 0.0)
+
+
+def spilled_bytes(held: Number, room: Number) -> Number:
+    """(L1, tiled) bytes in and out of a stage that do not stay on chip [B], larger(0, held - room): with no room, those of a plain call.
+
+    held: what the activations of a stage occupy [B]
+    room: on-chip memory of the device, from `on_chip_room` [B]
+
+    >>> spilled_bytes(60e6, 50e6)
+    10000000.0
+    """
+    return larger(held - room, 0.0)
+
+
 def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0, links: Number = 0.0) -> Number:
     """(L1) time of one iteration of a loop [s], i = larger(m, l + a + m_late, m + stall). After [1].
 

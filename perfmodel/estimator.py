@@ -17,7 +17,7 @@ from perfmodel.parallel import Parallel
 from perfmodel.parameters import Quantity, parse_setting
 from perfmodel.profiles import find_profile, with_profile
 from perfmodel.questions import PreparedSide, Question, prepare
-from perfmodel.results import Asked, Estimate, Figures, Fits, Peak, Side, Speedup
+from perfmodel.results import Asked, Estimate, Figures, Fits, OnChip, Peak, Side, Speedup
 from perfmodel.terms import TERM_NAMES, Terms
 from perfmodel.work import ON_CHIP
 
@@ -41,6 +41,7 @@ def estimate(
     parameters: Mapping[str, Any] | None = None,
     profile: str | None = None,
     parallel: str | Mapping[str, Any] | Parallel | None = None,
+    loop_only: str | None = None,
 ) -> Estimate:
     """Estimate how fast `model` generates tokens on `hardware`, before and after looping.
 
@@ -53,6 +54,7 @@ def estimate(
     before, after: launch modes; None takes the device's own for before.
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
     parallel: how the devices share the work, such as "tp=8,ep=8" or {"tp": 4, "dp": 2} (see `read_parallel`); tensor parallelism where nothing is said.
+    loop_only: what may be looped, as calls and layers of `perfmodel loops`: "decoder_layer_2" or "3-60"; None for all.
     profile: overrides of a software stack, by name or path of a TOML file.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
@@ -62,9 +64,9 @@ def estimate(
     """
     asked = {
         "model": model, "hardware": hardware, "devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv,
-        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel,
+        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel, "loop_only": loop_only,
     }  # fmt: skip
-    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel)
+    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only)
     batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
     return _answer(question, batch, context, asked)
@@ -73,6 +75,7 @@ def estimate(
 def ask(
     model: str | Model, hardware: str | Hardware, *, devices: int | None = None, weights: str | None = None, kv: str | None = None,
     before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | Mapping[str, Any] | Parallel | None = None,
+    loop_only: str | None = None,
 ) -> Question:  # fmt: skip
     """Return the prepared question behind `estimate`, whose arguments these are."""
     chosen_model = find_model(model) if isinstance(model, str) else model
@@ -87,7 +90,7 @@ def ask(
     if loop_at_most is not None:
         loop_at_most = whole_number(loop_at_most, "loop_at_most", 1, 10**6)
     formats = formats_of(chosen_model, weights, kv)
-    return prepare(chosen_model, device, shared, formats, before or device.default_mode, after, loop_at_most)
+    return prepare(chosen_model, device, shared, formats, before or device.default_mode, after, loop_at_most, loop_only)
 
 
 _SHARES = ("tp", "ep", "pp", "dp")
@@ -192,11 +195,11 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     low, high = speedup_interval(question, times_before, times_after, terms_before, terms_after)
     value = equations.speedup(before.time_per_step, after.time_per_step)
     speedup = Speedup(value, low, high)
-    fits = _fits(question, batch, context)
+    fits, on_chip = _fits(question, batch, context), question.after.on_chip(batch)
     return Estimate(
         model.name, hardware.name, question.devices, batch, context, question.formats.experts if question.whole.experts else question.formats.weights, question.formats.kv,
         round(size), round(question.whole.flops_at(batch, context)), Peak(peak, batch / peak), before, after, speedup, fits,
-        question.loops, question.assumptions, _notes(question, fits, speedup, context), str(question.parallel), Asked(asked, model.step),
+        question.loops, question.assumptions, _notes(question, fits, speedup, context, on_chip), str(question.parallel), on_chip, Asked(asked, model.step),
     )  # fmt: skip
 
 
@@ -222,13 +225,18 @@ def _fits(question: Question, batch: int, context: int) -> Fits:
     return Fits(fits, round(needed), round(available), question.devices if fits and question.devices == 1 else question.devices_needed(batch, context))
 
 
-def _notes(question: Question, fits: Fits, speedup: Speedup, context: int) -> tuple[str, ...]:
+def _notes(question: Question, fits: Fits, speedup: Speedup, context: int, on_chip: OnChip | None) -> tuple[str, ...]:
     notes = list(question.model.notes)
     if not fits.fits:
         enough = f"{fits.devices_needed} would do" if fits.devices_needed else "no number of devices would do"
         notes.append(
             f"does not fit: {fits.bytes_needed / 1e9:.1f} GB needed on each of {question.devices} {question.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {enough}; figures are as if it fitted"
         )
+    if on_chip is not None and on_chip.fits == "split":
+        notes.append(f"split: activations of {', '.join(name for name, _ in question.after.schedule.split)} do not fit on chip for one sequence, so its stages are calls of their own")
+    elif on_chip is not None and on_chip.fits == "tiled":
+        through = f", and {on_chip.spilled / 1e6:.3g} MB of a stage go through memory" if on_chip.spilled else ""
+        notes.append(f"tiled: {on_chip.bytes_needed / 1e6:.3g} MB are wanted on chip, {on_chip.bytes_available / 1e6:.3g} MB are there: {on_chip.prefetch / 1e6:.3g} MB are left to fetch ahead{through}")
     kept, room = dict(question.resident.works[0].weights).get(ON_CHIP, 0.0), question.hardware.values.get("on_chip.capacity")
     if room is not None and kept > room.value:
         notes.append(f"weights do not stay on chip: {kept / 1e6:.1f} MB on each device, {room.value / 1e6:.1f} MB there; figures are as if they did")

@@ -6,7 +6,7 @@ from perfmodel.estimator import formats_of
 from perfmodel.model import Model
 from perfmodel.operations import decode_step, pipeline_stages
 from perfmodel.parallel import Parallel, over
-from perfmodel.schedule import layer_sequence, loop_runs, make_pipeline
+from perfmodel.schedule import fused_step, layer_range, loop_runs, make_pipeline, read_loop_only
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -31,29 +31,32 @@ class LoopReport(msgspec.Struct, frozen=True):
     calls_looped: int
 
 
-def loop_report(model: Model, *, devices: int | Parallel = 1, loop_at_most: int | None = None) -> LoopReport:
+def loop_report(model: Model, *, devices: int | Parallel = 1, loop_at_most: int | None = None, loop_only: str | None = None) -> LoopReport:
     """Return the loops of a decode step of `model`.
 
-    devices: how they share the work, a number for tensor parallelism; loop_at_most: iterations one looped call may hold [-].
+    devices: how they share the work, a number for tensor parallelism; loop_at_most: iterations one looped call may hold [-];
+    loop_only: what may be looped, None for all.
     """
     formats = formats_of(model, None, None)
     stages = pipeline_stages(decode_step(model, formats, devices), model.hidden, formats, over(devices).pipeline)
+    only = read_loop_only(loop_only, stages)
     parts: list[Part] = []
     for stage in stages:
-        sequence, offset = layer_sequence(stage)
-        runs = loop_runs(sequence)
+        found = fused_step(stage)
+        runs = loop_runs(found, only)
         for index, run in enumerate(runs):
-            first, last = run.start - offset, run.stop - 1 - offset
-            inside = first >= stage.first_layer and last < stage.first_layer + len(stage.layers)
-            names = tuple(call.name for call in sequence[run.start : run.start + run.body])
-            parts.append(Part(names, run.count, f"{first}-{last}" if inside else "", _reason(run.count, inside, index, len(runs), names)))
+            layers = layer_range(run, found)
+            names = tuple(call.name for call in found.calls[run.start : run.start + run.body])
+            parts.append(Part(names, run.count, layers, _reason(run.count, bool(layers), index, len(runs), names, asked=only is None or any(only.takes(found.calls[i].name, found.layers[i]) for i in range(run.start, run.stop)))))
     styles = (("engine", False), ("layer", False), ("layer", True))
-    return LoopReport(model.name, tuple(parts), *(make_pipeline(stages, kernels, loops=loops, loop_at_most=loop_at_most).kernel_calls for kernels, loops in styles))
+    return LoopReport(model.name, tuple(parts), *(make_pipeline(stages, kernels, loops=loops, loop_at_most=loop_at_most, loop_only=only).kernel_calls for kernels, loops in styles))
 
 
-def _reason(count: int, inside: bool, index: int, parts: int, names: tuple[str, ...]) -> str:
+def _reason(count: int, inside: bool, index: int, parts: int, names: tuple[str, ...], *, asked: bool) -> str:
     if count > 1:
         return "the same kernel with other weights"
+    if inside and not asked:
+        return "left alone, as asked"
     if inside:
         return "differs from the layers beside it"
     if names == ("send",):

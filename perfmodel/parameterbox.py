@@ -4,6 +4,7 @@ Parameters move in groups: all bandwidths together, all arithmetic together, and
 -1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
 """
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from perfmodel import equations
@@ -58,6 +59,7 @@ class SideParameters:
         fused = plan.fused_calls > 0
         self._chain = [self._mode_path(key, "chain", needed=key == "stage") if fused else None for key in ("stage", "prefetch", "overlap")]
         self._chain.append(self._mode_path("collective_overlap", "chain") if plan.collectives else None)
+        self._room = [self._take(path, "chain") for path in room_paths(hardware.values)] if plan.limited else []
         self._boundary = self._mode_path("boundary", "boundary")
         self._boundary_parts = [] if self._boundary else [self._mode_path(key, "boundary", needed=key != "hidden") for key in ("bare", "ramp", "tail", "hidden")]
         if self._boundary and lookup_own(hardware, mode, "hidden"):
@@ -158,7 +160,12 @@ class SideParameters:
 
     def chain(self, chain: float, own: float, shared: frozenset[str]) -> Chain:
         """Return what serialises fused calls: `shared` paths at the position `chain`, the others at `own`."""
-        return Chain(*(self._number(path, chain if path in shared else own) for path in self._chain))
+        room = None
+        if self._room:
+            parts = {path: self._number(path, chain if path in shared else own) for path in self._room}
+            room = equations.on_chip_room(*(parts.get(path, 0.0) for path in _ROOM))
+        stage, prefetch, overlap, links = (self._number(path, chain if path in shared else own) for path in self._chain)
+        return Chain(stage, prefetch, overlap, links, room)
 
     def fixed(self, ends: Ends, own: float, shared: frozenset[str]) -> Fixed:
         """Return the cost of calls and step: `shared` paths at `ends`, the others at `own`."""
@@ -174,6 +181,21 @@ class SideParameters:
         else:
             boundary = equations.call_boundary(*(number(path) for path in self._boundary_parts))
         return Fixed(boundary, number(self._fill), number(self._host[0]), number(self._host[1]))
+
+
+_ROOM = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count")
+
+
+def room_paths(known: Container[str]) -> list[str]:
+    """Return the keys that say how much on-chip memory a device has, of those in `known`; none where it does not say."""
+    scratchpads = all(path in known for path in _ROOM[1:])
+    return [path for path in _ROOM if path in known and (scratchpads or path == _ROOM[0])]
+
+
+def on_chip_room(hardware: Hardware) -> float | None:
+    """Return the on-chip memory of a device [B], None where its file does not say."""
+    paths = room_paths(hardware.values)
+    return equations.on_chip_room(*(hardware.values[path].value if path in paths else 0.0 for path in _ROOM)) if paths else None
 
 
 def lookup_own(hardware: Hardware, mode: Mode, key: str) -> bool:

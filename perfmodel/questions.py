@@ -7,14 +7,16 @@ from typing import Any
 
 import msgspec
 
+from perfmodel import equations
 from perfmodel.capacity import Resident, fewest_devices, resident_work
+from perfmodel.errors import ValueRangeError
 from perfmodel.hardware import Hardware, Mode
 from perfmodel.model import Model
 from perfmodel.operations import Formats, decode_step, pipeline_stages, total_work
 from perfmodel.parallel import Parallel, over
-from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters
-from perfmodel.results import Assumption, LoopFound
-from perfmodel.schedule import Schedule, make_pipeline
+from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters, on_chip_room, room_paths
+from perfmodel.results import Assumption, LoopFound, OnChip
+from perfmodel.schedule import Schedule, make_pipeline, read_loop_only
 from perfmodel.straightline import Replay
 from perfmodel.terms import Busy, Chain, Fixed, Plan, Rates, busy_replay, busy_time, call_times, counts_at, flat_costs, make_plan, plan_kinds
 
@@ -32,8 +34,8 @@ class PreparedSide:
     """
 
     def __init__(self, schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, hardware: Hardware, mode: Mode, activations: str) -> None:
-        self.schedule, self.mode = schedule, mode
-        self.plan: Plan = make_plan(schedule, kinds, parallel)
+        self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
+        self.plan: Plan = make_plan(schedule, kinds, parallel, room_known=bool(room_paths(hardware.values)))
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
         self.share(frozenset())
         self._replay_terms: Replay | None = None
@@ -78,6 +80,18 @@ class PreparedSide:
         busy = busy_time(counts_at(self.plan, batch, context), rates, chain)
         return busy.waiting, call_times(busy)
 
+    def on_chip(self, batch: int) -> OnChip | None:
+        """Return what the fused calls hold on chip at `batch` sequences; None where nothing is fused or the device does not say what it has."""
+        if not self.plan.limited and not self.schedule.split:
+            return None
+        chain, room = self.parameters.chain(0.0, 0.0, self.shared), self.room or 0.0
+        stages = [stage for call in counts_at(self.plan, batch, 0) if call.fused for _, segment in call.segments for stage in segment]
+        held = max((stage.held + stage.state for stage in stages), default=0.0)
+        spilled = max((equations.spilled_bytes(stage.held, room) for stage in stages), default=0.0)
+        needed = max(held, *(size for _, size in self.schedule.split), 0.0) + chain.prefetch
+        fits = "split" if self.schedule.split else "tiled" if needed > room else "whole"
+        return OnChip(fits, round(needed), round(room), round(equations.prefetch_room(chain.prefetch, room, held)), round(spilled))
+
     def _costs_at(self, position: Position, own: float) -> tuple[Rates, Chain, tuple[Any, ...]]:
         costs = self._costs.get((position, own))
         if costs is None:
@@ -89,11 +103,16 @@ class PreparedSide:
 class Question:
     """Everything of a question that does not depend on batch and context."""
 
-    def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None) -> None:
+    def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None, loop_only: str | None = None) -> None:
         self.model, self.hardware, self.parallel, self.devices, self.formats = model, hardware, parallel, parallel.devices, formats
         step = decode_step(model, formats, parallel, hardware.replicates)
         stages = pipeline_stages(step, model.hidden, formats, parallel.pipeline)
-        schedules = [make_pipeline(stages, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most) for mode in (before, after)]
+        only = read_loop_only(loop_only, stages)
+        if only is not None and not any(mode.loops and mode.kernels == "layer" for mode in (before, after)):
+            raise ValueRangeError(f"--loop-only: neither {before.name} nor {after.name} loops over layers; ask for --after looped")
+        schedules = [
+            make_pipeline(stages, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=only, room=on_chip_room(hardware)) for mode in (before, after)
+        ]
         kinds = plan_kinds(schedules)
         self.before = PreparedSide(schedules[0], kinds, self.parallel, hardware, before, formats.activations)
         self.after = PreparedSide(schedules[1], kinds, self.parallel, hardware, after, formats.activations)
@@ -201,6 +220,6 @@ class Question:
 
 
 @lru_cache(maxsize=256)
-def prepare(model: Model, hardware: Hardware, devices: int | Parallel, formats: Formats, before: str, after: str, loop_at_most: int | None) -> Question:
+def prepare(model: Model, hardware: Hardware, devices: int | Parallel, formats: Formats, before: str, after: str, loop_at_most: int | None, loop_only: str | None = None) -> Question:
     """Return the prepared question; devices: how they share the work, a number for tensor parallelism. Raise SpecificationError for a mode or parameter the device lacks."""
-    return Question(model, hardware, over(devices), formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most)
+    return Question(model, hardware, over(devices), formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most, loop_only)

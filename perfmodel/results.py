@@ -67,6 +67,21 @@ class LoopFound(msgspec.Struct, frozen=True):
     count: int
 
 
+class OnChip(msgspec.Struct, frozen=True):
+    """What the fused calls of the after side hold on chip, per device [B], against what there is.
+
+    fits: 'whole': activations of the batch and the prefetch window find room; 'tiled': they do not, so the window shrinks, and
+    what still does not fit goes through memory; 'split': the activations of one sequence do not fit, so a body is several calls.
+    bytes_needed: activations, state and weights in flight; prefetch: the window that is left; spilled: through memory, a stage at most.
+    """
+
+    fits: str
+    bytes_needed: int
+    bytes_available: int
+    prefetch: int
+    spilled: int
+
+
 class Assumption(msgspec.Struct, frozen=True):
     """One parameter that went into the answer, in base units, with kind and source."""
 
@@ -89,7 +104,8 @@ class Asked(msgspec.Struct, frozen=True):
 class Estimate(msgspec.Struct, frozen=True, eq=False):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
-    parallel: how the devices share the work, as `--parallel` takes it. Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
+    parallel: how the devices share the work, as `--parallel` takes it; on_chip: None where nothing is fused or the device does not
+    say what it has. Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
     """
 
     model: str
@@ -110,6 +126,7 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
     assumptions: tuple[Assumption, ...]
     notes: tuple[str, ...]
     parallel: str
+    on_chip: OnChip | None
     asked: Asked
 
     def replace(self, **changes: Any) -> "Estimate":
@@ -127,8 +144,8 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
         return answer
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the answer as one flat row with dotted names; loops, assumptions and notes are left out."""
-        return [dict(_flat("", {k: v for k, v in self.to_dict().items() if k not in ("loops", "assumptions", "notes")}))]
+        """Return the answer as one flat row with dotted names; loops, assumptions, notes and what is on chip are left out."""
+        return [dict(_flat("", {k: v for k, v in self.to_dict().items() if k not in ("loops", "assumptions", "notes", "on_chip")}))]
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import msgspec
 
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.fusions import engine_groups, tuned_groups
 from perfmodel.loops import Run, find_loops
@@ -18,11 +19,15 @@ from perfmodel.work import ON_CHIP, Collective, Work
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A dependent phase: the work between two barriers of a fused call, or all the work of a plain call."""
+    """A dependent phase: the work between two barriers of a fused call, or all the work of a plain call.
+
+    held: activations in and out that stay on chip inside a fused call, per sequence [B].
+    """
 
     name: str
     work: Work
     collectives: tuple[Collective, ...] = ()
+    held: float = 0.0
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -33,12 +38,17 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One kernel call. kernels: launches it stands for; fused: its stages are separated by barriers, not launches."""
+    """One kernel call.
+
+    kernels: launches it stands for; fused: its stages are separated by barriers, not launches; split: it is a stage of a
+    body that does not fit on chip, and is never looped.
+    """
 
     name: str
     segments: tuple[Segment, ...]
     kernels: int = 1
     fused: bool = False
+    split: bool = False
 
 
 class Loop(msgspec.Struct, frozen=True):
@@ -49,15 +59,28 @@ class Loop(msgspec.Struct, frozen=True):
     count: int
 
 
+class LoopOnly(msgspec.Struct, frozen=True):
+    """What may be looped, where not everything: calls by name, layers by range (first, last)."""
+
+    names: frozenset[str] = frozenset()
+    layers: tuple[tuple[int, int], ...] = ()
+
+    def takes(self, name: str, layer: int) -> bool:
+        """Return whether the call `name` of decoder layer `layer` may be looped."""
+        return name in self.names or any(first <= layer <= last for first, last in self.layers)
+
+
 class Schedule(msgspec.Struct, frozen=True):
     """The calls of a step, equal ones counted. loops: the outermost, left to right; runs of one are not listed.
 
     stages: for a pipeline, how many of its stages are alike, and how many entries of `calls` are those of all of them.
+    split: bodies that do not fit on chip, so that each of their stages is a call of its own, and what one sequence of them would hold [B].
     """
 
     calls: tuple[tuple[int, Call], ...]
     loops: tuple[Loop, ...] = ()
     stages: tuple[tuple[int, int], ...] = ()
+    split: tuple[tuple[str, float], ...] = ()
 
     @property
     def kernel_calls(self) -> int:
@@ -117,30 +140,35 @@ _STAGES = _GROUPS["tuned"] | _grouped(
 )  # fmt: skip
 
 
-def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | None = None) -> Schedule:
+def make_schedule(step: Step, kernels: str, *, loops: bool, loop_at_most: int | None = None, loop_only: LoopOnly | None = None, room: float | None = None) -> Schedule:
     """Cut the operations of `step` into kernel calls.
 
     kernels: the kernel style of the mode: primitive, separate, engine, tuned, layer or step.
     loops: whether runs of the same call become one looped call.
     loop_at_most: iterations that one looped call may hold, None for no limit [-].
+    loop_only: what may be looped, None for all.
+    room: on-chip memory [B], None where it is not known; a layer that one sequence overfills is split.
     """
     if kernels == "layer":
-        return _layer_calls(step, loops, loop_at_most)
+        return _layer_calls(step, loops, loop_at_most, loop_only, room)
     if kernels == "step":
-        return _one_call(step)
+        return _one_call(step, room)
     return Schedule(_counted(_plain_calls(step, kernels)))
 
 
-def make_pipeline(stages: Sequence[Step], kernels: str, *, loops: bool, loop_at_most: int | None = None) -> Schedule:
+def make_pipeline(
+    stages: Sequence[Step], kernels: str, *, loops: bool, loop_at_most: int | None = None, loop_only: LoopOnly | None = None, room: float | None = None
+) -> Schedule:
     """Cut the operations of each stage of a pipeline into kernel calls, as `make_schedule` does; no call spans stages."""
-    schedules = [make_schedule(stage, kernels, loops=loops, loop_at_most=loop_at_most) for stage in stages]
+    schedules = [make_schedule(stage, kernels, loops=loops, loop_at_most=loop_at_most, loop_only=loop_only, room=room) for stage in stages]
     if len(schedules) == 1:
         return schedules[0]
     alike: dict[tuple[tuple[int, Call], ...], int] = {}
     for schedule in schedules:
         alike[schedule.calls] = alike.get(schedule.calls, 0) + 1
     calls = tuple((count * stages_alike, call) for stage_calls, stages_alike in alike.items() for count, call in stage_calls)
-    return Schedule(calls, tuple(loop for schedule in schedules for loop in schedule.loops), tuple((times, len(stage_calls)) for stage_calls, times in alike.items()))
+    return Schedule(calls, tuple(loop for schedule in schedules for loop in schedule.loops), tuple((times, len(stage_calls)) for stage_calls, times in alike.items()),
+                    tuple(dict.fromkeys(body for schedule in schedules for body in schedule.split)))  # fmt: skip
 
 
 def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
@@ -209,7 +237,7 @@ def _stages(operations: Sequence[Operation]) -> tuple[Stage, ...]:
         # Activations of many positions are too large to stay on chip for sure: each stage moves its own, as a call does.
         return tuple(_plain_call(name, members).segments[0].stages[0] for name, members in tuned_groups(operations, collectives_ride=True))
     return tuple(
-        Stage(group, sum((o.work for o in members), Work()), tuple(o.collective for o in members if o.collective is not None))
+        Stage(group, sum((o.work for o in members), Work()), tuple(o.collective for o in members if o.collective is not None), _activation_traffic(members))
         for group, members in ((g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name))
     )
 
@@ -220,48 +248,92 @@ def _fused_call(name: str, operations: Sequence[Operation]) -> Call:
     return Call(name, (Segment(1, stages),), fused=True) if len(stages) > 1 else _plain_call(name, operations)
 
 
-def layer_sequence(step: Step) -> tuple[list[Call], int]:
-    """Return the fused calls of a step and how many precede the first layer."""
-    if step.names:
-        blocks: dict[tuple[Operation, ...], Call] = {}
-        for name, block in zip(step.names, step.layers, strict=True):
-            blocks.setdefault(block, _fused_call(name, block))
-        return [blocks[block] for block in step.layers], 0
-    before = [_fused_call("embedding", step.before)] if step.before else []
+class FusedStep(msgspec.Struct, frozen=True):
+    """The fused calls of a step in order. layers: the decoder layer of each, -1 outside; numbered through all stages of a pipeline."""
+
+    calls: tuple[Call, ...]
+    layers: tuple[int, ...]
+    split: tuple[tuple[str, float], ...] = ()
+
+
+def fused_step(step: Step, room: float | None = None) -> FusedStep:
+    """Return the fused calls of a step, one a layer; a layer whose activations do not fit into `room` [B] on chip is split into its stages."""
+    named = list(step.names) if step.names else ["decoder_layer"] * len(step.layers)
+    fused: dict[tuple[Operation, ...], tuple[Call, ...]] = {}
+    split: list[tuple[str, float]] = []
+    for number, layer in enumerate(dict.fromkeys((*step.seen, *step.layers)), start=1):
+        name = named[step.layers.index(layer)] if step.names else "decoder_layer" if number == 1 else f"decoder_layer_{number}"
+        call = _fused_call(name, layer)
+        held = max(stage.held + stage.work.state for stage in call.segments[0].stages)
+        fits = room is None or not call.fused or held <= room
+        fused[layer] = (call,) if fits else _split_call(name, layer)
+        split += [] if fits else [(name, held)]
     head = [o for o in step.after if _STAGES.get(o.name) != "sampling"]
     sampling = [o for o in step.after if _STAGES.get(o.name) == "sampling"]
-    fused: dict[tuple[Operation, ...], Call] = {}
-    for number, layer in enumerate(dict.fromkeys((*step.seen, *step.layers)), start=1):
-        fused[layer] = _fused_call("decoder_layer" if number == 1 else f"decoder_layer_{number}", layer)
+    before = [_fused_call("embedding", step.before)] if step.before else []
     after = [_fused_call(name, operations) for name, operations in (("classifier" if sampling else "send", head), ("sampling", sampling)) if operations]
-    # Layers are numbered through all stages of a pipeline.
-    return before + [fused[layer] for layer in step.layers] + after, len(before) - step.first_layer
+    inside = [(call, number) for number, layer in enumerate(step.layers, start=step.first_layer) for call in fused[layer]]
+    calls = (*before, *(call for call, _ in inside), *after)
+    return FusedStep(calls, (-1,) * len(before) + tuple(number for _, number in inside) + (-1,) * len(after), tuple(split))
 
 
-def _layer_calls(step: Step, loops: bool, loop_at_most: int | None) -> Schedule:
-    sequence, offset = layer_sequence(step)
+def read_loop_only(given: str | None, stages: Sequence[Step]) -> LoopOnly | None:
+    """Return what `--loop-only` names: calls as `perfmodel loops` prints them, and ranges of layers such as 3-60; None for None.
+
+    Raises UnknownNameError for a call that is not there, ValueRangeError for layers that are not.
+    """
+    if given is None:
+        return None
+    known = list(dict.fromkeys(call.name for stage in stages for call in fused_step(stage).calls))
+    last = stages[-1].first_layer + len(stages[-1].layers) - 1
+    names, layers = set(), []
+    for part in (text.strip() for text in str(given).split(",")):
+        ends = part.split("-") if "-" in part else [part, part]
+        if part in known:
+            names.add(part)
+        elif len(ends) == 2 and all(end.isdecimal() and len(end) < 9 for end in ends):
+            if not int(ends[0]) <= int(ends[1]) <= last:
+                raise ValueRangeError(f"--loop-only: {shown(part)} is not a range of layers from 0 to {last}")
+            layers.append((int(ends[0]), int(ends[1])))
+        else:
+            raise UnknownNameError(f"--loop-only: {shown(part)} is neither a call of this model nor a range of layers{nearest(part, known)}; its calls are {', '.join(known)}")
+    return LoopOnly(frozenset(names), tuple(layers))
+
+
+def _split_call(name: str, operations: Sequence[Operation]) -> tuple[Call, ...]:
+    """One plain call for each stage of a layer."""
+    fused = tuned_groups(operations, collectives_ride=True) if any(o.fusion for o in operations) else None
+    groups = fused or [(group, tuple(members)) for group, members in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name)]
+    return tuple(msgspec.structs.replace(_plain_call(f"{name}.{group}", members), split=True) for group, members in groups)
+
+
+def _layer_calls(step: Step, loops: bool, loop_at_most: int | None, only: LoopOnly | None, room: float | None) -> Schedule:
+    found = fused_step(step, room)
     if not loops:
-        return Schedule(_counted(sequence))
+        return Schedule(_counted(found.calls), split=found.split)
     calls: list[Call] = []
-    runs = loop_runs(sequence)
+    runs = loop_runs(found, only)
     for run in runs:
-        body = sequence[run.start : run.start + run.body]
+        body = found.calls[run.start : run.start + run.body]
         if run.count == 1:
             calls += body
         else:
             stages = tuple(stage for call in body for segment in call.segments for stage in segment.stages)
             calls += [Call("+".join(call.name for call in body), (Segment(k, stages),), fused=True) for k in _pieces(run.count, loop_at_most)]
-    return Schedule(_counted(calls), _reported(runs, sequence, offset, step.first_layer + len(step.layers)))
+    return Schedule(_counted(calls), _reported(runs, found), split=found.split)
 
 
-def _one_call(step: Step) -> Schedule:
-    """The whole step in one call: layers loop inside it, and prefetch crosses into the head."""
-    sequence, offset = layer_sequence(step)
-    runs = loop_runs(sequence)
-    segments = tuple(
-        Segment(run.count, tuple(stage for call in sequence[run.start : run.start + run.body] for segment in call.segments for stage in segment.stages)) for run in runs
-    )
-    return Schedule(((1, Call("step", segments, fused=True)),), _reported(runs, sequence, offset, step.first_layer + len(step.layers)))
+def _one_call(step: Step, room: float | None) -> Schedule:
+    """The whole step in one call: layers loop inside it, and prefetch crosses into the head. What is split cuts it."""
+    found = fused_step(step, room)
+    runs = loop_runs(found, None)
+    calls: list[Call] = []
+    for whole, stretch in groupby(runs, key=lambda run: not found.calls[run.start].split):
+        if whole:
+            calls.append(Call("step", tuple(Segment(run.count, tuple(stage for call in found.calls[run.start : run.start + run.body] for segment in call.segments for stage in segment.stages)) for run in stretch), fused=True))
+        else:
+            calls += [call for run in stretch for call in found.calls[run.start : run.stop]]
+    return Schedule(_counted(calls), _reported(runs, found), split=found.split)
 
 
 def _pieces(count: int, at_most: int | None) -> list[int]:
@@ -272,21 +344,25 @@ def _pieces(count: int, at_most: int | None) -> list[int]:
     return [at_most] * full + ([rest] if rest else [])
 
 
-def _reported(runs: Sequence[Run], sequence: Sequence[Call], offset: int, layers: int) -> tuple[Loop, ...]:
-    return tuple(
-        Loop(tuple(call.name for call in sequence[run.start : run.start + run.body]), _layer_range(run, offset, layers), run.count) for run in runs if run.count > 1
-    )
+def _reported(runs: Iterable[Run], found: FusedStep) -> tuple[Loop, ...]:
+    return tuple(Loop(tuple(call.name for call in found.calls[run.start : run.start + run.body]), layer_range(run, found), run.count) for run in runs if run.count > 1)
 
 
-def _layer_range(run: Run, offset: int, layers: int) -> str:
-    first, last = max(run.start - offset, 0), min(run.stop - 1 - offset, layers - 1)
-    return f"{first}-{last}" if first <= last else ""
+def layer_range(run: Run, found: FusedStep) -> str:
+    """Return 'first-last' of the decoder layers of a run, '' where it has none."""
+    layers = [number for number in found.layers[run.start : run.stop] if number >= 0]
+    return f"{layers[0]}-{layers[-1]}" if layers else ""
 
 
-def loop_runs(calls: Sequence[Call]) -> list[Run]:
-    """Return the runs of equal calls in `calls`, found on numbers, which compare faster than calls."""
+def loop_runs(found: FusedStep, only: LoopOnly | None = None) -> list[Run]:
+    """Return the runs of equal calls of a step, but for what is split and what `only` leaves out."""
+    # Numbers compare faster than calls; what must stay alone has a number of its own.
     numbers: dict[Call, int] = {}
-    return find_loops([numbers.setdefault(call, len(numbers)) for call in calls])
+    signatures = [
+        -1 - i if call.split or (only is not None and not only.takes(call.name, layer)) else numbers.setdefault(call, len(numbers))
+        for i, (call, layer) in enumerate(zip(found.calls, found.layers, strict=True))
+    ]
+    return find_loops(signatures)
 
 
 def _counted(calls: Iterable[Call]) -> tuple[tuple[int, Call], ...]:

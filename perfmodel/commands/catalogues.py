@@ -13,6 +13,7 @@ from perfmodel.commands.shared import (
     Hardware,
     JsonFlag,
     LoopAtMost,
+    LoopOnly,
     Model,
     Output,
     Parallel,
@@ -270,7 +271,7 @@ def hardware_check(
 
 def loops(
     model: Annotated[str, typer.Argument(metavar="MODEL|TRACE", autocompletion=completing.models, help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.")],
-    devices: SharedDevices = None, parallel: Parallel = None, loop_at_most: LoopAtMost = None,
+    devices: SharedDevices = None, parallel: Parallel = None, loop_at_most: LoopAtMost = None, loop_only: LoopOnly = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """The loops of MODEL, or of a recorded TRACE: bodies, counts, what stays outside and why, and what looping removes."""
@@ -282,7 +283,7 @@ def loops(
 
     at_most = whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None
     found = find_model(model)
-    report = loop_report(found, devices=_shared(found, devices, parallel), loop_at_most=at_most)
+    report = loop_report(found, devices=_shared(found, devices, parallel), loop_at_most=at_most, loop_only=loop_only)
 
     def rows() -> list[dict[str, Any]]:
         return [{"body": " ".join(part.calls), "count": part.count, "layers": part.layers, "reason": part.reason} for part in report.parts]
@@ -290,7 +291,7 @@ def loops(
     def document() -> "Document":
         from perfmodel.report.text import Document, Table
 
-        head = f"{report.model}: {report.calls_engine:,} calls of ordinary kernels, {report.calls_fused} with one kernel a layer, {report.calls_looped} looped"
+        head = f"{report.model}: {report.calls_engine:,} calls of ordinary kernels, {report.calls_fused} with one kernel a layer, {report.calls_looped} looped, so that looping removes {report.calls_fused - report.calls_looped}"
         cells = [(str(part.count), part.layers, _shortened(part.calls), part.reason) for part in report.parts]
         return Document([head, Table(("times", "layers", "body", "why"), cells, frozenset({0}))])
 
