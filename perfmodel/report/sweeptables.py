@@ -73,7 +73,7 @@ def _table(found: "Comparison") -> Table:
         rows.append((
             *(_cell(getattr(c, key)) for key in keys), *(written(path, c.settings[path]) for path in sets), f"{_rate(c.tokens_per_second)} ({_rate(c.low)} to {_rate(c.high)})",
             _rate(c.tokens_per_second_per_sequence), f"{c.fraction_of_peak:.0%}".replace("%", " %"), gain if found.ladder else f"{c.to_best:.2f}",
-            *(f"{getattr(c, key):,.3g}" if getattr(c, key) is not None else "" for key in optional), ("yes" if c.front else "") + ("" if c.fits else " does not fit"),
+            *("" if getattr(c, key) is None else _few_digits(getattr(c, key)) for key in optional), ("yes" if c.front else "") + ("" if c.fits else " does not fit"),
         ))  # fmt: skip
     return Table(header, rows)
 
@@ -86,6 +86,10 @@ def _cell(value: Any) -> str:
 
 def _rate(value: float) -> str:
     return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
+
+
+def _few_digits(value: float) -> str:
+    return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _ratio(value: float, low: float, high: float) -> str:
