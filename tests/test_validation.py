@@ -222,7 +222,7 @@ def test_every_profile_says_what_it_was_fitted_and_tested_on(repository):
         stacks = tomllib.load(file)
     named = {*stacks["profiles"].values(), *stacks["engines"].values(), *stacks["kinds"]}
     # Libraries of collectives that stacks may use, not stacks.
-    assert named == set(profile_names()) - {"nccl", "custom-all-reduce"}
+    assert named == set(profile_names()) - {"custom-all-reduce"}
     rows = all_rows()
     of_a_kind = {stack for members in stacks["kinds"].values() for stack in members}
     assert set(stacks["profiles"]) | set(stacks["narrow_head"]) | set(stacks["ggml"]) | of_a_kind <= {row.stack for row in rows}
