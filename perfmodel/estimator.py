@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from perfmodel import equations
+from perfmodel.capacity import resident_work
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, shown
 from perfmodel.formats import head_format, storage_format
@@ -15,9 +16,10 @@ from perfmodel.model import Experts, Layer, Model
 from perfmodel.operations import Formats
 from perfmodel.parallel import Parallel
 from perfmodel.parameters import Quantity, parse_setting
+from perfmodel.placement import bytes_in_tier, read_offload, what_does_not_fit
 from perfmodel.profiles import find_profile, with_profile
 from perfmodel.questions import PreparedSide, Question, prepare
-from perfmodel.results import Asked, Estimate, Figures, Fits, OnChip, Peak, Side, Speedup
+from perfmodel.results import Asked, Estimate, Figures, Fits, OnChip, Peak, Placed, Side, Speedup
 from perfmodel.terms import TERM_NAMES, Terms
 from perfmodel.work import ON_CHIP
 
@@ -42,6 +44,7 @@ def estimate(
     profile: str | None = None,
     parallel: str | Mapping[str, Any] | Parallel | None = None,
     loop_only: str | None = None,
+    offload: str | None = None,
 ) -> Estimate:
     """Estimate how fast `model` generates tokens on `hardware`, before and after looping.
 
@@ -55,6 +58,7 @@ def estimate(
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
     parallel: how the devices share the work, such as "tp=8,ep=8" or {"tp": 4, "dp": 2} (see `read_parallel`); tensor parallelism where nothing is said.
     loop_only: what may be looped, as calls and layers of `perfmodel loops`: "decoder_layer_2" or "3-60"; None for all.
+    offload: what streams from a slower memory tier: "host" for what does not fit, or "experts=host,weights=host:0.5"; None for nothing.
     profile: overrides of a software stack, by name or path of a TOML file.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
@@ -64,20 +68,23 @@ def estimate(
     """
     asked = {
         "model": model, "hardware": hardware, "devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv,
-        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel, "loop_only": loop_only,
+        "before": before, "after": after, "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel, "loop_only": loop_only, "offload": offload,
     }  # fmt: skip
-    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only)
     batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
+    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only, offload=offload, workload=(batch, context))
     return _answer(question, batch, context, asked)
 
 
 def ask(
     model: str | Model, hardware: str | Hardware, *, devices: int | None = None, weights: str | None = None, kv: str | None = None,
     before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | Mapping[str, Any] | Parallel | None = None,
-    loop_only: str | None = None,
+    loop_only: str | None = None, offload: str | None = None, workload: tuple[int, int] = (1, 4096),
 ) -> Question:  # fmt: skip
-    """Return the prepared question behind `estimate`, whose arguments these are."""
+    """Return the prepared question behind `estimate`, whose arguments these are.
+
+    workload: batch and context [-] at which a memory tier that is named alone takes what does not fit.
+    """
     chosen_model = find_model(model) if isinstance(model, str) else model
     device = find_hardware(hardware) if isinstance(hardware, str) else hardware
     if profile is not None:
@@ -90,7 +97,16 @@ def ask(
     if loop_at_most is not None:
         loop_at_most = whole_number(loop_at_most, "loop_at_most", 1, 10**6)
     formats = formats_of(chosen_model, weights, kv)
-    return prepare(chosen_model, device, shared, formats, before or device.default_mode, after, loop_at_most, loop_only)
+    placement = None
+    if offload is not None:
+        placement = read_offload(offload, device)
+        if placement is None:
+            resident = resident_work(chosen_model, formats, shared, device.replicates)
+            sequences = shared.resident_sequences(workload[0])
+            placement = what_does_not_fit(offload.strip(), resident.works, sequences, workload[1], device.values["memory.capacity"].value)
+        if not placement.weights and not placement.experts:
+            placement = None
+    return prepare(chosen_model, device, shared, formats, before or device.default_mode, after, loop_at_most, loop_only, placement)
 
 
 _SHARES = ("tp", "ep", "pp", "dp")
@@ -199,7 +215,7 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     return Estimate(
         model.name, hardware.name, question.devices, batch, context, question.formats.experts if question.whole.experts else question.formats.weights, question.formats.kv,
         round(size), round(question.whole.flops_at(batch, context)), Peak(peak, batch / peak), before, after, speedup, fits,
-        question.loops, question.assumptions, _notes(question, fits, speedup, context, on_chip), str(question.parallel), on_chip, Asked(asked, model.step),
+        question.loops, question.assumptions, _notes(question, fits, speedup, context, on_chip), str(question.parallel), on_chip, _placed(question), Asked(asked, model.step),
     )  # fmt: skip
 
 
@@ -225,6 +241,13 @@ def _fits(question: Question, batch: int, context: int) -> Fits:
     return Fits(fits, round(needed), round(available), question.devices if fits and question.devices == 1 else question.devices_needed(batch, context))
 
 
+def _placed(question: Question) -> Placed | None:
+    placement = question.placement
+    if placement is None:
+        return None
+    return Placed(placement.tier, placement.weights, placement.experts, round(max(bytes_in_tier(placement.tier, work) for work in question.resident.works)))
+
+
 def _notes(question: Question, fits: Fits, speedup: Speedup, context: int, on_chip: OnChip | None) -> tuple[str, ...]:
     notes = list(question.model.notes)
     if not fits.fits:
@@ -237,6 +260,11 @@ def _notes(question: Question, fits: Fits, speedup: Speedup, context: int, on_ch
     elif on_chip is not None and on_chip.fits == "tiled":
         through = f", and {on_chip.spilled / 1e6:.3g} MB of a stage go through memory" if on_chip.spilled else ""
         notes.append(f"tiled: {on_chip.bytes_needed / 1e6:.3g} MB are wanted on chip, {on_chip.bytes_available / 1e6:.3g} MB are there: {on_chip.prefetch / 1e6:.3g} MB are left to fetch ahead{through}")
+    if (placed := _placed(question)) is not None:
+        capacity = question.hardware.values.get(f"tiers.{placed.tier}.capacity")
+        notes.append(f"{placed.tier}: {placed.weights:.1%} of the weights and {placed.experts:.1%} of routed experts, {placed.bytes / 1e9:.1f} GB on each device, stream from there".replace("%", " %"))
+        if capacity is not None and placed.bytes > capacity.value:
+            notes.append(f"does not fit {placed.tier} either: {capacity.value / 1e9:.1f} GB there; figures are as if it did")
     kept, room = dict(question.resident.works[0].weights).get(ON_CHIP, 0.0), question.hardware.values.get("on_chip.capacity")
     if room is not None and kept > room.value:
         notes.append(f"weights do not stay on chip: {kept / 1e6:.1f} MB on each device, {room.value / 1e6:.1f} MB there; figures are as if they did")

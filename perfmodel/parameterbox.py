@@ -15,7 +15,7 @@ from perfmodel.hardware import Hardware, Mode
 from perfmodel.parameters import Quantity, lookup
 from perfmodel.routes import RoutePaths, collective_routes
 from perfmodel.terms import Chain, Fixed, Plan, Rates, Route
-from perfmodel.work import ACTIVATIONS, CACHE, ON_CHIP
+from perfmodel.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
 
 GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
 
@@ -75,8 +75,13 @@ class SideParameters:
         values = self._hardware.values
         paths: list[tuple[str, ...]] = []
         for kind in self._plan.kinds:
+            tier, storage = split_kind(kind)
+            if tier:
+                share = f"tiers.{tier}.sustained"
+                paths.append((self._take(f"tiers.{tier}.bandwidth", "memory"), self._take(share if share in values else "memory.sustained.weights", "memory")))
+                continue
             own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE else None
-            sustained = own[0] if own else next((p for p in (f"memory.sustained.{name}" for name in sustained_names(kind)) if p in values), None)
+            sustained = own[0] if own else next((p for p in (f"memory.sustained.{name}" for name in sustained_names(storage)) if p in values), None)
             if sustained is None:
                 raise SpecificationError(f"{self._hardware.path}: has no memory.sustained.weights, the share of the bandwidth that reads sustain")
             # Cache and weights may pull the speed-up apart: a loop hides the cache's reads, a plain call does not.

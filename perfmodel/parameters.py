@@ -43,6 +43,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(key="memory.bytes_in_flight", unit="B", slower=-1, positive=True, meaning="bytes one unit keeps in flight; with units and latency it caps the bandwidth (R1)"),
     _share("memory.sustained.*", -1, "sustained share of the datasheet bandwidth, eta, for one kind of bytes: weights, quantised (below 16 bits), kv, activations, or one storage format"),
     Parameter(key="tiers.*.bandwidth", unit="B/s", slower=-1, positive=True, meaning="bandwidth of a slower memory tier, per device"),
+    _share("tiers.*.sustained", -1, "share of that bandwidth that streaming weights from the tier sustains"),
     Parameter(key="tiers.*.capacity", unit="B", slower=0, positive=True, meaning="size of a slower memory tier, per device"),
     Parameter(key="arithmetic.*", unit="FLOP/s", slower=-1, positive=True, meaning="dense datasheet rate in one arithmetic format, pi; sparse rates have keys of their own that end in -sparse"),
     _share("arithmetic.sustained", -1, "sustained share of the arithmetic rate, eta_a"),

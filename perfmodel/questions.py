@@ -15,6 +15,7 @@ from perfmodel.model import Model
 from perfmodel.operations import Formats, decode_step, pipeline_stages, total_work
 from perfmodel.parallel import Parallel, over
 from perfmodel.parameterbox import GROUPS, Ends, Position, SideParameters, on_chip_room, room_paths
+from perfmodel.placement import Placement
 from perfmodel.results import Assumption, LoopFound, OnChip
 from perfmodel.schedule import Schedule, make_pipeline, read_loop_only
 from perfmodel.straightline import Replay
@@ -103,7 +104,7 @@ class PreparedSide:
 class Question:
     """Everything of a question that does not depend on batch and context."""
 
-    def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None, loop_only: str | None = None) -> None:
+    def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None, loop_only: str | None = None, placement: Placement | None = None) -> None:
         self.model, self.hardware, self.parallel, self.devices, self.formats = model, hardware, parallel, parallel.devices, formats
         step = decode_step(model, formats, parallel, hardware.replicates)
         stages = pipeline_stages(step, model.hidden, formats, parallel.pipeline)
@@ -113,13 +114,16 @@ class Question:
         schedules = [
             make_pipeline(stages, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=only, room=on_chip_room(hardware)) for mode in (before, after)
         ]
+        self.placement = placement
+        if placement is not None:
+            schedules = [placement.schedule(schedule) for schedule in schedules]
         kinds = plan_kinds(schedules)
         self.before = PreparedSide(schedules[0], kinds, self.parallel, hardware, before, formats.activations)
         self.after = PreparedSide(schedules[1], kinds, self.parallel, hardware, after, formats.activations)
         self._share()
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole = total_work(decode_step(model, formats, 1))
-        self.resident = resident_work(model, formats, parallel, hardware.replicates)
+        self.resident = self._placed(resident_work(model, formats, parallel, hardware.replicates))
         self.assumptions = self._assumptions()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
@@ -216,10 +220,14 @@ class Question:
         # Experts that are spread over every device of a stage stay so, as far as there are experts.
         spread = self.parallel.expert == self.parallel.stage_devices and stage <= min((bank.count for bank in self.whole.experts), default=1)
         changed = msgspec.structs.replace(self.parallel, tensor=tensor, expert=stage if spread else 1)
-        return resident_work(self.model, self.formats, changed, self.hardware.replicates)
+        return self._placed(resident_work(self.model, self.formats, changed, self.hardware.replicates))
+
+    def _placed(self, resident: Resident) -> Resident:
+        placement = self.placement
+        return resident if placement is None else msgspec.structs.replace(resident, works=tuple(placement.work(work) for work in resident.works))
 
 
 @lru_cache(maxsize=256)
-def prepare(model: Model, hardware: Hardware, devices: int | Parallel, formats: Formats, before: str, after: str, loop_at_most: int | None, loop_only: str | None = None) -> Question:
+def prepare(model: Model, hardware: Hardware, devices: int | Parallel, formats: Formats, before: str, after: str, loop_at_most: int | None, loop_only: str | None = None, placement: Placement | None = None) -> Question:
     """Return the prepared question; devices: how they share the work, a number for tensor parallelism. Raise SpecificationError for a mode or parameter the device lacks."""
-    return Question(model, hardware, over(devices), formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most, loop_only)
+    return Question(model, hardware, over(devices), formats, hardware.mode(before, "--before"), hardware.mode(after, "--after"), loop_at_most, loop_only, placement)

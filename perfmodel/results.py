@@ -82,6 +82,15 @@ class OnChip(msgspec.Struct, frozen=True):
     spilled: int
 
 
+class Placed(msgspec.Struct, frozen=True):
+    """What a slower memory tier holds: a share of each routed expert and of each other weight [-], and bytes on the fullest device [B]."""
+
+    tier: str
+    weights: float
+    experts: float
+    bytes: int
+
+
 class Assumption(msgspec.Struct, frozen=True):
     """One parameter that went into the answer, in base units, with kind and source."""
 
@@ -105,7 +114,7 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
     parallel: how the devices share the work, as `--parallel` takes it; on_chip: None where nothing is fused or the device does not
-    say what it has. Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
+    say what it has; placement: None where nothing streams from a slower tier. Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
     """
 
     model: str
@@ -127,6 +136,7 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
     notes: tuple[str, ...]
     parallel: str
     on_chip: OnChip | None
+    placement: Placed | None
     asked: Asked
 
     def replace(self, **changes: Any) -> "Estimate":
@@ -145,7 +155,7 @@ class Estimate(msgspec.Struct, frozen=True, eq=False):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the answer as one flat row with dotted names; loops, assumptions, notes and what is on chip are left out."""
-        return [dict(_flat("", {k: v for k, v in self.to_dict().items() if k not in ("loops", "assumptions", "notes", "on_chip")}))]
+        return [dict(_flat("", {k: v for k, v in self.to_dict().items() if k not in ("loops", "assumptions", "notes", "on_chip", "placement")}))]
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""

@@ -153,7 +153,7 @@ class Sensitivity(msgspec.Struct, frozen=True, eq=False):
 
 def sensitivity(
     model: str | Model, hardware: str | Hardware, *, figure: str = "speedup", devices: int | None = None, batch: int = 1, context: int = 4096, weights: str | None = None,
-    kv: str | None = None, before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None, loop_only: str | None = None,
+    kv: str | None = None, before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None, loop_only: str | None = None, offload: str | None = None,
 ) -> Sensitivity:  # fmt: skip
     """Say how much each parameter moves the rates, the speed-up and `figure`, and which is worth measuring next.
 
@@ -165,12 +165,12 @@ def sensitivity(
     'modes.layer-fused.boundary'
     """
     figure = _figure_with_interval(figure)
-    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only)
+    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only, offload=offload, workload=(batch, context))
     batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
     arguments: dict[str, Any] = {
         "model": question.model, "hardware": question.hardware, "devices": question.devices, "batch": batch, "context": context, "weights": weights, "kv": kv,
-        "before": question.before.mode.name, "after": after, "loop_at_most": loop_at_most, "parallel": parallel, "loop_only": loop_only,
+        "before": question.before.mode.name, "after": after, "loop_at_most": loop_at_most, "parallel": parallel, "loop_only": loop_only, "offload": offload,
     }  # fmt: skip
     answer = estimate(**arguments)
     value, low, high = _interval(answer, figure)

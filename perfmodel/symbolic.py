@@ -43,7 +43,7 @@ _LATEX = (
 
 def explain(
     model: str | Model, hardware: str | Hardware, *, devices: int | None = None, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None,
-    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None, loop_only: str | None = None,
+    before: str | None = None, after: str = "looped", loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: str | None = None, loop_only: str | None = None, offload: str | None = None,
 ) -> Explanation:  # fmt: skip
     """Return the closed form of the estimate with these arguments, which are those of `perfmodel.estimate`.
 
@@ -53,7 +53,7 @@ def explain(
     >>> [addend.formula for addend in answer.before.addends][1:3]
     ['35*modes_layer_fused_boundary', '65*collectives_all_reduce_latency']
     """
-    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only)
+    question = ask(model, hardware, devices=devices, weights=weights, kv=kv, before=before, after=after, loop_at_most=loop_at_most, parameters=parameters, profile=profile, parallel=parallel, loop_only=loop_only, offload=offload, workload=(batch, context))
     batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
     context = whole_number(context, "context", 0, LONGEST_CONTEXT)
     symbols = symbols_of(question)

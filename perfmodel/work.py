@@ -20,6 +20,22 @@ ACTIVATIONS = "activations"
 ON_CHIP = "on_chip"
 
 
+def tiered(tier: str, kind: str) -> str:
+    """Return the kind of bytes that a slower memory tier holds."""
+    return f"{tier}/{kind}"
+
+
+def in_tier(tier: str, kind: str) -> bool:
+    """Return whether a kind of bytes is held by the slower memory tier `tier`."""
+    return kind.startswith(f"{tier}/")
+
+
+def split_kind(kind: str) -> tuple[str, str]:
+    """Return tier and storage format of a kind of bytes; the tier is '' for the device's own memory."""
+    tier, slash, storage = kind.partition("/")
+    return (tier, storage) if slash else ("", kind)
+
+
 class Cache(msgspec.Struct, frozen=True):
     """Reading a cache. window: most tokens read, None for all; bytes and flops: per token read, per sequence.
 
@@ -131,5 +147,6 @@ class Work(msgspec.Struct, frozen=True):
         return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(bank.bytes_read(batch) for bank in self.experts) + self.cache_bytes(batch, context)
 
     def bytes_resident(self, batch: Any, context: Any) -> Any:
-        """Return the bytes [B] that must stay in memory: all weights and experts, state, and each cache once."""
-        return sum(size for kind, size in self.weights if kind != ON_CHIP) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in self.experts) + self._cache_bytes((c for c in self.caches if not c.shared), batch, context)
+        """Return the bytes [B] that must stay in the device's own memory: weights and experts that no slower tier holds, state, and each cache once."""
+        own = [bank for bank in self.experts if not split_kind(bank.kind)[0]]
+        return sum(size for kind, size in self.weights if kind != ON_CHIP and not split_kind(kind)[0]) + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in own) + self._cache_bytes((c for c in self.caches if not c.shared), batch, context)

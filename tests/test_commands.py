@@ -18,7 +18,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
     answer = json.loads(run(*ASK, "--json").out)
     assert answer == json.loads(json.dumps(estimate("llama-3.1-8b", "sn40l", devices=8, context=4096).to_dict()))
     assert list(answer) == ["model", "hardware", "devices", "batch", "context", "weight_format", "kv_format", "bytes_per_step", "flops_per_step", "peak", "before", "after",
-                            "speedup", "fits", "loops", "assumptions", "notes", "parallel", "on_chip"]  # fmt: skip
+                            "speedup", "fits", "loops", "assumptions", "notes", "parallel", "on_chip", "placement"]  # fmt: skip
     assert list(answer["before"]) == ["mode", "kernel_calls", "time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak", "bound", "low", "high", "terms"]
     assert list(answer["before"]["terms"]) == ["stream", "compute", "boundary", "collective", "latency", "host"]
     assert list(answer["before"]["low"]) == ["time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak"]

@@ -30,6 +30,7 @@ After = Annotated[str, typer.Option("--after", metavar="MODE", autocompletion=co
 Profile = Annotated[str | None, typer.Option("--profile", metavar="PROFILE", autocompletion=completing.profiles, help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
 Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N,pp=N,dp=N", help="How the devices share the work: tp splits each matrix, dp the batch of attention, pp the layers; ep spreads routed experts.")]
 LoopOnly = Annotated[str | None, typer.Option("--loop-only", metavar="CALL,FIRST-LAST", help="Loop these calls or layers only, as perfmodel loops prints them.")]
+Offload = Annotated[str | None, typer.Option("--offload", metavar="TIER|experts=TIER", help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5.")]
 LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", autocompletion=completing.settings, help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
 

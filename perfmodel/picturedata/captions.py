@@ -49,4 +49,4 @@ def caption_of(question: str, answers: Iterable[Estimate]) -> Caption:
 def question_of(answer: Estimate) -> Question:
     """Return the prepared question behind an answer: its model, device, operations and calls."""
     arguments = {name: value for name, value in answer.asked.arguments.items() if name not in ("batch", "context")}
-    return ask(**arguments)
+    return ask(**arguments, workload=(answer.batch, answer.context))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from perfmodel.operations import Operation, decode_step
 from perfmodel.picturedata.captions import caption_of, question_line, question_of
 from perfmodel.picturedata.records import Roofline, RooflinePoint
+from perfmodel.placement import Placement
 from perfmodel.results import Estimate
 
 _SAME_INTENSITY = 1.12
@@ -18,7 +19,7 @@ def roofline(answer: Estimate) -> Roofline:
     tokens, sequences = question.parallel.tokens(answer.batch), question.parallel.sequences(answer.batch)
     found: list[tuple[str, float, float, float]] = []  # name, flops, bytes, time
     for operation in decode_step(question.model, question.formats, question.parallel, question.hardware.replicates).all_operations():
-        sizes = _bytes_by_kind(operation, tokens, sequences, answer.context)
+        sizes = _bytes_by_kind(operation, tokens, sequences, answer.context, question.placement)
         flops = float(operation.work.flops_at(sequences, answer.context))
         size = sum(sizes.values())
         if flops and size:
@@ -36,9 +37,9 @@ def roofline(answer: Estimate) -> Roofline:
     )  # fmt: skip
 
 
-def _bytes_by_kind(operation: Operation, tokens: int, sequences: int, context: int) -> dict[str, float]:
+def _bytes_by_kind(operation: Operation, tokens: int, sequences: int, context: int, placement: Placement | None) -> dict[str, float]:
     """Bytes of an operation called on its own [B]."""
-    work = operation.work
+    work = operation.work if placement is None else placement.work(operation.work)
     sizes = {kind: float(size) for kind, size in work.weights}
     for bank in work.experts:
         sizes[bank.kind] = sizes.get(bank.kind, 0.0) + float(bank.bytes_read(tokens))
