@@ -143,9 +143,11 @@ def conditional_report(
         raise ValueRangeError(f"conditions: layer {next(layer for layer in listed if listed.count(layer) > 1)} has two probabilities")
     if not question.after.mode.loops or question.after.mode.kernels != "layer":
         raise SpecificationError(f"conditions: {question.after.mode.name} does not loop over layers; looped does")
+    if asked.get("loop_only") is not None:
+        raise SpecificationError("conditions: loop_only is not understood here; every run of equal layers is a loop")
     if question.parallel.pipeline > 1:
         raise SpecificationError("conditions: pipeline stages are not understood here; leave out pp")
-    sides = [_Priced(question, batch, context, position) for position in (1.0, 0.0, -1.0)]
+    sides = [_Priced(question, batch, context, asked.get("loop_at_most"), position) for position in (1.0, 0.0, -1.0)]
     rows = [side.treatments(conditions, kernels) for side in sides]
     always = rows[1][0][1]
     treatments = tuple(
@@ -176,8 +178,8 @@ def _lengths(condition: Condition, kernels: int) -> list[int]:
 class _Priced:
     """The looped step at one corner: everything at its fast end (1), its value (0), its slow end (-1)."""
 
-    def __init__(self, question: Question, batch: int, context: int, position: float) -> None:
-        self._question, self._batch, self._context = question, batch, context
+    def __init__(self, question: Question, batch: int, context: int, loop_at_most: int | None, position: float) -> None:
+        self._question, self._batch, self._context, self._loop_at_most = question, batch, context, loop_at_most
         side, none = question.after, frozenset[str]()
         self._plan = side.plan
         self._rates = side.parameters.rates(position, position, position, position)
@@ -279,8 +281,8 @@ class _Priced:
     def _looped(self, layers: Sequence[tuple[Operation, ...]]) -> Schedule:
         """Return the calls of these layers alone; a single one is a fused call too, as it is inside the loop."""
         step = Step((), tuple(layers), (), ("layer",) * len(layers))
-        schedule = make_schedule(step, "layer", loops=True)
-        return msgspec.structs.replace(schedule, calls=tuple((count, msgspec.structs.replace(call, fused=True)) for count, call in schedule.calls))
+        schedule = make_schedule(step, "layer", loops=True, loop_at_most=self._loop_at_most, room=self._question.after.room)
+        return msgspec.structs.replace(schedule, calls=tuple((count, msgspec.structs.replace(call, fused=not call.split)) for count, call in schedule.calls))
 
     def _iterations(self, schedule: Schedule, tokens: float) -> float:
         """Return the sum of the iterations of these calls [s]."""
@@ -289,7 +291,7 @@ class _Priced:
 
     def _called(self, schedule: Schedule, tokens: float) -> tuple[float, float]:
         """Return the cost of the boundaries of these calls, and the sum of their times [s]."""
-        fused = sum(count for count, _ in schedule.calls)
+        fused = sum(count for count, call in schedule.calls if call.fused)
         return schedule.kernel_calls * self._fixed.boundary, float(self._busy(schedule, tokens).calls) + fused * self._fixed.first_bytes
 
     def _busy(self, schedule: Schedule, tokens: float) -> Any:

@@ -70,6 +70,20 @@ def test_a_loop_that_ends_has_more_calls():
     assert calls == [4, 4, 4, 4 + 8, 4 + 8, 4]
     together = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_together="16-31=0.5").treatments]
     assert together == [4, 4, 4, 4.5, 4.5, 4]
+    # Loops of at most 8 iterations: 4 of them, 4 again without layer 0, and 2 half of the time for the last 16.
+    short = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_with="0=0.5", loop_at_most=8).treatments]
+    assert short == [7, 7, 7, 7.5, 7.5, 7]
+    short = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_together="16-31=0.5", loop_at_most=8).treatments]
+    assert short == [7, 7, 7, 6, 6, 7]
+
+
+def test_a_split_that_always_runs_costs_its_boundaries():
+    """With free conditions and a probability near one, ending the loop in the middle costs one boundary, one fill and one refill more."""
+    answer = estimate("llama-3.1-8b", "h100-sxm")
+    boundary = {a.name: a.value for a in answer.assumptions}
+    always, *_, device, _, _ = times(parameters=FREE, run_together="16-31=0.999999999")
+    bare = sum(boundary[f"modes.graph.{key}"] for key in ("bare", "ramp", "tail")) + boundary["modes.looped.fill"]
+    assert bare <= device - always < bare + 5e-6
 
 
 @pytest.mark.parametrize(("count", "kernels", "probability"), [(1, 2, 0.3), (4, 3, 0.5), (6, 4, 0.2), (5, 6, 0.7)])
@@ -155,3 +169,20 @@ def test_the_command_shows_the_treatments_side_by_side(run):
     report = json.loads(run(*words, "--json").out)
     assert report["treatments"][0]["name"] == "every layer always"
     assert run(*words, "--csv").out.startswith("treatment,time_per_step,low.time_per_step")
+
+
+def test_a_layer_that_does_not_fit_on_chip_is_no_loop_here_either():
+    """With next to no room on chip every layer is split into its stages; the treatments then differ by boundaries only where calls are made."""
+    tiny = {"on_chip.capacity": "1 kB", "on_chip.shared_per_unit": "1 B"}
+    asked = {"parameters": tiny | FREE, "batch": 4}
+    plain = estimate("llama-3.1-8b", "h100-sxm", **asked).after
+    report = conditional_report("llama-3.1-8b", "h100-sxm", run_with="16-31=0.5", **asked)
+    assert report.treatments[0].time_per_step.value == pytest.approx(plain.time_per_step)
+    assert report.treatments[0].kernel_calls == plain.kernel_calls > 100
+    calls = report.treatments[DEVICE].kernel_calls
+    assert plain.kernel_calls / 2 < calls < plain.kernel_calls
+
+
+def test_only_some_loops_are_not_asked_for():
+    with pytest.raises(PerfModelError, match="loop_only"):
+        conditional_report("llama-3.1-8b", "h100-sxm", run_with="16-31=0.5", loop_only="0-31")
