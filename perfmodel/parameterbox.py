@@ -55,7 +55,7 @@ class SideParameters:
         self._memory = self._memory_paths()
         self._tasks = self._task_paths()
         self._arithmetic = self._arithmetic_paths(activations)
-        self._collective_legs = [self._collective_paths(kind, group) for kind, group in plan.collectives]
+        self._collective_legs = [self._collective_paths(*each) for each in plan.collectives]
         fused = plan.fused_calls > 0
         self._chain = [self._mode_path(key, "chain", needed=key == "stage") if fused else None for key in ("stage", "prefetch", "overlap")]
         self._chain.append(self._mode_path("collective_overlap", "chain") if plan.collectives else None)
@@ -113,8 +113,8 @@ class SideParameters:
         share = self._take("arithmetic.sustained", "arithmetic") if "arithmetic.sustained" in values else None
         return self._take(f"arithmetic.{name}", "arithmetic"), share
 
-    def _collective_paths(self, kind: str, group: int) -> tuple[tuple[RoutePaths, ...], ...]:
-        found = collective_routes(self._hardware, kind, group)
+    def _collective_paths(self, kind: str, group: int, stride: int) -> tuple[tuple[RoutePaths, ...], ...]:
+        found = collective_routes(self._hardware, kind, group, stride)
         for path in dict.fromkeys(path for leg in found for route in leg for path in route.paths()):
             self._take(path, "collective")
         return found

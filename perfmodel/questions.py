@@ -107,7 +107,7 @@ class Question:
     def __init__(self, model: Model, hardware: Hardware, parallel: Parallel, formats: Formats, before: Mode, after: Mode, loop_at_most: int | None, loop_only: str | None = None, placement: Placement | None = None) -> None:
         self.model, self.hardware, self.parallel, self.devices, self.formats = model, hardware, parallel, parallel.devices, formats
         step = decode_step(model, formats, parallel, hardware.replicates)
-        stages = pipeline_stages(step, model.hidden, formats, parallel.pipeline)
+        stages = pipeline_stages(step, model.hidden, formats, parallel.pipeline, parallel.stage_devices)
         only = read_loop_only(loop_only, stages)
         if only is not None and not any(mode.loops and mode.kernels == "layer" for mode in (before, after)):
             raise ValueRangeError(f"--loop-only: neither {before.name} nor {after.name} loops over layers; ask for --after looped")

@@ -30,15 +30,17 @@ class RoutePaths(NamedTuple):
         return tuple(path for path in (self.latency, self.bandwidth, hop, doubling, self.per_peer, self.sustained) if path is not None)
 
 
-def collective_routes(hardware: Hardware, kind: str, group: int) -> tuple[tuple[RoutePaths, ...], ...]:
+def collective_routes(hardware: Hardware, kind: str, group: int, stride: int = 1) -> tuple[tuple[RoutePaths, ...], ...]:
     """Return the legs of a collective over `group` devices [-], each with the routes of which the quickest is taken.
 
+    stride: devices from one of the group to the next [-]: with eight to a domain, a stride of eight leaves one of the group in each.
     Raises SpecificationError for a device whose links or network nothing is known of.
     """
     values = hardware.values
-    domain = int(values["link.domain"].value) if "link.domain" in values else group
+    domain = max(1, int(values["link.domain"].value) // stride) if "link.domain" in values else group
     found: list[tuple[RoutePaths, ...]] = []
     for devices, share, network in legs(kind, group, domain):
+        devices = 2 if kind == "send" else devices  # noqa: PLW2901 - however many stages there are
         if network:
             found.append((_over_network(hardware, kind, devices, share, starts=not found),))
             continue

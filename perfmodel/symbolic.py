@@ -379,7 +379,7 @@ def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping
     bandwidths = tuple(writer.define(f"bandwidth_{kind}", b, f"(R1) bandwidth that {kind} reach, B/s") for kind, b in zip(side.plan.kinds, rates.bandwidths, strict=True))
     links = tuple(
         tuple(tuple(route._replace(bandwidth=writer.define(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")) for route in leg) for leg in legs)
-        for (kind, _), legs in zip(side.plan.collectives, rates.collectives, strict=True)
+        for (kind, *_), legs in zip(side.plan.collectives, rates.collectives, strict=True)
     )
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
     calls: Any = 0.0

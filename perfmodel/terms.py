@@ -45,14 +45,14 @@ class CallPlan(NamedTuple):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations; collectives: kind and devices [-].
+    """A schedule made ready for workloads. kinds: weight formats, then the cache, then activations; collectives: kind, devices and stride [-].
 
     limited: whether what fused calls hold on chip is compared with the room there is.
     """
 
     calls: tuple[CallPlan, ...]
     kinds: tuple[str, ...]
-    collectives: tuple[tuple[str, int], ...]
+    collectives: tuple[tuple[str, int, int], ...]
     kernel_calls: int
     fused_calls: int
     parallel: Parallel
@@ -177,7 +177,7 @@ def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
 
 def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *, room_known: bool = False) -> Plan:
     """Return `schedule` prepared for workloads. room_known: whether the device says how much on-chip memory it has."""
-    collectives = tuple(sorted({(c.kind, c.group) for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
+    collectives = tuple(sorted({(c.kind, c.group, c.stride) for _, call in schedule.calls for segment in call.segments for stage in segment.stages for c in stage.collectives}))
     stages = [(number, alike) for number, (alike, size) in enumerate(schedule.stages) for _ in range(size)] or [(0, 1)] * len(schedule.calls)
     calls = tuple(
         CallPlan(count, call.fused, tuple((s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages)) for s in call.segments), *stage)
@@ -188,11 +188,11 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *,
     return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel, room_known and holds)
 
 
-def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[str, int], ...]) -> StagePlan:
+def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[str, int, int], ...]) -> StagePlan:
     weights = dict(stage.work.weights)
     return StagePlan(
         tuple(weights.get(kind, 0.0) for kind in kinds[:-2]), tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts), stage.work.caches, stage.work.state, stage.work.activations, stage.work.flops,
-        tuple((collectives.index((c.kind, c.group)), c.payload) for c in stage.collectives), stage.held,
+        tuple((collectives.index((c.kind, c.group, c.stride)), c.payload) for c in stage.collectives), stage.held,
     )  # fmt: skip
 
 

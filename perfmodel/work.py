@@ -73,12 +73,14 @@ class ExpertBank(msgspec.Struct, frozen=True):
 class Collective(msgspec.Struct, frozen=True):
     """A collective. kind: one of `perfmodel.parameters.COLLECTIVES`; payload: per sequence [B], see `perfmodel.collectives`; group: devices that take part [-].
 
-    The group of a send is every device it may have to cross, which says whether it leaves the domain of the links.
+    stride: devices from one of the group to the next [-], which says how many of the group share a domain of links; the group of
+    a send is all stages of the pipeline.
     """
 
     kind: str
     payload: float
     group: int
+    stride: int = 1
 
 
 class Work(msgspec.Struct, frozen=True):

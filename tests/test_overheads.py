@@ -165,8 +165,10 @@ def test_collectives_cost_more_with_more_bytes_and_beyond_the_domain(name, kind)
     assert within == sorted(set(within))
     if kind == "all_to_all":  # twice the devices are twice the places its bytes go to
         return
-    beyond = [time_of_collective(hardware, mode, kind, size, 2 * domain) for size in (1e3, 1e5, 1e7, 1e9)]
-    assert all(far > near for far, near in zip(beyond, within, strict=True))
+    # One link of a mesh carries little more than a network card: only the latency of a send is sure to be longer.
+    sizes = (1e3, 1e5, 1e7, 1e9)[: 2 if kind == "send" else None]
+    beyond = [time_of_collective(hardware, mode, kind, size, 2 * domain) for size in sizes]
+    assert all(far > near for far, near in zip(beyond, within, strict=False))
 
 
 def test_a_mesh_leaves_links_idle_in_a_small_group():
@@ -223,3 +225,15 @@ def test_nccl_is_a_profile_of_its_own():
     """8 x H100: about three times what an engine's own kernels take."""
     with_nccl = estimate("llama-3.1-8b", "h100-sxm", devices=8, profile="nccl")
     assert with_nccl.before.terms.collective > 2 * estimate("llama-3.1-8b", "h100-sxm", devices=8).before.terms.collective
+
+
+def test_a_group_that_spans_domains_goes_over_the_network():
+    """Eight devices to a domain: groups of two inside it, or one from each of two domains; stages of four, or of eight devices."""
+    def used(parallel, model="llama-3.1-70b"):
+        return {a.name for a in estimate(model, "h100-sxm", parallel=parallel, batch=16).assumptions}
+
+    assert "network.latency" not in used("tp=4,pp=2")
+    assert "network.latency" in used("tp=8,pp=2")
+    assert "network.latency" in used("tp=4,pp=4")
+    assert "network.latency" not in used("tp=1,dp=8,ep=8", "deepseek-v3")
+    assert "network.latency" in used("tp=8,dp=2,ep=2", "deepseek-v3")

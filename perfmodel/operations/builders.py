@@ -128,6 +128,6 @@ def norm(name: str, width: int, formats: Formats, *, elements: int = 1, copies: 
     return elementwise(name, "norm", width * copies, formats, flops=4.0, weights=elements * width, shares_input=shares_input)
 
 
-def collective(name: str, kind: str, width: float, formats: Formats, group: int) -> Operation:
-    """Return a collective of `width` activations per sequence over `group` devices."""
-    return Operation(name, kind, collective=Collective(kind, width * formats.activation_size(), group))
+def collective(name: str, kind: str, width: float, formats: Formats, group: int, stride: int = 1) -> Operation:
+    """Return a collective of `width` activations per sequence over `group` devices, each `stride` from the next."""
+    return Operation(name, kind, collective=Collective(kind, width * formats.activation_size(), group, stride))

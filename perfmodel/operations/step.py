@@ -61,7 +61,7 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     )
 
 
-def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int) -> tuple[Step, ...]:
+def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int, stage_devices: int = 1) -> tuple[Step, ...]:
     """Return `step` cut into pipeline stages, as even as the layers allow; all but the last send `hidden` activations on.
 
     What is left over goes to the stages before the last, which has the head, as vLLM cuts (vllm/distributed/utils.py).
@@ -69,7 +69,7 @@ def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int) -> t
     if stages == 1:
         return (step,)
     each, rest = divmod(len(step.layers), stages)
-    send = collective("send", "send", hidden, formats, 2)
+    send = collective("send", "send", hidden, formats, stages, stage_devices)
     found = []
     start = 0
     for stage in range(stages):
@@ -160,7 +160,7 @@ def _added(name: str, model: Model, layer: Layer, formats: Formats) -> Iterator[
 
 def _gathered(hidden: int, formats: Formats, parallel: Parallel, operations: Iterator[Operation]) -> Iterator[Operation]:
     """Yield a feed-forward block that is split over all data-parallel groups: it sees the tokens of all, and each group gets its own back."""
-    yield collective("feed_forward_all_gather", "all_gather", parallel.data * hidden, formats, parallel.data)
+    yield collective("feed_forward_all_gather", "all_gather", parallel.data * hidden, formats, parallel.data, parallel.tensor)
     for operation in operations:
         yield for_tokens(operation, parallel.data)
     yield collective("feed_forward_reduce_scatter", "reduce_scatter", parallel.data * hidden, formats, parallel.stage_devices)
