@@ -15,9 +15,11 @@ import msgspec
 from perfmodel.adjustable import TO_PERCENTILE, AdjustableStep, Prior, largest, prior_of
 from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import SpecificationError
+from perfmodel.measurements import Row
 from perfmodel.parameters import Quantity
 from perfmodel.profiles import Profile, find_profile
-from perfmodel.validation import Predicted, Row, Unasked, Validation, kind_of, percentile, predict, profile_of, row_formats, row_hardware, summary, why_not
+from perfmodel.stacks import kind_of, profile_of, row_formats, row_hardware
+from perfmodel.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
 
 if TYPE_CHECKING:
     import numpy

@@ -11,8 +11,8 @@ import pytest
 from perfmodel import estimate
 from perfmodel.calibration import calibrate
 from perfmodel.catalogue import find_hardware, find_model
+from perfmodel.measurements import read_rows
 from perfmodel.operations import parameter_count
-from perfmodel.validation import read_rows
 
 
 @pytest.fixture(scope="module")

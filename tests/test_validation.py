@@ -22,24 +22,11 @@ from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.estimator import formats_of
 from perfmodel.gaps import explain_gap
+from perfmodel.ladders import CLIMBS, ladders, predicted_rungs
+from perfmodel.measurements import FILTERS, all_rows, known_measurements, read_rows, selected
 from perfmodel.profiles import find_profile, load_profile, profile_names, profile_text
-from perfmodel.rungs import CLIMBS, predicted_rungs
-from perfmodel.validation import (
-    FILTERS,
-    all_rows,
-    errors_of,
-    kind_of,
-    known_measurements,
-    ladders,
-    percentile,
-    predict,
-    profile_of,
-    read_rows,
-    selected,
-    summary,
-    validate,
-    why_not,
-)
+from perfmodel.stacks import kind_of, profile_of
+from perfmodel.validation import errors_of, percentile, predict, summary, validate, why_not
 
 PINNED = Path(__file__).parent / "golden" / "validation.csv"
 DIARY = Path(__file__).parent.parent / "docs" / "validation.md"

@@ -109,8 +109,8 @@ def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
 def _validation(model: str | None, hardware: str | None) -> "Picture":
     """Return the numbers of the validation picture, for all rows or those of a model and a device; - stands for any."""
     from perfmodel.catalogue import find_hardware, find_model
+    from perfmodel.measurements import all_rows
     from perfmodel.picturedata.measurements import validation
-    from perfmodel.validation import all_rows
 
     model_name = None if model in (None, "-") else find_model(model).name
     hardware_name = None if hardware in (None, "-") else find_hardware(hardware).name

@@ -34,8 +34,9 @@ from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeErr
 if TYPE_CHECKING:
     from perfmodel.calibration import Calibration
     from perfmodel.gaps import Explanation, Gap
+    from perfmodel.measurements import Row
     from perfmodel.report.text import Document
-    from perfmodel.validation import Errors, Predicted, Row, Validation
+    from perfmodel.validation import Errors, Predicted, Validation
 
 _VALIDATION_COLUMNS = (
     "id", "source_id", "class", "stack", "profile", "model", "hardware", "devices", "weight_format", "batch", "context", "mode",
@@ -63,7 +64,8 @@ def validate_command(
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """Predict every published measurement of the validation set and print the errors, per source and over sources."""
-    from perfmodel.validation import all_rows, selected, validate
+    from perfmodel.measurements import all_rows, selected
+    from perfmodel.validation import validate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     if profiles and calibrated:
@@ -98,10 +100,10 @@ def calibrate_command(
 ) -> None:  # fmt: skip
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
     from perfmodel.calibration import as_profile, calibrate
+    from perfmodel.measurements import read_rows
     from perfmodel.profiles import find_profile, profile_text
     from perfmodel.report.delimited import to_json
     from perfmodel.report.text import to_plain
-    from perfmodel.validation import read_rows
 
     if output is not None and not output.endswith(".toml"):
         raise UnknownNameError(f"-o: {shown(output)}: a profile is a .toml file")

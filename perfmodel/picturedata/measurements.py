@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from perfmodel.errors import SpecificationError
+from perfmodel.measurements import Row, all_rows
 from perfmodel.picturedata.captions import question_of
 from perfmodel.picturedata.records import Caption, Measured, Validated
 from perfmodel.results import Estimate
-from perfmodel.validation import Row, all_rows, validate
+from perfmodel.validation import validate
 
 
 def measurements_near(answer: Estimate) -> tuple[Row, ...]:

@@ -51,8 +51,8 @@ def beside_of(answer: Estimate) -> Beside:
     """Return all that may stand beside an answer. What it asks loads here, so that a document alone needs none of it."""
     from perfmodel.breakeven import last_paying_batch
     from perfmodel.costs import cost_per_million_tokens
+    from perfmodel.measurements import measured_nearby
     from perfmodel.sensitivities import sensitivity
-    from perfmodel.validation import measured_nearby
 
     widest = sensitivity(**answer.asked.arguments).measure_next
     share = widest.share if widest is not None else None
