@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 COLUMNS = (
     "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source", "kv_format", "batch", "context", "engine", "mode", "stack",
-    "time_per_step", "class", "ladder", "source", "caveat",
+    "time_per_step", "class", "ladder", "settings", "source", "caveat",
 )  # fmt: skip
 BYTES = 2  # of a bf16 number
 
