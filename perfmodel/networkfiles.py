@@ -53,11 +53,12 @@ def model_from_network(raw: dict[str, Any], where: str, **described: Any) -> Mod
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A block of the file before its arguments have values."""
+    """A block of the file before its arguments have values. built: those it was built with already."""
 
     arguments: tuple[str, ...]
     operations: list[Any]
     where: str
+    built: dict[tuple[int, ...], Block] = {}
 
 
 def _blocks(raw: object, where: str) -> dict[str, _Kept]:
@@ -114,7 +115,10 @@ def _named_blocks(raw: object, where: str, known: dict[str, _Kept], on_chip: boo
     if missing:
         raise SpecificationError(f"{where}: has no {missing[0]}, an argument of block {name}")
     repeat = _count(entry.get("repeat", 1), {}, f"{where}.repeat", most=_MOST_BLOCKS)
-    return [_block(name, kept.operations, {a: _count(entry[a], {}, f"{where}.{a}") for a in kept.arguments}, kept.where, on_chip)] * repeat
+    values = tuple(_count(entry[a], {}, f"{where}.{a}") for a in kept.arguments)
+    if values not in kept.built:
+        kept.built[values] = _block(name, kept.operations, dict(zip(kept.arguments, values, strict=True)), kept.where, on_chip)
+    return [kept.built[values]] * repeat
 
 
 def _block(name: str, operations: list[Any], arguments: Arguments, where: str, on_chip: bool) -> Block:
