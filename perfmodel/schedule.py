@@ -173,19 +173,26 @@ def make_pipeline(
 
 def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
     operations = step.all_operations()
+    made: dict[tuple[int, ...], Call] = {}  # equal layers are the same operations, and make the same calls
     if kernels in ("primitive", "separate"):
         for operation in operations:
-            if kernels == "primitive":
-                yield _plain_call(operation.kind, (operation.run_unfused(),), _primitive_kernels(operation))
-            else:
-                yield _plain_call(operation.kind, (operation,), _SEPARATE.get(operation.kind, 1))
+            alike: tuple[int, ...] = (id(operation),)
+            if alike not in made and kernels == "primitive":
+                made[alike] = _plain_call(operation.kind, (operation.run_unfused(),), _primitive_kernels(operation))
+            elif alike not in made:
+                made[alike] = _plain_call(operation.kind, (operation,), _SEPARATE.get(operation.kind, 1))
+            yield made[alike]
         return
     if step.names:
         for name, together in engine_groups(operations) if kernels == "engine" else tuned_groups(operations, collectives_ride=False):
             yield _plain_call(name, together)
         return
     for group, members in groupby(_with_groups(operations, _GROUPS[kernels]), key=lambda pair: pair[0]):
-        yield _plain_call(group, tuple(operation for _, operation in members))
+        together = tuple(operation for _, operation in members)
+        alike = tuple(map(id, together))
+        if alike not in made:
+            made[alike] = _plain_call(group, together)
+        yield made[alike]
 
 
 def _primitive_kernels(operation: Operation) -> int:
@@ -366,7 +373,10 @@ def loop_runs(found: FusedStep, only: LoopOnly | None = None) -> list[Run]:
 
 
 def _counted(calls: Iterable[Call]) -> tuple[tuple[int, Call], ...]:
-    counts: dict[Call, int] = {}
+    same: dict[int, tuple[int, Call]] = {}  # the same object is looked up faster than an equal one
     for call in calls:
-        counts[call] = counts.get(call, 0) + 1
+        same[id(call)] = (same[id(call)][0] + 1 if id(call) in same else 1, call)
+    counts: dict[Call, int] = {}
+    for count, call in same.values():
+        counts[call] = counts.get(call, 0) + count
     return tuple((count, call) for call, count in counts.items())
