@@ -16,7 +16,6 @@ from perfmodel.commands.shared import (
     CsvFlag,
     Hardware,
     JsonFlag,
-    LoopOnly,
     Model,
     Offload,
     Output,
@@ -73,14 +72,14 @@ def _main(context: typer.Context, version: Annotated[bool, typer.Option("--versi
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
 @asks
 def estimate_command(
-    model: Model, hardware: Hardware, asked: dict[str, Any], loop_only: LoopOnly = None, offload: Offload = None,
+    model: Model, hardware: Hardware, asked: dict[str, Any], offload: Offload = None,
     as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """How fast MODEL generates tokens on HARDWARE, before and after looping, and where the time goes."""
     from perfmodel.estimator import estimate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    answer = estimate(model, hardware, **asked, loop_only=loop_only, offload=offload)
+    answer = estimate(model, hardware, **asked, offload=offload)
     if command:
         show(reproducing_line() + "\n")
         return

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy
 
 from perfmodel import sweep
-from perfmodel.arrays import Case, Points
+from perfmodel.arrays import Case
 from perfmodel.estimator import ask
 from perfmodel.grids import BLOCK, blocks
 from perfmodel.kernels import available
 from perfmodel.parameters import lookup
-from perfmodel.sweeps import block_columns, make_grid
+from perfmodel.recordedsides import Points
+from perfmodel.sweepblocks import block_columns
+from perfmodel.sweeps import make_grid
 
 FIGURES = [f"{side}{end}.time_per_step" for side in ("before", "after") for end in ("", ".low", ".high")] + ["speedup.value", "speedup.low", "speedup.high"]
 MEMORY = """

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from perfmodel.comparisons import compare
     from perfmodel.errors import PerfModelError
     from perfmodel.estimator import estimate
+    from perfmodel.explanations import explain
     from perfmodel.hardware import Hardware
     from perfmodel.model import Model
     from perfmodel.results import Estimate
     from perfmodel.sensitivities import sensitivity
     from perfmodel.solver import solve
     from perfmodel.sweeps import Sweep, sweep
-    from perfmodel.symbolic import explain
 
 __version__ = "0.1.0"
 __all__ = ["Estimate", "Hardware", "Model", "PerfModelError", "Sweep", "compare", "estimate", "explain", "find_hardware", "find_model", "sensitivity", "solve", "sweep"]
@@ -33,7 +33,7 @@ _HOMES = {
     "Sweep": "sweeps",
     "compare": "comparisons",
     "estimate": "estimator",
-    "explain": "symbolic",
+    "explain": "explanations",
     "find_hardware": "catalogue",
     "find_model": "catalogue",
     "sensitivity": "sensitivities",

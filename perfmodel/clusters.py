@@ -20,7 +20,8 @@ from perfmodel.grids import block_at, block_count
 from perfmodel.report.blocks import parquet_library, write_blocks
 from perfmodel.report.delimited import to_json
 from perfmodel.report.files import write_whole
-from perfmodel.sweeps import Grid, assumptions, block_columns, fingerprint, specification_hashes
+from perfmodel.summaries import assumptions, fingerprint, specification_hashes
+from perfmodel.sweepblocks import Grid, block_columns
 
 MANIFEST = "manifest.json"
 # Blocks of one partition, some two million rows; more where there would be too many files.

@@ -107,7 +107,7 @@ class Comparison(msgspec.Struct, frozen=True, eq=False):
 def compare(
     models: Any, hardware: Any, *, devices: Any = None, batch: Any = 1, context: Any = 4096, weights: Any = None, kv: Any = None, before: Any = None, after: Any = "looped",
     modes: str | Sequence[str] | None = None, loop_at_most: int | None = None, profile: str | None = None, parameters: Mapping[str, Any] | None = None,
-    parallel: Any = None,
+    parallel: Any = None, loop_only: str | None = None,
 ) -> Comparison:  # fmt: skip
     """Compare choices; every key takes what the same key of `perfmodel.sweep` takes.
 
@@ -122,7 +122,7 @@ def compare(
     ladder = modes is not None
     grid = make_grid(
         models, hardware, devices=devices, batch=batch, context=context, weights=weights, kv=kv, before=None if ladder else before,
-        after="looped" if ladder else after, loop_at_most=loop_at_most, profile=profile, parameters=parameters, parallel=parallel,
+        after="looped" if ladder else after, loop_at_most=loop_at_most, profile=profile, parameters=parameters, parallel=parallel, loop_only=loop_only,
     )  # fmt: skip
     if grid.size > _MOST_CHOICES:
         raise ValueRangeError(f"compare: {grid.size:,} choices are more than {_MOST_CHOICES:,}; perfmodel sweep is for grids")
@@ -134,7 +134,7 @@ def compare(
         steps = _ladder(device, modes) if modes is not None else [(asked["before"], asked["after"] or "looped")]
         for one, two in steps:
             chosen: Any = asked | {"before": one, "after": two}
-            found.append((estimate(**chosen, loop_at_most=loop_at_most, profile=profile, parameters=settings, parallel=parallel), settings, group))
+            found.append((estimate(**chosen, loop_at_most=loop_at_most, profile=profile, parameters=settings, parallel=parallel, loop_only=loop_only), settings, group))
     if not ladder:
         found.sort(key=lambda each: (not each[0].fits.fits, -each[0].after.tokens_per_second))
     return Comparison(_choices(found, grid.hardware, ladder=ladder), ladder)

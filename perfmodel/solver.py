@@ -12,19 +12,20 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.breakeven import PAYS, last_paying_batch
+from perfmodel.breakeven import last_paying_batch
 from perfmodel.closedforms import Condition
-from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, ask, estimate
-from perfmodel.figures import FIGURES, costs_at, figure_at, figure_name, parameters_in_use
+from perfmodel.figures import costs_at, figure_at, parameters_in_use
 from perfmodel.hardware import Hardware
-from perfmodel.model import Attention, Experts, FeedForward, Layer, Model
+from perfmodel.model import Model
 from perfmodel.parameters import Parameter, lookup
-from perfmodel.primitives import Block
 from perfmodel.questions import Question
 from perfmodel.results import Estimate
+from perfmodel.scaling import deeper, wider
 from perfmodel.symbolic import closed_root
-from perfmodel.units import format_quantity, parse_quantity
+from perfmodel.targets import NAMED, Target, read_target
+from perfmodel.units import format_quantity
 
 # Unknowns that are whole numbers, with the least and the largest that is tried.
 WHOLE = {
@@ -32,50 +33,12 @@ WHOLE = {
 }  # fmt: skip
 # Of these the fewest that reach the target are the answer; of the others the crossing nearest to what was asked.
 _FEWEST = ("devices", "loop_at_most")
-_COMPUTE_BOUND = "arithmetic_over_streaming"
 _STEP = {"hidden": 64}
 _TYPICAL = {"s": 1e-6, "B": 1e6, "B/s": 1e12, "FLOP/s": 1e14, "1": 0.5}
 
 
-class Named(msgspec.Struct, frozen=True):
-    """A question with a name. unknown and target as `solve` takes them; target is what is meant if none is given."""
-
-    unknown: str
-    target: str
-    meaning: str
-
-
-NAMED = {
-    "boundary-for-peak": Named("boundary", "before.fraction_of_peak=0.9", "the boundary cost at which the calls as they are reach 90 % of peak"),
-    "boundaries-that-may-stay": Named("loop_at_most", "gain=0.9", "how few iterations a looped call may hold, and so how many boundaries may stay, for 90 % of what looping gains"),
-    "devices-for-rate": Named("devices", "after.tokens_per_second_per_sequence=100", "the fewest devices that give each user 100 tok/s"),
-    "compute-bound-batch": Named("batch", "before.compute-bound", "the smallest batch whose arithmetic takes as long as its streaming"),
-    "last-paying-batch": Named("batch", f"speedup={PAYS}", "the largest batch at which looping still pays"),
-    "cache-passes-weights": Named("context", "cache_over_weights=1", "the context at which a step reads as much cache as weights"),
-    "bandwidth-for-rate": Named("memory.bandwidth", "after.tokens_per_second_per_sequence=100", "the memory bandwidth a new chip needs for 100 tok/s a user"),
-    "model-size": Named("hidden", f"speedup={PAYS}", "the width of a model of this shape and depth at which looping stops paying"),
-}
-
-
 class NoSolutionError(PerfModelError):
     """No value of the unknown reaches the target; the message says what comes nearest."""
-
-
-class Target(msgspec.Struct, frozen=True):
-    """A figure of `perfmodel.figures` and what it should be [unit]."""
-
-    figure: str
-    value: float
-
-    @property
-    def unit(self) -> str:
-        """Return the unit of the figure."""
-        return FIGURES[self.figure]
-
-    def met(self, figure: float) -> bool:
-        """Return whether `figure` is at least the target, or for a time at most."""
-        slack = 1e-12 * abs(self.value)
-        return figure <= self.value + slack if self.unit == "s" else figure >= self.value - slack
 
 
 class Solution(msgspec.Struct, frozen=True, eq=False):
@@ -121,6 +84,7 @@ def solve(
     model: str | Model, hardware: str | Hardware, *, unknown: str | None = None, target: str | Mapping[str, Any] | None = None, question: str | None = None,
     devices: int | None = None, batch: int = 1, context: int = 4096, weights: str | None = None, kv: str | None = None, before: str | None = None, after: str = "looped",
     loop_at_most: int | None = None, parameters: Mapping[str, Any] | None = None, profile: str | None = None, parallel: Any = None,
+    loop_only: str | None = None,
 ) -> Solution:  # fmt: skip
     """Find the value of one unknown for which a figure of the estimate is what is asked.
 
@@ -142,37 +106,13 @@ def solve(
         raise SpecificationError("solve needs an unknown and a target, or a question that has both")
     arguments = {
         "devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv, "before": before, "after": after,
-        "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel,
+        "loop_at_most": loop_at_most, "parameters": parameters, "profile": profile, "parallel": parallel, "loop_only": loop_only,
     }  # fmt: skip
     problem = _Problem(model, hardware, arguments)
     goal = read_target(target, lambda: problem.now.speedup.value)
     if unknown in WHOLE:
         return problem.whole_number(unknown, goal, question)
     return problem.parameter(problem.path(unknown), goal, question)
-
-
-def read_target(target: str | Mapping[str, Any], speedup: Callable[[], float]) -> Target:
-    """Return what a target text or mapping asks for. speedup: gives the speed-up [-] now, for gain=."""
-    if isinstance(target, str):
-        name, equals, text = (part.strip() for part in target.partition("="))
-        value: Any = text
-        if name.endswith("compute-bound") and not equals:
-            name, value = f"{name.removesuffix('compute-bound') or 'before.'}{_COMPUTE_BOUND}", "1"
-        elif not equals or not text:
-            raise SpecificationError(f"target: {shown(target)} is not FIGURE=VALUE; write something like after.fraction_of_peak=0.9")
-    else:
-        if len(target) != 1:
-            raise SpecificationError("target: one figure is solved for at a time")
-        ((name, value),) = target.items()
-    gain = name == "gain"
-    figure = "speedup.value" if gain else figure_name(name)
-    where = f"target {name}"
-    # Rates may be bare numbers; from Python any number is in base units.
-    bare = FIGURES[figure] == "1" or not isinstance(value, str) or (FIGURES[figure] == "tok/s" and value[-1:].isdigit())
-    number = parse_quantity(value.removesuffix("x") if isinstance(value, str) and bare else value, "1" if bare else FIGURES[figure], where)
-    if number <= 0:
-        raise ValueRangeError(f"{where}: {shown(value)} is out of range; more than 0 is accepted")
-    return Target(figure, 1 + number * (speedup() - 1) if gain else number)
 
 
 class _Problem:
@@ -383,34 +323,3 @@ def _nothing(goal: Target, unknown: str, nearest_value: str, reached: float, eve
 
 
 # --- models of the same shape
-
-
-def deeper(model: Model, layers: int) -> Model:
-    """Return `model` with `layers` decoder layers [-], its own repeated or cut off."""
-    own = model.layers
-    return model.replace(name=f"{model.name} with {layers} layers", layers=tuple(own[i % len(own)] for i in range(layers)), published_parameters=None)
-
-
-def wider(model: Model, hidden: int) -> Model:
-    """Return `model` with another hidden width [-], heads and feed-forward in proportion, depth and vocabulary kept.
-
-    Raises SpecificationError for layers other than attention with a feed-forward block or experts.
-    """
-    if model.step:
-        raise SpecificationError(f"hidden: {model.name} is a network of blocks, which have no width in common")
-    share = hidden / model.hidden
-    return model.replace(
-        name=f"{model.name} with hidden {hidden}", hidden=hidden, layers=tuple(_wider_layer(layer, share, model.name) for layer in model.layers), published_parameters=None
-    )
-
-
-def _wider_layer(layer: Layer | Block, share: float, name: str) -> Layer:
-    mixer, block = (layer.mixer, layer.feed_forward) if isinstance(layer, Layer) else (None, None)
-    if not isinstance(layer, Layer) or not isinstance(mixer, Attention) or not isinstance(block, FeedForward | Experts):
-        raise SpecificationError(f"hidden: {name} has layers that I cannot scale; attention with a feed-forward block or experts is needed")
-    groups = max(1, round(mixer.kv_heads * share))
-    heads = groups * max(1, round(mixer.heads * share / groups))
-    changes = {"intermediate": max(64, 64 * round(block.intermediate * share / 64))}
-    if isinstance(block, Experts):
-        changes["shared"] = 64 * round(block.shared * share / 64)
-    return msgspec.structs.replace(layer, mixer=msgspec.structs.replace(mixer, heads=heads, kv_heads=groups), feed_forward=msgspec.structs.replace(block, **changes))

@@ -14,9 +14,11 @@ from perfmodel.report.blocks import write_blocks
 from perfmodel.report.delimited import to_csv, to_json
 from perfmodel.report.files import write_whole
 from perfmodel.specfiles import read_toml
-from perfmodel.sweeps import AXIS_COLUMNS, MAIN_FIGURES, Grid, assumptions, block_columns, fingerprint, make_grid, specification_hashes, summary, work_out
+from perfmodel.summaries import assumptions, fingerprint, specification_hashes, summary
+from perfmodel.sweepblocks import AXIS_COLUMNS, Grid, block_columns
+from perfmodel.sweeps import MAIN_FIGURES, make_grid, work_out
 
-_KEYS = ("name", "models", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after", "parallel", "loop_at_most", "profile", "columns", "set")
+_KEYS = ("name", "models", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after", "parallel", "loop_at_most", "loop_only", "profile", "columns", "set")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _RESERVED = ("summary",)
 _MOST_PICTURED = 20_000  # points of a sweep that still gets a picture

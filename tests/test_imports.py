@@ -17,7 +17,7 @@ HEAVY = ("numpy", "scipy", "sympy", "rich", "pandas", "polars", "pydantic", "mat
 ROOMS = (
     "errors", "_layout", "generic", "units", "straightline", "specfiles", "parameters", "formats", "equations", "collectives", "primitives", "model", "hardware", "routes", "profiles", "huggingface",
     "networkfiles", "modelfiles", "catalogue", "parallel", "work", "operations", "fusions", "loops", "schedule", "placement", "terms", "capacity", "parameterbox", "results", "questions", "intervals",
-    "estimator", "conditions", "breakeven", "costs", "hardwarechecks", "loopreports", "adjustable", "measurements", "stacks", "validation", "calibration", "ladders", "gaps", "figures", "closedforms", "symbolic", "solver", "sensitivities", "grids", "kernels", "programs", "arrays", "sweeps", "comparisons", "traces", "tracepricing", "picturedata", "report", "studies", "clusters", "commands",
+    "estimator", "conditions", "breakeven", "costs", "hardwarechecks", "loopreports", "adjustable", "measurements", "stacks", "validation", "calibration", "ladders", "gaps", "figures", "closedforms", "formulas", "symbolic", "explanations", "scaling", "targets", "solver", "sensitivities", "grids", "kernels", "programs", "recordedsides", "speedups", "arrays", "axes", "sweepblocks", "summaries", "sweeps", "comparisons", "traces", "tracepricing", "picturedata", "report", "studies", "clusters", "commands",
 )  # fmt: skip
 
 

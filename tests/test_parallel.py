@@ -205,8 +205,8 @@ def test_each_stage_holds_its_layers():
 
 
 def test_replays_arrays_and_symbols_know_pipelines_and_groups():
+    from perfmodel.explanations import explain
     from perfmodel.figures import figure_at
-    from perfmodel.symbolic import explain
 
     question = {"devices": 16, "parallel": "tp=2,dp=4,pp=2,ep=8"}
     prepared = ask("deepseek-v3", "h200-sxm", **question)

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from perfmodel import compare, estimate, sweep
+from perfmodel.explanations import explain
 from perfmodel.picturedata import KINDS, picture_data, report_data
 from perfmodel.picturedata.choices import comparison_picture, sweep_picture
 from perfmodel.picturedata.reports import what_ifs
 from perfmodel.report.answer import beside_of
 from perfmodel.report.answerpage import _page, answer_page
 from perfmodel.report.pictures import draw
-from perfmodel.symbolic import explain
 
 ASK = ("llama-3.1-8b", "sn40l", "--devices", "8")
 STUDY = """

@@ -13,10 +13,12 @@ from perfmodel.catalogue import find_model
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, ValueRangeError
 from perfmodel.estimator import ask
 from perfmodel.figures import figure_at, parameters_in_use, terms_at
+from perfmodel.formulas import identifier
 from perfmodel.operations import parameter_count
-from perfmodel.solver import NAMED, NoSolutionError, deeper, wider
+from perfmodel.scaling import deeper, wider
+from perfmodel.solver import NoSolutionError
 from perfmodel.solver import solve as solve_directly
-from perfmodel.symbolic import identifier
+from perfmodel.targets import NAMED
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),

@@ -17,7 +17,8 @@ from perfmodel import PerfModelError, Sweep, estimate, sweep
 from perfmodel.errors import ValueRangeError
 from perfmodel.grids import block_at, block_count, blocks, parse_grid
 from perfmodel.report.blocks import csv_rows, partial_paths, write_blocks
-from perfmodel.sweeps import ROW_COLUMNS, Column, make_grid
+from perfmodel.sweepblocks import ROW_COLUMNS, Column
+from perfmodel.sweeps import make_grid
 
 KEYS = ("model", "hardware", "devices", "batch", "context")
 
@@ -92,7 +93,7 @@ BUILT = [
 def test_compiled_kernels_give_what_numpy_gives(monkeypatch, names, keys):
     pytest.importorskip("llvmlite", reason="kernels are compiled where llvmlite is installed")
     plain = sweep(*names, columns="all", **keys)
-    monkeypatch.setattr("perfmodel.sweeps._WORTH_COMPILING", 1)
+    monkeypatch.setattr("perfmodel.sweepblocks._WORTH_COMPILING", 1)
     compiled = sweep(*names, columns="all", **keys)
     for name, values in plain.columns.items():
         assert numpy.array_equal(values, compiled[name]) if values.dtype.kind != "f" else numpy.allclose(values, compiled[name], rtol=1e-13, atol=0), name

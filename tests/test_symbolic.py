@@ -14,7 +14,8 @@ import sympy
 from perfmodel import estimate, explain
 from perfmodel.estimator import ask
 from perfmodel.figures import FIGURES, figure_at, parameters_in_use
-from perfmodel.symbolic import decided, identifier, limit_of, numbers_of, powers, symbols_of, value_of
+from perfmodel.formulas import identifier, numbers_of, symbols_of
+from perfmodel.symbolic import decided, limit_of, powers, value_of
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -210,4 +211,4 @@ def test_only_the_symbolic_room_and_the_generic_choice_import_sympy(repository):
         modules = [n.module or "" for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
         if any(name.split(".")[0] == "sympy" for name in names + modules):
             importing.add(path.name)
-    assert importing == {"symbolic.py", "generic.py"}
+    assert importing == {"formulas.py", "symbolic.py", "explanations.py", "generic.py"}

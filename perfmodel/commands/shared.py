@@ -38,7 +38,7 @@ GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GR
 # A question is told once: options by the name of the argument of `estimate`, with what they are where they are not given.
 _QUESTION: dict[str, tuple[Any, Any]] = {
     "devices": (SystemDevices, None), "batch": (Batch, "1"), "context": (Context, "4096"), "weights": (Weights, None), "kv": (Cache, None), "before": (Before, None),
-    "after": (After, "looped"), "parallel": (Parallel, None), "loop_at_most": (LoopAtMost, None), "profile": (Profile, None), "settings": (Settings, None),
+    "after": (After, "looped"), "parallel": (Parallel, None), "loop_at_most": (LoopAtMost, None), "loop_only": (LoopOnly, None), "profile": (Profile, None), "settings": (Settings, None),
 }  # fmt: skip
 
 # Options that every command with an answer shares.

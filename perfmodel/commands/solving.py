@@ -97,7 +97,7 @@ def explain_command(
     """The closed form of this estimate: symbols, numbers, when each branch holds, and limits."""
     if sum((latex, python, as_json, as_csv or columns is not None)) > 1:
         raise typer.BadParameter("--latex, --python, --json and --csv exclude each other")
-    from perfmodel.symbolic import explain
+    from perfmodel.explanations import explain
 
     chosen = "text" if latex or python else chosen_format(as_json, as_csv, output, columns)
     found = explain(model, hardware, **asked)

@@ -13,7 +13,7 @@ from perfmodel.errors import UnknownNameError, nearest, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfmodel.sweeps import Grid
+    from perfmodel.sweepblocks import Grid
 
 Models = Annotated[str, typer.Argument(metavar="MODELS", autocompletion=completing.models, help="Models, separated by commas.")]
 Hardwares = Annotated[str, typer.Argument(metavar="HARDWARES", autocompletion=completing.devices, help="Devices, separated by commas.")]
@@ -58,7 +58,8 @@ def sweep_command(
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    from perfmodel.sweeps import fingerprint, make_grid
+    from perfmodel.summaries import fingerprint
+    from perfmodel.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
     if form == "text":
@@ -87,7 +88,7 @@ def _on_cluster(models: str, hardware: str, asked: dict[str, Any], folder: Path,
 
 def _blocks(grid: "Grid") -> Any:
     from perfmodel.grids import blocks
-    from perfmodel.sweeps import block_columns
+    from perfmodel.sweepblocks import block_columns
 
     return (block_columns(grid, part) for part in blocks(grid.counts))
 
@@ -99,7 +100,8 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
     from perfmodel.report.blocks import write_blocks
     from perfmodel.report.delimited import to_json
     from perfmodel.report.files import write_whole
-    from perfmodel.sweeps import assumptions, block_columns, specification_hashes
+    from perfmodel.summaries import assumptions, specification_hashes
+    from perfmodel.sweepblocks import block_columns
 
     count = block_count(grid.counts)
     with _progress(count, grid.size) as report:

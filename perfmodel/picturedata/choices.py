@@ -8,7 +8,7 @@ from typing import Any
 from perfmodel.comparisons import Choice, Comparison
 from perfmodel.parameters import lookup
 from perfmodel.picturedata.records import Band, Bar, Bars, Caption, Drawn, Line, Lines, Map
-from perfmodel.sweeps import written
+from perfmodel.summaries import written
 
 # The columns that the axes of a sweep have, and how each is written in words.
 COLUMN_OF = {"weights": "weight_format", "kv": "kv_format", "before": "before.mode", "after": "after.mode"}

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from perfmodel.closedforms import Explanation, SideForm
+from perfmodel.explanations import explain
 from perfmodel.picturedata.captions import counted, question_line, rate_unit
 from perfmodel.picturedata.records import Report, WhatIf
 from perfmodel.picturedata.reports import report_data, what_ifs
@@ -17,7 +18,6 @@ from perfmodel.report.bars import picture_table
 from perfmodel.report.html import ASSUMPTIONS_SAID, TERMS_IN_WORDS, assumption_cells, assumption_words, figure, foot, percent, rate, shell, table, time, unbroken
 from perfmodel.report.text import WIDTH, Document, Table
 from perfmodel.results import Estimate
-from perfmodel.symbolic import explain
 from perfmodel.units import format_quantity
 
 

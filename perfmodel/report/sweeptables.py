@@ -6,14 +6,14 @@ from perfmodel.report.text import Document, Table
 
 if TYPE_CHECKING:
     from perfmodel.comparisons import Choice, Comparison
-    from perfmodel.sweeps import Grid
+    from perfmodel.sweepblocks import Grid
 
 _NAMES = ("model", "hardware", "weight_format", "kv_format", "before.mode", "after.mode")
 
 
 def sweep_document(grid: "Grid", most: int) -> Document:
     """Return a sweep as a verdict and a table of its first `most` points."""
-    from perfmodel.sweeps import summary, varying, written
+    from perfmodel.summaries import summary, varying, written
 
     found = summary(grid, most)
     low, high = found.least, found.largest
@@ -59,7 +59,7 @@ def label(choice: "Choice") -> str:
 
 
 def _table(found: "Comparison") -> Table:
-    from perfmodel.sweeps import written
+    from perfmodel.summaries import written
 
     choices = found.choices
     keys = [key for key in ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format", "mode") if key == "mode" or len({getattr(c, key) for c in choices}) > 1]
