@@ -1,5 +1,6 @@
 """Questions: what a query needs that does not depend on batch and context, prepared once."""
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
@@ -38,9 +39,11 @@ class PreparedSide:
         self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
         self.plan: Plan = make_plan(schedule, kinds, parallel, room_known=bool(room_paths(hardware.values)))
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
+        # What each stage of a fused call holds: activations of a sequence, and state [B].
+        self._held = {(stage.held, stage.state) for call in self.plan.calls if call.fused for _, segment in call.segments for stage in segment}
         self.share(frozenset())
-        self._replay_terms: Replay | None = None
-        self._replay_calls: Replay | None = None
+        # By whether terms are wanted, and whether the room on chip may be short.
+        self._replays: dict[tuple[bool, bool], Replay] = {}
         self._asked = 0
 
     def share(self, shared: frozenset[str]) -> None:
@@ -48,7 +51,8 @@ class PreparedSide:
         self.shared = shared
         own_groups = {group for path, (group, quantity) in self.parameters.used.items() if path not in shared and quantity.low < quantity.high}
         self.own_in_calls = bool(own_groups - {"boundary", "host"})
-        self._costs: dict[tuple[Position, float], tuple[Rates, Chain, tuple[Any, ...]]] = {}
+        self._costs: dict[tuple[Position, float, bool], tuple[Rates, Chain, tuple[Any, ...]]] = {}
+        self._most_with_room = self._sequences_with_room()
         self._fixed: dict[tuple[Ends, float], Fixed] = {}
 
     def fixed(self, ends: Ends, own: float) -> Fixed:
@@ -58,26 +62,42 @@ class PreparedSide:
             found = self._fixed[ends, own] = self.parameters.fixed(ends, own, self.shared)
         return found
 
+    def _sequences_with_room(self) -> float:
+        """The most sequences at which the room on chip is short of nothing, wherever the parameters stand [-]."""
+        if not self.plan.limited:
+            return math.inf
+        chains = [self.parameters.chain(end, end, self.shared) for end in (-1.0, 1.0)]
+        spare = min(chain.room for chain in chains) - max(chain.prefetch for chain in chains)
+        return float(min((spare - state) / held for held, state in self._held if held))
+
+    def _short_of_room(self, batch: int) -> bool:
+        return self.plan.limited and self.plan.parallel.sequences(batch) > self._most_with_room
+
+    def _replay(self, short: bool, rates: Rates, *, terms: bool) -> Replay:
+        found = self._replays.get((terms, short))
+        if found is None:
+            plan = self.plan if short or not self.plan.limited else msgspec.structs.replace(self.plan, limited=False)
+            found = self._replays[terms, short] = busy_replay(plan, rates, terms=terms)
+        return found
+
     def busy(self, batch: int, context: int) -> Busy:
         """Return the busy time with every parameter at its value."""
-        rates, chain, flat = self._costs_at(Position(), 0.0)
+        short = self._short_of_room(batch)
+        rates, chain, flat = self._costs_at(Position(), 0.0, short=short)
         if self._asked <= _REPLAY_AFTER:
             self._asked += 1
             return busy_time(counts_at(self.plan, batch, context), rates, chain)
-        if self._replay_terms is None:
-            self._replay_terms = busy_replay(self.plan, rates)
-        return Busy(*self._replay_terms(batch, context, *flat)[:-1])
+        return Busy(*self._replay(short, rates, terms=True)(batch, context, *flat)[:-1])
 
     def calls(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, ...]:
         """Return waiting (see Busy) and the time of the calls [s] with shared parameters at `position`, own ones at `own`.
 
         A question that is asked again and again is answered by a replay of the same equations.
         """
-        rates, chain, flat = self._costs.get((position, own)) or self._costs_at(position, own)
-        if self._replay_calls is not None:
-            return self._replay_calls(batch, context, *flat)
+        short = self._short_of_room(batch)
+        rates, chain, flat = self._costs.get((position, own, short)) or self._costs_at(position, own, short=short)
         if self._asked > _REPLAY_AFTER:
-            self._replay_calls = busy_replay(self.plan, rates, terms=False)
+            return self._replay(short, rates, terms=False)(batch, context, *flat)
         busy = busy_time(counts_at(self.plan, batch, context), rates, chain)
         return busy.waiting, call_times(busy)
 
@@ -85,19 +105,20 @@ class PreparedSide:
         """Return what the fused calls hold on chip at `batch` sequences; None where nothing is fused or the device does not say what it has."""
         if not self.plan.limited and not self.schedule.split:
             return None
-        chain, room = self.parameters.chain(0.0, 0.0, self.shared), self.room or 0.0
-        stages = [stage for call in counts_at(self.plan, batch, 0) if call.fused for _, segment in call.segments for stage in segment]
-        held = max((stage.held + stage.state for stage in stages), default=0.0)
-        spilled = max((equations.spilled_bytes(stage.held, room) for stage in stages), default=0.0)
+        chain, room = self._costs_at(Position(), 0.0, short=True)[1], self.room or 0.0
+        sequences = self.plan.parallel.sequences(batch)
+        held = max((size * sequences + state for size, state in self._held), default=0.0)
+        spilled = max((equations.spilled_bytes(size * sequences, room) for size, _ in self._held), default=0.0)
         needed = max(held, *(size for _, size in self.schedule.split), 0.0) + chain.prefetch
         fits = "split" if self.schedule.split else "tiled" if needed > room else "whole"
         return OnChip(fits, round(needed), round(room), round(equations.prefetch_room(chain.prefetch, room, held)), round(spilled))
 
-    def _costs_at(self, position: Position, own: float) -> tuple[Rates, Chain, tuple[Any, ...]]:
-        costs = self._costs.get((position, own))
+    def _costs_at(self, position: Position, own: float, *, short: bool) -> tuple[Rates, Chain, tuple[Any, ...]]:
+        costs = self._costs.get((position, own, short))
         if costs is None:
             rates, chain = self.parameters.rates(*position[:4], own, self.shared), self.parameters.chain(position.chain, own, self.shared)
-            costs = self._costs[position, own] = rates, chain, flat_costs(rates, chain)
+            chain = chain if short else chain._replace(room=None)
+            costs = self._costs[position, own, short] = rates, chain, flat_costs(rates, chain)
         return costs
 
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_model
 from perfmodel.errors import PerfModelError
-from perfmodel.estimator import formats_of
+from perfmodel.estimator import ask, formats_of
 from perfmodel.operations import decode_step
+from perfmodel.parameterbox import Position
 from perfmodel.schedule import fused_step, make_schedule
+from perfmodel.terms import busy_time, counts_at
 
 NO_SCRATCHPADS = {"on_chip.shared_per_unit": 1.0}
 HELD = 45_056  # what the widest stage of Llama 3.1 8B has in and out for a sequence [B]
@@ -115,3 +117,15 @@ def test_loops_prints_bodies_counts_what_stays_outside_and_what_looping_removes(
     assert "5 x decoder_layer + decoder_layer_2" in told
     assert "runs once, before the layers" in told
     assert "left alone, as asked" in run("loops", "gemma-3-27b", "--loop-only", "0-30").out
+
+
+def test_what_has_room_is_priced_by_the_same_bits_with_and_without_the_limit():
+    """Where nothing is short of room the limit is left out of the equations; below and above the first batch that is short they agree."""
+    side = ask("llama-3.1-8b", "h100-sxm").after
+    last = int(side._most_with_room)
+    assert 1 < last < 10_000
+    for batch in (1, last, last + 1):
+        with_limit, without = (busy_time(counts_at(side.plan, batch, 1000), *side._costs_at(Position(), 0.0, short=short)[:2]) for short in (True, False))
+        assert with_limit == without
+    assert busy_time(counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=True)[:2]).calls > busy_time(
+        counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=False)[:2]).calls  # fmt: skip

@@ -214,7 +214,7 @@ def test_replays_arrays_and_symbols_know_pipelines_and_groups():
         answer = estimate("deepseek-v3", "h200-sxm", batch=batch, **question)
         for side in ("before", "after"):
             assert figure_at(prepared, f"{side}.time_per_step", batch, 4096, {}) == pytest.approx(getattr(answer, side).time_per_step, rel=1e-12)
-    while prepared.before._replay_terms is None:
+    while (True, False) not in prepared.before._replays:
         prepared.before.busy(1, 1)
     assert estimate("deepseek-v3", "h200-sxm", batch=9, **question).before.time_per_step == pytest.approx(
         figure_at(prepared, "before.time_per_step", 9, 4096, {}), rel=1e-12)  # fmt: skip
