@@ -25,13 +25,14 @@ _ARITHMETIC = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 
 @cache
 def _llvm() -> Any:
-    """Return LLVM and a machine to compile for, None where llvmlite is not there."""
+    """Return LLVM and a machine to compile for, None where llvmlite is not there or too old."""
     try:
         binding = import_module("llvmlite.binding")
-    except ImportError:
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        binding.parse_assembly("define ptr @same(ptr %x) { ret ptr %x }")  # releases before 0.44 know no such pointers
+    except (ImportError, AttributeError, RuntimeError, OSError):
         return None
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
     target = binding.Target.from_default_triple()
     features = binding.get_host_cpu_features().flatten()
     return binding, lambda: target.create_target_machine(cpu=binding.get_host_cpu_name(), features=features, opt=2)
