@@ -334,7 +334,7 @@ def prefetch(latencies: Sequence[Number], streaming: Sequence[Number], window: N
     at every stall. Walking the stages twice reaches the steady state of a memory-bound loop, whose
     window is empty somewhere in every iteration.
 
-    latencies: serial latency of each stage, l_j [s]
+    latencies: time each stage keeps the chain besides its bytes: l_j, and `arithmetic_beyond_streaming` [s]
     streaming: streaming time of each stage's prefetchable bytes, m_j [s]
     window: C / beta, the prefetch room as the time it can hide at the datasheet rate [s]
 
@@ -393,6 +393,22 @@ def spilled_bytes(held: Number, room: Number) -> Number:
     10000000.0
     """
     return larger(held - room, 0.0)
+
+
+def arithmetic_beyond_streaming(arithmetic: Number, streaming: Number, overlap: Number = 0.0) -> Number:
+    """(L1, stage) time for which a stage computes when its own bytes have arrived [s], larger(0, (1 - overlap) a_j - m_j).
+
+    A stage overlaps its arithmetic with its own bytes; for the rest the memory can only fetch ahead, so that it counts
+    among the latencies that `prefetch` hides.
+
+    arithmetic: of the stage, a_j [s]
+    streaming: of the stage's bytes, m_j [s]
+    overlap: share of the arithmetic that overlaps the stages around it [-]
+
+    >>> arithmetic_beyond_streaming(5e-6, 2e-6)
+    3e-06
+    """
+    return larger((1 - overlap) * arithmetic - streaming, 0.0)
 
 
 def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0, links: Number = 0.0) -> Number:

@@ -318,9 +318,12 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     links = [_collectives(stage, rates) for stage in stages]
     exchange = [equations.exposed_collective(x, chain.collective_overlap) if stage.payloads else x for x, stage in zip(links, stages, strict=True)]
     m = sum(streaming)
-    a = equations.arithmetic_time(sum([stage.flops for stage in stages]), rates.arithmetic, rates.arithmetic_share)
-    latencies = [chain.stage + x for x in exchange]
-    serial = sum(latencies)
+    arithmetic = [equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share) for stage in stages]
+    a = sum(arithmetic)
+    serial = sum([chain.stage + x for x in exchange])
+    # While a stage computes beyond its own bytes, the memory fetches ahead as far as the window goes, then waits.
+    beyond = [equations.arithmetic_beyond_streaming(one, stream, chain.overlap) for one, stream in zip(arithmetic, streaming, strict=True)]
+    latencies = [chain.stage + x + excess for x, excess in zip(exchange, beyond, strict=True)]
     # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
     waits = [sum([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0 for stage in stages]
     ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
@@ -334,7 +337,7 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     window = prefetch / rates.datasheet_bandwidth
     stall, swing = equations.prefetch(latencies, ahead, window)
     i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap, sum(links))
-    roofline = larger(m, a)
+    roofline = larger(larger(m, a), smaller(i, m + sum(beyond)))
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
     shared = exposed * sum(exchange) / larger(serial, 1e-30)

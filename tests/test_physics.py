@@ -216,3 +216,19 @@ def test_a_host_that_issues_too_slowly_sets_the_time():
     issued = values["modes.eager.host"] + answer.before.kernel_calls * values["modes.eager.issue"]
     assert answer.before.time_per_step == pytest.approx(issued)
     assert equations.host_bound_time(0.0, values["modes.eager.host"], answer.before.kernel_calls, values["modes.eager.issue"]) == pytest.approx(issued)
+
+
+@pytest.mark.parametrize("after", ["looped", "megakernel"])
+def test_looping_gains_little_once_arithmetic_binds(after):
+    gains = [estimate("llama-3.2-1b", "h100-sxm", context=128, batch=batch, after=after).speedup.value for batch in (64, 512, 2048, 8192)]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] < 1.1
+
+
+def test_a_fused_call_without_prefetch_is_no_faster_than_its_stages():
+    settings = {"modes.megakernel.prefetch": 0.0, "modes.megakernel.stage": 0.0, "modes.megakernel.fill": 0.0}
+    for batch in (1, 64, 1024):
+        answer = estimate("llama-3.1-8b", "h100-sxm", context=128, batch=batch, before="megakernel", after="megakernel", parameters=settings)
+        terms = answer.before.terms
+        # Each stage takes the larger of its bytes and its arithmetic; both together at least what the slower of them takes alone.
+        assert terms.stream + terms.compute >= max(terms.stream, 2 * answer.flops_per_step / (2 * 0.7 * 989e12)) * (1 - 1e-9)
