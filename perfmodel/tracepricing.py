@@ -32,6 +32,7 @@ _PLAIN = ("eager", "stream", "graph", "pdl")  # modes that run the recorded kern
 _FUSED = ("layer-fused", "looped", "megakernel")
 _PERCENTILE = 1.645  # standard deviations from the middle to the 5th or 95th percentile
 _INFLATION_GRAPH, _INFLATION_EAGER = 0.09, 0.5  # share of a recorded step that a profiler may have added
+_FARTHEST = 2 * _PERCENTILE  # standard deviations by which a share may lie below its value before something else must explain the time
 _SHORTEST_BOUNDARY = 1e-9  # s
 _DOUBTFUL = 2.0  # times the highest boundary that is known of the device
 _WHAT = {
@@ -188,7 +189,7 @@ def price_trace(
         )
     prior_boundary = _prior_boundary(device, recorded_mode)
     notes = _notes(summary, chosen, split, measured, collective_term, devices, recorded_mode, fastest)
-    middle = _likeliest(overhead, max(fastest, -40.0), prior_boundary, kernels)
+    middle = _likeliest(overhead, max(fastest, -_FARTHEST), prior_boundary, kernels)
     slow_position = _position(overhead, min(split.floors, overhead(middle)))
     slow = min(middle, fastest if slow_position is None else slow_position)
     quick = max(middle, _PERCENTILE)
