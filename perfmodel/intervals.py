@@ -15,6 +15,7 @@ class SideTimes:
 
     def __init__(self, side: PreparedSide, batch: int, context: int) -> None:
         self._side, self._batch, self._context, self._own_in_calls = side, batch, context, side.own_in_calls
+        self._timed = side.timed(batch, context)
         self._calls: dict[tuple[Position, float], tuple[Any, ...]] = {}
 
     def terms(self) -> Terms:
@@ -36,7 +37,7 @@ class SideTimes:
         try:
             return self._calls[position, own]
         except KeyError:
-            found = self._calls[position, own] = self._side.calls(self._batch, self._context, position, own)
+            found = self._calls[position, own] = self._timed(position, own)
             return found
 
     def step(self, corner: tuple[Position, Ends], own: float) -> float:

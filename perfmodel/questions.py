@@ -1,7 +1,7 @@
 """Questions: what a query needs that does not depend on batch and context, prepared once."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -26,6 +26,7 @@ from perfmodel.terms import Busy, Chain, Fixed, Plan, Rates, busy_replay, busy_t
 _REPLAY_AFTER = 12
 # Positions of a group tried inside its interval where a larger() may switch there.
 _INSIDE = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)
+_Costs = tuple[Rates, Chain, tuple[Any, ...]]
 
 
 class PreparedSide:
@@ -51,7 +52,8 @@ class PreparedSide:
         self.shared = shared
         own_groups = {group for path, (group, quantity) in self.parameters.used.items() if path not in shared and quantity.low < quantity.high}
         self.own_in_calls = bool(own_groups - {"boundary", "host"})
-        self._costs: dict[tuple[Position, float, bool], tuple[Rates, Chain, tuple[Any, ...]]] = {}
+        # By whether the room on chip may be short, then by where shared and own parameters stand.
+        self._costs: dict[bool, dict[tuple[Position, float], _Costs]] = {False: {}, True: {}}
         self._most_with_room = self._sequences_with_room()
         self._fixed: dict[tuple[Ends, float], Fixed] = {}
 
@@ -89,17 +91,25 @@ class PreparedSide:
             return busy_time(counts_at(self.plan, batch, context), rates, chain)
         return Busy(*self._replay(short, rates, terms=True)(batch, context, *flat)[:-1])
 
-    def calls(self, batch: int, context: int, position: Position, own: float) -> tuple[Any, ...]:
-        """Return waiting (see Busy) and the time of the calls [s] with shared parameters at `position`, own ones at `own`.
+    def timed(self, batch: int, context: int) -> Callable[[Position, float], tuple[Any, ...]]:
+        """Return a function of a position and of where own parameters stand, that gives waiting (see Busy) and the time of the calls [s].
 
         A question that is asked again and again is answered by a replay of the same equations.
         """
         short = self._short_of_room(batch)
-        rates, chain, flat = self._costs.get((position, own, short)) or self._costs_at(position, own, short=short)
-        if self._asked > _REPLAY_AFTER:
-            return self._replay(short, rates, terms=False)(batch, context, *flat)
-        busy = busy_time(counts_at(self.plan, batch, context), rates, chain)
-        return busy.waiting, call_times(busy)
+        known = self._costs[short]
+        replay = self._replays.get((False, short))
+        if replay is None and self._asked > _REPLAY_AFTER:
+            replay = self._replay(short, self._costs_at(Position(), 0.0, short=short)[0], terms=False)
+
+        def at(position: Position, own: float) -> tuple[Any, ...]:
+            rates, chain, flat = known.get((position, own)) or self._costs_at(position, own, short=short)
+            if replay is not None:
+                return replay(batch, context, *flat)
+            busy = busy_time(counts_at(self.plan, batch, context), rates, chain)
+            return busy.waiting, call_times(busy)
+
+        return at
 
     def on_chip(self, batch: int) -> OnChip | None:
         """Return what the fused calls hold on chip at `batch` sequences; None where nothing is fused or the device does not say what it has."""
@@ -107,18 +117,18 @@ class PreparedSide:
             return None
         chain, room = self._costs_at(Position(), 0.0, short=True)[1], self.room or 0.0
         sequences = self.plan.parallel.sequences(batch)
-        held = max((size * sequences + state for size, state in self._held), default=0.0)
-        spilled = max((equations.spilled_bytes(size * sequences, room) for size, _ in self._held), default=0.0)
+        held = max([size * sequences + state for size, state in self._held], default=0.0)
+        spilled = equations.spilled_bytes(max([size for size, _ in self._held], default=0.0) * sequences, room)
         needed = max(held, *(size for _, size in self.schedule.split), 0.0) + chain.prefetch
         fits = "split" if self.schedule.split else "tiled" if needed > room else "whole"
         return OnChip(fits, round(needed), round(room), round(equations.prefetch_room(chain.prefetch, room, held)), round(spilled))
 
-    def _costs_at(self, position: Position, own: float, *, short: bool) -> tuple[Rates, Chain, tuple[Any, ...]]:
-        costs = self._costs.get((position, own, short))
+    def _costs_at(self, position: Position, own: float, *, short: bool) -> _Costs:
+        costs = self._costs[short].get((position, own))
         if costs is None:
             rates, chain = self.parameters.rates(*position[:4], own, self.shared), self.parameters.chain(position.chain, own, self.shared)
             chain = chain if short else chain._replace(room=None)
-            costs = self._costs[position, own, short] = rates, chain, flat_costs(rates, chain)
+            costs = self._costs[short][position, own] = rates, chain, flat_costs(rates, chain)
         return costs
 
 

@@ -199,10 +199,10 @@ def test_a_flat_replay_gives_the_same_bits():
     question = ask("llama-3.1-8b", "h100-sxm", devices=8, after="megakernel")
     for side in (question.before, question.after):
         points = [(batch, context) for batch in (1, 3, 500) for context in (0, 4096, 100_001)]
-        direct = [(side.calls(*point, question.slow[0], -1.0), side.busy(*point)) for point in points]
+        direct = [(side.timed(*point)(question.slow[0], -1.0), side.busy(*point)) for point in points]
         while (True, False) not in side._replays:
             side.busy(1, 1)
-        assert [(side.calls(*point, question.slow[0], -1.0), side.busy(*point)) for point in points] == direct
+        assert [(side.timed(*point)(question.slow[0], -1.0), side.busy(*point)) for point in points] == direct
 
 
 def values_of_host(answer):
