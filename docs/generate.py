@@ -7,6 +7,7 @@ docstrings of the equations, docs/cli.md from the help of the commands, the tabl
 
 import ast
 import contextlib
+import importlib
 import inspect
 import io
 import json
@@ -29,6 +30,8 @@ from perfmodel.parameters import PARAMETERS  # noqa: E402
 
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# The rooms of perfmodel/equations in the order a reader needs them.
+EQUATION_TOPICS = ("streaming", "calls", "exchanges", "looping", "rates", "experts", "conditional")
 
 
 def printed(line: str) -> str:
@@ -48,11 +51,14 @@ def printed(line: str) -> str:
 
 def equations_page() -> str:
     """Return docs/equations.md: each equation's docstring as it stands in the code."""
-    parts = ["# Equations\n\nGenerated from `perfmodel/equations.py`; each stands there once and serves numbers, arrays and symbols.\n"]
+    parts = ["# Equations\n\nGenerated from `perfmodel/equations/`; each stands there once and serves numbers, arrays and symbols.\n"]
     parts.append("```text\n" + inspect.getdoc(equations) + "\n```\n")
-    for name, function in vars(equations).items():
-        if inspect.isfunction(function) and function.__module__ == equations.__name__:
-            parts.append(f"## {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(": 'Number'", "").replace(" -> 'Number'", ""))
+    for topic in EQUATION_TOPICS:
+        module = importlib.import_module(f"perfmodel.equations.{topic}")
+        parts.append(f"## {module.__doc__.rstrip('.')}\n")
+        for name, function in vars(module).items():
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                parts.append(f"### {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(": 'Number'", "").replace(" -> 'Number'", ""))
     return re.sub(r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: collections\.abc\.\w+\[typing\.Any\]", "", "\n".join(parts))
 
 

@@ -7,6 +7,9 @@ a sweep, a derivation and a replay. numpy and sympy are imported only when one o
 import math
 from typing import Any
 
+# A float, a numpy array or a sympy expression; the equations do not care which.
+Number = Any
+
 _PLAIN = frozenset({float, int})
 
 

@@ -16,7 +16,7 @@ from perfmodel.generic import ceil_div, larger, smaller
 SCALARS = {
     name: function
     for name, function in vars(equations).items()
-    if inspect.isfunction(function) and function.__module__ == equations.__name__ and name not in ("streaming_time", "prefetch", "prebuilt_time")
+    if inspect.isfunction(function) and function.__module__.startswith(equations.__name__) and name not in ("streaming_time", "prefetch", "prebuilt_time")
 }
 positive = st.floats(min_value=1e-6, max_value=1e6)
 

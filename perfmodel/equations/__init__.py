@@ -1,0 +1,81 @@
+"""Every formula of the model, once each, with its label, its units and its source.
+
+The functions take floats, numpy arrays or sympy symbols (see `perfmodel.generic`) and know no file,
+model or machine. Symbols and units are those of docs/symbols.md. Sources:
+[1] "Kernel Looping: Eliminating Synchronization Boundaries for Peak Inference Performance",
+    arXiv 2410.23668.  [2] Williams, Waterman, Patterson, "Roofline", doi 10.1145/1498765.1498785.
+[3] Hockney, "The communication challenge for MPP", doi 10.1016/S0167-8191(06)80021-9 (alpha and beta
+    of a message); ring and tree factors as in Thakur, Rabenseifner, Gropp, doi 10.1177/1094342005051521.
+[4] github.com/NVIDIA/nccl src/graph/tuning.cc: a base latency, and one for each step of an algorithm.
+"""
+
+from perfmodel.equations.calls import call_boundary, host_bound_time, pipeline_time, plain_call_time, step_time
+from perfmodel.equations.conditional import covered_probability, needed_probability, prebuilt_time, predicated_time, split_time
+from perfmodel.equations.exchanges import (
+    collective_latency,
+    collective_time,
+    exposed_collective,
+    group_bandwidth,
+    in_network_traffic_factor,
+    one_shot_traffic_factor,
+    ring_hops,
+    ring_traffic_factor,
+    torus_hops,
+    torus_traffic_factor,
+    tree_hops,
+)
+from perfmodel.equations.experts import expected_distinct_experts, fullest_device_experts
+from perfmodel.equations.looping import (
+    Prefetch,
+    arithmetic_beyond_streaming,
+    fill_time,
+    iteration_time,
+    on_chip_room,
+    prefetch,
+    prefetch_room,
+    spilled_bytes,
+)
+from perfmodel.equations.rates import fraction_of_peak, peak_time, speedup
+from perfmodel.equations.streaming import arithmetic_time, few_tasks_limit, in_flight_limit, streaming_time, sustained_bandwidth
+
+__all__ = [
+    "Prefetch",
+    "arithmetic_beyond_streaming",
+    "arithmetic_time",
+    "call_boundary",
+    "collective_latency",
+    "collective_time",
+    "covered_probability",
+    "expected_distinct_experts",
+    "exposed_collective",
+    "few_tasks_limit",
+    "fill_time",
+    "fraction_of_peak",
+    "fullest_device_experts",
+    "group_bandwidth",
+    "host_bound_time",
+    "in_flight_limit",
+    "in_network_traffic_factor",
+    "iteration_time",
+    "needed_probability",
+    "on_chip_room",
+    "one_shot_traffic_factor",
+    "peak_time",
+    "pipeline_time",
+    "plain_call_time",
+    "prebuilt_time",
+    "predicated_time",
+    "prefetch",
+    "prefetch_room",
+    "ring_hops",
+    "ring_traffic_factor",
+    "speedup",
+    "spilled_bytes",
+    "split_time",
+    "step_time",
+    "streaming_time",
+    "sustained_bandwidth",
+    "torus_hops",
+    "torus_traffic_factor",
+    "tree_hops",
+]

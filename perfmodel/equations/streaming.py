@@ -1,0 +1,78 @@
+"""(R) Streaming and arithmetic: the roofline of one call."""
+
+from collections.abc import Iterable
+from operator import truediv
+
+from perfmodel.generic import Number, smaller
+
+
+def sustained_bandwidth(bandwidth: Number, sustained: Number, in_flight_limit: Number = None) -> Number:
+    """(R1, denominator) bandwidth that one kind of bytes reaches [B/s].
+
+    smaller(eta_k beta, units x bytes in flight per unit / latency): a kind of kernel sustains a share
+    of the datasheet rate, and never more than Little's law lets the loads in flight carry.
+
+    bandwidth: datasheet bandwidth beta [B/s]
+    sustained: sustained share eta_k [-]
+    in_flight_limit: units x bytes in flight per unit / latency, or None where it is unknown [B/s]
+
+    >>> sustained_bandwidth(3.35e12, 0.92)
+    3082000000000.0
+    >>> sustained_bandwidth(3.35e12, 0.92, 2e12)
+    2000000000000.0
+    """
+    reached = sustained * bandwidth
+    return reached if in_flight_limit is None else smaller(reached, in_flight_limit)
+
+
+def in_flight_limit(units: Number, bytes_in_flight: Number, latency: Number) -> Number:
+    """(R1, Little's law) bandwidth that the loads in flight can carry [B/s].
+
+    units: parallel units [-]
+    bytes_in_flight: bytes one unit keeps in flight [B]
+    latency: time a load is under way [s]
+
+    >>> in_flight_limit(132, 32768, 1e-6)
+    4325376000000.0
+    """
+    return units * bytes_in_flight / latency
+
+
+def few_tasks_limit(tasks: Number, stages: Number, block_bandwidth: Number) -> Number:
+    """(R1, few tasks) bandwidth that a stage cut into few tasks reaches [B/s]: units at work x bytes in flight per unit / latency.
+
+    A persistent kernel hands out tasks; a stage with fewer tasks than there are units leaves the others idle.
+
+    tasks: tasks of a step [-]
+    stages: dependent stages they spread over [-]
+    block_bandwidth: what one block of threads streams alone [B/s]
+
+    >>> few_tasks_limit(3200, 100, 12e9)
+    384000000000.0
+    """
+    return tasks / stages * block_bandwidth
+
+
+def streaming_time(bytes_by_kind: Iterable[Number], bandwidths: Iterable[Number]) -> Number:
+    """(R1) time to stream the bytes of a call [s], m = sum over kinds of Q_k / reached bandwidth. After [2].
+
+    bytes_by_kind: bytes of each kind, Q_k [B]
+    bandwidths: bandwidth that each kind reaches, from `sustained_bandwidth` [B/s]
+
+    >>> streaming_time([2e9, 1e9], [2e12, 1e12])
+    0.002
+    """
+    return sum(map(truediv, bytes_by_kind, bandwidths))
+
+
+def arithmetic_time(flops: Number, rate: Number, sustained: Number = 1.0) -> Number:
+    """(R2) time of the arithmetic of a call [s], a = F / (eta_a pi). After [2].
+
+    flops: floating-point operations, F [FLOP]
+    rate: datasheet rate of the arithmetic format, pi [FLOP/s]
+    sustained: sustained share, eta_a [-]
+
+    >>> arithmetic_time(1e12, 1e15, 0.8)
+    0.00125
+    """
+    return flops / (sustained * rate)
