@@ -31,6 +31,7 @@ from perfmodel.validation import errors_of, percentile, predict, summary, valida
 PINNED = Path(__file__).parent / "golden" / "validation.csv"
 DIARY = Path(__file__).parent.parent / "docs" / "validation.md"
 COLUMNS = ("way", "name", "sources", "rows", "median", "ninetieth", "bias", "inside", "width", "within_half")
+CAREFUL_STACKS = ("gpt-fast", "torchao", "exllama", "exllamav2", "calm", "llama-cpp-cuda", "llama-cpp-metal")
 CLASSES = ("well-made-16-bit", "looped", "megakernel", "quantised", "batch", "eager", "server")
 
 
@@ -40,6 +41,7 @@ def groups(way, result):
     found = {f"class {name}": [p for p in chosen if p.row.row_class == name] for name in CLASSES}
     careful = [p for p in chosen if p.row.trust in "AB" and p.row.row_class in ("well-made-16-bit", "looped", "megakernel")]
     found |= {"well-made, looped, megakernel of trust A and B": careful, "the same without xdai and amk": [p for p in careful if p.row.source_id not in ("xdai", "amk")], "all": chosen}
+    found["of those, gpt-fast, torchao, ExLlama, calm and llama.cpp, the whole model in one graph or stream"] = [p for p in careful if p.row.stack in CAREFUL_STACKS and "tp=" not in p.row.parallel]
     return {name: members for name, members in found.items() if members}
 
 
@@ -62,7 +64,7 @@ def diary_table(way):
     """The table of docs/validation.md for one way to predict, from what is pinned."""
     lines = ["| rows | sources | rows | median error | 90th percentile | bias | inside | width | within 1.5 x |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for row in pinned():
-        if row["way"] == way and int(row["sources"]) >= 1 and (row["name"].startswith(("class ", "well-made,", "the same")) or row["name"] == "all"):
+        if row["way"] == way and int(row["sources"]) >= 1 and (row["name"].startswith(("class ", "well-made,", "the same", "of those")) or row["name"] == "all"):
             shares = [f"{float(row[field]):.1%}".replace("%", " %") for field in ("median", "ninetieth")]
             rest = [f"{float(row['bias']):+.1%}", f"{float(row['inside']):.0%}", f"{float(row['width']):.2f}", f"{float(row['within_half']):.0%}"]
             cells = [row["name"].removeprefix("class "), row["sources"], row["rows"], *shares, *(cell.replace("%", " %") for cell in rest)]
