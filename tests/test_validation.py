@@ -326,6 +326,9 @@ def test_calibrate_writes_a_profile_whole(run, tmp_path):
     assert "do not tell" in written.out
     assert load_profile(tmp_path / "mine.toml").name == "mine"
     assert json.loads(run("calibrate", str(rows), "--json").out)["rows"] == 3
+    fitted = list(csv.DictReader(run("calibrate", str(rows), "--csv").out.splitlines()))
+    assert {row["parameter"] for row in fitted} >= {"memory.sustained.weights", "modes.graph.boundary"}
+    assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in fitted)
     assert run("calibrate", str(rows), "-o", "mine.json").code == 1
 
 

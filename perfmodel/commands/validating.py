@@ -95,16 +95,16 @@ def calibrate_command(
     rows: Annotated[str, typer.Argument(metavar="ROWS.csv", help="Your measurements, with the columns of validation/rows.csv (docs/validation.md).")],
     profile: Profile = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")] = None,
-    as_json: JsonFlag = False, output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all.")] = None,
-    command: CommandFlag = False,
+    as_json: JsonFlag = False, as_csv: CsvFlag = False,
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all.")] = None,
+    columns: Columns = None, command: CommandFlag = False,
 ) -> None:  # fmt: skip
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
     from perfmodel.calibration import as_profile, calibrate
     from perfmodel.measurements import read_rows
     from perfmodel.profiles import find_profile, profile_text
-    from perfmodel.report.delimited import to_json
-    from perfmodel.report.text import to_plain
 
+    chosen = chosen_format(as_json, as_csv, None, columns)
     if output is not None and not output.endswith(".toml"):
         raise UnknownNameError(f"-o: {shown(output)}: a profile is a .toml file")
     base = find_profile(profile) if profile else None
@@ -116,7 +116,10 @@ def calibrate_command(
         from perfmodel.report.files import write_whole
 
         write_whole(Path(output), profile_text(as_profile(result, name or Path(output).stem, base)))
-    show(to_json(result.to_dict()) if as_json else to_plain(_calibration_document(result, output)))
+    fitted = [{"parameter": p.path, "unit": p.unit, "low": p.low, "value": p.value, "high": p.high, "told": p.told, "identified": p.identified} for p in result.parameters]
+    deliver(
+        chosen, None, columns, rows=lambda: fitted, default_columns=None, json=result.to_dict, document=lambda: _calibration_document(result, output), sidecar=None,
+    )  # fmt: skip
 
 
 def explain_gap_command(
