@@ -25,16 +25,18 @@ from perfmodel.commands.shared import (
     note,
     reproducing_line,
     show,
-)  # fmt: skip
+)
 from perfmodel.errors import PerfModelError
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
 
 app = typer.Typer(
-    name="perfmodel", pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    name="perfmodel",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Predict how fast a model generates tokens on a machine, before and after kernel looping.",
-)  # fmt: skip
+)
 
 
 _OVERVIEW = """\
@@ -59,9 +61,12 @@ perfmodel --install-completion lets the tab key complete names.
 
 
 @app.callback(invoke_without_command=True)
-def _main(context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+def _main(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
     if version:
-        from perfmodel import __version__
+        from perfmodel._layout import __version__
 
         show(f"perfmodel {__version__}\n")
         raise typer.Exit
@@ -72,11 +77,18 @@ def _main(context: typer.Context, version: Annotated[bool, typer.Option("--versi
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
 @asks
 def estimate_command(
-    model: Model, hardware: Hardware, asked: dict[str, Any], offload: Offload = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    model: Model,
+    hardware: Hardware,
+    asked: dict[str, Any],
+    offload: Offload = None,
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """How fast MODEL generates tokens on HARDWARE, before and after looping, and where the time goes."""
-    from perfmodel.estimator import estimate
+    from perfmodel.estimates.answers import estimate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     answer = estimate(model, hardware, **asked, offload=offload)
@@ -95,27 +107,53 @@ def estimate_command(
         return document(answer, beside_of(answer))
 
     def sidecar() -> dict[str, Any]:
-        from perfmodel import __version__
+        from perfmodel._layout import __version__
 
         everything = answer.to_dict()
-        return {"version": __version__, "command": reproducing_line()} | {key: everything[key] for key in ("loops", "assumptions", "notes")}
+        return {"version": __version__, "command": reproducing_line()} | {
+            key: everything[key] for key in ("loops", "assumptions", "notes")
+        }
 
-    from perfmodel.report.delimited import DEFAULT_COLUMNS
+    from perfmodel.report.files.delimited import DEFAULT_COLUMNS
 
-    deliver(chosen, output, columns, rows=rows, default_columns=DEFAULT_COLUMNS, json=answer.to_dict, document=shown_document, sidecar=sidecar)
+    deliver(
+        chosen,
+        output,
+        columns,
+        rows=rows,
+        default_columns=DEFAULT_COLUMNS,
+        json=answer.to_dict,
+        document=shown_document,
+        sidecar=sidecar,
+    )
 
 
 # Which module of perfmodel.commands has a command: building all of them takes longer than most answers.
 _HOMES = {
-    "models": "catalogues", "hardware": "catalogues", "loops": "catalogues", "sweep": "sweeping", "compare": "sweeping", "report": "reporting",
-    "solve": "solving", "sensitivity": "solving", "explain": "solving", "validate": "validating", "calibrate": "validating", "explain-gap": "validating",
-    "conditional": "conditions", "plot": "drawing", "trace": "tracing",
-}  # fmt: skip
+    "models": "catalogues",
+    "hardware": "catalogues",
+    "loops": "catalogues",
+    "sweep": "sweeping",
+    "compare": "sweeping",
+    "report": "reporting",
+    "solve": "solving",
+    "sensitivity": "solving",
+    "explain": "solving",
+    "validate": "validating",
+    "calibrate": "validating",
+    "explain-gap": "validating",
+    "conditional": "conditions",
+    "plot": "drawing",
+    "trace": "tracing",
+}
 _registered: set[str] = set()
 
 
 def register_commands(word: str | None = None) -> None:
-    """Add the command that `word` names to the application; all of them for any other word or none, but for estimate, which is here."""
+    """Add the command that `word` names to the application.
+
+    All of them for any other word or none, but for estimate, which is here.
+    """
     from importlib import import_module
 
     wanted = [_HOMES[word]] if word in _HOMES else [] if word == "estimate" else dict.fromkeys(_HOMES.values())

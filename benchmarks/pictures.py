@@ -6,12 +6,16 @@ python benchmarks/pictures.py
 import time
 
 from perfmodel import estimate
-from perfmodel.picturedata import KINDS, picture_data
-from perfmodel.picturedata.measurements import measurements_near
 from perfmodel.report.answerpage import answer_page
+from perfmodel.report.picturedata import KINDS, picture_data
+from perfmodel.report.picturedata.measurements import measurements_near
 from perfmodel.report.pictures import draw
 
-CASES = (("llama-3.1-8b", "sn40l", {"devices": 8}), ("llama-3.2-1b", "h100-sxm", {"context": 128, "after": "megakernel"}), ("deepseek-v3", "h200-sxm", {"devices": 8, "batch": 16}))
+CASES = (
+    ("llama-3.1-8b", "sn40l", {"devices": 8}),
+    ("llama-3.2-1b", "h100-sxm", {"context": 128, "after": "megakernel"}),
+    ("deepseek-v3", "h200-sxm", {"devices": 8, "batch": 16}),
+)
 
 
 def main() -> None:
@@ -28,10 +32,14 @@ def main() -> None:
             svg = draw(data)
             end = time.perf_counter()
             total += end - start
-            print(f"  {kind:12s} {1e3 * (middle - start):8.1f} ms numbers {1e3 * (end - middle):7.1f} ms drawing {len(svg) / 1e3:7.1f} kB")
+            print(
+                f"  {kind:12s} {1e3 * (middle - start):8.1f} ms numbers {1e3 * (end - middle):7.1f} ms drawing {len(svg) / 1e3:7.1f} kB"
+            )
         start = time.perf_counter()
         text = answer_page(answer, command="")
-        print(f"  {'all pictures':12s} {total:8.2f} s; page again {time.perf_counter() - start:.2f} s, {len(text.encode()) / 1e3:.0f} kB")
+        print(
+            f"  {'all pictures':12s} {total:8.2f} s; page again {time.perf_counter() - start:.2f} s, {len(text.encode()) / 1e3:.0f} kB"
+        )
 
 
 if __name__ == "__main__":

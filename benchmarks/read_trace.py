@@ -1,6 +1,6 @@
 """Make a Chrome trace of 200 MB in a temporary folder, read and summarise it, and print seconds and peak memory.
 
-    python benchmarks/read_trace.py [MEGABYTES]
+python benchmarks/read_trace.py [MEGABYTES]
 """
 
 import json
@@ -31,14 +31,61 @@ def write(path: Path, size: int) -> None:
 def events(name: str, number: int) -> str:
     """Return one kernel, its launch, and the operator and Python function around it."""
     start = 1_700_000_000_000_000 + 6 * number
-    grid = {"grid": [17888, 1, 1], "block": [128, 1, 1], "registers per thread": 16, "shared memory": 0, "warps per SM": 542.06, "est. achieved occupancy %": 100}
+    grid = {
+        "grid": [17888, 1, 1],
+        "block": [128, 1, 1],
+        "registers per thread": 16,
+        "shared memory": 0,
+        "warps per SM": 542.06,
+        "est. achieved occupancy %": 100,
+    }
     records = (
-        ("kernel", f"void {name}<{{lambda(float)#1}}, std::array<char*, 2ul>>(int, char const*)", 0, 7, start, 4.5, {"device": 0, "stream": 7, "correlation": number, **grid}),
-        ("cuda_runtime", "cudaLaunchKernel", 1, 1, start - 20, 3.0, {"External id": number, "cbid": 211, "correlation": number}),
-        ("cpu_op", "aten::mm", 1, 1, start - 25, 9.0, {"External id": number, "Input Dims": [[1, 4096], [4096, 4096]], "Input type": ["c10::BFloat16", "c10::BFloat16"], "Ev Idx": number}),
-        ("python_function", "torch/nn/modules/module.py(1740): _call_impl", 1, 1, start - 26, 11.0, {"Python parent id": 5, "Python id": number, "Ev Idx": number}),
+        (
+            "kernel",
+            f"void {name}<{{lambda(float)#1}}, std::array<char*, 2ul>>(int, char const*)",
+            0,
+            7,
+            start,
+            4.5,
+            {"device": 0, "stream": 7, "correlation": number, **grid},
+        ),
+        (
+            "cuda_runtime",
+            "cudaLaunchKernel",
+            1,
+            1,
+            start - 20,
+            3.0,
+            {"External id": number, "cbid": 211, "correlation": number},
+        ),
+        (
+            "cpu_op",
+            "aten::mm",
+            1,
+            1,
+            start - 25,
+            9.0,
+            {
+                "External id": number,
+                "Input Dims": [[1, 4096], [4096, 4096]],
+                "Input type": ["c10::BFloat16", "c10::BFloat16"],
+                "Ev Idx": number,
+            },
+        ),
+        (
+            "python_function",
+            "torch/nn/modules/module.py(1740): _call_impl",
+            1,
+            1,
+            start - 26,
+            11.0,
+            {"Python parent id": 5, "Python id": number, "Ev Idx": number},
+        ),
     )
-    return ",\n".join(json.dumps({"ph": "X", "cat": c, "name": n, "pid": p, "tid": t, "ts": s, "dur": d, "args": a}) for c, n, p, t, s, d, a in records)
+    return ",\n".join(
+        json.dumps({"ph": "X", "cat": c, "name": n, "pid": p, "tid": t, "ts": s, "dur": d, "args": a})
+        for c, n, p, t, s, d, a in records
+    )
 
 
 def main() -> None:
@@ -53,7 +100,9 @@ def main() -> None:
         summary = summarise(trace)
         done = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        print(f"{path.stat().st_size / 1e6:.0f} MB, {len(trace.kernels):,} kernels, {summary.steps_found} steps of {summary.layers} layers")
+        print(
+            f"{path.stat().st_size / 1e6:.0f} MB, {len(trace.kernels):,} kernels, {summary.steps_found} steps of {summary.layers} layers"
+        )
         print(f"read {read - started:.1f} s, summarise {done - read:.1f} s, peak memory {peak / 1e6:.0f} MB")
 
 

@@ -23,9 +23,28 @@ from statistics import median
 from typing import Any, NamedTuple
 
 COLUMNS = (
-    "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source", "kv_format", "batch", "context", "engine", "mode", "stack",
-    "time_per_step", "class", "ladder", "settings", "source", "caveat",
-)  # fmt: skip
+    "id",
+    "source_id",
+    "trust",
+    "model",
+    "hardware",
+    "devices",
+    "parallel",
+    "weight_format",
+    "weight_format_source",
+    "kv_format",
+    "batch",
+    "context",
+    "engine",
+    "mode",
+    "stack",
+    "time_per_step",
+    "class",
+    "ladder",
+    "settings",
+    "source",
+    "caveat",
+)
 BYTES = 2  # of a bf16 number
 
 
@@ -124,11 +143,15 @@ def fit_line(volumes: Sequence[float], times: Sequence[float]) -> Line:
     mean_volume = sum(w * v for w, v in zip(weights, volumes, strict=True)) / total
     mean_time = sum(w * t for w, t in zip(weights, times, strict=True)) / total
     square = sum(w * (v - mean_volume) ** 2 for w, v in zip(weights, volumes, strict=True))
-    slope = sum(w * (v - mean_volume) * (t - mean_time) for w, v, t in zip(weights, volumes, times, strict=True)) / square
+    slope = (
+        sum(w * (v - mean_volume) * (t - mean_time) for w, v, t in zip(weights, volumes, times, strict=True)) / square
+    )
     start = mean_time - slope * mean_volume
     if start < 0:
         start = 0.0
-        slope = sum(w * v * t for w, v, t in zip(weights, volumes, times, strict=True)) / sum(w * v * v for w, v in zip(weights, volumes, strict=True))
+        slope = sum(w * v * t for w, v, t in zip(weights, volumes, times, strict=True)) / sum(
+            w * v * v for w, v in zip(weights, volumes, strict=True)
+        )
     if slope <= 0:
         raise ValueError("the times do not grow with the volumes")
     residual = max(abs((start + slope * v) / t - 1) for v, t in zip(volumes, times, strict=True))
@@ -153,26 +176,53 @@ def hardware_toml(machine: Machine) -> str:
     low = min((typical, *(rate / bandwidth for rate in machine.read_rates.values())))
     sizes = ", ".join(f"{size / 1e6:.4g} MB {rate / 1e9:.4g} GB/s" for size, rate in sorted(machine.read_rates.items()))
     lines = [
-        f"name = {_text(_slug(machine.name))}", f"title = {_text(machine.name)}", 'status = "measured"', 'inherits = "generic"', 'default_mode = "graph"' if machine.graph_node else 'default_mode = "stream"', "",
-        "[sources]", 'here = "benchmarks/record_decode.py on this device"', f"sold = {_text(machine.bandwidth_source)}", "",
-        "[memory]", f"bandwidth = {{ value = {_text(f'{bandwidth / 1e9:.6g} GB/s')}, kind = \"derived\", source = \"sold\" }}",
-        f"capacity = {{ value = {_text(f'{machine.capacity} B')}, kind = \"measured\", source = \"here\" }}", "",
-        "[memory.sustained]", f"# T = {machine.reads.seconds * 1e6:.3g} us + V / {machine.reads.rate / 1e9:.4g} GB/s, within {machine.reads.residual:.1%}; by size: {sizes}",
+        f"name = {_text(_slug(machine.name))}",
+        f"title = {_text(machine.name)}",
+        'status = "measured"',
+        'inherits = "generic"',
+        'default_mode = "graph"' if machine.graph_node else 'default_mode = "stream"',
+        "",
+        "[sources]",
+        'here = "benchmarks/record_decode.py on this device"',
+        f"sold = {_text(machine.bandwidth_source)}",
+        "",
+        "[memory]",
+        f'bandwidth = {{ value = {_text(f"{bandwidth / 1e9:.6g} GB/s")}, kind = "derived", source = "sold" }}',
+        f'capacity = {{ value = {_text(f"{machine.capacity} B")}, kind = "measured", source = "here" }}',
+        "",
+        "[memory.sustained]",
+        f"# T = {machine.reads.seconds * 1e6:.3g} us + V / {machine.reads.rate / 1e9:.4g} GB/s, within {machine.reads.residual:.1%}; by size: {sizes}",
         f"weights = {_range(Spread(low, typical, min(1.0, best / bandwidth)))}",
-    ]  # fmt: skip
+    ]
     if machine.arithmetic is not None:
-        lines += ["", "[arithmetic]", f"bf16 = {_range(machine.arithmetic, 'FLOP/s')}", 'sustained = { value = 1.0, kind = "measured", source = "here", note = "the rate above is itself measured" }']
-    modes = {"eager": {"issue": machine.issue}, "stream": {"bare": machine.empty_kernel}, "graph": {"bare": machine.graph_node}, "looped": {"stage": machine.barrier}, "megakernel": {"stage": machine.barrier}}
+        lines += [
+            "",
+            "[arithmetic]",
+            f"bf16 = {_range(machine.arithmetic, 'FLOP/s')}",
+            'sustained = { value = 1.0, kind = "measured", source = "here", note = "the rate above is itself measured" }',
+        ]
+    modes = {
+        "eager": {"issue": machine.issue},
+        "stream": {"bare": machine.empty_kernel},
+        "graph": {"bare": machine.graph_node},
+        "looped": {"stage": machine.barrier},
+        "megakernel": {"stage": machine.barrier},
+    }
     for mode, costs in modes.items():
         known = {key: cost for key, cost in costs.items() if cost is not None}
         if known:
             lines += ["", f"[modes.{mode}]", *(f"{key} = {_range(cost, 's')}" for key, cost in known.items())]
             # These two are no modes of a device of no known make.
-            lines += {"graph": ['kernels = "engine"', 'base = "stream"'], "megakernel": ['kernels = "step"', 'base = "looped"']}.get(mode, [])
+            lines += {
+                "graph": ['kernels = "engine"', 'base = "stream"'],
+                "megakernel": ['kernels = "step"', 'base = "looped"'],
+            }.get(mode, [])
     return "\n".join(lines) + "\n"
 
 
-def rows_csv(model: str, hardware: str, batch: int, context: int, steps: Sequence[Step], device: str, versions: str) -> str:
+def rows_csv(
+    model: str, hardware: str, batch: int, context: int, steps: Sequence[Step], device: str, versions: str
+) -> str:
     """Return timed steps as CSV with the columns of validation/rows.csv, the median time of each [s]."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n", restval="")
@@ -180,11 +230,26 @@ def rows_csv(model: str, hardware: str, batch: int, context: int, steps: Sequenc
     for number, step in enumerate(steps, 1):
         times = spread(step.times)
         around = f"{times.low * 1e3:.4g} to {times.high * 1e3:.4g} ms over {len(step.times)} repeats"
-        writer.writerow({
-            "id": f"recorded-{number:04}", "source_id": "recorded", "trust": "A", "model": model, "hardware": hardware, "devices": 1, "weight_format": "bf16", "kv_format": "bf16", "batch": batch,
-            "context": context, "engine": versions, "mode": step.mode, "stack": step.stack, "time_per_step": repr(times.value), "source": f"benchmarks/record_decode.py on {device}",
-            "caveat": "; ".join(part for part in (step.caveat, around, "random weights") if part),
-        })  # fmt: skip
+        writer.writerow(
+            {
+                "id": f"recorded-{number:04}",
+                "source_id": "recorded",
+                "trust": "A",
+                "model": model,
+                "hardware": hardware,
+                "devices": 1,
+                "weight_format": "bf16",
+                "kv_format": "bf16",
+                "batch": batch,
+                "context": context,
+                "engine": versions,
+                "mode": step.mode,
+                "stack": step.stack,
+                "time_per_step": repr(times.value),
+                "source": f"benchmarks/record_decode.py on {device}",
+                "caveat": "; ".join(part for part in (step.caveat, around, "random weights") if part),
+            }
+        )
     return buffer.getvalue()
 
 
@@ -215,7 +280,9 @@ def read_sizes(free: int) -> list[int]:
 # From here on torch is there; each function takes the module as its first argument.
 
 
-def make_step(torch: Any, shapes: Shapes, batch: int, context: int, device: str = "cuda") -> tuple[Callable[[Any], Any], Any]:
+def make_step(
+    torch: Any, shapes: Shapes, batch: int, context: int, device: str = "cuda"
+) -> tuple[Callable[[Any], Any], Any]:
     """Return a function from token ids to the next token ids, with weights and a cache of `context` tokens on the device, and ids to begin with."""
     functional = torch.nn.functional
     options = {"device": device, "dtype": torch.bfloat16}
@@ -229,11 +296,19 @@ def make_step(torch: Any, shapes: Shapes, batch: int, context: int, device: str 
     head = embedding if s.tied else matrix(s.vocabulary, s.hidden)
     ones = torch.ones(s.hidden, **options)
     layers = [
-        (matrix(queries + 2 * keys, s.hidden), matrix(s.hidden, queries), matrix(2 * s.feed_forward, s.hidden), matrix(s.hidden, s.feed_forward),
-         torch.randn(batch, s.kv_heads, context, s.head_size, **options), torch.randn(batch, s.kv_heads, context, s.head_size, **options))
+        (
+            matrix(queries + 2 * keys, s.hidden),
+            matrix(s.hidden, queries),
+            matrix(2 * s.feed_forward, s.hidden),
+            matrix(s.hidden, s.feed_forward),
+            torch.randn(batch, s.kv_heads, context, s.head_size, **options),
+            torch.randn(batch, s.kv_heads, context, s.head_size, **options),
+        )
         for _ in range(s.layers)
-    ]  # fmt: skip
-    angles = (context - 1) / 10000 ** (torch.arange(0, s.head_size, 2, device=device, dtype=torch.float32) / s.head_size)
+    ]
+    angles = (context - 1) / 10000 ** (
+        torch.arange(0, s.head_size, 2, device=device, dtype=torch.float32) / s.head_size
+    )
     cosine, sine = torch.cos(angles).repeat(2).to(torch.bfloat16), torch.sin(angles).repeat(2).to(torch.bfloat16)
     position = torch.tensor([context - 1], device=device)
 
@@ -374,8 +449,14 @@ def read_times(torch: Any) -> dict[int, float]:
     found: dict[int, float] = {}
     vector = torch.randn(1, 4096, device="cuda", dtype=torch.bfloat16)
     for size in read_sizes(free):
-        buffers = [torch.randn(size // 8192, 4096, device="cuda", dtype=torch.bfloat16) for _ in range(max(1, min(512 << 20, free // 4) // size))]
-        found[size] = min(_read_time(torch, buffers, lambda b: torch.nn.functional.linear(vector, b)), _read_time(torch, buffers, lambda b: b.view(torch.float32).sum()))
+        buffers = [
+            torch.randn(size // 8192, 4096, device="cuda", dtype=torch.bfloat16)
+            for _ in range(max(1, min(512 << 20, free // 4) // size))
+        ]
+        found[size] = min(
+            _read_time(torch, buffers, lambda b: torch.nn.functional.linear(vector, b)),
+            _read_time(torch, buffers, lambda b: b.view(torch.float32).sum()),
+        )
         del buffers
     return found
 
@@ -402,12 +483,24 @@ def measure_machine(torch: Any) -> Machine:
     sold = datasheet_bandwidth(getattr(properties, "memory_clock_rate", 0), getattr(properties, "memory_bus_width", 0))
     source = "memory clock and bus width that the driver states, two transfers a clock"
     if sold < 0.8 * reads.rate or sold > 3 * reads.rate:
-        sold, source = reads.rate / 0.92, "the driver does not state it: what large reads reach over 0.92, the usual share"
+        sold, source = (
+            reads.rate / 0.92,
+            "the driver does not state it: what large reads reach over 0.92, the usual share",
+        )
     empty, issue = attempt("launch gap", lambda: empty_kernels(torch)) or (None, None)
     return Machine(
-        properties.name, properties.total_memory, sold, source, reads, {size: size / t for size, t in streamed.items()}, attempt("matrix products", lambda: arithmetic_rate(torch)),
-        empty, issue, attempt("graph nodes", lambda: graph_nodes(torch)), attempt("grid barrier", lambda: grid_barrier(torch)),
-    )  # fmt: skip
+        properties.name,
+        properties.total_memory,
+        sold,
+        source,
+        reads,
+        {size: size / t for size, t in streamed.items()},
+        attempt("matrix products", lambda: arithmetic_rate(torch)),
+        empty,
+        issue,
+        attempt("graph nodes", lambda: graph_nodes(torch)),
+        attempt("grid barrier", lambda: grid_barrier(torch)),
+    )
 
 
 def measure_steps(torch: Any, shapes: Shapes, batch: int, context: int, folder: Path) -> list[Step]:
@@ -430,7 +523,13 @@ def measure_steps(torch: Any, shapes: Shapes, batch: int, context: int, folder: 
         in_graph, caveat = (step, "the kernels of eager mode in a graph") if compiled is None else (compiled, "")
         graph = attempt("graph", lambda: captured(torch, lambda: in_graph(ids)))
         if graph is not None:
-            keep("graph", "torch eager in a graph" if compiled is None else "torch.compile in a graph", graph.replay, "graph", caveat)
+            keep(
+                "graph",
+                "torch eager in a graph" if compiled is None else "torch.compile in a graph",
+                graph.replay,
+                "graph",
+                caveat,
+            )
     return found
 
 
@@ -487,7 +586,9 @@ def main(words: Sequence[str]) -> None:
     free, _ = torch.cuda.mem_get_info()
     needed = bytes_needed(shapes, asked.batch, asked.context)
     if needed > 0.85 * free:
-        sys.exit(f"record_decode: {asked.model} at this batch and context needs {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; ask for less")
+        sys.exit(
+            f"record_decode: {asked.model} at this batch and context needs {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; ask for less"
+        )
     try:
         asked.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -499,12 +600,17 @@ def main(words: Sequence[str]) -> None:
     if machine is not None:
         (asked.out / "hardware.toml").write_text(hardware_toml(machine), encoding="utf-8")
         where = where or str(asked.out / "hardware.toml")
-        report(f"reads {machine.reads.rate / 1e9:.4g} GB/s, {bytes_per_step(shapes, asked.batch, asked.context) / machine.reads.rate * 1e3:.4g} ms for the bytes of a step")
+        report(
+            f"reads {machine.reads.rate / 1e9:.4g} GB/s, {bytes_per_step(shapes, asked.batch, asked.context) / machine.reads.rate * 1e3:.4g} ms for the bytes of a step"
+        )
     name = torch.cuda.get_device_properties(0).name
     if where is None:
         report("rows.csv left out: give --hardware, for the device could not be measured")
     else:
-        (asked.out / "rows.csv").write_text(rows_csv(asked.model, where, asked.batch, asked.context, steps, name, f"torch {torch.__version__}"), encoding="utf-8")
+        (asked.out / "rows.csv").write_text(
+            rows_csv(asked.model, where, asked.batch, asked.context, steps, name, f"torch {torch.__version__}"),
+            encoding="utf-8",
+        )
     print(f"{asked.out}: {', '.join(sorted(path.name for path in asked.out.iterdir()))}")
 
 

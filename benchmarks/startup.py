@@ -30,7 +30,9 @@ def main() -> None:
     for _ in range(RUNS):
         for name, words in CALLS.items():
             start = time.perf_counter()
-            subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, env=environment, cwd=REPOSITORY)
+            subprocess.run(
+                [sys.executable, *words], check=True, stdout=subprocess.DEVNULL, env=environment, cwd=REPOSITORY
+            )
             best[name] = min(best[name], time.perf_counter() - start)
     reference = best["import typer"]
     for name, seconds in best.items():

@@ -16,21 +16,25 @@ from pathlib import Path
 import numpy
 
 from perfmodel import sweep
-from perfmodel.arrays import Case
-from perfmodel.estimator import ask
-from perfmodel.grids import BLOCK, blocks
-from perfmodel.kernels import available
-from perfmodel.parameters import lookup
-from perfmodel.recordedsides import Points
-from perfmodel.sweepblocks import block_columns
-from perfmodel.sweeps import make_grid
+from perfmodel.estimates.answers import ask
+from perfmodel.numbers.machinecode import available
+from perfmodel.specifications.parameters import lookup
+from perfmodel.sweeps.cases import Case
+from perfmodel.sweeps.columns import block_columns
+from perfmodel.sweeps.grids import BLOCK, blocks
+from perfmodel.sweeps.recordedsides import Points
+from perfmodel.sweeps.sweeps import make_grid
 
-FIGURES = [f"{side}{end}.time_per_step" for side in ("before", "after") for end in ("", ".low", ".high")] + ["speedup.value", "speedup.low", "speedup.high"]
+FIGURES = [f"{side}{end}.time_per_step" for side in ("before", "after") for end in ("", ".low", ".high")] + [
+    "speedup.value",
+    "speedup.low",
+    "speedup.high",
+]
 MEMORY = """
 import resource, sys
 from pathlib import Path
 from perfmodel.commands.sweeping import _write
-from perfmodel.sweeps import make_grid
+from perfmodel.sweeps.sweeps import make_grid
 grid = make_grid("llama-3.1-8b", "sn40l", batch="1:100:+1", context="1024:102400:+1024", parameters={"modes.looped.stage": f"0us:4us:{int(sys.argv[1])}"})
 _write(grid, Path(sys.argv[2]), "csv", "benchmark", resume=False)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -69,14 +73,19 @@ def in_blocks(label: str, model: str, hardware: str, **keys: object) -> None:
             for one, two in zip(other, into.values(), strict=True):
                 numpy.copyto(one, two)
         copying = min(copying, time.process_time() - start)
-    print(f"{f'{label}, in blocks':58s} {grid.size / best / 1e6:8.2f} million points/s; a copy of the output {100 * BLOCK / copying / 1e6:8.1f}")
+    print(
+        f"{f'{label}, in blocks':58s} {grid.size / best / 1e6:8.2f} million points/s; a copy of the output {100 * BLOCK / copying / 1e6:8.1f}"
+    )
 
 
 def every_parameter(label: str, model: str, hardware: str, points: int) -> None:
     """Points of which each has a batch, a context and a value of every parameter of its own, all at once."""
     question = ask(model, hardware)
     random = numpy.random.default_rng(1)
-    values = {"batch": random.integers(1, 64, points).astype(float), "context": random.integers(0, 32_768, points).astype(float)}
+    values = {
+        "batch": random.integers(1, 64, points).astype(float),
+        "context": random.integers(0, 32_768, points).astype(float),
+    }
     for assumption in question.assumptions:
         parameter = lookup(assumption.name)
         spread = random.uniform(0.9, 1.1, points) * (assumption.value or 1e-6)
@@ -93,14 +102,19 @@ def every_parameter(label: str, model: str, hardware: str, points: int) -> None:
     for array in out.values():
         array.copy()
     copying = time.process_time() - start
-    print(f"{f'{label} ({len(values)} arrays)':58s} {points / best / 1e6:8.2f} million points/s; a copy of the output {points / copying / 1e6:8.1f}")
+    print(
+        f"{f'{label} ({len(values)} arrays)':58s} {points / best / 1e6:8.2f} million points/s; a copy of the output {points / copying / 1e6:8.1f}"
+    )
 
 
 def to_file(label: str, columns: str | None) -> None:
     from perfmodel.commands.sweeping import _write
-    from perfmodel.sweeps import make_grid
+    from perfmodel.sweeps.sweeps import make_grid
 
-    for model, hardware, parameter in (("llama-3.1-8b", "sn40l", "modes.looped.stage"), ("llama-3.1-8b", "h100-sxm", "modes.looped.stage")):
+    for model, hardware, parameter in (
+        ("llama-3.1-8b", "sn40l", "modes.looped.stage"),
+        ("llama-3.1-8b", "h100-sxm", "modes.looped.stage"),
+    ):
         grid = make_grid(model, hardware, **GRID, parameters={parameter: "1us:5us:120"}, columns=columns)
         with tempfile.TemporaryDirectory() as folder:
             start = time.process_time()
@@ -111,7 +125,12 @@ def to_file(label: str, columns: str | None) -> None:
 
 def memory(rows: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, "-c", MEMORY, str(rows // 10_000), f"{folder}/a.csv"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(rows // 10_000), f"{folder}/a.csv"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     print(f"CSV of {rows:12,} rows, default columns: peak memory {float(done.stdout):8.0f} MiB")
 
 
@@ -121,13 +140,30 @@ def main() -> None:
     in_memory("sn40l, batch x context x stage", "llama-3.1-8b", "sn40l", **GRID, **stage)
     in_memory("sn40l x 8, batch x context x stage", "llama-3.1-8b", "sn40l", devices=8, **GRID, **stage)
     in_memory("h100-sxm, batch x context x stage", "llama-3.1-8b", "h100-sxm", **GRID, **stage)
-    in_memory("h100-sxm, batch x context x boundary", "llama-3.1-8b", "h100-sxm", **GRID, parameters={"modes.graph.boundary": "0us:5us:4000"})
+    in_memory(
+        "h100-sxm, batch x context x boundary",
+        "llama-3.1-8b",
+        "h100-sxm",
+        **GRID,
+        parameters={"modes.graph.boundary": "0us:5us:4000"},
+    )
     in_blocks("sn40l, batch x context x stage", "llama-3.1-8b", "sn40l", **GRID, **stage)
     in_blocks("h100-sxm, batch x context x stage", "llama-3.1-8b", "h100-sxm", **GRID, **stage)
-    in_blocks("h100-sxm, batch x context x boundary", "llama-3.1-8b", "h100-sxm", **GRID, parameters={"modes.graph.boundary": "0us:5us:4000"})
+    in_blocks(
+        "h100-sxm, batch x context x boundary",
+        "llama-3.1-8b",
+        "h100-sxm",
+        **GRID,
+        parameters={"modes.graph.boundary": "0us:5us:4000"},
+    )
     every_parameter("sn40l, every parameter of every point differs", "llama-3.1-8b", "sn40l", 500_000)
     every_parameter("h100-sxm, every parameter of every point differs", "llama-3.1-8b", "h100-sxm", 500_000)
-    in_memory("sn40l, a list of stage costs", "llama-3.1-8b", "sn40l", parameters={"modes.looped.stage": numpy.linspace(0, 5e-6, 1_000_000)})
+    in_memory(
+        "sn40l, a list of stage costs",
+        "llama-3.1-8b",
+        "sn40l",
+        parameters={"modes.looped.stage": numpy.linspace(0, 5e-6, 1_000_000)},
+    )
     to_file("CSV, default columns, ", None)
     to_file("CSV, all columns,     ", "all")
     if "--memory" in sys.argv:

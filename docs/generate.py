@@ -25,8 +25,8 @@ import typer  # noqa: E402
 
 from perfmodel import equations  # noqa: E402
 from perfmodel._layout import load_command_line  # noqa: E402
-from perfmodel.estimator import estimate  # noqa: E402
-from perfmodel.parameters import PARAMETERS  # noqa: E402
+from perfmodel.estimates.answers import estimate  # noqa: E402
+from perfmodel.specifications.parameters import PARAMETERS  # noqa: E402
 
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -51,26 +51,42 @@ def printed(line: str) -> str:
 
 def equations_page() -> str:
     """Return docs/equations.md: each equation's docstring as it stands in the code."""
-    parts = ["# Equations\n\nGenerated from `perfmodel/equations/`; each stands there once and serves numbers, arrays and symbols.\n"]
+    parts = [
+        "# Equations\n\nGenerated from `perfmodel/equations/`; each stands there once and serves numbers, arrays and symbols.\n"
+    ]
     parts.append("```text\n" + inspect.getdoc(equations) + "\n```\n")
     for topic in EQUATION_TOPICS:
         module = importlib.import_module(f"perfmodel.equations.{topic}")
         parts.append(f"## {module.__doc__.rstrip('.')}\n")
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
-                parts.append(f"### {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(": 'Number'", "").replace(" -> 'Number'", ""))
-    return re.sub(r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: collections\.abc\.\w+\[typing\.Any\]", "", "\n".join(parts))
+                parts.append(
+                    f"### {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(
+                        ": 'Number'", ""
+                    ).replace(" -> 'Number'", "")
+                )
+    return re.sub(
+        r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: collections\.abc\.\w+\[typing\.Any\]",
+        "",
+        "\n".join(parts),
+    )
 
 
 def command_page() -> str:
     """Return docs/cli.md: the help of every command, as the program prints it."""
     os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "80"
-    parts = ["# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"]
+    parts = [
+        "# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"
+    ]
     parts.append(f"```console\n$ perfmodel\n{printed('perfmodel')}```\n")
     load_command_line().register_commands()
     application = typer.main.get_command(load_command_line().app)
     paths = [(name, child) for name, child in application.commands.items()]
-    paths += [(f"{name} {inner}", grandchild) for name, child in application.commands.items() for inner, grandchild in getattr(child, "commands", {}).items()]
+    paths += [
+        (f"{name} {inner}", grandchild)
+        for name, child in application.commands.items()
+        for inner, grandchild in getattr(child, "commands", {}).items()
+    ]
     for name, command in sorted(paths, key=lambda item: item[0]):
         if not getattr(command, "commands", None):
             text = "\n".join(line.rstrip() for line in printed(f"perfmodel {name} --help").strip("\n").splitlines())
@@ -95,17 +111,40 @@ def published_table() -> str:
 
     one_billion = estimate("llama-3.2-1b", "h100-sxm", context=128, after="megakernel")
     rows = [
-        ("Llama 3.1 8B on 8 x H100, graph, 323 calls", "2.95 ms (0.21 of peak in the paper's bytes)", milliseconds(estimate("llama-3.1-8b", "h100-sxm", devices=8).before)),
-        ("Llama 3.1 8B on 16 x SN40L, looped", "0.80 ms (3.7 x DGX H100); 0.96 ms over a public API", milliseconds(estimate("llama-3.1-8b", "sn40l", devices=16).after)),
+        (
+            "Llama 3.1 8B on 8 x H100, graph, 323 calls",
+            "2.95 ms (0.21 of peak in the paper's bytes)",
+            milliseconds(estimate("llama-3.1-8b", "h100-sxm", devices=8).before),
+        ),
+        (
+            "Llama 3.1 8B on 16 x SN40L, looped",
+            "0.80 ms (3.7 x DGX H100); 0.96 ms over a public API",
+            milliseconds(estimate("llama-3.1-8b", "sn40l", devices=16).after),
+        ),
         ("Llama 3.2 1B on one H100, graph", "1.41 to 1.48 ms", milliseconds(one_billion.before)),
         ("Llama 3.2 1B on one H100, megakernel", "0.946 ms", milliseconds(one_billion.after)),
     ]
     rows += [
-        (f"Llama 2 7B on {n} x A100 80 GB, graph", f"{published} tok/s", rate(estimate("llama-2-7b", "a100-sxm-80gb", devices=n, context=105).before))
+        (
+            f"Llama 2 7B on {n} x A100 80 GB, graph",
+            f"{published} tok/s",
+            rate(estimate("llama-2-7b", "a100-sxm-80gb", devices=n, context=105).before),
+        )
         for n, published in ((1, 104.9), (2, 168.8), (4, 254.0), (8, 328.4))
     ]
-    rows.append(("Llama 3 8B on RTX 4090, looped", "61 tok/s", rate(estimate("llama-3-8b", "rtx-4090", context=16).after)))
-    return "\n".join(["| question | published | predicted (interval) |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+    rows.append(
+        ("Llama 3 8B on RTX 4090, looped", "61 tok/s", rate(estimate("llama-3-8b", "rtx-4090", context=16).after))
+    )
+    return (
+        "\n".join(
+            [
+                "| question | published | predicted (interval) |",
+                "| --- | --- | --- |",
+                *(f"| {' | '.join(row)} |" for row in rows),
+            ]
+        )
+        + "\n"
+    )
 
 
 def notebook(text: str) -> str:
@@ -120,8 +159,15 @@ def notebook(text: str) -> str:
         value = last_value("".join(cell["source"]), names)
         shown = {"text/plain": repr(value).splitlines(keepends=True)}
         if hasattr(value, "_repr_html_"):
-            shown = {"text/html": value._repr_html_().splitlines(keepends=True), "text/plain": [f"<{type(value).__name__}>"]}
-        outputs = [{"data": shown, "execution_count": count, "metadata": {}, "output_type": "execute_result"}] if value is not None else []
+            shown = {
+                "text/html": value._repr_html_().splitlines(keepends=True),
+                "text/plain": [f"<{type(value).__name__}>"],
+            }
+        outputs = (
+            [{"data": shown, "execution_count": count, "metadata": {}, "output_type": "execute_result"}]
+            if value is not None
+            else []
+        )
         cell |= {"execution_count": count, "outputs": outputs}
     return json.dumps(held, indent=1, ensure_ascii=False) + "\n"
 
@@ -159,14 +205,20 @@ def main() -> int:
     """Write or check the documents; return the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*.ipynb"))]:
+    for path in [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "examples").glob("*.ipynb")),
+    ]:
         new = regenerated(path)
         if new != path.read_text(encoding="utf-8"):
             stale.append(path.relative_to(ROOT))
             if not check:
                 path.write_text(new, encoding="utf-8")
     for name in stale:
-        sys.stderr.write(f"{name}: {'differs from what the program gives; run python docs/generate.py' if check else 'made anew'}\n")
+        sys.stderr.write(
+            f"{name}: {'differs from what the program gives; run python docs/generate.py' if check else 'made anew'}\n"
+        )
     return 1 if check and stale else 0
 
 

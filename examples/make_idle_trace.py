@@ -18,15 +18,43 @@ GAP = 6.2  # us between kernels, since a busy host launches each
 def main() -> None:
     """Write three steps, each kernel with its launch."""
     total = 16 * sum(WEIGHTS.values()) + HEAD
-    step = [("embedding", 0.0), *((name, WEIGHTS.get(name, 0.0)) for _ in range(16) for name in LAYER), ("rms_norm", 0.0), ("lm_head_gemv", HEAD), ("argmax", 0.0)]
+    step = [
+        ("embedding", 0.0),
+        *((name, WEIGHTS.get(name, 0.0)) for _ in range(16) for name in LAYER),
+        ("rms_norm", 0.0),
+        ("lm_head_gemv", HEAD),
+        ("argmax", 0.0),
+    ]
     events, now, number = [], 1000.0, 0
     for _ in range(3):
         for name, weights in step:
             number += 1
             duration = round(FLOOR + STREAMING * weights / total, 3)
             correlation = {"correlation": number}
-            events.append({"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1, "ts": round(now - 5, 3), "dur": 2, "args": correlation})
-            events.append({"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": round(now, 3), "dur": duration, "args": {"device": 0, "stream": 7, **correlation}})
+            events.append(
+                {
+                    "ph": "X",
+                    "cat": "cuda_runtime",
+                    "name": "cudaLaunchKernel",
+                    "pid": 1,
+                    "tid": 1,
+                    "ts": round(now - 5, 3),
+                    "dur": 2,
+                    "args": correlation,
+                }
+            )
+            events.append(
+                {
+                    "ph": "X",
+                    "cat": "kernel",
+                    "name": name,
+                    "pid": 0,
+                    "tid": 7,
+                    "ts": round(now, 3),
+                    "dur": duration,
+                    "args": {"device": 0, "stream": 7, **correlation},
+                }
+            )
             now += duration + GAP
         now += 300.0
     trace = {"deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3"}], "traceEvents": events}

@@ -9,36 +9,51 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perfmodel.catalogue import find_hardware, find_model
-    from perfmodel.comparisons import compare
+    from perfmodel._layout import __version__
+    from perfmodel.analysis.explanations import explain
+    from perfmodel.analysis.sensitivities import sensitivity
+    from perfmodel.analysis.solver import solve
     from perfmodel.errors import PerfModelError
-    from perfmodel.estimator import estimate
-    from perfmodel.explanations import explain
-    from perfmodel.hardware import Hardware
-    from perfmodel.model import Model
-    from perfmodel.results import Estimate
-    from perfmodel.sensitivities import sensitivity
-    from perfmodel.solver import solve
-    from perfmodel.sweeps import Sweep, sweep
+    from perfmodel.estimates.answers import Estimate, estimate
+    from perfmodel.specifications.catalogue import find_hardware, find_model
+    from perfmodel.specifications.hardware import Hardware
+    from perfmodel.specifications.model import Model
+    from perfmodel.sweeps.comparisons import compare
+    from perfmodel.sweeps.sweeps import Sweep, sweep
 
-__version__ = "0.1.0"
-__all__ = ["Estimate", "Hardware", "Model", "PerfModelError", "Sweep", "compare", "estimate", "explain", "find_hardware", "find_model", "sensitivity", "solve", "sweep"]
+__all__ = [
+    "Estimate",
+    "Hardware",
+    "Model",
+    "PerfModelError",
+    "Sweep",
+    "__version__",
+    "compare",
+    "estimate",
+    "explain",
+    "find_hardware",
+    "find_model",
+    "sensitivity",
+    "solve",
+    "sweep",
+]
 
 # Where each public name lives; loaded on first use, so that `import perfmodel` costs next to nothing.
 _HOMES = {
-    "Estimate": "results",
-    "Hardware": "hardware",
-    "Model": "model",
+    "Estimate": "estimates.answers",
+    "Hardware": "specifications.hardware",
+    "Model": "specifications.model",
     "PerfModelError": "errors",
-    "Sweep": "sweeps",
-    "compare": "comparisons",
-    "estimate": "estimator",
-    "explain": "explanations",
-    "find_hardware": "catalogue",
-    "find_model": "catalogue",
-    "sensitivity": "sensitivities",
-    "solve": "solver",
-    "sweep": "sweeps",
+    "Sweep": "sweeps.sweeps",
+    "__version__": "_layout",
+    "compare": "sweeps.comparisons",
+    "estimate": "estimates.answers",
+    "explain": "analysis.explanations",
+    "find_hardware": "specifications.catalogue",
+    "find_model": "specifications.catalogue",
+    "sensitivity": "analysis.sensitivities",
+    "solve": "analysis.solver",
+    "sweep": "sweeps.sweeps",
 }
 
 

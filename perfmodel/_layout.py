@@ -1,10 +1,15 @@
-"""Where the data folders and the command line are: inside the package in a wheel, beside it in a checkout."""
+"""The version, and where the rest is.
 
+Data folders and command line, inside the package in a wheel, beside it in a checkout.
+"""
+
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
+__version__ = "0.1.0"
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -12,6 +17,28 @@ def data_folder(name: str) -> Path:
     """Return the folder `name` (hardware, models, ...): the one inside an installed package, else the checkout's."""
     inside = PACKAGE / "_data" / name
     return inside if inside.exists() else PACKAGE.parent / name
+
+
+class ShownInNotebooks:
+    """A mixin: shows an answer in a notebook by the function of the report that `FRAGMENTS` names for its class.
+
+    The report knows the answers, not the other way round, so it is loaded by name, when a notebook asks.
+    """
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        module, _, function = FRAGMENTS[type(self).__name__].partition(":")
+        fragment: str = getattr(importlib.import_module(module), function)(self)
+        return fragment
+
+
+# What shows an answer in a notebook, by the answer's class.
+FRAGMENTS = {
+    "Comparison": "perfmodel.report.notebook:comparison_fragment",
+    "Estimate": "perfmodel.report.notebook:estimate_fragment",
+    "Sweep": "perfmodel.report.notebook:sweep_fragment",
+}
 
 
 def load_command_line() -> ModuleType:

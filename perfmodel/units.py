@@ -31,11 +31,25 @@ UNITS: dict[str, dict[str, float]] = {
 
 # Spellings that mean something definite but are not the canonical form.
 _ALIASES = {
-    "FLOPS": "FLOP/s", "kFLOPS": "kFLOP/s", "MFLOPS": "MFLOP/s", "GFLOPS": "GFLOP/s", "TFLOPS": "TFLOP/s",
-    "PFLOPS": "PFLOP/s", "TOPS": "TOP/s", "GOPS": "GOP/s", "POPS": "POP/s",
-    "Bps": "B/s", "kBps": "kB/s", "MBps": "MB/s", "GBps": "GB/s", "TBps": "TB/s",
-    "sec": "s", "usec": "us", "msec": "ms", "tokens/s": "tok/s",
-}  # fmt: skip
+    "FLOPS": "FLOP/s",
+    "kFLOPS": "kFLOP/s",
+    "MFLOPS": "MFLOP/s",
+    "GFLOPS": "GFLOP/s",
+    "TFLOPS": "TFLOP/s",
+    "PFLOPS": "PFLOP/s",
+    "TOPS": "TOP/s",
+    "GOPS": "GOP/s",
+    "POPS": "POP/s",
+    "Bps": "B/s",
+    "kBps": "kB/s",
+    "MBps": "MB/s",
+    "GBps": "GB/s",
+    "TBps": "TB/s",
+    "sec": "s",
+    "usec": "us",
+    "msec": "ms",
+    "tokens/s": "tok/s",
+}
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*", re.DOTALL)
 
@@ -54,11 +68,15 @@ def parse_quantity(text: object, dimension: str, where: str) -> float:
     2147483648.0
     """
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise SpecificationError(f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}")
+        raise SpecificationError(
+            f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}"
+        )
     if isinstance(text, str):
         match = _NUMBER.fullmatch(text)
         if match is None:
-            raise SpecificationError(f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}")
+            raise SpecificationError(
+                f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}"
+            )
         number, unit = float(match[1].replace("_", "")), match[2]
     else:
         try:
@@ -78,16 +96,36 @@ def _factor(unit: str, dimension: str, text: object, where: str) -> float:
     if not unit:
         raise SpecificationError(f"{where}: {shown(text)} has no unit; write something like {_example(dimension)}")
     if unit.endswith(("b/s", "b", "bps")) and dimension in ("B", "B/s"):
-        raise SpecificationError(f"{where}: {shown(text)} counts bits; write bytes, something like {_example(dimension)}")
+        raise SpecificationError(
+            f"{where}: {shown(text)} counts bits; write bytes, something like {_example(dimension)}"
+        )
     known_elsewhere = [d for d, names in UNITS.items() if unit in names]
     if known_elsewhere:
-        raise SpecificationError(f"{where}: {shown(text)} is in {known_elsewhere[0]}, expected {dimension}, something like {_example(dimension)}")
-    raise SpecificationError(f"{where}: {shown(text)} has no unit I know{nearest(unit, [*spellings, *_ALIASES])}; expected {dimension}, something like {_example(dimension)}")
+        raise SpecificationError(
+            f"{where}: {shown(text)} is in {known_elsewhere[0]}, expected {dimension}, something like"
+            f" {_example(dimension)}"
+        )
+    raise SpecificationError(
+        f"{where}: {shown(text)} has no unit I know{nearest(unit, [*spellings, *_ALIASES])}; expected {dimension},"
+        f" something like {_example(dimension)}"
+    )
 
 
 def _example(dimension: str) -> str:
-    examples = {"B": "80 GB", "B/s": "3.35 TB/s", "FLOP/s": "989 TFLOP/s", "FLOP": "2 GFLOP", "s": "5 us", "Hz": "1.98 GHz",
-                "W": "700 W", "1": "0.92", "J": "5 J", "tok/s": "104.9 tok/s", "USD": "30000 USD", "USD/h": "2.5 USD/h"}  # fmt: skip
+    examples = {
+        "B": "80 GB",
+        "B/s": "3.35 TB/s",
+        "FLOP/s": "989 TFLOP/s",
+        "FLOP": "2 GFLOP",
+        "s": "5 us",
+        "Hz": "1.98 GHz",
+        "W": "700 W",
+        "1": "0.92",
+        "J": "5 J",
+        "tok/s": "104.9 tok/s",
+        "USD": "30000 USD",
+        "USD/h": "2.5 USD/h",
+    }
     return repr(examples[dimension])
 
 

@@ -10,23 +10,44 @@ from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, estimate, find_model
 from perfmodel._layout import data_folder
-from perfmodel.catalogue import names
-from perfmodel.estimator import ask, formats_of
-from perfmodel.huggingface import KNOWN_TYPES, model_from_config
-from perfmodel.model import Attention, Layer
-from perfmodel.modelfiles import load_model
+from perfmodel.estimates.answers import ask, formats_of
 from perfmodel.operations import active_parameter_count, decode_step, embedding_elements, parameter_count
+from perfmodel.specifications.catalogue import names
+from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.specifications.model import Attention, Layer
+from perfmodel.specifications.modelfiles import load_model
 
 GEMMA_3N = {
-    "model_type": "gemma3n_text", "hidden_size": 2048, "num_hidden_layers": 35, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 256, "vocab_size": 262400,
-    "intermediate_size": 16384, "num_kv_shared_layers": 15, "sliding_window": 512,
-}  # fmt: skip
+    "model_type": "gemma3n_text",
+    "hidden_size": 2048,
+    "num_hidden_layers": 35,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 256,
+    "vocab_size": 262400,
+    "intermediate_size": 16384,
+    "num_kv_shared_layers": 15,
+    "sliding_window": 512,
+}
 # https://huggingface.co/tencent/Hunyuan-A13B-Instruct, keys that say nothing about the work left out: 80 billion parameters, 13 used by a token.
 HUNYUAN_A13B = {
-    "model_type": "hunyuan_v1_moe", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 3072,
-    "moe_intermediate_size": [3072] * 32, "num_experts": 64, "moe_topk": [8] * 32, "num_shared_expert": [1] * 32, "vocab_size": 128167, "use_qk_norm": True, "use_cla": False,
-    "cla_share_factor": 2, "tie_word_embeddings": True,
-}  # fmt: skip
+    "model_type": "hunyuan_v1_moe",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 3072,
+    "moe_intermediate_size": [3072] * 32,
+    "num_experts": 64,
+    "moe_topk": [8] * 32,
+    "num_shared_expert": [1] * 32,
+    "vocab_size": 128167,
+    "use_qk_norm": True,
+    "use_cla": False,
+    "cla_share_factor": 2,
+    "tie_word_embeddings": True,
+}
 
 
 def read(config, **changes):
@@ -63,7 +84,18 @@ def test_effective_parameters_of_gemma_3n():
 def test_parameters_of_gemma_3n_by_hand():
     """E4B: tables, projections of streams and inputs, then 35 layers with what each has around its attention and its feed-forward block."""
     streams = 2048 + 16 + 64 + 4 * 2048 + 2048  # scale, correction, prediction, router and its norm
-    layer = streams + 2 * 64 * 2048 + 2048 + 2 * 2048 * 2048 + 2 * 2048 * 512 + 512 + 3 * 2048 * 16384 + 4 * 2048 + 2 * 256 * 2048 + 2048
+    layer = (
+        streams
+        + 2 * 64 * 2048
+        + 2048
+        + 2 * 2048 * 2048
+        + 2 * 2048 * 512
+        + 512
+        + 3 * 2048 * 16384
+        + 4 * 2048
+        + 2 * 256 * 2048
+        + 2048
+    )
     total = 262_400 * 2048 + 262_144 * 256 * 35 + 2048 * 256 * 35 + 256 + 6 * 2048**2 + 2048 + 35 * layer
     assert parameter_count(find_model("gemma-3n-e4b")) == total == 6_866_696_688
 
@@ -75,7 +107,9 @@ def test_shared_caches_of_gemma_3n(context):
     entry, window = 2 * 2 * 256 * 2, min(context, 512)
     assert question.whole.cache_bytes(3, context) == 3 * entry * (6 * context + 24 * window)
     resident = question.resident
-    assert resident.bytes_resident(3, context) - resident.bytes_resident(3, 0) == 3 * entry * (4 * context + 16 * window)
+    assert resident.bytes_resident(3, context) - resident.bytes_resident(3, 0) == 3 * entry * (
+        4 * context + 16 * window
+    )
 
 
 def test_the_cache_of_hunyuan_large_is_a_twentieth_of_that_of_plain_attention():
@@ -97,10 +131,18 @@ def test_parameters_of_hunyuan():
     assert parameter_count(middle) == pytest.approx(80e9, rel=0.006)
     assert active_parameter_count(middle) == pytest.approx(13e9, rel=0.025)
     assert not any(layer.mixer.shares_cache for layer in middle.layers)
-    assert [layer.mixer.shares_cache for layer in read(HUNYUAN_A13B, use_cla=True, cla_share_factor=4).layers[:8]] == [False, True, True, True] * 2
+    assert [layer.mixer.shares_cache for layer in read(HUNYUAN_A13B, use_cla=True, cla_share_factor=4).layers[:8]] == [
+        False,
+        True,
+        True,
+        True,
+    ] * 2
 
 
-@pytest.mark.parametrize(("model", "loops"), [("gemma-3n-e4b", [("0-9", 5, 2), ("10-19", 5, 2), ("20-34", 5, 3)]), ("hunyuan-large", [("0-63", 2, 32)])])
+@pytest.mark.parametrize(
+    ("model", "loops"),
+    [("gemma-3n-e4b", [("0-9", 5, 2), ("10-19", 5, 2), ("20-34", 5, 3)]), ("hunyuan-large", [("0-63", 2, 32)])],
+)
 def test_loops_of_stacks_that_share_caches(model, loops):
     """Gemma 3n: the first ten layers cut activations off, the last fifteen share caches; each five are one global layer and four local ones."""
     answer = estimate(model, "h200-sxm", devices=8)
@@ -110,30 +152,57 @@ def test_loops_of_stacks_that_share_caches(model, loops):
 def test_sharing_caches_spares_weights_and_writes_but_no_reads():
     shared, plain = (ask(read(GEMMA_3N, num_kv_shared_layers=n), "h100-sxm").whole for n in (15, 0))
     assert shared.cache_bytes(1, 4096) == plain.cache_bytes(1, 4096)
-    assert sum(size for _, size in plain.weights) - sum(size for _, size in shared.weights) == 15 * 2 * (2 * 2048 * 512 + 256)
+    assert sum(size for _, size in plain.weights) - sum(size for _, size in shared.weights) == 15 * 2 * (
+        2 * 2048 * 512 + 256
+    )
     # The weights are in the checkpoint all the same.
     assert parameter_count(read(GEMMA_3N)) == parameter_count(read(GEMMA_3N, num_kv_shared_layers=0))
 
 
 def test_layers_without_an_earlier_one_of_their_kind_keep_a_cache_of_their_own():
-    model = read(GEMMA_3N, num_hidden_layers=6, num_kv_shared_layers=3, layer_types=["sliding_attention"] * 5 + ["full_attention"])
+    model = read(
+        GEMMA_3N,
+        num_hidden_layers=6,
+        num_kv_shared_layers=3,
+        layer_types=["sliding_attention"] * 5 + ["full_attention"],
+    )
     assert [layer.mixer.shares_cache for layer in model.layers] == [False, False, False, True, True, False]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"num_kv_shared_layers": 36}, {"num_kv_shared_layers": -1}, {"intermediate_size": [16384] * 3}, {"intermediate_size": [0] * 35}, {"intermediate_size": [1.5] * 35}, {"intermediate_size": ["x"] * 35},
-        {"altup_num_inputs": 1}, {"activation_sparsity_pattern": [0.5] * 3}, {"activation_sparsity_pattern": [float("nan")] * 35}, {"laurel_rank": 0}, {"layer_types": ["full_attention"]},
+        {"num_kv_shared_layers": 36},
+        {"num_kv_shared_layers": -1},
+        {"intermediate_size": [16384] * 3},
+        {"intermediate_size": [0] * 35},
+        {"intermediate_size": [1.5] * 35},
+        {"intermediate_size": ["x"] * 35},
+        {"altup_num_inputs": 1},
+        {"activation_sparsity_pattern": [0.5] * 3},
+        {"activation_sparsity_pattern": [float("nan")] * 35},
+        {"laurel_rank": 0},
+        {"layer_types": ["full_attention"]},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_values_of_gemma_3n_that_cannot_be(changes):
     with pytest.raises(PerfModelError, match=next(iter(changes))):
         read(GEMMA_3N, **changes)
 
 
-@pytest.mark.parametrize("changes", [{"cla_share_factor": 0, "use_cla": True}, {"moe_topk": [8] * 3}, {"moe_topk": 65}, {"num_shared_expert": [-1] * 32}, {"mlp_bias": True}, {"moe_intermediate_size": []}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cla_share_factor": 0, "use_cla": True},
+        {"moe_topk": [8] * 3},
+        {"moe_topk": 65},
+        {"num_shared_expert": [-1] * 32},
+        {"mlp_bias": True},
+        {"moe_intermediate_size": []},
+    ],
+    ids=str,
+)
 def test_values_of_hunyuan_that_cannot_be(changes):
     with pytest.raises(PerfModelError, match=next(iter(changes))):
         read(HUNYUAN_A13B, **changes)
@@ -147,7 +216,10 @@ def test_a_sink_is_a_weight_a_head():
     model = find_model("gpt-oss-120b")
     without = model.replace(layers=tuple(_changed(layer, sinks=False) for layer in model.layers))
     assert parameter_count(model) - parameter_count(without) == 36 * 64
-    assert ask(model, "h200-sxm").whole.bytes_read(1, 4096) - ask(without, "h200-sxm").whole.bytes_read(1, 4096) == 36 * 64 * 2
+    assert (
+        ask(model, "h200-sxm").whole.bytes_read(1, 4096) - ask(without, "h200-sxm").whole.bytes_read(1, 4096)
+        == 36 * 64 * 2
+    )
 
 
 def _changed(layer, **changes):
@@ -165,7 +237,16 @@ def test_chunked_attention_reads_at_most_a_chunk(context):
 
 def test_a_window_of_another_length_is_the_same_arithmetic_in_another_kernel():
     """A window is part of what a kernel is, so that two of them are two loops."""
-    config = {"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 64, "intermediate_size": 3072, "vocab_size": 1000}
+    config = {
+        "model_type": "qwen3",
+        "hidden_size": 1024,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "intermediate_size": 3072,
+        "vocab_size": 1000,
+    }
     model = read(config, use_sliding_window=True, sliding_window=256, max_window_layers=4)
     assert [(loop.layers, loop.count) for loop in estimate(model, "h100-sxm").loops] == [("0-3", 4), ("4-7", 4)]
 
@@ -187,8 +268,42 @@ def test_every_model_of_the_catalogue_is_read_in_under_50_ms():
     assert slowest[worst] < 0.05, (worst, slowest[worst])
 
 
-broken = st.sampled_from([None, -1, 0, 1, 3, 10**30, 1.5, float("nan"), float("inf"), "", "x", "\u0000é", True, False, [], [1, 2], [8] * 32, [0.95] * 35, [None] * 35, ["x"] * 35, {}, {"a": {"b": {}}}])
-more_keys = ["layer_types", "activation_sparsity_pattern", "altup_num_inputs", "laurel_rank", "hidden_size_per_layer_input", "vocab_size_per_layer_input", "attention_head_dim", "unheard_of"]
+broken = st.sampled_from(
+    [
+        None,
+        -1,
+        0,
+        1,
+        3,
+        10**30,
+        1.5,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "\u0000é",
+        True,
+        False,
+        [],
+        [1, 2],
+        [8] * 32,
+        [0.95] * 35,
+        [None] * 35,
+        ["x"] * 35,
+        {},
+        {"a": {"b": {}}},
+    ]
+)
+more_keys = [
+    "layer_types",
+    "activation_sparsity_pattern",
+    "altup_num_inputs",
+    "laurel_rank",
+    "hidden_size_per_layer_input",
+    "vocab_size_per_layer_input",
+    "attention_head_dim",
+    "unheard_of",
+]
 
 
 @given(st.sampled_from([GEMMA_3N, HUNYUAN_A13B, {"model_type": "gemma3n", "text_config": GEMMA_3N}]), st.data())

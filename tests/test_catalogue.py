@@ -3,10 +3,10 @@
 import pytest
 
 from perfmodel._layout import data_folder
-from perfmodel.catalogue import find_hardware, find_model, names
-from perfmodel.estimator import estimate
+from perfmodel.estimates.answers import estimate
 from perfmodel.operations import parameter_count
-from perfmodel.parameters import KINDS
+from perfmodel.specifications.catalogue import find_hardware, find_model, names
+from perfmodel.specifications.parameters import KINDS
 
 
 @pytest.mark.parametrize("name", names("hardware"))

@@ -13,15 +13,27 @@ parquet = pytest.importorskip("pyarrow.parquet", reason="partitions are Parquet 
 
 KEYS = {"batch": "1:40:+1", "context": "1k:50k:+1k", "parameters": {"modes.looped.stage": "0us:1us:300"}}
 COLUMNS = "batch,context,modes.looped.stage,after.time_per_step,speedup.low"
-WORDS = ("sweep", "llama-3.1-8b", "sn40l", "--batch", KEYS["batch"], "--context", KEYS["context"], "--set", "modes.looped.stage=0us:1us:300", "--columns", COLUMNS)
+WORDS = (
+    "sweep",
+    "llama-3.1-8b",
+    "sn40l",
+    "--batch",
+    KEYS["batch"],
+    "--context",
+    KEYS["context"],
+    "--set",
+    "modes.looped.stage=0us:1us:300",
+    "--columns",
+    COLUMNS,
+)
 
 # Dask starts its workers from the main module, so the cluster has a program of its own.
 PROGRAM = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from distributed import Client, LocalCluster
-from perfmodel.clusters import sweep_on_cluster
-from perfmodel.sweeps import make_grid
+from perfmodel.report.files.clusters import sweep_on_cluster
+from perfmodel.sweeps.sweeps import make_grid
 
 def kill_when(folder, client, killed):
     while not any(folder.glob("part-*.parquet")) or not any(folder.glob(".part-*")):
@@ -59,7 +71,13 @@ def check(folder):
 def test_a_worker_killed_midway_loses_nothing(repository, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    done = subprocess.run([sys.executable, program, tmp_path / "out", COLUMNS], cwd=repository, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "out", COLUMNS],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     killed, seen, last = done.stdout.split(" ", 2)
     assert killed == "1"
@@ -81,7 +99,9 @@ def test_a_folder_is_gone_on_with_and_never_mixed(repository, tmp_path):
     whole = folder / "part-0000000.parquet"
     before = whole.stat().st_mtime_ns
     whole.with_name(".part-left-by-a-lost-worker").touch()
-    other = subprocess.run([*command, "--resume", "--after", "layer-fused"], cwd=repository, capture_output=True, text=True, timeout=300)
+    other = subprocess.run(
+        [*command, "--resume", "--after", "layer-fused"], cwd=repository, capture_output=True, text=True, timeout=300
+    )
     assert other.returncode == 1
     assert "belongs to another question" in other.stderr
     resumed = subprocess.run([*command, "--resume"], cwd=repository, capture_output=True, text=True, timeout=300)
@@ -90,11 +110,16 @@ def test_a_folder_is_gone_on_with_and_never_mixed(repository, tmp_path):
     check(folder)
 
 
-@pytest.mark.parametrize(("words", "code", "says"), [
-    (("--dask", "local"), 2, "--dask needs -o FOLDER"), (("--dask", "local", "-o", "x.csv"), 2, "--dask needs -o FOLDER"),
-    (("--dask", "nonsense://1", "-o", "{}/a"), 1, "cannot be reached"), (("--dask", "local", "-o", "/proc/nothing"), 1, "cannot be"),
-    (("--dask", "local", "-o", "{}/b", "--batch", "1:10000:+1", "--context", "0:1000000:+1"), 1, "--yes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--dask", "local"), 2, "--dask needs -o FOLDER"),
+        (("--dask", "local", "-o", "x.csv"), 2, "--dask needs -o FOLDER"),
+        (("--dask", "nonsense://1", "-o", "{}/a"), 1, "cannot be reached"),
+        (("--dask", "local", "-o", "/proc/nothing"), 1, "cannot be"),
+        (("--dask", "local", "-o", "{}/b", "--batch", "1:10000:+1", "--context", "0:1000000:+1"), 1, "--yes"),
+    ],
+)
 def test_errors_are_one_line(run, tmp_path, words, code, says):
     answer = run("sweep", "llama-3.1-8b", "sn40l", *(str(word).replace("{}", str(tmp_path)) for word in words))
     assert answer.code == code
@@ -103,11 +128,19 @@ def test_errors_are_one_line(run, tmp_path, words, code, says):
 
 
 def test_hundreds_of_billions_of_points_are_ranges_of_rows(tmp_path):
-    from perfmodel.clusters import _BLOCKS, _MOST_FILES, _Cut, _write_partition
-    from perfmodel.grids import block_at, block_count
-    from perfmodel.sweeps import make_grid
+    from perfmodel.report.files.clusters import _BLOCKS, _MOST_FILES, _Cut, _write_partition
+    from perfmodel.sweeps.grids import block_at, block_count
+    from perfmodel.sweeps.sweeps import make_grid
 
-    grid = make_grid("llama-3.1-8b", "sn40l", batch="1:10000:+1", context="0:100000:+100", parameters={"modes.looped.stage": "0us:1us:100000"}, columns="batch,after.time_per_step", yes=True)
+    grid = make_grid(
+        "llama-3.1-8b",
+        "sn40l",
+        batch="1:10000:+1",
+        context="0:100000:+100",
+        parameters={"modes.looped.stage": "0us:1us:100000"},
+        columns="batch,after.time_per_step",
+        yes=True,
+    )
     assert grid.size == 10_000 * 1001 * 100_000
     of = block_count(grid.counts)
     cut = _Cut("", max(_BLOCKS, -(-of // _MOST_FILES)), of)

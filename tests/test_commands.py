@@ -8,7 +8,7 @@ import math
 import pytest
 
 from perfmodel import estimate
-from perfmodel.report.delimited import DEFAULT_COLUMNS, to_csv
+from perfmodel.report.files.delimited import DEFAULT_COLUMNS, to_csv
 from perfmodel.report.text import to_terminal
 
 ASK = ("estimate", "llama-3.1-8b", "sn40l", "--devices", "8", "--context", "4k")
@@ -17,11 +17,47 @@ ASK = ("estimate", "llama-3.1-8b", "sn40l", "--devices", "8", "--context", "4k")
 def test_json_has_the_promised_keys_and_is_what_python_returns(run):
     answer = json.loads(run(*ASK, "--json").out)
     assert answer == json.loads(json.dumps(estimate("llama-3.1-8b", "sn40l", devices=8, context=4096).to_dict()))
-    assert list(answer) == ["model", "hardware", "devices", "batch", "context", "weight_format", "kv_format", "bytes_per_step", "flops_per_step", "peak", "before", "after",
-                            "speedup", "fits", "loops", "assumptions", "notes", "parallel", "on_chip", "placement"]  # fmt: skip
-    assert list(answer["before"]) == ["mode", "kernel_calls", "time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak", "bound", "low", "high", "terms"]
+    assert list(answer) == [
+        "model",
+        "hardware",
+        "devices",
+        "batch",
+        "context",
+        "weight_format",
+        "kv_format",
+        "bytes_per_step",
+        "flops_per_step",
+        "peak",
+        "before",
+        "after",
+        "speedup",
+        "fits",
+        "loops",
+        "assumptions",
+        "notes",
+        "parallel",
+        "on_chip",
+        "placement",
+    ]
+    assert list(answer["before"]) == [
+        "mode",
+        "kernel_calls",
+        "time_per_step",
+        "tokens_per_second",
+        "tokens_per_second_per_sequence",
+        "fraction_of_peak",
+        "bound",
+        "low",
+        "high",
+        "terms",
+    ]
     assert list(answer["before"]["terms"]) == ["stream", "compute", "boundary", "collective", "latency", "host"]
-    assert list(answer["before"]["low"]) == ["time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak"]
+    assert list(answer["before"]["low"]) == [
+        "time_per_step",
+        "tokens_per_second",
+        "tokens_per_second_per_sequence",
+        "fraction_of_peak",
+    ]
     assert list(answer["assumptions"][0]) == ["name", "value", "low", "high", "unit", "kind", "source"]
     assert answer["loops"] == [{"body": ["decoder_layer"], "layers": "0-31", "count": 32}]
     assert isinstance(answer["bytes_per_step"], int)
@@ -71,7 +107,7 @@ def test_a_file_is_whole_or_untouched(run, tmp_path):
 
 
 def estimate_text():
-    from perfmodel.report.delimited import to_json
+    from perfmodel.report.files.delimited import to_json
 
     return to_json(estimate("llama-3.1-8b", "sn40l", devices=8).to_dict())
 
@@ -97,7 +133,10 @@ def test_a_terminal_gets_the_same_figures(run):
 
 def test_command_prints_the_line_that_reproduces_the_answer(run):
     line = run(*ASK, "--set", "modes.layer-fused.boundary=5us..8us", "--command").out
-    assert line == "perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k --set modes.layer-fused.boundary=5us..8us\n"
+    assert (
+        line
+        == "perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k --set modes.layer-fused.boundary=5us..8us\n"
+    )
 
 
 def test_set_closes_or_sets_an_interval(run):
@@ -128,7 +167,10 @@ def test_a_device_shows_every_value_with_its_source(run):
     shown = run("hardware", "show", "h100-sxm").out
     assert "memory.bandwidth" in shown
     assert "[1]" in shown
-    assert all(math.isfinite(row["value"]) and row["source"] for row in json.loads(run("hardware", "show", "h100-sxm", "--json").out))
+    assert all(
+        math.isfinite(row["value"]) and row["source"]
+        for row in json.loads(run("hardware", "show", "h100-sxm", "--json").out)
+    )
 
 
 def test_help_and_version(run):
@@ -140,7 +182,10 @@ def test_help_and_version(run):
 
 
 def test_cells_that_look_like_formulas_are_quoted():
-    assert to_csv([{"name": "=1+1", "x": None, "y": True, "z": -1.5}], ["name", "x", "y", "z"]) == "name,x,y,z\n'=1+1,,true,-1.5\n"
+    assert (
+        to_csv([{"name": "=1+1", "x": None, "y": True, "z": -1.5}], ["name", "x", "y", "z"])
+        == "name,x,y,z\n'=1+1,,true,-1.5\n"
+    )
 
 
 def test_replace_and_rows_and_html():

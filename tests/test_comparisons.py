@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfmodel import compare, estimate
-from perfmodel.comparisons import pareto_front
+from perfmodel.sweeps.comparisons import pareto_front
 
 
 def test_best_comes_first_with_ratios():
@@ -21,7 +21,11 @@ def test_best_comes_first_with_ratios():
         assert choice.tokens_per_second == answer.after.tokens_per_second
         assert choice.to_best == pytest.approx(choice.tokens_per_second / rates[0])
         assert choice.per_device == pytest.approx(choice.tokens_per_second / choice.devices)
-        assert (choice.gain, choice.gain_low, choice.gain_high) == (answer.speedup.value, answer.speedup.low, answer.speedup.high)
+        assert (choice.gain, choice.gain_low, choice.gain_high) == (
+            answer.speedup.value,
+            answer.speedup.low,
+            answer.speedup.high,
+        )
 
 
 def test_what_does_not_fit_comes_last():

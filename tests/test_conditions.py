@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate
-from perfmodel.conditions import conditional_report, read_conditions
+from perfmodel.analysis.conditional import conditional_report, read_conditions
 
 FREE = {f"conditions.{key}": "0 s" for key in ("predicate", "device", "host", "switch")}
 NO_COSTS = FREE | {"modes.looped.boundary": "0 s", "modes.looped.fill": "0 s", "modes.looped.prefetch": "0 B"}
@@ -26,7 +26,13 @@ def test_a_probability_of_one_is_the_plain_model(model, how):
     assert times(model, "h200-sxm", devices=8, batch=3, **{how: "4-9=1"}) == [pytest.approx(plain, rel=1e-12)] * 6
 
 
-@given(st.floats(0, 0.999), st.floats(0, 0.999), st.sampled_from([1, 4, 64]), st.sampled_from(["run_with", "run_together"]), st.sampled_from([2, 3, 8]))
+@given(
+    st.floats(0, 0.999),
+    st.floats(0, 0.999),
+    st.sampled_from([1, 4, 64]),
+    st.sampled_from(["run_with", "run_together"]),
+    st.sampled_from([2, 3, 8]),
+)
 @settings(max_examples=60, deadline=None)
 def test_a_layer_that_runs_more_often_takes_no_less_time(one, other, batch, how, kernels):
     less, more = sorted((one, other))
@@ -55,7 +61,8 @@ def test_with_free_conditions_the_saved_part_is_that_of_the_layers():
 
 def test_each_cost_is_met_as_often_as_its_treatment_says():
     base, predicate, device, host, switch = (
-        times(parameters=FREE | change, run_with="16-31=0.5", kernels=3) for change in ({}, *({f"conditions.{key}": "7 us"} for key in ("predicate", "device", "host", "switch")))
+        times(parameters=FREE | change, run_with="16-31=0.5", kernels=3)
+        for change in ({}, *({f"conditions.{key}": "7 us"} for key in ("predicate", "device", "host", "switch")))
     )
     micro = pytest.approx
     assert [a - b for a, b in zip(predicate, base, strict=True)] == micro([0, 112e-6, 112e-6, 0, 0, 0], abs=1e-12)
@@ -68,12 +75,20 @@ def test_a_loop_that_ends_has_more_calls():
     """Layers 0-15 loop, 16 to 31 each a call half of the time; embedding, classifier and sampling besides."""
     calls = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_with="16-31=0.5").treatments]
     assert calls == [4, 4, 4, 4 + 8, 4 + 8, 4]
-    together = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_together="16-31=0.5").treatments]
+    together = [
+        t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_together="16-31=0.5").treatments
+    ]
     assert together == [4, 4, 4, 4.5, 4.5, 4]
     # Loops of at most 8 iterations: 4 of them, 4 again without layer 0, and 2 half of the time for the last 16.
-    short = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_with="0=0.5", loop_at_most=8).treatments]
+    short = [
+        t.kernel_calls
+        for t in conditional_report("llama-3.1-8b", "h100-sxm", run_with="0=0.5", loop_at_most=8).treatments
+    ]
     assert short == [7, 7, 7, 7.5, 7.5, 7]
-    short = [t.kernel_calls for t in conditional_report("llama-3.1-8b", "h100-sxm", run_together="16-31=0.5", loop_at_most=8).treatments]
+    short = [
+        t.kernel_calls
+        for t in conditional_report("llama-3.1-8b", "h100-sxm", run_together="16-31=0.5", loop_at_most=8).treatments
+    ]
     assert short == [7, 7, 7, 6, 6, 7]
 
 
@@ -98,14 +113,18 @@ def test_prebuilt_kernels_by_enumeration(count, kernels, probability):
         expected += chance * min(length for length in lengths if length >= last)
     covered = [equations.covered_probability(probability, count - length) for length in lengths]
     assert equations.prebuilt_time(0.0, covered, lengths) == pytest.approx(expected)
-    with_layers, none = (times("llama-3.1-8b", parameters=FREE, run_with=f"3-{2 + count}={p}", kernels=kernels) for p in (probability, 0))
+    with_layers, none = (
+        times("llama-3.1-8b", parameters=FREE, run_with=f"3-{2 + count}={p}", kernels=kernels) for p in (probability, 0)
+    )
     layer = (with_layers[0] - none[PREBUILT]) / count
     assert with_layers[PREBUILT] - none[PREBUILT] == pytest.approx(expected * layer, rel=1e-6)
 
 
 def test_a_batch_needs_a_layer_if_any_of_its_tokens_does():
     assert equations.needed_probability(0.125, 8) == pytest.approx(1 - 0.875**8)
-    small, large = (times("llama-3.1-8b", parameters=FREE, run_with="0-31=0.125", batch=batch, context=16) for batch in (1, 64))
+    small, large = (
+        times("llama-3.1-8b", parameters=FREE, run_with="0-31=0.125", batch=batch, context=16) for batch in (1, 64)
+    )
     assert small[SKIPPED] / small[0] < 0.3
     # Almost every layer is needed by some token, so its weights are read; what is saved is the rest of its work.
     assert 0.5 < large[SKIPPED] / large[0] < 1
@@ -120,12 +139,19 @@ def test_bounds_hold_the_value(model):
         assert treatment.tokens_per_second == pytest.approx(4 / time.value)
     always = estimate(model, "h200-sxm", devices=8, batch=4).after
     assert report.treatments[0].time_per_step.value == pytest.approx(always.time_per_step)
-    assert (report.treatments[0].time_per_step.low, report.treatments[0].time_per_step.high) == pytest.approx((always.high.time_per_step, always.low.time_per_step))
+    assert (report.treatments[0].time_per_step.low, report.treatments[0].time_per_step.high) == pytest.approx(
+        (always.high.time_per_step, always.low.time_per_step)
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "layers", "probability"),
-    [("16-31=0.5", tuple(range(16, 32)), 0.5), ("7=0", (7,), 0.0), ("1-9:4=0.125", (1, 5, 9), 0.125), (" 2 - 3 = 0.5 ", (2, 3), 0.5)],
+    [
+        ("16-31=0.5", tuple(range(16, 32)), 0.5),
+        ("7=0", (7,), 0.0),
+        ("1-9:4=0.125", (1, 5, 9), 0.125),
+        (" 2 - 3 = 0.5 ", (2, 3), 0.5),
+    ],
 )
 def test_conditions_as_written(text, layers, probability):
     (condition,) = read_conditions(text, 32)
@@ -133,7 +159,27 @@ def test_conditions_as_written(text, layers, probability):
     assert read_conditions(str(condition), 32) == (condition,)
 
 
-@pytest.mark.parametrize("text", ["", "16", "16-31", "=0.5", "a-b=0.5", "16-31=x", "16-31=1.5", "16-31=-0.1", "16-31=nan", "31-16=0.5", "16-32=0.5", "1-2:0=0.5", "1-2:-1=0.5", "١=0.5", "1=0.5,1=0.6", "9" * 50 + "=0.5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "16",
+        "16-31",
+        "=0.5",
+        "a-b=0.5",
+        "16-31=x",
+        "16-31=1.5",
+        "16-31=-0.1",
+        "16-31=nan",
+        "31-16=0.5",
+        "16-32=0.5",
+        "1-2:0=0.5",
+        "1-2:-1=0.5",
+        "١=0.5",
+        "1=0.5,1=0.6",
+        "9" * 50 + "=0.5",
+    ],
+)
 def test_words_that_are_no_condition(run, text):
     answer = run("conditional", "llama-3.1-8b", "h100-sxm", "--run-with", text)
     assert answer.code == 1
@@ -153,7 +199,16 @@ def test_any_text_gives_conditions_or_one_line(text):
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("words", [(), ("--run-with", "1=0.5", "--run-together", "1=0.5"), ("--run-with", "1=0.5", "--after", "graph"), ("--run-with", "1=0.5", "--kernels", "1"), ("--run-with", "1=0.5", "--set", "conditions.host=-1us")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--run-with", "1=0.5", "--run-together", "1=0.5"),
+        ("--run-with", "1=0.5", "--after", "graph"),
+        ("--run-with", "1=0.5", "--kernels", "1"),
+        ("--run-with", "1=0.5", "--set", "conditions.host=-1us"),
+    ],
+)
 def test_questions_that_cannot_be_answered(run, words):
     answer = run("conditional", "llama-3.1-8b", "h100-sxm", *words)
     assert answer.code == 1
@@ -164,7 +219,14 @@ def test_the_command_shows_the_treatments_side_by_side(run):
     words = ("conditional", "llama-3.1-8b", "h100-sxm", "--run-with", "16-31=0.5", "--kernels", "4")
     out = run(*words).out
     assert out.startswith("Fastest is predicated")
-    for name in ("predicated, work skipped", "predicated, work done anyway", "loop ends, device decides", "loop ends, host decides", "one of 4 prebuilt kernels", "conditions.predicate"):
+    for name in (
+        "predicated, work skipped",
+        "predicated, work done anyway",
+        "loop ends, device decides",
+        "loop ends, host decides",
+        "one of 4 prebuilt kernels",
+        "conditions.predicate",
+    ):
         assert name in out
     report = json.loads(run(*words, "--json").out)
     assert report["treatments"][0]["name"] == "every layer always"

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from perfmodel import estimate, find_hardware
-from perfmodel.catalogue import names
-from perfmodel.costs import cost_per_million_tokens
+from perfmodel.estimates.costs import cost_per_million_tokens
+from perfmodel.specifications.catalogue import names
 
 
 def test_energy_is_power_times_time():
@@ -23,7 +23,9 @@ def test_price_follows_from_what_the_caller_sets(run):
     answer = estimate("llama-3.1-8b", "h100-sxm", parameters={"price.rental": "2.50 USD/h"})
     cost = cost_per_million_tokens(answer)
     assert cost.price_after == pytest.approx(2.5 / 3600 * 1e6 / answer.after.tokens_per_second)
-    assert "USD for a million tokens" in run("estimate", "llama-3.1-8b", "h100-sxm", "--set", "price.rental=2.5USD/h").out
+    assert (
+        "USD for a million tokens" in run("estimate", "llama-3.1-8b", "h100-sxm", "--set", "price.rental=2.5USD/h").out
+    )
 
 
 def test_comparisons_have_energy_and_price_before_and_after(run):

@@ -13,15 +13,22 @@ from pathlib import Path
 import pytest
 import typer
 
-from perfmodel import equations, hardware, modelfiles, networkfiles, studies
+from perfmodel import equations
 from perfmodel._layout import load_command_line
-from perfmodel.parameters import MODES, PARAMETERS
+from perfmodel.report.files import studies
+from perfmodel.specifications import hardware, modelfiles, networks
+from perfmodel.specifications.parameters import MODES, PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def test_generated_parts_are_current(repository):
-    done = subprocess.run([sys.executable, str(repository / "docs" / "generate.py"), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(repository / "docs" / "generate.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -37,7 +44,11 @@ def test_the_notebook_is_one_that_jupyter_reads(repository):
 
 
 def test_every_parameter_of_every_equation_is_on_the_symbols_page_with_its_unit(repository):
-    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| ([^|]+) \|", (repository / "docs" / "symbols.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| [^|]+ \| `(\w+)` \| ([^|]+) \|",
+        (repository / "docs" / "symbols.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     units = {}
     for name, unit in rows:
         units.setdefault(name, set()).add(unit.strip())
@@ -48,7 +59,9 @@ def test_every_parameter_of_every_equation_is_on_the_symbols_page_with_its_unit(
         for name in inspect.signature(function).parameters:
             bracket = re.search(rf"^\s+{name}: .*\[([^\]]+)\]$", function.__doc__, re.MULTILINE)
             assert bracket, f"{function.__name__}: {name} has no unit"
-            assert bracket[1] in units.get(name, set()), f"{function.__name__}: {name} [{bracket[1]}] is not on the symbols page"
+            assert bracket[1] in units.get(name, set()), (
+                f"{function.__name__}: {name} [{bracket[1]}] is not on the symbols page"
+            )
             used.add(name)
     assert set(units) == used, "the symbols page names what no equation uses"
 
@@ -71,7 +84,11 @@ def command_line():
 def guides():
     """What people wrote: every document but the generated ones."""
     generated = ("cli.md", "equations.md")
-    return "\n".join(path.read_text(encoding="utf-8") for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))] if path.name not in generated)
+    return "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+        if path.name not in generated
+    )
 
 
 def test_every_command_has_an_example_that_can_be_asked(command_line, run, monkeypatch):
@@ -81,7 +98,10 @@ def test_every_command_has_an_example_that_can_be_asked(command_line, run, monke
         example = command.epilog.removeprefix("Example: ")
         assert example.startswith(f"{name} "), name
         # Files that an example names are the reader's own.
-        if not re.search(r"[\w.]+\.(toml|csv|json|json\.gz|sqlite)\b", example.replace(" -o ", " -o=")) and name != "perfmodel models import":
+        if (
+            not re.search(r"[\w.]+\.(toml|csv|json|json\.gz|sqlite)\b", example.replace(" -o ", " -o="))
+            and name != "perfmodel models import"
+        ):
             assert run(*shlex.split(example)[1:], "--command").code == 0, example
 
 
@@ -90,16 +110,25 @@ def test_every_option_is_described_by_the_program_and_in_a_guide(command_line, g
         for parameter in command.params:
             assert parameter.help, f"{name}: {parameter.name} says nothing about itself"
             for option in (o for o in parameter.opts if o.startswith("--")):
-                assert re.search(rf"{re.escape(option)}(?![\w-])", guides), f"{name} {option}: in no guide; describe it in docs/asking.md or in the page of its command"
+                assert re.search(rf"{re.escape(option)}(?![\w-])", guides), (
+                    f"{name} {option}: in no guide; describe it in docs/asking.md or in the page of its command"
+                )
 
 
 def test_every_command_and_every_equation_is_in_a_guide(command_line, guides):
     for name, _ in commands(command_line):
         assert re.search(rf"{name}\b", guides), f"{name}: in no guide"
-    labels = set(re.findall(r"\(([A-Z]\d)\)", " ".join(function.__doc__ for function in vars(equations).values() if inspect.isfunction(function))))
+    labels = set(
+        re.findall(
+            r"\(([A-Z]\d)\)",
+            " ".join(function.__doc__ for function in vars(equations).values() if inspect.isfunction(function)),
+        )
+    )
     told = set(re.findall(r"\b([A-Z]\d)\b", guides))
     assert labels
-    assert labels <= told, f"no guide speaks of {sorted(labels - told)}; docs/model.md is the place for an equation in words"
+    assert labels <= told, (
+        f"no guide speaks of {sorted(labels - told)}; docs/model.md is the place for an equation in words"
+    )
     page = (REPOSITORY / "docs" / "equations.md").read_text(encoding="utf-8")
     for name, function in vars(equations).items():
         if inspect.isfunction(function):
@@ -109,13 +138,16 @@ def test_every_command_and_every_equation_is_in_a_guide(command_line, guides):
 
 def keys_of_files():
     """Every key that a file of ours may have, and the page that describes it."""
-    yield from (("hardware.md", key) for key in (*hardware._HEAD, "sources", "kernels", "base", "value", "low", "high", "kind", "source", "note"))
+    yield from (
+        ("hardware.md", key)
+        for key in (*hardware._HEAD, "sources", "kernels", "base", "value", "low", "high", "kind", "source", "note")
+    )
     yield from (("hardware.md", parameter.key) for parameter in PARAMETERS)
     yield from (("hardware.md", key) for key in ("replicates", "fitted_on", "tested_on"))
     yield from (("hardware.md", style) for style in hardware.KERNEL_STYLES)
     yield from (("asking.md", mode) for mode in MODES)
     yield from (("models.md", key) for key in (*modelfiles._KEYS, *modelfiles._KINDS))
-    yield from (("models.md", key) for key in (*networkfiles.NETWORK_KEYS, *networkfiles._SEGMENT_KEYS, *networkfiles._BLOCK_KEYS))
+    yield from (("models.md", key) for key in (*networks.NETWORK_KEYS, *networks._SEGMENT_KEYS, *networks._BLOCK_KEYS))
     yield from (("sweeps.md", key) for key in ("title", "sweep", *studies._KEYS))
 
 
@@ -136,11 +168,15 @@ def test_every_column_of_the_validation_set_is_described():
 
 def test_files_that_the_guides_show_can_be_read(tmp_path):
     def blocks(page):
-        return re.findall(r"^```toml\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        return re.findall(
+            r"^```toml\n(.*?)^```", (REPOSITORY / "docs" / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        )
 
     path = tmp_path / "shown.toml"
     device, mode = blocks("hardware.md")
-    path.write_text(device.replace('name = "mine"', 'name = "mine"\ninherits = "ampere"') + "\n" + mode, encoding="utf-8")
+    path.write_text(
+        device.replace('name = "mine"', 'name = "mine"\ninherits = "ampere"') + "\n" + mode, encoding="utf-8"
+    )
     assert hardware.load_hardware(path).values["modes.pdl.hidden"].value == 0.4
     for text in blocks("models.md"):
         if "[network]" in text:

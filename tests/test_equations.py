@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import equations
-from perfmodel.generic import ceil_div, larger, smaller
+from perfmodel.numbers.choices import ceil_div, larger, smaller
 
 SCALARS = {
     name: function
     for name, function in vars(equations).items()
-    if inspect.isfunction(function) and function.__module__.startswith(equations.__name__) and name not in ("streaming_time", "prefetch", "prebuilt_time")
+    if inspect.isfunction(function)
+    and function.__module__.startswith(equations.__name__)
+    and name not in ("streaming_time", "prefetch", "prebuilt_time")
 }
 positive = st.floats(min_value=1e-6, max_value=1e6)
 
@@ -53,17 +55,25 @@ def test_floats_arrays_and_symbols_agree(name, data):
 def test_sequence_equations_agree_for_the_three_kinds_of_number():
     latencies, streams, window = [2e-6, 3e-6, 1e-6], [1e-6, 9e-6, 4e-6], 1.5e-6
     value = equations.prefetch(latencies, streams, window).stall
-    array = equations.prefetch([numpy.array([x, x]) for x in latencies], [numpy.array([x, x]) for x in streams], numpy.array([window, window])).stall
+    array = equations.prefetch(
+        [numpy.array([x, x]) for x in latencies], [numpy.array([x, x]) for x in streams], numpy.array([window, window])
+    ).stall
     assert array == pytest.approx([value, value], rel=1e-12)
     l, m, c = sympy.symbols("l:3", positive=True), sympy.symbols("m:3", positive=True), sympy.Symbol("c", positive=True)
     expression = equations.prefetch(l, m, c).stall
-    assert float(expression.subs(dict(zip([*l, *m, c], [*latencies, *streams, window], strict=True)))) == pytest.approx(value, rel=1e-9)
+    assert float(expression.subs(dict(zip([*l, *m, c], [*latencies, *streams, window], strict=True)))) == pytest.approx(
+        value, rel=1e-9
+    )
     switch, covered, times = 1e-6, [0.25, 0.5, 1.0], [0.0, 3e-6, 8e-6]
     value = equations.prebuilt_time(switch, covered, times)
     assert value == pytest.approx(1e-6 + 0.25 * 3e-6 + 0.5 * 8e-6, rel=1e-12)
-    assert equations.prebuilt_time(numpy.array([switch, 0.0]), covered, times) == pytest.approx([value, value - switch], rel=1e-12)
+    assert equations.prebuilt_time(numpy.array([switch, 0.0]), covered, times) == pytest.approx(
+        [value, value - switch], rel=1e-12
+    )
     p, t = sympy.symbols("p:3", positive=True), sympy.symbols("t:3", positive=True)
-    assert float(equations.prebuilt_time(switch, p, t).subs(dict(zip([*p, *t], [*covered, *times], strict=True)))) == pytest.approx(value, rel=1e-9)
+    assert float(
+        equations.prebuilt_time(switch, p, t).subs(dict(zip([*p, *t], [*covered, *times], strict=True)))
+    ) == pytest.approx(value, rel=1e-9)
     b = sympy.symbols("b:2", positive=True)
     assert equations.streaming_time([6, 8], b).subs({b[0]: 2, b[1]: 4}) == 5
     assert equations.streaming_time([numpy.array([6.0, 12.0])], [2.0]) == pytest.approx([3.0, 6.0])
@@ -80,7 +90,11 @@ UNIT_OF_RESULT = re.compile(r"^\(.*?\[([^\]]+)\]", re.DOTALL)
 def test_an_equation_scales_as_the_units_in_its_docstring_say(name, data):
     """Dimension analysis: with other sizes of second, byte and FLOP the result changes as its bracket says."""
     function = SCALARS[name]
-    brackets = {argument.strip(): unit for names, unit in UNIT_OF_ARGUMENT.findall(function.__doc__) for argument in names.split(",")}
+    brackets = {
+        argument.strip(): unit
+        for names, unit in UNIT_OF_ARGUMENT.findall(function.__doc__)
+        for argument in names.split(",")
+    }
     assert set(brackets) == set(arguments_of(function)), "each argument has its unit in the docstring"
     result_unit = UNIT_OF_RESULT.match(function.__doc__)[1]
     second, byte, flop = (data.draw(st.sampled_from([0.5, 2.0, 4.0, 8.0])) for _ in range(3))
@@ -95,8 +109,12 @@ def test_an_equation_scales_as_the_units_in_its_docstring_say(name, data):
 
 
 def test_every_label_of_the_design_stands_at_one_equation():
-    labels = [label for function in vars(equations).values() if inspect.isfunction(function) and function.__doc__
-              for label in re.findall(r"[A-Z]\d", function.__doc__.split(")")[0])]  # fmt: skip
+    labels = [
+        label
+        for function in vars(equations).values()
+        if inspect.isfunction(function) and function.__doc__
+        for label in re.findall(r"[A-Z]\d", function.__doc__.split(")")[0])
+    ]
     for label in ("R1", "R2", "C1", "B1", "S1", "S2", "L1", "L2", "L3", "P1", "P2", "P3"):
         assert label in labels
 

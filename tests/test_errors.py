@@ -10,13 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, estimate
-from perfmodel.catalogue import find_hardware, find_model
-from perfmodel.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
 
 CONFIG = {
-    "model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
-    "intermediate_size": 8192, "vocab_size": 128256, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
-}  # fmt: skip
+    "model_type": "llama",
+    "hidden_size": 2048,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 8192,
+    "vocab_size": 128256,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+}
 HARDWARE = """
 name = "mine"
 [memory]
@@ -54,9 +61,17 @@ def one_line(answer, code, *parts):
         (["llama-3.1-8b", "sn40l", "--batch", ""], 1, ["--batch"]),
         (["llama-3.1-8b", "sn40l", "--weights", "bf15"], 1, ["--weights", "'bf15'", "did you mean 'bf16'", "int4"]),
         (["llama-3.1-8b", "sn40l", "--kv", "nothing"], 1, ["--kv", "'nothing'"]),
-        (["llama-3.1-8b", "sn40l", "--before", "graph"], 1, ["--before", "sn40l has no mode 'graph'", "layer-fused, looped"]),
+        (
+            ["llama-3.1-8b", "sn40l", "--before", "graph"],
+            1,
+            ["--before", "sn40l has no mode 'graph'", "layer-fused, looped"],
+        ),
         (["llama-3.1-8b", "h100-sxm", "--after", "lopped"], 1, ["--after", "did you mean 'looped'"]),
-        (["llama-3.1-8b", "sn40l", "--set", "memory.bandwith=2TB/s"], 1, ["memory.bandwith", "did you mean 'memory.bandwidth'"]),
+        (
+            ["llama-3.1-8b", "sn40l", "--set", "memory.bandwith=2TB/s"],
+            1,
+            ["memory.bandwith", "did you mean 'memory.bandwidth'"],
+        ),
         (["llama-3.1-8b", "sn40l", "--set", "memory.bandwidth=2TB/sec"], 1, ["memory.bandwidth", "'2TB/sec'", "B/s"]),
         (["llama-3.1-8b", "sn40l", "--set", "memory.bandwidth=2Tb/s"], 1, ["bits"]),
         (["llama-3.1-8b", "sn40l", "--set", "memory.bandwidth=2 us"], 1, ["expected B/s"]),
@@ -92,7 +107,15 @@ def test_unknown_command_is_usage(run):
 @pytest.mark.parametrize("kind", ["model", "hardware"])
 @pytest.mark.parametrize(
     ("content", "part"),
-    [(b"", "empty"), (b"   \n", "empty"), (b"\xff\xfe\x00binary\x00", "not UTF-8"), (b'{"model_type": "lla', "JSON"), (b"[memory", "TOML"), (b"[1, 2]", ""), (b"\x00" * 50, "")],
+    [
+        (b"", "empty"),
+        (b"   \n", "empty"),
+        (b"\xff\xfe\x00binary\x00", "not UTF-8"),
+        (b'{"model_type": "lla', "JSON"),
+        (b"[memory", "TOML"),
+        (b"[1, 2]", ""),
+        (b"\x00" * 50, ""),
+    ],
     ids=["empty", "blank", "binary", "truncated-json", "truncated-toml", "list", "zeros"],
 )
 def test_bad_files(run, tmp_path, kind, content, part):
@@ -122,7 +145,9 @@ def config_answer(run, tmp_path, config):
     return run("estimate", str(tmp_path), "h100-sxm", "--json")
 
 
-@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"])
+@pytest.mark.parametrize(
+    "key", ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"]
+)
 @pytest.mark.parametrize("value", [-1, 0, 10**30, "4096", None, float("nan"), float("inf"), 1.5, True, [], {}])
 def test_a_config_value_that_cannot_be(run, tmp_path, key, value):
     one_line(config_answer(run, tmp_path, CONFIG | {key: value}), 1, "config.json", key)
@@ -130,18 +155,32 @@ def test_a_config_value_that_cannot_be(run, tmp_path, key, value):
 
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size", "model_type"])
 def test_a_config_without_a_needed_key(run, tmp_path, key):
-    one_line(config_answer(run, tmp_path, {k: v for k, v in CONFIG.items() if k != key}), 1, "config.json", f"has no {key}")
+    one_line(
+        config_answer(run, tmp_path, {k: v for k, v in CONFIG.items() if k != key}), 1, "config.json", f"has no {key}"
+    )
 
 
 def test_an_unknown_model_type_lists_the_known_ones(run, tmp_path):
-    one_line(config_answer(run, tmp_path, CONFIG | {"model_type": "lama"}), 1, "'lama'", "did you mean 'llama'", *KNOWN_TYPES)
+    one_line(
+        config_answer(run, tmp_path, CONFIG | {"model_type": "lama"}), 1, "'lama'", "did you mean 'llama'", *KNOWN_TYPES
+    )
 
 
 def test_a_field_that_may_change_the_work_is_an_error(run, tmp_path):
     one_line(config_answer(run, tmp_path, CONFIG | {"num_local_experts": 8}), 1, "num_local_experts", "not understood")
 
 
-@pytest.mark.parametrize("neutral", [{"rope_theta": 1e6}, {"eos_token_id": [1, 2]}, {"mlp_bias": False}, {"sliding_window": None}, {"attention_dropout": 0.1}, {"_name": "x"}])
+@pytest.mark.parametrize(
+    "neutral",
+    [
+        {"rope_theta": 1e6},
+        {"eos_token_id": [1, 2]},
+        {"mlp_bias": False},
+        {"sliding_window": None},
+        {"attention_dropout": 0.1},
+        {"_name": "x"},
+    ],
+)
 def test_a_field_that_does_not_change_the_work_is_not(run, tmp_path, neutral):
     assert config_answer(run, tmp_path, CONFIG | neutral).code == 0
 
@@ -152,8 +191,14 @@ def test_a_field_that_does_not_change_the_work_is_not(run, tmp_path, neutral):
         (("bandwidth = {", "bandwith = {"), ["memory.bandwith", "did you mean 'memory.bandwidth'"]),
         (('"1 TB/s"', '"1 TB/sec"'), ["memory.bandwidth.value", "'1 TB/sec'"]),
         (('"1 TB/s"', "1e12"), ["memory.bandwidth.value", "no unit"]),
-        (('"1 TB/s", kind = "assumed"', '"1 TB/s", kind = "guessed"'), ["memory.bandwidth.kind", "'guessed'", "datasheet"]),
-        (('kind = "assumed", source = "a test" }\ncapacity', 'kind = "assumed" }\ncapacity'), ["memory.bandwidth", "has no source"]),
+        (
+            ('"1 TB/s", kind = "assumed"', '"1 TB/s", kind = "guessed"'),
+            ["memory.bandwidth.kind", "'guessed'", "datasheet"],
+        ),
+        (
+            ('kind = "assumed", source = "a test" }\ncapacity', 'kind = "assumed" }\ncapacity'),
+            ["memory.bandwidth", "has no source"],
+        ),
         (('source = "a test" }\ncapacity', 'source = "datasheet" }\ncapacity'), ["[sources]"]),
         (('value = "1 TB/s"', 'low = "2 TB/s", value = "1 TB/s", high = "3 TB/s"'), ["not in order"]),
         (('value = "1 TB/s"', 'low = "1 TB/s", value = "1 TB/s"'), ["low and high together"]),
@@ -164,7 +209,7 @@ def test_a_field_that_does_not_change_the_work_is_not(run, tmp_path, neutral):
         (('name = "mine"', "name = 7"), ["name", "text"]),
         (("[memory]\nbandwidth = { value", "[memory]\nbus = { value"), ["memory.bus"]),
     ],
-)  # fmt: skip
+)
 def test_a_hardware_file_with_a_fault(run, tmp_path, change, parts):
     path = tmp_path / "mine.toml"
     assert change[0] in HARDWARE
@@ -201,19 +246,44 @@ def test_a_model_that_does_not_fit_is_an_answer(run):
 def test_a_closed_pipe_is_no_error(repository):
     environment = os.environ | {"PYTHONPATH": str(repository)}
     line = f"{sys.executable} -m perfmodel estimate llama-3.1-8b sn40l | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, env=environment, cwd="/", check=False)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd="/",
+        check=False,
+    )
     assert done.stderr == ""
     assert done.stdout.startswith("Looping brings")
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4), max_leaves=10,
-)  # fmt: skip
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
 
 
-@given(st.dictionaries(st.sampled_from([*CONFIG, "head_dim", "sliding_window", "layer_types", "attention_bias", "quantization_config", "unheard_of"]), json_values, max_size=4),
-       st.sets(st.sampled_from(list(CONFIG)), max_size=2), st.sampled_from(KNOWN_TYPES))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                *CONFIG,
+                "head_dim",
+                "sliding_window",
+                "layer_types",
+                "attention_bias",
+                "quantization_config",
+                "unheard_of",
+            ]
+        ),
+        json_values,
+        max_size=4,
+    ),
+    st.sets(st.sampled_from(list(CONFIG)), max_size=2),
+    st.sampled_from(KNOWN_TYPES),
+)
 @settings(max_examples=400, deadline=None)
 def test_mutated_configs_give_an_answer_or_one_line(changes, missing, family):
     config = {k: v for k, v in (CONFIG | {"model_type": family} | changes).items() if k not in missing}

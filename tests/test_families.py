@@ -9,40 +9,191 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate, find_model
-from perfmodel.catalogue import names
-from perfmodel.estimator import ask, formats_of
-from perfmodel.formats import STORAGE_FORMATS
-from perfmodel.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.estimates.answers import ask, formats_of
 from perfmodel.operations import Formats, active_parameter_count, decode_step, embedding_elements, parameter_count
 from perfmodel.operations.builders import largest_of_normals
+from perfmodel.specifications.catalogue import names
+from perfmodel.specifications.formats import STORAGE_FORMATS
+from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
 
 # Configs as published (keys that say nothing about the work left out), with the parameters of the published checkpoint.
 CONFIGS = {
-    "falcon-40b": ({"model_type": "falcon", "hidden_size": 8192, "num_hidden_layers": 60, "num_attention_heads": 128, "num_kv_heads": 8, "new_decoder_architecture": True,
-                    "parallel_attn": True, "bias": False, "alibi": False, "vocab_size": 65024}, 41_303_293_952),
-    "gpt-neox-20b": ({"model_type": "gpt_neox", "hidden_size": 6144, "num_hidden_layers": 44, "num_attention_heads": 64, "intermediate_size": 24576, "vocab_size": 50432,
-                      "tie_word_embeddings": False, "hidden_act": "gelu_fast"}, 20_554_567_680),
-    "pythia-1.4b": ({"model_type": "gpt_neox", "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 8192, "vocab_size": 50304,
-                     "tie_word_embeddings": False, "hidden_act": "gelu"}, 1_414_647_808),
-    "opt-6.7b": ({"model_type": "opt", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "ffn_dim": 16384, "vocab_size": 50272,
-                  "max_position_embeddings": 2048, "activation_function": "relu", "do_layer_norm_before": True, "word_embed_proj_dim": 4096}, 6_658_473_984),
-    "mamba2-2.7b": ({"model_type": "mamba2", "hidden_size": 2560, "num_hidden_layers": 64, "state_size": 128, "expand": 2, "head_dim": 64, "num_heads": 80, "n_groups": 1,
-                     "conv_kernel": 4, "vocab_size": 50288, "tie_word_embeddings": True}, 2_702_599_680),
-    "jamba-v0.1": ({"model_type": "jamba", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
-                    "num_experts": 16, "num_experts_per_tok": 2, "expert_layer_period": 2, "expert_layer_offset": 1, "attn_layer_period": 8, "attn_layer_offset": 4,
-                    "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": 256, "vocab_size": 65536, "tie_word_embeddings": False}, 51_570_323_328),
-    "smollm3-3b": ({"model_type": "smollm3", "hidden_size": 2048, "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 4, "intermediate_size": 11008,
-                    "vocab_size": 128256, "tie_word_embeddings": True, "no_rope_layer_interval": 4, "use_sliding_window": False}, 3_075_098_624),
-    "command-r7b": ({"model_type": "cohere2", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-                     "intermediate_size": 14336, "vocab_size": 256000, "sliding_window": 4096, "sliding_window_pattern": 4}, 8_028_033_024),
-    "granite-3.1-8b": ({"model_type": "granite", "hidden_size": 4096, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 12800,
-                        "vocab_size": 49155, "tie_word_embeddings": True, "attention_bias": False, "mlp_bias": False}, 8_170_848_256),
-    "granite-3.1-1b-a400m": ({"model_type": "granitemoe", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "num_key_value_heads": 8,
-                              "intermediate_size": 512, "num_local_experts": 32, "num_experts_per_tok": 8, "vocab_size": 49155, "tie_word_embeddings": True}, 1_334_628_352),
-    "nemotron-h-8b": ({"model_type": "nemotron_h", "hidden_size": 4096, "num_hidden_layers": 52, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-                       "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-", "intermediate_size": 21504, "mamba_num_heads": 128, "mamba_head_dim": 64,
-                       "n_groups": 8, "ssm_state_size": 128, "conv_kernel": 4, "vocab_size": 131072, "tie_word_embeddings": False}, None),
-}  # fmt: skip
+    "falcon-40b": (
+        {
+            "model_type": "falcon",
+            "hidden_size": 8192,
+            "num_hidden_layers": 60,
+            "num_attention_heads": 128,
+            "num_kv_heads": 8,
+            "new_decoder_architecture": True,
+            "parallel_attn": True,
+            "bias": False,
+            "alibi": False,
+            "vocab_size": 65024,
+        },
+        41_303_293_952,
+    ),
+    "gpt-neox-20b": (
+        {
+            "model_type": "gpt_neox",
+            "hidden_size": 6144,
+            "num_hidden_layers": 44,
+            "num_attention_heads": 64,
+            "intermediate_size": 24576,
+            "vocab_size": 50432,
+            "tie_word_embeddings": False,
+            "hidden_act": "gelu_fast",
+        },
+        20_554_567_680,
+    ),
+    "pythia-1.4b": (
+        {
+            "model_type": "gpt_neox",
+            "hidden_size": 2048,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "intermediate_size": 8192,
+            "vocab_size": 50304,
+            "tie_word_embeddings": False,
+            "hidden_act": "gelu",
+        },
+        1_414_647_808,
+    ),
+    "opt-6.7b": (
+        {
+            "model_type": "opt",
+            "hidden_size": 4096,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "ffn_dim": 16384,
+            "vocab_size": 50272,
+            "max_position_embeddings": 2048,
+            "activation_function": "relu",
+            "do_layer_norm_before": True,
+            "word_embed_proj_dim": 4096,
+        },
+        6_658_473_984,
+    ),
+    "mamba2-2.7b": (
+        {
+            "model_type": "mamba2",
+            "hidden_size": 2560,
+            "num_hidden_layers": 64,
+            "state_size": 128,
+            "expand": 2,
+            "head_dim": 64,
+            "num_heads": 80,
+            "n_groups": 1,
+            "conv_kernel": 4,
+            "vocab_size": 50288,
+            "tie_word_embeddings": True,
+        },
+        2_702_599_680,
+    ),
+    "jamba-v0.1": (
+        {
+            "model_type": "jamba",
+            "hidden_size": 4096,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "intermediate_size": 14336,
+            "num_experts": 16,
+            "num_experts_per_tok": 2,
+            "expert_layer_period": 2,
+            "expert_layer_offset": 1,
+            "attn_layer_period": 8,
+            "attn_layer_offset": 4,
+            "mamba_d_state": 16,
+            "mamba_d_conv": 4,
+            "mamba_expand": 2,
+            "mamba_dt_rank": 256,
+            "vocab_size": 65536,
+            "tie_word_embeddings": False,
+        },
+        51_570_323_328,
+    ),
+    "smollm3-3b": (
+        {
+            "model_type": "smollm3",
+            "hidden_size": 2048,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 4,
+            "intermediate_size": 11008,
+            "vocab_size": 128256,
+            "tie_word_embeddings": True,
+            "no_rope_layer_interval": 4,
+            "use_sliding_window": False,
+        },
+        3_075_098_624,
+    ),
+    "command-r7b": (
+        {
+            "model_type": "cohere2",
+            "hidden_size": 4096,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 14336,
+            "vocab_size": 256000,
+            "sliding_window": 4096,
+            "sliding_window_pattern": 4,
+        },
+        8_028_033_024,
+    ),
+    "granite-3.1-8b": (
+        {
+            "model_type": "granite",
+            "hidden_size": 4096,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "intermediate_size": 12800,
+            "vocab_size": 49155,
+            "tie_word_embeddings": True,
+            "attention_bias": False,
+            "mlp_bias": False,
+        },
+        8_170_848_256,
+    ),
+    "granite-3.1-1b-a400m": (
+        {
+            "model_type": "granitemoe",
+            "hidden_size": 1024,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "intermediate_size": 512,
+            "num_local_experts": 32,
+            "num_experts_per_tok": 8,
+            "vocab_size": 49155,
+            "tie_word_embeddings": True,
+        },
+        1_334_628_352,
+    ),
+    "nemotron-h-8b": (
+        {
+            "model_type": "nemotron_h",
+            "hidden_size": 4096,
+            "num_hidden_layers": 52,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-",
+            "intermediate_size": 21504,
+            "mamba_num_heads": 128,
+            "mamba_head_dim": 64,
+            "n_groups": 8,
+            "ssm_state_size": 128,
+            "conv_kernel": 4,
+            "vocab_size": 131072,
+            "tie_word_embeddings": False,
+        },
+        None,
+    ),
+}
 
 
 def read(name):
@@ -66,16 +217,39 @@ def test_parameters_are_those_of_the_published_checkpoint(name):
         ("qwen3-30b-a3b", 30_532_122_624),
         ("llama-4-scout", 107_769_861_120),  # text decoder
         ("kimi-k2", 1_026_408_232_448),
-        ("gpt2-xl", 1_557_611_200), ("bloom-176b", 176_247_271_424), ("starcoder-15b", 15_517_456_384), ("phi-2", 2_779_683_840), ("mpt-7b", 6_649_286_656),
-        ("starcoder2-7b", 7_173_923_840), ("command-r-35b", 34_980_831_232), ("baichuan2-13b", 13_896_668_160), ("chatglm3-6b", 6_243_584_000),
-        ("stablelm-3b-4e1t", 2_795_443_200), ("internlm2-7b", 7_737_708_544), ("olmo-7b", 6_888_095_744), ("olmoe-1b-7b", 6_919_161_856),
+        ("gpt2-xl", 1_557_611_200),
+        ("bloom-176b", 176_247_271_424),
+        ("starcoder-15b", 15_517_456_384),
+        ("phi-2", 2_779_683_840),
+        ("mpt-7b", 6_649_286_656),
+        ("starcoder2-7b", 7_173_923_840),
+        ("command-r-35b", 34_980_831_232),
+        ("baichuan2-13b", 13_896_668_160),
+        ("chatglm3-6b", 6_243_584_000),
+        ("stablelm-3b-4e1t", 2_795_443_200),
+        ("internlm2-7b", 7_737_708_544),
+        ("olmo-7b", 6_888_095_744),
+        ("olmoe-1b-7b", 6_919_161_856),
     ],
 )
 def test_parameters_of_mixtures_and_hybrids(name, total):
     assert parameter_count(find_model(name)) == total
 
 
-@pytest.mark.parametrize(("name", "published"), [("deepseek-v3", 37e9), ("gpt-oss-120b", 5.1e9), ("gpt-oss-20b", 3.6e9), ("qwen3-30b-a3b", 3.3e9), ("qwen3-235b-a22b", 22e9), ("mixtral-8x7b", 12.9e9), ("glm-5", 40e9), ("minimax-m2.5", 10e9), ("nemotron-3-super-120b-a12b", 12e9)])
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("deepseek-v3", 37e9),
+        ("gpt-oss-120b", 5.1e9),
+        ("gpt-oss-20b", 3.6e9),
+        ("qwen3-30b-a3b", 3.3e9),
+        ("qwen3-235b-a22b", 22e9),
+        ("mixtral-8x7b", 12.9e9),
+        ("glm-5", 40e9),
+        ("minimax-m2.5", 10e9),
+        ("nemotron-3-super-120b-a12b", 12e9),
+    ],
+)
 def test_active_parameters_are_near_the_published_round_figure(name, published):
     # Publishers round, and some count the input embedding: within 8 %.
     assert active_parameter_count(find_model(name)) == pytest.approx(published, rel=0.08)
@@ -86,10 +260,14 @@ def test_active_parameters_are_near_the_published_round_figure(name, published):
     [
         ("deepseek-v3", 1, 70_272),  # 61 layers x 576 x 2
         ("llama-3.1-70b", 1, 327_680),
-        ("gemma-3-27b", 1024, 520_093_696), ("gemma-3-27b", 8192, 1_107_296_256), ("gemma-3-27b", 131_072, 11_173_625_856),
-        ("gpt-oss-120b", 1024, 42_467_328), ("gpt-oss-120b", 8192, 306_708_480), ("gpt-oss-120b", 131_072, 4_836_556_800),
+        ("gemma-3-27b", 1024, 520_093_696),
+        ("gemma-3-27b", 8192, 1_107_296_256),
+        ("gemma-3-27b", 131_072, 11_173_625_856),
+        ("gpt-oss-120b", 1024, 42_467_328),
+        ("gpt-oss-120b", 8192, 306_708_480),
+        ("gpt-oss-120b", 131_072, 4_836_556_800),
     ],
-)  # fmt: skip
+)
 def test_cache_bytes_in_bf16(name, context, size):
     whole = ask(name, "h100-sxm", kv="bf16").whole
     assert whole.cache_bytes(1, context) - whole.cache_bytes(1, 0) == size
@@ -138,7 +316,9 @@ def test_recurrent_state_does_not_grow_with_context():
 def test_routed_experts_are_not_fetched_ahead():
     """However large the window, an iteration waits for its experts after its chain."""
     wide = {"modes.looped.prefetch": 1e12}
-    dense, mixture = (estimate(name, "h100-sxm", parameters=wide).after.terms for name in ("llama-3.1-8b", "qwen3-30b-a3b"))
+    dense, mixture = (
+        estimate(name, "h100-sxm", parameters=wide).after.terms for name in ("llama-3.1-8b", "qwen3-30b-a3b")
+    )
     assert dense.latency == pytest.approx(0, abs=1e-12)
     assert mixture.latency > 0
 
@@ -152,12 +332,36 @@ def test_routed_experts_are_not_fetched_ahead():
         ({"quant_method": "awq", "bits": 4, "group_size": 64}, "int4-g64", None, "bf16"),
         ({"quant_method": "mxfp4"}, "bf16", "mxfp4", None),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", None, "bf16"),
-        ({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}}}, "fp8", None, "bf16"),
-        ({"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}}}, "int4", None, "bf16"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}},
+            },
+            "fp8",
+            None,
+            "bf16",
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}},
+            },
+            "int4",
+            None,
+            "bf16",
+        ),
     ],
 )
 def test_quantisation_blocks_give_formats(block, weights, experts, head):
-    config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 1000, "torch_dtype": "bfloat16"}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 32,
+        "intermediate_size": 8192,
+        "vocab_size": 1000,
+        "torch_dtype": "bfloat16",
+    }
     model = model_from_config(config | {"quantization_config": block}, name="q", source="s", where="config.json")
     assert (model.weight_format, model.expert_format, model.head_format) == (weights, experts, head)
 
@@ -165,12 +369,19 @@ def test_quantisation_blocks_give_formats(block, weights, experts, head):
 @pytest.mark.parametrize(
     ("model", "weights", "matrices", "experts", "head"),
     [
-        ("qwen2.5-7b", "int4", "int4", "int4", "bf16"), ("qwen2.5-7b", "fp8", "fp8", "fp8", "bf16"), ("qwen2.5-7b", "gptq", "int4", "int4", "bf16"),
-        ("llama-3-8b", "q4_k_m", "q4_k_m", "q4_k_m", "q6_k"), ("llama-3-8b", "q8_0", "q8_0", "q8_0", "q8_0"), ("llama-3-8b", "mlx-q4", "mlx-q4", "mlx-q4", "mlx-q4"),
-        ("llama-3-8b", "exl2-4.0", "exl2-4.0", "exl2-4.0", "exl2-6.0"), ("gpt-oss-20b", "mxfp4", "bf16", "mxfp4", "bf16"), ("gpt-oss-20b", "bf16", "bf16", "bf16", "bf16"),
-        ("gpt-oss-20b", None, "bf16", "mxfp4", "bf16"), ("deepseek-v3", "int4", "int4", "int4", "bf16"),
+        ("qwen2.5-7b", "int4", "int4", "int4", "bf16"),
+        ("qwen2.5-7b", "fp8", "fp8", "fp8", "bf16"),
+        ("qwen2.5-7b", "gptq", "int4", "int4", "bf16"),
+        ("llama-3-8b", "q4_k_m", "q4_k_m", "q4_k_m", "q6_k"),
+        ("llama-3-8b", "q8_0", "q8_0", "q8_0", "q8_0"),
+        ("llama-3-8b", "mlx-q4", "mlx-q4", "mlx-q4", "mlx-q4"),
+        ("llama-3-8b", "exl2-4.0", "exl2-4.0", "exl2-4.0", "exl2-6.0"),
+        ("gpt-oss-20b", "mxfp4", "bf16", "mxfp4", "bf16"),
+        ("gpt-oss-20b", "bf16", "bf16", "bf16", "bf16"),
+        ("gpt-oss-20b", None, "bf16", "mxfp4", "bf16"),
+        ("deepseek-v3", "int4", "int4", "int4", "bf16"),
     ],
-)  # fmt: skip
+)
 def test_a_format_that_is_asked_for_keeps_the_head_as_its_files_do(model, weights, matrices, experts, head):
     formats = formats_of(find_model(model), weights, None)
     assert (formats.weights, formats.experts, formats.head) == (matrices, experts, head)
@@ -179,11 +390,18 @@ def test_a_format_that_is_asked_for_keeps_the_head_as_its_files_do(model, weight
 @pytest.mark.parametrize(
     ("model", "weights", "embedding", "gibibytes"),
     # Sizes of whole files as llama-bench prints them: github.com/XiongjieDai/GPU-Benchmarks-on-LLM-Inference, llama.cpp discussion 4167.
-    [("llama-3-8b", "q4_k_m", "q4_k", 4.58), ("llama-3-70b", "q4_k_m", "q4_k", 39.59), ("llama-2-7b", "q4_0", "q4_0", 3.56), ("llama-3-8b", "fp16", "fp16", 14.96)],
+    [
+        ("llama-3-8b", "q4_k_m", "q4_k", 4.58),
+        ("llama-3-70b", "q4_k_m", "q4_k", 39.59),
+        ("llama-2-7b", "q4_0", "q4_0", 3.56),
+        ("llama-3-8b", "fp16", "fp16", 14.96),
+    ],
 )
 def test_the_bytes_of_a_step_and_the_embedding_are_the_file(model, weights, embedding, gibibytes):
     table = embedding_elements(find_model(model)) * STORAGE_FORMATS[embedding].bits / 8
-    assert ask(model, "h100-sxm", weights=weights).whole.bytes_read(1, 0) + table == pytest.approx(gibibytes * 2**30, rel=0.005)
+    assert ask(model, "h100-sxm", weights=weights).whole.bytes_read(1, 0) + table == pytest.approx(
+        gibibytes * 2**30, rel=0.005
+    )
 
 
 def test_a_checkpoint_that_leaves_attention_alone_converts_its_experts():
@@ -192,21 +410,44 @@ def test_a_checkpoint_that_leaves_attention_alone_converts_its_experts():
 
 
 def test_an_indexer_reads_a_key_of_every_token_and_the_cache_of_those_it_chooses():
-    sizes = [ask("deepseek-v3.2", "h200-sxm", kv="bf16").whole.cache_bytes(1, context) for context in (0, 1024, 2048, 4096, 8192)]
+    sizes = [
+        ask("deepseek-v3.2", "h200-sxm", kv="bf16").whole.cache_bytes(1, context)
+        for context in (0, 1024, 2048, 4096, 8192)
+    ]
     below, above = (sizes[1] - sizes[0]) / 1024, (sizes[4] - sizes[3]) / 4096
     assert (below, above) == (61 * (576 * 2 + 132), 61 * 132)
 
 
 def test_experts_in_a_latent_space_are_narrower():
     model = find_model("nemotron-3-super-120b-a12b")
-    operations = {operation.name: operation for operation in decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), 1).layers[1]}
+    operations = {
+        operation.name: operation
+        for operation in decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), 1).layers[1]
+    }
     assert operations["expert_up"].elements == 512 * 1024 * 2688
     assert operations["latent_down"].elements == operations["latent_up"].elements == 4096 * 1024
 
 
-@pytest.mark.parametrize("block", [{"quant_method": "hqq"}, {"quant_method": "gptq", "bits": 5}, {"quant_method": "fp8", "weight_block_size": [64, 64]}, {"quant_method": "compressed-tensors"}, {"bits": 4}, [4]])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"quant_method": "hqq"},
+        {"quant_method": "gptq", "bits": 5},
+        {"quant_method": "fp8", "weight_block_size": [64, 64]},
+        {"quant_method": "compressed-tensors"},
+        {"bits": 4},
+        [4],
+    ],
+)
 def test_a_quantisation_that_is_not_known_is_an_error(block):
-    config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 2, "num_attention_heads": 32, "intermediate_size": 8192, "vocab_size": 1000}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 32,
+        "intermediate_size": 8192,
+        "vocab_size": 1000,
+    }
     with pytest.raises(PerfModelError, match="quantization_config"):
         model_from_config(config | {"quantization_config": block}, name="q", source="s", where="config.json")
 
@@ -220,12 +461,48 @@ def test_a_config_is_read_in_under_50_ms():
 
 
 def test_every_known_type_has_a_model_or_a_config_here():
-    types = {find_model(name).family for name in names("models")} | {config["model_type"] for config, _ in CONFIGS.values()}
-    assert set(KNOWN_TYPES) - types <= {"gemma3", "gemma3n", "glm4_moe", "hunyuan_v1_moe", "kimi_k2", "kimi_k25", "llama4", "mistral3", "olmo2", "phi3", "qwen3_5", "qwen3_5_moe"}
+    types = {find_model(name).family for name in names("models")} | {
+        config["model_type"] for config, _ in CONFIGS.values()
+    }
+    assert set(KNOWN_TYPES) - types <= {
+        "gemma3",
+        "gemma3n",
+        "glm4_moe",
+        "hunyuan_v1_moe",
+        "kimi_k2",
+        "kimi_k25",
+        "llama4",
+        "mistral3",
+        "olmo2",
+        "phi3",
+        "qwen3_5",
+        "qwen3_5_moe",
+    }
 
 
 PLAUSIBLE = [c for c, _ in CONFIGS.values()]
-broken_values = st.sampled_from([None, -1, 0, 1, 3, 10**30, 1.5, float("nan"), float("inf"), "", "x", "\u0000é", True, False, [], [1, 2], {}, {"a": {"b": {}}}])
+broken_values = st.sampled_from(
+    [
+        None,
+        -1,
+        0,
+        1,
+        3,
+        10**30,
+        1.5,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "\u0000é",
+        True,
+        False,
+        [],
+        [1, 2],
+        {},
+        {"a": {"b": {}}},
+    ]
+)
 
 
 @given(st.sampled_from(PLAUSIBLE), st.data())
@@ -233,7 +510,11 @@ broken_values = st.sampled_from([None, -1, 0, 1, 3, 10**30, 1.5, float("nan"), f
 def test_thousands_of_mutated_configs_give_a_model_or_one_line(config, data):
     config = copy.deepcopy(config)
     for _ in range(data.draw(st.integers(1, 3))):
-        key = data.draw(st.sampled_from([*config, "layer_types", "sliding_window", "quantization_config", "text_config", "unheard_of"]))
+        key = data.draw(
+            st.sampled_from(
+                [*config, "layer_types", "sliding_window", "quantization_config", "text_config", "unheard_of"]
+            )
+        )
         if data.draw(st.booleans()):
             config.pop(key, None)
         else:
@@ -266,7 +547,10 @@ def test_expert_parallelism_waits_for_the_fullest_device():
     assert split.devices == spread.devices == 8
     assert split.bytes_per_step == spread.bytes_per_step
     assert spread.before.terms.stream > split.before.terms.stream
-    many = [estimate("deepseek-v3", "h200-sxm", parallel=parallel, batch=4096, context=16).before.terms.stream for parallel in ("tp=8", "tp=8,ep=8")]
+    many = [
+        estimate("deepseek-v3", "h200-sxm", parallel=parallel, batch=4096, context=16).before.terms.stream
+        for parallel in ("tp=8", "tp=8,ep=8")
+    ]
     # When all experts are read on every device, whole experts need fewer activations than slices of all.
     assert many[1] < many[0]
     assert split.fits.bytes_needed == pytest.approx(spread.fits.bytes_needed, rel=0.01)

@@ -31,7 +31,9 @@ def part(answer, dotted):
 
 @pytest.mark.parametrize("row", rows("decode.csv"), ids=lambda r: f"{r['case']} {r['quantity']}")
 def test_figure(row):
-    assert float(row["expected_low"]) <= part(asked(row["case"]), row["quantity"]) <= float(row["expected_high"]), row["origin"]
+    assert float(row["expected_low"]) <= part(asked(row["case"]), row["quantity"]) <= float(row["expected_high"]), row[
+        "origin"
+    ]
 
 
 @pytest.mark.parametrize("row", rows("held.csv"), ids=lambda r: f"{r['case']} {r['measured_time']}")
@@ -61,14 +63,19 @@ def test_the_papers_own_table_row():
 
 
 def test_larger_models_come_nearer_to_peak():
-    fractions = [estimate(model, "sn40l", devices=16).after for model in ("llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b")]
+    fractions = [
+        estimate(model, "sn40l", devices=16).after for model in ("llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b")
+    ]
     assert fractions[0].fraction_of_peak < fractions[1].fraction_of_peak < fractions[2].fraction_of_peak
     assert fractions[2].high.fraction_of_peak > 0.90
 
 
 def test_no_interval_of_a_published_figure_is_wider_than_it_may_be():
     for devices in (8, 16):
-        for side in (estimate("llama-3.1-8b", "sn40l", devices=devices).after, estimate("llama-3.1-8b", "h100-sxm", devices=devices).before):
+        for side in (
+            estimate("llama-3.1-8b", "sn40l", devices=devices).after,
+            estimate("llama-3.1-8b", "h100-sxm", devices=devices).before,
+        ):
             assert side.low.time_per_step / side.high.time_per_step <= WIDEST
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from perfmodel._layout import data_folder
-from perfmodel.catalogue import find_hardware
+from perfmodel.specifications.catalogue import find_hardware
 
 FILES = sorted(data_folder("hardware").glob("*.toml"))
 # A system is several of a device, whose own file is checked.
@@ -38,7 +38,10 @@ PEAK_TOLERANCE = {
 }
 
 # Structured sparsity doubles the dense rate. Exceptions by ratio.
-SPARSE_RATIO = {"trainium2": (3.84, "four to one, less what feeds it"), "trainium3": (3.75, "four to one, less what feeds it")}
+SPARSE_RATIO = {
+    "trainium2": (3.84, "four to one, less what feeds it"),
+    "trainium3": (3.75, "four to one, less what feeds it"),
+}
 
 # device, key, what it must equal in base units, why
 TOTALS = [
@@ -128,11 +131,15 @@ def test_a_sparse_peak_is_twice_the_dense_one_and_has_its_own_key(name):
 @pytest.mark.parametrize("name", DEVICES)
 def test_narrower_arithmetic_is_not_slower(name):
     values = find_hardware(name).values
-    rates = [values[f"arithmetic.{f}"].value for f in ("fp32", "tf32", "bf16", "fp8", "fp4") if f"arithmetic.{f}" in values]
+    rates = [
+        values[f"arithmetic.{f}"].value for f in ("fp32", "tf32", "bf16", "fp8", "fp4") if f"arithmetic.{f}" in values
+    ]
     assert all(a <= b for a, b in pairwise(rates))
 
 
-@pytest.mark.parametrize(("name", "key", "expected", "reason"), TOTALS, ids=lambda x: str(x) if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("name", "key", "expected", "reason"), TOTALS, ids=lambda x: str(x) if isinstance(x, str) else ""
+)
 def test_a_figure_is_the_sum_of_its_parts(name, key, expected, reason):
     assert value(name, key) == pytest.approx(expected, rel=1e-6), reason
 
@@ -155,7 +162,9 @@ def test_the_devices_of_a_box_have_its_total_bandwidth(name, count, total, toler
 def test_memory_further_away_is_slower(name):
     values = find_hardware(name).values
     memory = values["memory.bandwidth"].value
-    assert all(q.value <= memory for key, q in values.items() if key.startswith("tiers.") and key.endswith(".bandwidth"))
+    assert all(
+        q.value <= memory for key, q in values.items() if key.startswith("tiers.") and key.endswith(".bandwidth")
+    )
     assert values["on_chip.bandwidth"].value >= memory if "on_chip.bandwidth" in values else True
 
 
@@ -188,7 +197,13 @@ def test_names_are_promised_many_and_unique():
 def test_the_default_mode_is_the_one_of_its_kind(name):
     raw = tomllib.loads((data_folder("hardware") / f"{name}.toml").read_text(encoding="utf-8"))
     family = raw["inherits"] if isinstance(raw["inherits"], str) else raw["inherits"][0]
-    expected = "layer-fused" if family == "rdu" else "graph" if family in DATA_CENTRE or name in DATA_CENTRE_CARDS else "stream"
+    expected = (
+        "layer-fused"
+        if family == "rdu"
+        else "graph"
+        if family in DATA_CENTRE or name in DATA_CENTRE_CARDS
+        else "stream"
+    )
     assert find_hardware(name).default_mode == expected
 
 

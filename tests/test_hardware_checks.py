@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from perfmodel.catalogue import find_hardware, names
-from perfmodel.hardwarechecks import check_hardware
+from perfmodel.specifications.catalogue import find_hardware, names
+from perfmodel.specifications.checks import check_hardware
 
 SOUND = """
 name = "mine"
@@ -56,13 +56,28 @@ PLANTED = [
     ("a time for a bandwidth", '"3.35 TB/s"', '"3.35 us"', "expected B/s"),
     ("no unit", '"3.35 TB/s"', "3.35e12", "no unit"),
     ("no source", 'kind = "datasheet", source = "a test" }\ncapacity', 'kind = "datasheet" }\ncapacity', "no source"),
-    ("an empty source", '"80 GB", kind = "datasheet", source = "a test"', '"80 GB", kind = "datasheet", source = " "', "no source"),
+    (
+        "an empty source",
+        '"80 GB", kind = "datasheet", source = "a test"',
+        '"80 GB", kind = "datasheet", source = " "',
+        "no source",
+    ),
     ("a kind nobody knows", '"80 GB", kind = "datasheet"', '"80 GB", kind = "rumour"', "rumour"),
     ("a misspelt key", "bus_width", "buswidth", "bus_width"),
-    ("an interval out of order", 'value = "450 GB/s"', 'low = "500 GB/s", value = "450 GB/s", high = "600 GB/s"', "not in order"),
+    (
+        "an interval out of order",
+        'value = "450 GB/s"',
+        'low = "500 GB/s", value = "450 GB/s", high = "600 GB/s"',
+        "not in order",
+    ),
     ("a negative value", '"700 W"', '"-700 W"', "out of range"),
     ("defaults that do not exist", '"hopper"', '"hoper"', "hopper"),
-    ("no bandwidth", 'bandwidth = { value = "3.35 TB/s", kind = "datasheet", source = "a test" }\n', "", "no memory.bandwidth"),
+    (
+        "no bandwidth",
+        'bandwidth = { value = "3.35 TB/s", kind = "datasheet", source = "a test" }\n',
+        "",
+        "no memory.bandwidth",
+    ),
     # What only the device's own arithmetic shows.
     ("bandwidth that is not clock x width", '"3.35 TB/s"', '"4.8 TB/s"', "clock x 2 x bus width"),
     ("GiB for GB", '"450 GB/s"', '"450 GiB/s"', "powers of ten"),
@@ -72,29 +87,94 @@ PLANTED = [
     ("a cache larger than its memory", '"50 MB"', '"500 GB"', "more than the memory behind it"),
     ("a tier faster than the memory", '"64 GB/s"', '"6.4 TB/s"', "faster than the device's own memory"),
     ("a link faster than the memory", '"450 GB/s"', '"4.5 TB/s"', "per direction"),
-    ("both directions of a link", 'value = "450 GB/s", kind = "datasheet", source = "a test"', 'value = "900 GB/s", kind = "datasheet", source = "NVLink, both directions"', "both directions"),
+    (
+        "both directions of a link",
+        'value = "450 GB/s", kind = "datasheet", source = "a test"',
+        'value = "900 GB/s", kind = "datasheet", source = "NVLink, both directions"',
+        "both directions",
+    ),
     ("half a device in a domain", "domain = { value = 8", "domain = { value = 8.5", "number of devices"),
     ("a sparse peak as dense", 'bf16 = { value = "989 TFLOP/s"', 'bf16 = { value = "1979 TFLOP/s"', "sparsity"),
-    ("a peak of another chip", 'bf16 = { value = "989 TFLOP/s"', 'bf16 = { value = "312 TFLOP/s"', "units x operations x clock"),
-    ("a sparse peak below the dense", 'bf16-sparse = { value = "1979 TFLOP/s"', 'bf16-sparse = { value = "197 TFLOP/s"', "below the dense"),
-    ("a sparse peak without a dense", 'fp8 = { value = "1979 TFLOP/s"', 'int8-sparse = { value = "3958 TFLOP/s"', "without the dense one"),
+    (
+        "a peak of another chip",
+        'bf16 = { value = "989 TFLOP/s"',
+        'bf16 = { value = "312 TFLOP/s"',
+        "units x operations x clock",
+    ),
+    (
+        "a sparse peak below the dense",
+        'bf16-sparse = { value = "1979 TFLOP/s"',
+        'bf16-sparse = { value = "197 TFLOP/s"',
+        "below the dense",
+    ),
+    (
+        "a sparse peak without a dense",
+        'fp8 = { value = "1979 TFLOP/s"',
+        'int8-sparse = { value = "3958 TFLOP/s"',
+        "without the dense one",
+    ),
     ("an arithmetic format nobody knows", "fp8 = {", "fp9 = {", "not an arithmetic format"),
     ("a rack's peak", 'fp8 = { value = "1979 TFLOP/s"', 'fp8 = { value = "1440 PFLOP/s"', "whole rack"),
-    ("a narrow format slower than a wide one", 'fp8 = { value = "1979 TFLOP/s"', 'fp8 = { value = "100 TFLOP/s"', "slower than"),
+    (
+        "a narrow format slower than a wide one",
+        'fp8 = { value = "1979 TFLOP/s"',
+        'fp8 = { value = "100 TFLOP/s"',
+        "slower than",
+    ),
     ("latency in clock cycles", '"500 ns"', '"600 us"', "clock cycles"),
     ("half a unit", "count = { value = 132", "count = { value = 132.5", "whole number"),
     ("power of a rack", '"700 W"', '"120 kW"', "no device"),
     ("a year that is not", "year = 2024", "year = 1995", "year"),
     ("a status nobody knows", '"shipping"', '"soon"', "soon"),
-    ("a stage of a millisecond", "[power]", '[modes.looped]\nstage = { value = "2 ms", kind = "assumed", source = "a test" }\n[power]', "is it us"),
-    ("a peer faster than all links", "domain = { value = 8", 'per_peer = { value = "900 GB/s", kind = "derived", source = "a test" }\ndomain = { value = 8', "more than all links"),
-    ("a network faster than the links", "[power]", '[network]\nbandwidth = { value = "800 GB/s", kind = "datasheet", source = "a test" }\n[power]', "faster than the links"),
-    ("an algorithm nobody knows", "[power]", '[collectives]\nalgorithms = { value = ["two-shots"], kind = "assumed", source = "a test" }\n[power]', "two-shot"),
-    ("algorithms without a source", "[power]", '[collectives]\nalgorithms = ["ring"]\n[power]', "collectives.algorithms"),
-    ("removing what is not inherited", 'inherits = "hopper"', 'inherits = "hopper"\nwithout = ["modes.pdll"]', "modes.pdl"),
-    ("removing the base of another mode", 'inherits = "hopper"', 'inherits = "hopper"\nwithout = ["modes.graph"]', "base"),
-    ("a share in percent", "[power]", '[memory.sustained]\nweights = { value = 0.0092, kind = "assumed", source = "a test" }\n[power]', "is it a share"),
-]  # fmt: skip
+    (
+        "a stage of a millisecond",
+        "[power]",
+        '[modes.looped]\nstage = { value = "2 ms", kind = "assumed", source = "a test" }\n[power]',
+        "is it us",
+    ),
+    (
+        "a peer faster than all links",
+        "domain = { value = 8",
+        'per_peer = { value = "900 GB/s", kind = "derived", source = "a test" }\ndomain = { value = 8',
+        "more than all links",
+    ),
+    (
+        "a network faster than the links",
+        "[power]",
+        '[network]\nbandwidth = { value = "800 GB/s", kind = "datasheet", source = "a test" }\n[power]',
+        "faster than the links",
+    ),
+    (
+        "an algorithm nobody knows",
+        "[power]",
+        '[collectives]\nalgorithms = { value = ["two-shots"], kind = "assumed", source = "a test" }\n[power]',
+        "two-shot",
+    ),
+    (
+        "algorithms without a source",
+        "[power]",
+        '[collectives]\nalgorithms = ["ring"]\n[power]',
+        "collectives.algorithms",
+    ),
+    (
+        "removing what is not inherited",
+        'inherits = "hopper"',
+        'inherits = "hopper"\nwithout = ["modes.pdll"]',
+        "modes.pdl",
+    ),
+    (
+        "removing the base of another mode",
+        'inherits = "hopper"',
+        'inherits = "hopper"\nwithout = ["modes.graph"]',
+        "base",
+    ),
+    (
+        "a share in percent",
+        "[power]",
+        '[memory.sustained]\nweights = { value = 0.0092, kind = "assumed", source = "a test" }\n[power]',
+        "is it a share",
+    ),
+]
 
 
 @pytest.mark.parametrize(("fault", "old", "new", "message"), PLANTED, ids=[p[0] for p in PLANTED])
@@ -137,12 +217,25 @@ def test_models_are_checked_and_shown(run, tmp_path):
     shown = json.loads(run("models", "show", "mixtral-8x7b", "--json").out)
     experts = next(o for o in shown if o["name"] == "expert_up")
     assert experts["parameters"] == 4 * experts["parameters_used"]
-    config = {"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 8192,
-              "vocab_size": 128256, "tie_word_embeddings": True, "rope_scaling": {"type": "llama3", "factor": 32.0}, "eos_token_id": [1, 2], "head_dim": None}  # fmt: skip
+    config = {
+        "model_type": "llama",
+        "hidden_size": 2048,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 8192,
+        "vocab_size": 128256,
+        "tie_word_embeddings": True,
+        "rope_scaling": {"type": "llama3", "factor": 32.0},
+        "eos_token_id": [1, 2],
+        "head_dim": None,
+    }
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     imported = tmp_path / "one.toml"
     assert run("models", "import", str(tmp_path), "--name", "one", "-o", str(imported)).code == 0
-    by_config, by_toml = (json.loads(run("estimate", str(path), "h100-sxm", "--json").out) for path in (tmp_path, imported))
+    by_config, by_toml = (
+        json.loads(run("estimate", str(path), "h100-sxm", "--json").out) for path in (tmp_path, imported)
+    )
     assert by_toml["after"] == by_config["after"]
     assert "SHA-256" in imported.read_text()
 
@@ -161,7 +254,13 @@ def test_what_a_device_lacks_is_taken_from_what_it_inherits(run, tmp_path):
         assert "graph" in answer.err
         assert answer.err.count("\n") == 1
     path = tmp_path / "mine.toml"
-    path.write_text(SOUND.replace('inherits = "hopper"', 'inherits = ["hopper", "pcie"]\nwithout = ["modes.pdl", "memory.sustained.kv", "collectives.in-network"]'), encoding="utf-8")
+    path.write_text(
+        SOUND.replace(
+            'inherits = "hopper"',
+            'inherits = ["hopper", "pcie"]\nwithout = ["modes.pdl", "memory.sustained.kv", "collectives.in-network"]',
+        ),
+        encoding="utf-8",
+    )
     mine, whole = find_hardware(str(path)), find_hardware("h100-sxm")
     assert set(whole.modes) - set(mine.modes) == {"pdl"}
     assert "memory.sustained.kv" in whole.values

@@ -13,12 +13,21 @@ from perfmodel._layout import load_command_line
 
 HEAVY = ("numpy", "scipy", "sympy", "rich", "pandas", "polars", "pydantic", "matplotlib")
 
-# The order of the rooms: a module imports only from rooms that stand before it.
-ROOMS = (
-    "errors", "_layout", "generic", "units", "straightline", "specfiles", "parameters", "formats", "equations", "collectives", "primitives", "model", "hardware", "routes", "profiles", "huggingface",
-    "networkfiles", "modelfiles", "catalogue", "parallel", "work", "operations", "fusions", "loops", "schedule", "placement", "terms", "capacity", "parameterbox", "results", "questions", "intervals",
-    "estimator", "conditions", "breakeven", "costs", "hardwarechecks", "loopreports", "adjustable", "measurements", "stacks", "validation", "calibration", "ladders", "gaps", "figures", "closedforms", "formulas", "symbolic", "explanations", "scaling", "targets", "solver", "sensitivities", "grids", "kernels", "programs", "recordedsides", "speedups", "arrays", "axes", "sweepblocks", "summaries", "sweeps", "comparisons", "traces", "tracepricing", "picturedata", "report", "studies", "clusters", "commands",
-)  # fmt: skip
+# The tower: a room imports only from rooms on lower floors, never from one above or beside it.
+FLOORS = (
+    ("errors",),
+    ("units", "_layout"),
+    ("numbers",),
+    ("equations",),
+    ("specifications",),
+    ("operations",),
+    ("schedule",),
+    ("estimates",),
+    ("sweeps", "analysis", "measurements", "traces"),
+    ("report",),
+    ("commands",),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def modules_after(repository, *words):
@@ -27,21 +36,49 @@ def modules_after(repository, *words):
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("words", [("estimate", "llama-3.1-8b", "sn40l", "--json"), ("estimate", "llama-3.1-8b", "sn40l", "--csv"), ("estimate", "llama-3.1-8b", "sn40l"),
-                                   ("models", "list", "--json"), ("hardware", "list", "--json")], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("estimate", "llama-3.1-8b", "sn40l", "--json"),
+        ("estimate", "llama-3.1-8b", "sn40l", "--csv"),
+        ("estimate", "llama-3.1-8b", "sn40l"),
+        ("models", "list", "--json"),
+        ("hardware", "list", "--json"),
+    ],
+    ids=" ".join,
+)
 def test_heavy_packages_stay_out(repository, words):
     loaded = modules_after(repository, *words)
-    assert "perfmodel.estimator" in loaded or words[0] != "estimate"
+    assert "perfmodel.estimates.answers" in loaded or words[0] != "estimate"
     assert not loaded & set(HEAVY)
 
 
 def test_importing_the_package_loads_next_to_nothing(repository):
-    done = subprocess.run([sys.executable, "-c", "import sys, typing; before = set(sys.modules); import perfmodel; print(*sorted(set(sys.modules) - before))"],
-                          capture_output=True, text=True, cwd=repository, check=True)  # fmt: skip
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, typing; before = set(sys.modules); import perfmodel; print(*sorted(set(sys.modules) - before))",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=repository,
+        check=True,
+    )
     assert done.stdout.split() == ["perfmodel"]
 
 
-@pytest.mark.parametrize("first", ["perfmodel.estimator", "perfmodel.catalogue", "perfmodel.results", "perfmodel.hardware", "perfmodel.model", "perfmodel.breakeven"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "perfmodel.estimates.answers",
+        "perfmodel.specifications.catalogue",
+        "perfmodel.estimates.results",
+        "perfmodel.specifications.hardware",
+        "perfmodel.specifications.model",
+        "perfmodel.estimates.breakeven",
+    ],
+)
 def test_estimate_is_the_function_whatever_was_imported_before(repository, first):
     code = f"import {first}\nfrom perfmodel import estimate, Hardware, Model\nassert callable(estimate) and estimate.__name__ == 'estimate'\nassert isinstance(Hardware, type) and isinstance(Model, type)"
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
@@ -54,24 +91,59 @@ def test_no_module_bears_the_name_of_a_public_function(repository):
     assert not modules & {name for name in perfmodel.__all__ if name.islower()}
 
 
-def room_of(module):
-    return module.split(".")[1] if module.count(".") else ""
+def modules_of(package):
+    """Each module's dotted name with the modules of the package that it imports, inside functions too."""
+    paths = {
+        ".".join(("perfmodel", *path.relative_to(package).with_suffix("").parts)): path
+        for path in package.rglob("*.py")
+    }
+    paths = {name.removesuffix(".__init__"): path for name, path in paths.items() if "_data" not in path.parts}
+    imported = {}
+    for name, path in paths.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names if alias.name in paths}
+            elif isinstance(node, ast.ImportFrom) and node.module in paths:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= (parts & set(paths)) or {node.module}
+        imported[name] = found - {name, "perfmodel"}
+    return imported
 
 
-def test_rooms_import_only_from_rooms_before_them(repository):
-    package = repository / "perfmodel"
-    for path in sorted(package.rglob("*.py")):
-        relative = path.relative_to(package)
-        room = relative.parts[0].removesuffix(".py")
-        if room in ("__init__", "__main__"):
+def test_rooms_import_only_from_lower_floors(repository):
+    for name, imported in modules_of(repository / "perfmodel").items():
+        if name in ("perfmodel", "perfmodel.__main__"):
             continue
-        assert room in ROOMS, f"{relative}: has no place in the order of rooms"
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        # Imports inside functions are late on purpose and may look forward.
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("perfmodel."):
-                other = room_of(node.module)
-                assert ROOMS.index(other) <= ROOMS.index(room), f"{relative} imports {node.module}"
+        room = name.split(".")[1]
+        assert room in FLOOR_OF, f"{name}: has no floor in the tower"
+        for other in imported:
+            other_room = other.split(".")[1]
+            assert other_room == room or FLOOR_OF[other_room] < FLOOR_OF[room], f"{name} imports {other}"
+
+
+def test_no_modules_import_each_other_in_a_circle(repository):
+    graph = modules_of(repository / "perfmodel")
+    done, path = set(), []
+
+    def visit(module):
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module in done:
+            return
+        path.append(module)
+        for other in sorted(graph[module]):
+            visit(other)
+        path.pop()
+        done.add(module)
+
+    for module in sorted(set(graph) - {"perfmodel"}):
+        visit(module)
+
+
+def test_the_top_of_the_package_holds_rooms_and_a_few_small_files(repository):
+    top = [path for path in (repository / "perfmodel").iterdir() if path.name not in ("__pycache__", "_data", "cli.py")]
+    assert sum(path.is_dir() for path in top) <= 13
+    assert sum(path.is_file() for path in top) <= 6
 
 
 def test_nothing_below_the_command_line_prints_or_exits(repository):
@@ -90,5 +162,7 @@ def test_every_command_is_registered_by_the_module_that_has_it():
     for word, home in command_line._HOMES.items():
         alone = typer.Typer()
         import_module(f"perfmodel.commands.{home}").register(alone)
-        names = {command.name or command.callback.__name__ for command in alone.registered_commands} | {group.name for group in alone.registered_groups}
+        names = {command.name or command.callback.__name__ for command in alone.registered_commands} | {
+            group.name for group in alone.registered_groups
+        }
         assert word in names

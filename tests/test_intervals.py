@@ -6,7 +6,7 @@ import random
 import pytest
 
 from perfmodel import estimate
-from perfmodel.parameters import lookup
+from perfmodel.specifications.parameters import lookup
 
 CASES = [
     {"model": "llama-3.1-8b", "hardware": "sn40l", "devices": 8},
@@ -31,7 +31,7 @@ def at_corner(answer, ends):
 
 
 def used(answer, side):
-    from perfmodel.estimator import ask
+    from perfmodel.estimates.answers import ask
 
     arguments = {k: v for k, v in answer.asked.arguments.items() if k not in ("batch", "context")}
     return getattr(ask(**arguments), side).parameters.used
@@ -41,7 +41,12 @@ def used(answer, side):
 def test_speedup_interval_holds_every_corner_and_is_reached(case):
     answer = estimate(**case)
     shared = set(used(answer, "before")) & set(used(answer, "after"))
-    free = {(a.name, "both" if a.name in shared else side): (a.low, a.high) for a in answer.assumptions if a.low < a.high for side in ("before", "after")}
+    free = {
+        (a.name, "both" if a.name in shared else side): (a.low, a.high)
+        for a in answer.assumptions
+        if a.low < a.high
+        for side in ("before", "after")
+    }
     fixed = {(a.name, s): a.value for a in answer.assumptions if a.low == a.high for s in ("both", "before", "after")}
     rng = random.Random(7)
     found = []
@@ -69,4 +74,6 @@ def test_each_side_is_bounded_by_its_slow_and_fast_corner(case):
         corner = {a.name: (a.high if (lookup(a.name).slower > 0) == slow else a.low) for a in answer.assumptions}
         pinned = answer.replace(parameters=corner)
         for side in ("before", "after"):
-            assert getattr(pinned, side).time_per_step == pytest.approx(getattr(getattr(answer, side), end).time_per_step, rel=1e-12)
+            assert getattr(pinned, side).time_per_step == pytest.approx(
+                getattr(getattr(answer, side), end).time_per_step, rel=1e-12
+            )

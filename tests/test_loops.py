@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfmodel.loops import find_loops
+from perfmodel.schedule.loops import find_loops
 
 
 def cut(text):
@@ -49,7 +49,11 @@ def fewest(calls, known):
         options = []
         for size in range(1, len(calls) + 1):
             for body in range(1, size + 1):
-                if size % body == 0 and calls[:size] == calls[:body] * (size // body) and (size // body > 1 or size == 1):
+                if (
+                    size % body == 0
+                    and calls[:size] == calls[:body] * (size // body)
+                    and (size // body > 1 or size == 1)
+                ):
                     rest = fewest(calls[size:], known)
                     options.append((rest[0] + 1, rest[1] + body))
         known[calls] = min(options)

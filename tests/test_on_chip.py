@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_model
 from perfmodel.errors import PerfModelError
-from perfmodel.estimator import ask, formats_of
+from perfmodel.estimates.answers import ask, formats_of
+from perfmodel.estimates.machine import Position
+from perfmodel.estimates.terms import busy_time, counts_at
 from perfmodel.operations import decode_step
-from perfmodel.parameterbox import Position
-from perfmodel.schedule import fused_step, make_schedule
-from perfmodel.terms import busy_time, counts_at
+from perfmodel.schedule.cutting import fused_step, make_schedule
 
 NO_SCRATCHPADS = {"on_chip.shared_per_unit": 1.0}
 HELD = 45_056  # what the widest stage of Llama 3.1 8B has in and out for a sequence [B]
@@ -25,10 +25,20 @@ def llama(room, **question):
 
 def test_the_widest_stage_of_a_dense_layer():
     """down: its input of 14,336, the residual of 4,096 and its output of 4,096 activations, two bytes each."""
-    assert llama(50e6, parameters={"modes.looped.prefetch": 0.0}).on_chip.bytes_needed == 2 * (14_336 + 2 * 4_096) == HELD
+    assert (
+        llama(50e6, parameters={"modes.looped.prefetch": 0.0}).on_chip.bytes_needed == 2 * (14_336 + 2 * 4_096) == HELD
+    )
 
 
-@pytest.mark.parametrize(("room", "fits", "prefetch", "calls"), [(50e6, "whole", 1_000_000, 4), (1e6, "tiled", 1_000_132 - HELD, 4), (50e3, "tiled", 50_132 - HELD, 4), (40e3, "split", 0, 163)])
+@pytest.mark.parametrize(
+    ("room", "fits", "prefetch", "calls"),
+    [
+        (50e6, "whole", 1_000_000, 4),
+        (1e6, "tiled", 1_000_132 - HELD, 4),
+        (50e3, "tiled", 50_132 - HELD, 4),
+        (40e3, "split", 0, 163),
+    ],
+)
 def test_whole_tiled_split(room, fits, prefetch, calls):
     answer = llama(room)
     assert (answer.on_chip.fits, answer.on_chip.prefetch, answer.after.kernel_calls) == (fits, prefetch, calls)
@@ -45,7 +55,9 @@ def test_a_stage_without_room_moves_what_a_plain_call_moves():
     model = find_model("llama-3.1-8b")
     step = decode_step(model, formats_of(model, None, None), 1)
     stages = fused_step(step).calls[1].segments[0].stages
-    plain = [call.segments[0].stages[0] for count, call in make_schedule(step, "tuned", loops=False).calls if count == 32]
+    plain = [
+        call.segments[0].stages[0] for count, call in make_schedule(step, "tuned", loops=False).calls if count == 32
+    ]
     held = sum(stage.held for stage in stages)
     assert held + sum(stage.work.activations for stage in stages) == sum(stage.work.activations for stage in plain)
     # All but what the room keeps of each stage.
@@ -53,7 +65,11 @@ def test_a_stage_without_room_moves_what_a_plain_call_moves():
     assert crowded.after.terms.stream - free.after.terms.stream == pytest.approx(more / (0.92 * 3.35e12), rel=1e-6)
 
 
-@given(st.sampled_from([1, 3, 32, 700, 5000]), st.lists(st.floats(5e4, 5e9), min_size=2, max_size=4, unique=True), st.sampled_from(["looped", "megakernel"]))
+@given(
+    st.sampled_from([1, 3, 32, 700, 5000]),
+    st.lists(st.floats(5e4, 5e9), min_size=2, max_size=4, unique=True),
+    st.sampled_from(["looped", "megakernel"]),
+)
 @settings(max_examples=40, deadline=None)
 def test_less_room_is_never_faster(batch, rooms, mode):
     times = [llama(room, batch=batch, after=mode).after for room in sorted(rooms)]
@@ -68,7 +84,12 @@ def test_a_split_kernel_is_slower_unless_its_stages_cost_more_than_boundaries():
 
 
 def test_a_megakernel_is_cut_around_what_is_split():
-    whole, cut = (estimate("jamba-1.5-mini", "h100-sxm", after="megakernel", parameters=NO_SCRATCHPADS | {"on_chip.capacity": room}) for room in (50e6, 1e5))
+    whole, cut = (
+        estimate(
+            "jamba-1.5-mini", "h100-sxm", after="megakernel", parameters=NO_SCRATCHPADS | {"on_chip.capacity": room}
+        )
+        for room in (50e6, 1e5)
+    )
     assert whole.after.kernel_calls == 1
     assert cut.on_chip.fits == "split"
     assert cut.after.kernel_calls > 1
@@ -88,7 +109,18 @@ def test_window_and_spill_share_the_room(prefetch, room, held):
     assert not (window > 0 and spilled > 0)
 
 
-@pytest.mark.parametrize(("only", "calls", "loops"), [(None, 6, 2), ("decoder_layer_2", 8, 1), ("decoder_layer", 63, 1), ("3-60", 8, 1), ("0-2, 10-19", 54, 2), ("decoder_layer,decoder_layer_2", 6, 2), ("7", 65, 0)])
+@pytest.mark.parametrize(
+    ("only", "calls", "loops"),
+    [
+        (None, 6, 2),
+        ("decoder_layer_2", 8, 1),
+        ("decoder_layer", 63, 1),
+        ("3-60", 8, 1),
+        ("0-2, 10-19", 54, 2),
+        ("decoder_layer,decoder_layer_2", 6, 2),
+        ("7", 65, 0),
+    ],
+)
 def test_some_bodies_only(only, calls, loops):
     """DeepSeek-V3: 64 fused calls and an all-gather, of which 3 + 58 are looped if all may be."""
     answer = estimate("deepseek-v3", "h200-sxm", devices=8, loop_only=only)
@@ -99,7 +131,10 @@ def test_some_bodies_only(only, calls, loops):
     assert answer.bytes_per_step == whole.bytes_per_step
 
 
-@pytest.mark.parametrize(("only", "words"), [("decoder_layr", "did you mean 'decoder_layer'"), ("3-61", "from 0 to 60"), ("9-3", "range"), ("", "neither")])
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [("decoder_layr", "did you mean 'decoder_layer'"), ("3-61", "from 0 to 60"), ("9-3", "range"), ("", "neither")],
+)
 def test_bodies_that_are_not_there(only, words):
     with pytest.raises(PerfModelError, match="--loop-only") as error:
         estimate("deepseek-v3", "h200-sxm", devices=8, loop_only=only)
@@ -125,7 +160,12 @@ def test_what_has_room_is_priced_by_the_same_bits_with_and_without_the_limit():
     last = int(side._most_with_room)
     assert 1 < last < 10_000
     for batch in (1, last, last + 1):
-        with_limit, without = (busy_time(counts_at(side.plan, batch, 1000), *side._costs_at(Position(), 0.0, short=short)[:2]) for short in (True, False))
+        with_limit, without = (
+            busy_time(counts_at(side.plan, batch, 1000), *side._costs_at(Position(), 0.0, short=short)[:2])
+            for short in (True, False)
+        )
         assert with_limit == without
-    assert busy_time(counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=True)[:2]).calls > busy_time(
-        counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=False)[:2]).calls  # fmt: skip
+    assert (
+        busy_time(counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=True)[:2]).calls
+        > busy_time(counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=False)[:2]).calls
+    )

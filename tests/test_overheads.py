@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from perfmodel import estimate, find_hardware
-from perfmodel.hardware import Offered
-from perfmodel.parallel import Parallel
-from perfmodel.parameterbox import SideParameters, at
-from perfmodel.parameters import COLLECTIVES
-from perfmodel.profiles import find_profile, with_profile
-from perfmodel.schedule import Call, Schedule, Segment, Stage
-from perfmodel.terms import Chain, busy_time, call_times, counts_at, make_plan
-from perfmodel.work import Collective, Work
+from perfmodel.estimates.machine import SideParameters, at
+from perfmodel.estimates.terms import Chain, busy_time, call_times, counts_at, make_plan
+from perfmodel.operations.parallel import Parallel
+from perfmodel.operations.work import Collective, Work
+from perfmodel.schedule.cutting import Call, Schedule, Segment, Stage
+from perfmodel.specifications.hardware import Offered
+from perfmodel.specifications.parameters import COLLECTIVES
+from perfmodel.specifications.profiles import find_profile, with_profile
 
 # github.com/te42kyfo/gpu-benches gpu-small-kernels, T = a + V/b fitted from 64 KB to 0.4 x L2 (us): stream, graph, grid barrier.
 BARE = [
@@ -87,17 +87,33 @@ PUBLISHED = [
 WITH_MORE = [
     ("h100-sxm", 6, 524_288, 13.0, "bare ramp", "vllm-project/vllm pull 24111, best of one-shot, two-shot, multimem"),
     ("h100-sxm", 6, 1_048_576, 16.0, "bare ramp", "vllm-project/vllm pull 24111, best of one-shot, two-shot, multimem"),
-    ("h100-sxm", 4, 524_288, 10.0, "bare ramp", "vllm-project/vllm pull 24532, best of one-shot, two-shot, NCCL symmetric"),
+    (
+        "h100-sxm",
+        4,
+        524_288,
+        10.0,
+        "bare ramp",
+        "vllm-project/vllm pull 24532, best of one-shot, two-shot, NCCL symmetric",
+    ),
     ("h100-sxm", 8, 524_288, 11.0, "bare ramp", "vllm-project/vllm pull 42324, best of multimem and two-shot"),
     ("h100-sxm", 8, 1_048_576, 14.0, "bare ramp", "vllm-project/vllm pull 42324, best of multimem and two-shot"),
     ("h100-sxm", 2, 75_776, 6.1, "ramp tail", "flagos-ai/FlagGems-vllm pull 773, fused with residual and norm"),
-    ("h100-sxm", 2, 75_776, 7.0, "ramp tail", "flagos-ai/FlagGems-vllm pull 773, fused with residual and norm, TensorRT-LLM"),
+    (
+        "h100-sxm",
+        2,
+        75_776,
+        7.0,
+        "ramp tail",
+        "flagos-ai/FlagGems-vllm pull 773, fused with residual and norm, TensorRT-LLM",
+    ),
     ("h100-sxm", 2, 524_288, 10.0, "ramp tail", "vllm-project/vllm pull 22086, and a norm of 512 KB"),
 ]
 # What a stack with fewer algorithms takes: profile, device, mode, kind, devices, bytes, latency, source.
 BY_PROFILE = [
-    *(("nccl", "h100-sxm", "graph", "all_reduce", 8, size, latency, "MSCCL++ documentation, NCCL, read off a plot")
-      for size, latency in ((1_024, 15.0), (16_384, 16.0), (65_536, 17.8), (262_144, 18.5), (1_048_576, 24.0))),
+    *(
+        ("nccl", "h100-sxm", "graph", "all_reduce", 8, size, latency, "MSCCL++ documentation, NCCL, read off a plot")
+        for size, latency in ((1_024, 15.0), (16_384, 16.0), (65_536, 17.8), (262_144, 18.5), (1_048_576, 24.0))
+    ),
     ("nccl", "h100-sxm", "graph", "all_reduce", 6, 524_288, 23.0, "vllm-project/vllm pull 24111"),
     ("nccl", "h100-sxm", "graph", "all_reduce", 6, 1_048_576, 25.0, "vllm-project/vllm pull 24111"),
     ("nccl", "h100-sxm", "graph", "all_reduce", 4, 524_288, 21.0, "vllm-project/vllm pull 24532"),
@@ -105,20 +121,34 @@ BY_PROFILE = [
     ("nccl", "h100-sxm", "graph", "all_reduce", 8, 1_048_576, 25.0, "vllm-project/vllm pull 42324"),
     ("nccl", "b200", "graph", "all_reduce", 2, 524_288, 13.0, "vllm-project/vllm pull 42324"),
     ("nccl", "b200", "graph", "all_reduce", 2, 1_048_576, 17.0, "vllm-project/vllm pull 42324"),
-    *(("custom-all-reduce", "h100-sxm", "stream", "all_reduce", devices, size, latency, "sgl-project/sglang pull 2904")
-      for devices, row in ((2, (3.7, 4.5, 7.9, 19.9)), (4, (4.8, 4.8, 13.9, 31.1)), (8, (5.9, 7.8, 16.7, 33.8)))
-      for size, latency in zip((512, 32_768, 262_144, 1_048_576), row, strict=True) if (devices, size) != (4, 32_768)),  # no more than 512 B: within what is in flight
+    *(
+        (
+            "custom-all-reduce",
+            "h100-sxm",
+            "stream",
+            "all_reduce",
+            devices,
+            size,
+            latency,
+            "sgl-project/sglang pull 2904",
+        )
+        for devices, row in ((2, (3.7, 4.5, 7.9, 19.9)), (4, (4.8, 4.8, 13.9, 31.1)), (8, (5.9, 7.8, 16.7, 33.8)))
+        for size, latency in zip((512, 32_768, 262_144, 1_048_576), row, strict=True)
+        if (devices, size) != (4, 32_768)
+    ),  # no more than 512 B: within what is in flight
     ("", "rtx-4090", "graph", "all_gather", 2, 12_288, 8.3, "flashinfer-ai/flashinfer pull 5023, NCCL over PCIe"),
     ("", "rtx-4090", "graph", "all_gather", 4, 12_288, 13.6, "flashinfer-ai/flashinfer pull 5023, NCCL over PCIe"),
     ("", "rtx-4090", "graph", "all_gather", 2, 12_288, 4.1, "flashinfer-ai/flashinfer pull 5023, one shot over PCIe"),
     ("", "rtx-4090", "graph", "all_gather", 4, 12_288, 5.2, "flashinfer-ai/flashinfer pull 5023, one shot over PCIe"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "mode", "devices", "size", "latency", "source"), PUBLISHED)
 def test_published_all_reduces_are_inside(name, mode, devices, size, latency, source):
     hardware = find_hardware(name)
-    slow, value, fast = (time_of_collective(hardware, mode, "all_reduce", size, devices, position) for position in (-1.0, 0.0, 1.0))
+    slow, value, fast = (
+        time_of_collective(hardware, mode, "all_reduce", size, devices, position) for position in (-1.0, 0.0, 1.0)
+    )
     assert fast <= latency * 1e-6 <= slow, source
     assert fast <= value <= slow
 
@@ -144,13 +174,18 @@ def test_published_collectives_of_a_stack_are_inside(profile, name, mode, kind, 
 def test_the_quickest_algorithm_is_taken():
     """One shot for a few KB, the switch for many: on 8 x H100 they meet where (n - 1 - 1.125) M / link is about one hop."""
     hardware = find_hardware("h100-sxm")
-    alone = {name: msgspec.structs.replace(hardware, algorithms=Offered((name,), "assumed", "a test")) for name in ("one-shot", "two-shot", "in-network")}
+    alone = {
+        name: msgspec.structs.replace(hardware, algorithms=Offered((name,), "assumed", "a test"))
+        for name in ("one-shot", "two-shot", "in-network")
+    }
     for size in (512, 8_192, 65_536, 1 << 20, 1 << 26):
         times = {name: time_of_collective(one, "graph", "all_reduce", size, 8) for name, one in alone.items()}
         assert time_of_collective(hardware, "graph", "all_reduce", size, 8) == min(times.values())
         assert min(times, key=times.get) == ("one-shot" if size <= 8_192 else "in-network")
     # What is left of an all-reduce: its second half, the same for both.
-    assert time_of_collective(alone["one-shot"], "graph", "all_gather", 1 << 20, 8) == time_of_collective(alone["two-shot"], "graph", "all_gather", 1 << 20, 8)
+    assert time_of_collective(alone["one-shot"], "graph", "all_gather", 1 << 20, 8) == time_of_collective(
+        alone["two-shot"], "graph", "all_gather", 1 << 20, 8
+    )
 
 
 @pytest.mark.parametrize("kind", COLLECTIVES)
@@ -180,7 +215,15 @@ def test_a_mesh_leaves_links_idle_in_a_small_group():
     assert small / large == pytest.approx(1.5 / 192 / (1.75 / 448), rel=1e-2)
 
 
-@pytest.mark.parametrize(("system", "device", "count"), [("dgx-h100", "h100-sxm", 8), ("dgx-b200", "b200", 8), ("gb200-nvl72", "gb200", 72), ("sambarack-sn40l-16", "sn40l", 16)])
+@pytest.mark.parametrize(
+    ("system", "device", "count"),
+    [
+        ("dgx-h100", "h100-sxm", 8),
+        ("dgx-b200", "b200", 8),
+        ("gb200-nvl72", "gb200", 72),
+        ("sambarack-sn40l-16", "sn40l", 16),
+    ],
+)
 def test_a_system_is_its_devices(run, system, device, count):
     as_system, as_devices = estimate("llama-3.1-8b", system), estimate("llama-3.1-8b", device, devices=count)
     assert as_system.devices == count
@@ -192,7 +235,10 @@ def test_a_system_is_its_devices(run, system, device, count):
 def test_seven_well_made_kernels_lose_far_less_than_ten_ordinary_ones(tmp_path):
     """The control case of the literature: fewer calls, and no tail behind each. The mode can say which of the two it is."""
     profile = tmp_path / "well-made.toml"
-    profile.write_text('name = "well-made"\n[modes.graph]\nkernels = "tuned"\ntail = { value = "0.4 us", kind = "assumed", source = "a test" }\n', encoding="utf-8")
+    profile.write_text(
+        'name = "well-made"\n[modes.graph]\nkernels = "tuned"\ntail = { value = "0.4 us", kind = "assumed", source = "a test" }\n',
+        encoding="utf-8",
+    )
     ordinary = estimate("llama-3.1-8b", "h100-sxm", devices=8)
     well_made = estimate("llama-3.1-8b", "h100-sxm", devices=8, profile=str(profile))
     assert well_made.before.kernel_calls / 32 == pytest.approx(7, abs=0.5)
@@ -217,18 +263,27 @@ def test_a_mode_hides_a_share_of_its_collectives(mode, side):
     else:
         assert none.time_per_step - half.time_per_step > 0
     # Links that take longer than all else bound a loop that hides them.
-    bound = estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=64, parameters={"link.bandwidth": "1 GB/s", "modes.looped.collective_overlap": 1}).after
+    bound = estimate(
+        "llama-3.1-8b",
+        "h100-sxm",
+        devices=8,
+        batch=64,
+        parameters={"link.bandwidth": "1 GB/s", "modes.looped.collective_overlap": 1},
+    ).after
     assert bound.time_per_step > 64 * 65 * 8192 * 1.125 / 1e9 > 0.5 * bound.time_per_step
 
 
 def test_nccl_is_a_profile_of_its_own():
     """8 x H100: about three times what an engine's own kernels take."""
     with_nccl = estimate("llama-3.1-8b", "h100-sxm", devices=8, profile="nccl")
-    assert with_nccl.before.terms.collective > 2 * estimate("llama-3.1-8b", "h100-sxm", devices=8).before.terms.collective
+    assert (
+        with_nccl.before.terms.collective > 2 * estimate("llama-3.1-8b", "h100-sxm", devices=8).before.terms.collective
+    )
 
 
 def test_a_group_that_spans_domains_goes_over_the_network():
     """Eight devices to a domain: groups of two inside it, or one from each of two domains; stages of four, or of eight devices."""
+
     def used(parallel, model="llama-3.1-70b"):
         return {a.name for a in estimate(model, "h100-sxm", parallel=parallel, batch=16).assumptions}
 

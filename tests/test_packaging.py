@@ -24,7 +24,21 @@ def built(tmp_path_factory, request):
     root = request.config.rootpath
     folder = tmp_path_factory.mktemp("built")
     copy = folder / "copy"
-    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".git", ".venv", "dist", "build", "__pycache__", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache"))
+    shutil.copytree(
+        root,
+        copy,
+        ignore=shutil.ignore_patterns(
+            ".git",
+            ".venv",
+            "dist",
+            "build",
+            "__pycache__",
+            ".hypothesis",
+            ".pytest_cache",
+            ".mypy_cache",
+            ".ruff_cache",
+        ),
+    )
     call([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(copy)])
     return folder / "dist"
 
@@ -34,7 +48,21 @@ def installed(built, tmp_path_factory):
     """A folder with the wheel installed, as a site-packages of its own."""
     target = tmp_path_factory.mktemp("site")
     wheel = next(built.glob("*.whl"))
-    call([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", "--target", str(target), str(wheel)])
+    call(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(target),
+            str(wheel),
+        ]
+    )
     return target
 
 
@@ -56,7 +84,12 @@ def test_the_wheel_answers_elsewhere_like_the_checkout(installed, tmp_path, repo
     assert elsewhere == call([sys.executable, "-m", "perfmodel", *ASK], cwd=repository)
     assert call([str(installed / "bin" / "perfmodel"), *ASK], cwd=tmp_path, env=environment) == elsewhere
     for name in ("cli", "hardware", "models"):
-        done = subprocess.run([sys.executable, "-P", "-S", "-c", f"import sys; sys.path[:0] = [{str(installed)!r}]; import {name}"], capture_output=True, cwd=tmp_path, check=False)
+        done = subprocess.run(
+            [sys.executable, "-P", "-S", "-c", f"import sys; sys.path[:0] = [{str(installed)!r}]; import {name}"],
+            capture_output=True,
+            cwd=tmp_path,
+            check=False,
+        )
         assert done.returncode != 0
 
 
@@ -70,7 +103,18 @@ def test_the_checkout_answers_as_script_and_as_module(repository, tmp_path):
 def test_the_sdist_holds_what_its_tests_need(built, tmp_path):
     shutil.unpack_archive(next(built.glob("*.tar.gz")), tmp_path)
     folder = next(tmp_path.iterdir())
-    for name in ("cli.py", "tests/conftest.py", "hardware/sn40l.toml", "models/llama-3.1-8b.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", "hatch_build.py", "constraints.txt"):
+    for name in (
+        "cli.py",
+        "tests/conftest.py",
+        "hardware/sn40l.toml",
+        "models/llama-3.1-8b.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "Makefile",
+        "hatch_build.py",
+        "constraints.txt",
+    ):
         assert (folder / name).exists(), name
     assert call([sys.executable, "-m", "perfmodel", *ASK], cwd=folder)
 

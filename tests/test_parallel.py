@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from perfmodel import estimate, find_model
 from perfmodel.errors import PerfModelError
-from perfmodel.estimator import ask, formats_of, read_parallel
+from perfmodel.estimates.answers import ask, formats_of, read_parallel
+from perfmodel.estimates.machine import Ends
+from perfmodel.estimates.terms import busy_time, counts_at
 from perfmodel.operations import decode_step, pipeline_stages
-from perfmodel.parallel import Parallel
-from perfmodel.parameterbox import Ends
-from perfmodel.terms import busy_time, counts_at
+from perfmodel.operations.parallel import Parallel
 
 
 def layer_of(model, index, **shares):
@@ -21,7 +21,9 @@ def layer_of(model, index, **shares):
 
 
 def collectives(layer):
-    return [(o.name, o.collective.kind, o.collective.group, o.collective.payload) for o in layer if o.collective is not None]
+    return [
+        (o.name, o.collective.kind, o.collective.group, o.collective.payload) for o in layer if o.collective is not None
+    ]
 
 
 def weights(operations):
@@ -32,19 +34,29 @@ def test_each_way_has_its_collectives():
     hidden = 7168 * 2  # bytes of a token in bf16
     assert collectives(layer_of("deepseek-v3", 60)) == []
     # The devices share every token already, so nothing travels to the experts.
-    assert collectives(layer_of("deepseek-v3", 60, tensor=8, expert=8)) == [("mixer_all_reduce", "all_reduce", 8, hidden), ("feed_forward_all_reduce", "all_reduce", 8, hidden)]
+    assert collectives(layer_of("deepseek-v3", 60, tensor=8, expert=8)) == [
+        ("mixer_all_reduce", "all_reduce", 8, hidden),
+        ("feed_forward_all_reduce", "all_reduce", 8, hidden),
+    ]
     # Each token goes to its eight experts and back.
-    assert collectives(layer_of("deepseek-v3", 60, data=8, expert=8)) == [("expert_dispatch", "all_to_all", 8, 8 * hidden), ("expert_combine", "all_to_all", 8, 8 * hidden)]
+    assert collectives(layer_of("deepseek-v3", 60, data=8, expert=8)) == [
+        ("expert_dispatch", "all_to_all", 8, 8 * hidden),
+        ("expert_combine", "all_to_all", 8, 8 * hidden),
+    ]
     # Two devices send half of their group's tokens each.
     assert collectives(layer_of("deepseek-v3", 60, tensor=2, data=4, expert=8)) == [
-        ("mixer_all_reduce", "all_reduce", 2, hidden), ("expert_dispatch", "all_to_all", 8, 4 * hidden), ("expert_combine", "all_to_all", 8, 4 * hidden),
+        ("mixer_all_reduce", "all_reduce", 2, hidden),
+        ("expert_dispatch", "all_to_all", 8, 4 * hidden),
+        ("expert_combine", "all_to_all", 8, 4 * hidden),
         ("feed_forward_all_reduce", "all_reduce", 2, hidden),
-    ]  # fmt: skip
+    ]
     # A dense block is split over all devices, which need all tokens.
     assert collectives(layer_of("deepseek-v3", 0, tensor=2, data=4, expert=8)) == [
-        ("mixer_all_reduce", "all_reduce", 2, hidden), ("feed_forward_all_gather", "all_gather", 4, 4 * hidden),
-        ("feed_forward_reduce_scatter", "reduce_scatter", 8, 4 * hidden), ("feed_forward_tensor_gather", "all_gather", 2, hidden),
-    ]  # fmt: skip
+        ("mixer_all_reduce", "all_reduce", 2, hidden),
+        ("feed_forward_all_gather", "all_gather", 4, 4 * hidden),
+        ("feed_forward_reduce_scatter", "reduce_scatter", 8, 4 * hidden),
+        ("feed_forward_tensor_gather", "all_gather", 2, hidden),
+    ]
 
 
 def test_attention_is_whole_in_each_data_parallel_group_and_experts_are_spread():
@@ -71,7 +83,10 @@ def test_the_cache_of_a_group_is_that_of_its_sequences():
 
 
 def test_key_and_value_heads_replicate_beyond_their_number():
-    cache = {n: sum(c.bytes for o in layer_of("llama-3.1-70b", 0, tensor=n) for c in o.work.caches) for n in (1, 2, 8, 16, 32)}
+    cache = {
+        n: sum(c.bytes for o in layer_of("llama-3.1-70b", 0, tensor=n) for c in o.work.caches)
+        for n in (1, 2, 8, 16, 32)
+    }
     assert cache[1] == 2 * 8 * 128 * 2
     assert cache[2] == cache[1] / 2
     assert cache[8] == cache[16] == cache[32] == cache[1] / 8
@@ -93,8 +108,16 @@ def test_arithmetic_is_shared_whatever_the_way():
         assert whole <= each * 8 * (1 + 1e-9) < whole * 1.4, text
 
 
-@pytest.mark.parametrize(("given", "as_text", "devices"), [("tp=8,ep=8", "tp=8,ep=8", 8), ("ep=16,dp=8", "tp=2,ep=16,dp=8", 16), (" dp=2 , tp=4", "tp=4,dp=2", 8),
-                                                           ({"tp": 4, "dp": 2}, "tp=4,dp=2", 8), ("tp=1", "tp=1", 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "as_text", "devices"),
+    [
+        ("tp=8,ep=8", "tp=8,ep=8", 8),
+        ("ep=16,dp=8", "tp=2,ep=16,dp=8", 16),
+        (" dp=2 , tp=4", "tp=4,dp=2", 8),
+        ({"tp": 4, "dp": 2}, "tp=4,dp=2", 8),
+        ("tp=1", "tp=1", 1),
+    ],
+)
 def test_a_way_is_read_and_written(given, as_text, devices):
     model = find_model("deepseek-v3")
     way = read_parallel(given, model)
@@ -104,8 +127,19 @@ def test_a_way_is_read_and_written(given, as_text, devices):
     assert (answer.parallel, answer.devices, answer.to_dict()["parallel"]) == (as_text, devices, as_text)
 
 
-@pytest.mark.parametrize(("given", "devices", "words"), [("tp=4,dp=2", 16, "tp=8 would make as many"), ("tp=4", 6, "not 6; tp=6 would"), ("dp=4", 6, "not 6"), ("ep=3,dp=2", None, "ep=3 does not divide"),
-                                                         ("dq=2", None, "is not understood"), ({"tp": 1.5}, None, "1.5"), ("tp=70000", None, "70000"), ("tp=60000,dp=2", None, "more than")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "devices", "words"),
+    [
+        ("tp=4,dp=2", 16, "tp=8 would make as many"),
+        ("tp=4", 6, "not 6; tp=6 would"),
+        ("dp=4", 6, "not 6"),
+        ("ep=3,dp=2", None, "ep=3 does not divide"),
+        ("dq=2", None, "is not understood"),
+        ({"tp": 1.5}, None, "1.5"),
+        ("tp=70000", None, "70000"),
+        ("tp=60000,dp=2", None, "more than"),
+    ],
+)
 def test_a_way_that_cannot_be_is_one_line(given, devices, words):
     with pytest.raises(PerfModelError, match="--parallel") as error:
         estimate("deepseek-v3", "h200-sxm", parallel=given, devices=devices)
@@ -115,7 +149,10 @@ def test_a_way_that_cannot_be_is_one_line(given, devices, words):
 
 def test_a_step_costs_as_much_as_its_fullest_group():
     """A ninth sequence over eight groups makes one of them hold two."""
-    times = [estimate("deepseek-v3", "h200-sxm", parallel="dp=8,ep=8", batch=batch, context=100_000).before.terms.stream for batch in (8, 9, 16)]
+    times = [
+        estimate("deepseek-v3", "h200-sxm", parallel="dp=8,ep=8", batch=batch, context=100_000).before.terms.stream
+        for batch in (8, 9, 16)
+    ]
     assert times[0] < times[1] < times[2]
     cache = 100_000 * 70_272 / 4.8e12
     assert times[1] - times[0] > cache  # a whole cache more, below the datasheet rate
@@ -148,7 +185,9 @@ def test_a_pipeline_cuts_the_layers_as_vllm_does():
 @pytest.mark.parametrize("mode", ["graph", "looped", "megakernel"])
 def test_one_sequence_passes_all_stages_in_turn(mode):
     """A token alone takes as long as on one device of the same kind, and its sends."""
-    one, four = (estimate("llama-3.1-70b", "h100-sxm", parallel=p, before=mode, after=mode).before for p in ("tp=1", "pp=4"))
+    one, four = (
+        estimate("llama-3.1-70b", "h100-sxm", parallel=p, before=mode, after=mode).before for p in ("tp=1", "pp=4")
+    )
     assert one.time_per_step < four.time_per_step < 1.02 * one.time_per_step
     assert four.terms.collective > 0
     assert four.tokens_per_second == pytest.approx(1 / four.time_per_step)
@@ -158,7 +197,11 @@ def test_one_sequence_passes_all_stages_in_turn(mode):
 def test_a_full_pipeline_takes_its_slowest_stage_as_often_as_it_has_stages():
     question = ask("llama-3.1-70b", "h100-sxm", parallel="pp=4")
     side = question.before
-    rates, chain, fixed = side.parameters.rates(0, 0, 0, 0), side.parameters.chain(0, 0, frozenset()), side.fixed(Ends(), 0.0)
+    rates, chain, fixed = (
+        side.parameters.rates(0, 0, 0, 0),
+        side.parameters.chain(0, 0, frozenset()),
+        side.fixed(Ends(), 0.0),
+    )
     counts = counts_at(side.plan, 64, 4096)
     by_stage = {}
     for call in counts:
@@ -172,16 +215,29 @@ def test_a_full_pipeline_takes_its_slowest_stage_as_often_as_it_has_stages():
 
 
 def test_sequences_in_flight_raise_the_rate_of_a_device():
-    rates = [estimate("llama-3.1-70b", "h100-sxm", parallel="pp=4", batch=batch).after.tokens_per_second for batch in (1, 2, 4, 16, 64)]
+    rates = [
+        estimate("llama-3.1-70b", "h100-sxm", parallel="pp=4", batch=batch).after.tokens_per_second
+        for batch in (1, 2, 4, 16, 64)
+    ]
     assert all(more > 1.5 * less for less, more in pairwise(rates))
     # Four sequences fill the four stages: each goes on at nearly the pace it had alone.
     assert rates[2] == pytest.approx(4 * rates[0], rel=0.1)
 
 
-@given(st.sampled_from(["llama-3.1-8b", "deepseek-v3", "gemma-3-27b", "jamba-1.5-mini"]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 3]), st.booleans(),
-       st.integers(1, 300), st.integers(0, 50_000), st.sampled_from(["graph", "looped", "megakernel", "eager"]))  # fmt: skip
+@given(
+    st.sampled_from(["llama-3.1-8b", "deepseek-v3", "gemma-3-27b", "jamba-1.5-mini"]),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([1, 2, 3]),
+    st.booleans(),
+    st.integers(1, 300),
+    st.integers(0, 50_000),
+    st.sampled_from(["graph", "looped", "megakernel", "eager"]),
+)
 @settings(max_examples=60, deadline=None)
-def test_whatever_the_way_terms_add_up_and_nothing_is_above_peak(name, tensor, data, stages, spread, batch, context, mode):
+def test_whatever_the_way_terms_add_up_and_nothing_is_above_peak(
+    name, tensor, data, stages, spread, batch, context, mode
+):
     way = {"tp": tensor, "dp": data, "pp": stages} | ({"ep": tensor * data} if spread and name == "deepseek-v3" else {})
     answer = estimate(name, "h100-sxm", parallel=way, batch=batch, context=context, before=mode)
     assert answer.devices == tensor * data * stages
@@ -199,24 +255,31 @@ def test_each_stage_holds_its_layers():
     assert len(four.works) == 3  # first, the two between, last
     layers = sum(size for _, size in four.works[1].weights)
     assert layers == sum(o.elements for o in decode_step(model, formats_of(model, None, None), 1).layers[0]) * 2 * 20
-    assert sum(size for work in (*four.works, four.works[1]) for _, size in work.weights) == sum(size for _, size in one.works[0].weights)
+    assert sum(size for work in (*four.works, four.works[1]) for _, size in work.weights) == sum(
+        size for _, size in one.works[0].weights
+    )
     # All sequences in flight have their caches in each stage.
     assert four.bytes_resident(64, 8192) - four.bytes_resident(64, 0) == 64 * 8192 * 327_680 // 4
 
 
 def test_replays_arrays_and_symbols_know_pipelines_and_groups():
-    from perfmodel.explanations import explain
-    from perfmodel.figures import figure_at
+    from perfmodel.analysis.explanations import explain
+    from perfmodel.estimates.figures import figure_at
 
     question = {"devices": 16, "parallel": "tp=2,dp=4,pp=2,ep=8"}
     prepared = ask("deepseek-v3", "h200-sxm", **question)
     for batch in (1, 7, 9, 64):
         answer = estimate("deepseek-v3", "h200-sxm", batch=batch, **question)
         for side in ("before", "after"):
-            assert figure_at(prepared, f"{side}.time_per_step", batch, 4096, {}) == pytest.approx(getattr(answer, side).time_per_step, rel=1e-12)
+            assert figure_at(prepared, f"{side}.time_per_step", batch, 4096, {}) == pytest.approx(
+                getattr(answer, side).time_per_step, rel=1e-12
+            )
     while (True, False) not in prepared.before._replays:
         prepared.before.busy(1, 1)
     assert estimate("deepseek-v3", "h200-sxm", batch=9, **question).before.time_per_step == pytest.approx(
-        figure_at(prepared, "before.time_per_step", 9, 4096, {}), rel=1e-12)  # fmt: skip
+        figure_at(prepared, "before.time_per_step", 9, 4096, {}), rel=1e-12
+    )
     told = explain("llama-3.1-8b", "h100-sxm", batch=3, parallel="pp=2")
-    assert told.before.time_per_step == pytest.approx(estimate("llama-3.1-8b", "h100-sxm", batch=3, parallel="pp=2").before.time_per_step, rel=1e-9)
+    assert told.before.time_per_step == pytest.approx(
+        estimate("llama-3.1-8b", "h100-sxm", batch=3, parallel="pp=2").before.time_per_step, rel=1e-9
+    )

@@ -8,12 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_hardware
-from perfmodel.breakeven import last_paying_batch
-from perfmodel.estimator import ask
-from perfmodel.model import Attention, FeedForward, Layer, Model
+from perfmodel.estimates.answers import ask
+from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.terms import TERM_NAMES, busy_time, counts_at
 from perfmodel.operations import parameter_count
-from perfmodel.parameters import lookup
-from perfmodel.terms import TERM_NAMES, busy_time, counts_at
+from perfmodel.specifications.model import Attention, FeedForward, Layer, Model
+from perfmodel.specifications.parameters import lookup
 
 DEVICES = ("sn40l", "h100-sxm", "a100-sxm-80gb", "rtx-4090", "mi300x", "m2-ultra")
 FORMATS = ("bf16", "fp8", "int4", "mxfp4", "q4_0", "fp32")
@@ -25,14 +25,26 @@ def models(draw):
     kv_heads = draw(st.sampled_from([1, 2, 4, 8]))
     heads = kv_heads * draw(st.sampled_from([1, 4, 8]))
     layer = Layer(
-        mixer=Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim, query_key_value_bias=draw(st.booleans()), query_key_norm=draw(st.sampled_from(["", "head", "full"])),
-                        window=draw(st.sampled_from([None, 512, 4096]))),
+        mixer=Attention(
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            query_key_value_bias=draw(st.booleans()),
+            query_key_norm=draw(st.sampled_from(["", "head", "full"])),
+            window=draw(st.sampled_from([None, 512, 4096])),
+        ),
         feed_forward=FeedForward(intermediate=draw(st.sampled_from([1024, 11008, 14336])), gated=draw(st.booleans())),
-    )  # fmt: skip
+    )
     return Model(
-        name="drawn", title="drawn", family="llama", source="drawn", hidden=draw(st.sampled_from([512, 2048, 4096])),
-        vocabulary=draw(st.sampled_from([1000, 32000, 128256])), layers=(layer,) * draw(st.integers(1, 40)), tied=draw(st.booleans()),
-    )  # fmt: skip
+        name="drawn",
+        title="drawn",
+        family="llama",
+        source="drawn",
+        hidden=draw(st.sampled_from([512, 2048, 4096])),
+        vocabulary=draw(st.sampled_from([1000, 32000, 128256])),
+        layers=(layer,) * draw(st.integers(1, 40)),
+        tied=draw(st.booleans()),
+    )
 
 
 @st.composite
@@ -40,10 +52,15 @@ def questions(draw, fixed=None):
     hardware = find_hardware(draw(st.sampled_from(DEVICES)))
     with_link = "link.bandwidth" in hardware.values and "collectives.all_reduce.latency" in hardware.values
     return {
-        "model": draw(models()), "hardware": hardware, "devices": draw(st.sampled_from([1, 2, 3, 8])) if with_link else 1,
-        "batch": draw(st.sampled_from([1, 2, 7, 64, 1024])), "context": draw(st.integers(0, 40_000)), "weights": draw(st.sampled_from(FORMATS)),
-        "before": draw(st.sampled_from(list(hardware.modes))), "after": draw(st.sampled_from(list(hardware.modes))),
-    } | (fixed or {})  # fmt: skip
+        "model": draw(models()),
+        "hardware": hardware,
+        "devices": draw(st.sampled_from([1, 2, 3, 8])) if with_link else 1,
+        "batch": draw(st.sampled_from([1, 2, 7, 64, 1024])),
+        "context": draw(st.integers(0, 40_000)),
+        "weights": draw(st.sampled_from(FORMATS)),
+        "before": draw(st.sampled_from(list(hardware.modes))),
+        "after": draw(st.sampled_from(list(hardware.modes))),
+    } | (fixed or {})
 
 
 every = settings(max_examples=60, deadline=None)
@@ -56,7 +73,10 @@ def test_nothing_is_above_peak_and_everything_is_finite(question):
     for side in (answer.before, answer.after):
         for figures in (side, side.low, side.high):
             assert 0 < figures.fraction_of_peak <= 1
-            assert all(math.isfinite(x) and x > 0 for x in (figures.time_per_step, figures.tokens_per_second, figures.tokens_per_second_per_sequence))
+            assert all(
+                math.isfinite(x) and x > 0
+                for x in (figures.time_per_step, figures.tokens_per_second, figures.tokens_per_second_per_sequence)
+            )
             assert figures.tokens_per_second == pytest.approx(answer.batch / figures.time_per_step)
             assert figures.fraction_of_peak == pytest.approx(answer.peak.time_per_step / figures.time_per_step)
         assert side.low.time_per_step >= side.time_per_step * (1 - 1e-12) >= side.high.time_per_step * (1 - 1e-9)
@@ -105,7 +125,10 @@ def test_tensor_parallelism_divides_traffic_but_not_bytes(model, weights, batch,
     share = eight.resident.works[0].bytes_read(batch, context) / one.resident.works[0].bytes_read(batch, context)
     assert 1 / 8 - 1e-9 <= share <= 1
     # What a device streams is at least its eighth, and no more than the rounding of heads and rows adds.
-    stream = [estimate(model, "h100-sxm", devices=n, batch=batch, context=context, weights=weights).before.terms.stream for n in (1, 8)]
+    stream = [
+        estimate(model, "h100-sxm", devices=n, batch=batch, context=context, weights=weights).before.terms.stream
+        for n in (1, 8)
+    ]
     assert stream[1] <= stream[0] * (1 + 1e-9)
 
 
@@ -117,8 +140,12 @@ def test_even_split_divides_exactly():
 @given(st.integers(1, 16), st.integers(0, 100_000))
 @every
 def test_gigabyte_is_not_gibibyte(batch, context):
-    decimal = estimate("llama-3.1-8b", "h100-sxm", batch=batch, context=context, parameters={"memory.bandwidth": "3.35 TB/s"})
-    binary = estimate("llama-3.1-8b", "h100-sxm", batch=batch, context=context, parameters={"memory.bandwidth": "3.35 TiB/s"})
+    decimal = estimate(
+        "llama-3.1-8b", "h100-sxm", batch=batch, context=context, parameters={"memory.bandwidth": "3.35 TB/s"}
+    )
+    binary = estimate(
+        "llama-3.1-8b", "h100-sxm", batch=batch, context=context, parameters={"memory.bandwidth": "3.35 TiB/s"}
+    )
     assert decimal.peak.time_per_step / binary.peak.time_per_step == pytest.approx(2**40 / 1e12)
 
 
@@ -128,7 +155,9 @@ def test_without_overheads_a_step_is_the_roofline(question):
     answer = estimate(**question)
     free = {a.name: 0.0 for a in answer.assumptions if a.unit == "s"}
     ideal = answer.replace(parameters=free)
-    assert ideal.before.time_per_step == pytest.approx(ideal.before.terms.stream + ideal.before.terms.compute + ideal.before.terms.collective)
+    assert ideal.before.time_per_step == pytest.approx(
+        ideal.before.terms.stream + ideal.before.terms.compute + ideal.before.terms.collective
+    )
 
 
 @given(questions({"devices": 1, "batch": 1, "after": "looped", "before": None}))
@@ -136,9 +165,15 @@ def test_without_overheads_a_step_is_the_roofline(question):
 def test_time_is_homogeneous_in_bytes_and_bandwidth(question):
     """A machine that is twice as fast in everything takes half the time."""
     answer = estimate(**question)
-    twice = {a.name: a.value * (0.5 if a.unit == "s" else 2.0) for a in answer.assumptions if a.unit in ("s", "B/s", "FLOP/s")}
+    twice = {
+        a.name: a.value * (0.5 if a.unit == "s" else 2.0)
+        for a in answer.assumptions
+        if a.unit in ("s", "B/s", "FLOP/s")
+    }
     faster = answer.replace(parameters=twice)
-    assert faster.before.time_per_step == pytest.approx(answer.replace(parameters={n: answer_value(answer, n) for n in twice}).before.time_per_step / 2, rel=1e-9)
+    assert faster.before.time_per_step == pytest.approx(
+        answer.replace(parameters={n: answer_value(answer, n) for n in twice}).before.time_per_step / 2, rel=1e-9
+    )
 
 
 def answer_value(answer, name):
@@ -162,7 +197,10 @@ def test_partial_looping_makes_more_calls_and_is_no_faster(question, at_most):
 def test_parameters_and_bytes_do_not_depend_on_how_a_step_is_called(model):
     count = parameter_count(model)
     assert count == parameter_count(model.replace(weight_format="int4"))
-    sizes = {estimate(model, "h100-sxm", before=mode, after=mode).bytes_per_step for mode in ("eager", "graph", "looped", "megakernel")}
+    sizes = {
+        estimate(model, "h100-sxm", before=mode, after=mode).bytes_per_step
+        for mode in ("eager", "graph", "looped", "megakernel")
+    }
     assert len(sizes) == 1
     norms_and_matrices = count - (0 if model.tied else model.vocabulary * model.hidden)
     assert estimate(model, "h100-sxm", context=0).bytes_per_step == 2 * norms_and_matrices
@@ -172,7 +210,13 @@ def test_parameters_and_bytes_do_not_depend_on_how_a_step_is_called(model):
 @every
 def test_devices_needed_is_the_fewest_that_fit(model, batch, context):
     hardware = find_hardware("h100-sxm")
-    small = msgspec.structs.replace(hardware, values=hardware.values | {"memory.capacity": msgspec.structs.replace(hardware.values["memory.capacity"], low=2e9, value=2e9, high=2e9)})
+    small = msgspec.structs.replace(
+        hardware,
+        values=hardware.values
+        | {
+            "memory.capacity": msgspec.structs.replace(hardware.values["memory.capacity"], low=2e9, value=2e9, high=2e9)
+        },
+    )
     answer = estimate(model, small, batch=batch, context=context)
     needed = answer.fits.devices_needed
     assert answer.fits.fits == (needed == 1)
@@ -215,12 +259,17 @@ def test_a_host_that_issues_too_slowly_sets_the_time():
     values = {a.name: a.value for a in answer.assumptions}
     issued = values["modes.eager.host"] + answer.before.kernel_calls * values["modes.eager.issue"]
     assert answer.before.time_per_step == pytest.approx(issued)
-    assert equations.host_bound_time(0.0, values["modes.eager.host"], answer.before.kernel_calls, values["modes.eager.issue"]) == pytest.approx(issued)
+    assert equations.host_bound_time(
+        0.0, values["modes.eager.host"], answer.before.kernel_calls, values["modes.eager.issue"]
+    ) == pytest.approx(issued)
 
 
 @pytest.mark.parametrize("after", ["looped", "megakernel"])
 def test_looping_gains_little_once_arithmetic_binds(after):
-    gains = [estimate("llama-3.2-1b", "h100-sxm", context=128, batch=batch, after=after).speedup.value for batch in (64, 512, 2048, 8192)]
+    gains = [
+        estimate("llama-3.2-1b", "h100-sxm", context=128, batch=batch, after=after).speedup.value
+        for batch in (64, 512, 2048, 8192)
+    ]
     assert gains == sorted(gains, reverse=True)
     assert gains[-1] < 1.1
 
@@ -232,7 +281,14 @@ def test_a_fused_call_without_prefetch_takes_what_its_stages_take(batch):
     rates, chain = side.parameters.rates(0, 0, 0, 0), side.parameters.chain(0, 0, frozenset())
     counts = counts_at(side.plan, batch, 128)
     alone = sum(
-        call.times * iterations * max(equations.streaming_time(stage.bytes, rates.bandwidths), equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share))
-        for call in counts for iterations, stages in call.segments for stage in stages
-    )  # fmt: skip
+        call.times
+        * iterations
+        * max(
+            equations.streaming_time(stage.bytes, rates.bandwidths),
+            equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share),
+        )
+        for call in counts
+        for iterations, stages in call.segments
+        for stage in stages
+    )
     assert busy_time(counts, rates, chain).calls == pytest.approx(alone, rel=1e-9)

@@ -9,19 +9,27 @@ import msgspec
 import pytest
 
 from perfmodel import estimate
-from perfmodel.picturedata import KINDS, picture_data, report_data, rows_of
-from perfmodel.picturedata.captions import question_line
-from perfmodel.picturedata.measurements import validation
-from perfmodel.picturedata.steps import waterfall
+from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report import pictures, scales
 from perfmodel.report.bars import bar, document
+from perfmodel.report.picturedata import KINDS, picture_data, report_data, rows_of
+from perfmodel.report.picturedata.captions import question_line
+from perfmodel.report.picturedata.measurements import validation
+from perfmodel.report.picturedata.steps import waterfall
 from perfmodel.report.pictures import axes, waterfalls
-from perfmodel.terms import TERM_NAMES
 
 SVG = "{http://www.w3.org/2000/svg}"
 ASK = ("llama-3.1-8b", "sn40l", "--devices", "8")
-UNITS = {"waterfall": "[ms]", "roofline": "[FLOP/B]", "scaling": "[tok/s]", "context": "[tok/s]", "batch": "[tok/s, all sequences]", "map": "speed-up [x]", "tornado": "speed-up [x]",
-         "validation": " ms"}  # fmt: skip
+UNITS = {
+    "waterfall": "[ms]",
+    "roofline": "[FLOP/B]",
+    "scaling": "[tok/s]",
+    "context": "[tok/s]",
+    "batch": "[tok/s, all sequences]",
+    "map": "speed-up [x]",
+    "tornado": "speed-up [x]",
+    "validation": " ms",
+}
 CASES = {
     "dataflow": ("llama-3.1-8b", "sn40l", {"devices": 8}),
     "megakernel": ("llama-3.2-1b", "h100-sxm", {"context": 128, "after": "megakernel"}),
@@ -94,7 +102,11 @@ def test_bars_of_the_waterfall_are_as_long_as_the_terms(answer):
     per_second = peaks[0] / answer.peak.time_per_step
     for name in ("before", "after"):
         side = getattr(answer, name)
-        found = {m.get("data-term"): (float(m.get("x")), float(m.get("width"))) for m in marks(svg, "term") if m.get("data-side") == name}
+        found = {
+            m.get("data-term"): (float(m.get("x")), float(m.get("width")))
+            for m in marks(svg, "term")
+            if m.get("data-side") == name
+        }
         assert found["step"][1] == pytest.approx(side.time_per_step * per_second, abs=0.5)
         end = found["step"][0]
         for term in TERM_NAMES:
@@ -122,7 +134,10 @@ def test_curves_pass_through_the_estimates(report):
 def test_every_cell_of_the_map_shows_its_number(report):
     data = report.pictures[KINDS.index("map")]
     svg = pictures.draw(data)
-    cells = {(int(m.get("data-context")), int(m.get("data-batch"))): float(m.get("data-value")) for m in marks(svg, "context")}
+    cells = {
+        (int(m.get("data-context")), int(m.get("data-batch"))): float(m.get("data-value"))
+        for m in marks(svg, "context")
+    }
     assert len(cells) == len(data.batches) * len(data.contexts)
     assert cells[4096, 1] == report.answer.speedup.value
     assert f"{report.answer.speedup.value:.2f}" in texts(svg)
@@ -196,7 +211,9 @@ def test_plot_prints_bars_or_numbers(run):
     assert "█" in printed.out
     data = json.loads(run("plot", "scaling", *ASK, "--json").out)
     assert data["at"] == [1, 2, 4, 8, 16]
-    assert run("plot", "batch", *ASK, "--csv").out.startswith("batch,fits,peak.tokens_per_second,before.tokens_per_second.value")
+    assert run("plot", "batch", *ASK, "--csv").out.startswith(
+        "batch,fits,peak.tokens_per_second,before.tokens_per_second.value"
+    )
     assert run("plot", "map", *ASK, "--command").out == "perfmodel plot map llama-3.1-8b sn40l --devices 8\n"
     assert "after.tokens_per_second" in run("plot", "tornado", *ASK, "--figure", "after.tokens_per_second").out
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from perfmodel import estimate
-from perfmodel.calibration import calibrate
-from perfmodel.catalogue import find_hardware, find_model
-from perfmodel.measurements import read_rows
+from perfmodel.measurements.calibration import calibrate
+from perfmodel.measurements.rows import read_rows
 from perfmodel.operations import parameter_count
+from perfmodel.specifications.catalogue import find_hardware, find_model
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +28,31 @@ def script(request):
 
 def machine(script, **more):
     reads = script.Line(3e-6, 3.05e12, 0.02)
-    return script.Machine("A GPU (80GB)", 80_000_000_000, 3.35e12, "driver", reads, {4 << 20: 1.4e12, 1 << 30: 3.04e12}, **more)
+    return script.Machine(
+        "A GPU (80GB)", 80_000_000_000, 3.35e12, "driver", reads, {4 << 20: 1.4e12, 1 << 30: 3.04e12}, **more
+    )
 
 
 def test_it_imports_torch_and_the_standard_library_only(repository):
     code = "import sys; sys.path.insert(0, 'benchmarks'); import record_decode; print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code.replace("'benchmarks'", repr(str(repository / "benchmarks")))], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code.replace("'benchmarks'", repr(str(repository / "benchmarks")))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert set(done.stdout.split()) <= {"record_decode", "__main__"}
 
 
 def test_without_torch_it_says_so_in_one_line(repository, tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
     out = tmp_path / "out"
-    done = subprocess.run([sys.executable, str(repository / "benchmarks" / "record_decode.py"), "--out", str(out)], capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)})
+    done = subprocess.run(
+        [sys.executable, str(repository / "benchmarks" / "record_decode.py"), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "torch is not installed" in done.stderr
     assert not out.exists()
@@ -48,7 +60,12 @@ def test_without_torch_it_says_so_in_one_line(repository, tmp_path):
 
 def test_without_a_device_it_says_so_in_one_line(repository, tmp_path):
     (tmp_path / "torch.py").write_text("class cuda:\n    is_available = staticmethod(lambda: False)\n")
-    done = subprocess.run([sys.executable, str(repository / "benchmarks" / "record_decode.py")], capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)})
+    done = subprocess.run(
+        [sys.executable, str(repository / "benchmarks" / "record_decode.py")],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "finds no GPU" in done.stderr
 
@@ -79,7 +96,10 @@ def test_line(script):
     assert through_zero.rate == pytest.approx(2e12, rel=0.03)
 
 
-@pytest.mark.parametrize(("volumes", "times"), [([], []), ([1], [1]), ([1, 1], [1, 2]), ([1, 2], [1, 0]), ([1, 2], [1]), ([1e6, 2e6], [2e-3, 1e-6])])
+@pytest.mark.parametrize(
+    ("volumes", "times"),
+    [([], []), ([1], [1]), ([1, 1], [1, 2]), ([1, 2], [1, 0]), ([1, 2], [1]), ([1e6, 2e6], [2e-3, 1e-6])],
+)
 def test_no_line(script, volumes, times):
     with pytest.raises(ValueError):
         script.fit_line(volumes, times)
@@ -97,7 +117,14 @@ def test_sizes(script):
 
 def test_hardware_file_can_be_asked(script, tmp_path):
     spread = script.Spread
-    full = machine(script, arithmetic=spread(6e14, 6.5e14, 7e14), empty_kernel=spread(1.5e-6, 1.7e-6, 2e-6), issue=spread(3e-6, 4e-6, 6e-6), graph_node=spread(1e-6, 1.2e-6, 1.2e-6), barrier=spread(1e-6, 1.1e-6, 1.3e-6))
+    full = machine(
+        script,
+        arithmetic=spread(6e14, 6.5e14, 7e14),
+        empty_kernel=spread(1.5e-6, 1.7e-6, 2e-6),
+        issue=spread(3e-6, 4e-6, 6e-6),
+        graph_node=spread(1e-6, 1.2e-6, 1.2e-6),
+        barrier=spread(1e-6, 1.1e-6, 1.3e-6),
+    )
     path = tmp_path / "hardware.toml"
     path.write_text(script.hardware_toml(full))
     device = find_hardware(str(path))
@@ -119,7 +146,9 @@ def test_hardware_file_without_what_could_not_be_measured(script, tmp_path):
     path.write_text(script.hardware_toml(machine(script)._replace(name='odd "name"\n\\')))
     assert find_hardware(str(path)).name == "odd-name"
     path = tmp_path / "other.toml"
-    path.write_text(script.hardware_toml(machine(script, arithmetic=script.Spread(6e14, 6.5e14, 7e14))._replace(bandwidth=1e12)))
+    path.write_text(
+        script.hardware_toml(machine(script, arithmetic=script.Spread(6e14, 6.5e14, 7e14))._replace(bandwidth=1e12))
+    )
     assert estimate("llama-3.2-1b", str(path)).before.mode == "stream"
     assert find_hardware(str(path)).values["memory.sustained.weights"].value <= 1
 
@@ -127,10 +156,16 @@ def test_hardware_file_without_what_could_not_be_measured(script, tmp_path):
 def test_rows_are_those_that_calibrate_takes(script, repository, tmp_path):
     header = next(csv.reader(io.StringIO((repository / "validation" / "rows.csv").read_text())))
     assert list(script.COLUMNS) == header
-    steps = [script.Step("eager", "torch eager", [4.1e-3, 4.2e-3, 4.6e-3]), script.Step("graph", "torch.compile in a graph", [1.5e-3, 1.4e-3, 1.45e-3], "a, comma")]
+    steps = [
+        script.Step("eager", "torch eager", [4.1e-3, 4.2e-3, 4.6e-3]),
+        script.Step("graph", "torch.compile in a graph", [1.5e-3, 1.4e-3, 1.45e-3], "a, comma"),
+    ]
     text = script.rows_csv("llama-3.2-1b", "h100-sxm", 2, 1024, steps, "A GPU", "torch 9")
     path = tmp_path / "rows.csv"
     path.write_text(text)
     rows = read_rows(path)
-    assert [(row.mode, row.batch, row.context, row.time_per_step) for row in rows] == [("eager", 2, 1024, 4.2e-3), ("graph", 2, 1024, 1.45e-3)]
+    assert [(row.mode, row.batch, row.context, row.time_per_step) for row in rows] == [
+        ("eager", 2, 1024, 4.2e-3),
+        ("graph", 2, 1024, 1.45e-3),
+    ]
     assert calibrate(rows, leave_out=False).rows == 2

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from perfmodel import compare, estimate, sweep
-from perfmodel.explanations import explain
-from perfmodel.picturedata import KINDS, picture_data, report_data
-from perfmodel.picturedata.choices import comparison_picture, sweep_picture
-from perfmodel.picturedata.reports import what_ifs
+from perfmodel.analysis.explanations import explain
 from perfmodel.report.answer import beside_of
 from perfmodel.report.answerpage import _page, answer_page
+from perfmodel.report.picturedata import KINDS, picture_data, report_data
+from perfmodel.report.picturedata.choices import comparison_picture, sweep_picture
+from perfmodel.report.picturedata.reports import what_ifs
 from perfmodel.report.pictures import draw
 
 ASK = ("llama-3.1-8b", "sn40l", "--devices", "8")
@@ -111,7 +111,12 @@ def test_the_formula_of_the_page_adds_up_to_the_step(answer, html):
 
 def test_a_page_escapes_names(answer):
     evil = msgspec.structs.replace(answer, model='<script>alert("x")</script>')
-    text = _page(msgspec.structs.replace(report_data(answer), answer=evil), beside_of(answer), explain(**answer.asked.arguments), "perfmodel '<b>'")
+    text = _page(
+        msgspec.structs.replace(report_data(answer), answer=evil),
+        beside_of(answer),
+        explain(**answer.asked.arguments),
+        "perfmodel '<b>'",
+    )
     assert_whole(text)
     assert "&lt;script" in text
 
@@ -148,8 +153,13 @@ def test_what_ifs_are_the_questions_they_say(answer):
     values = [next(a.value for a in each.assumptions if a.name == name) for each in (half, answer)]
     assert values[0] == values[1] / 2
     # What was set stays set.
-    kept = {w.change: w.answer for w in what_ifs(estimate("llama-3.1-8b", "sn40l", parameters={"memory.bandwidth": "2TB/s"}))}
-    assert next(a.value for a in kept["each call boundary costs half"].assumptions if a.name == "memory.bandwidth") == 2e12
+    kept = {
+        w.change: w.answer
+        for w in what_ifs(estimate("llama-3.1-8b", "sn40l", parameters={"memory.bandwidth": "2TB/s"}))
+    }
+    assert (
+        next(a.value for a in kept["each call boundary costs half"].assumptions if a.name == "memory.bandwidth") == 2e12
+    )
 
 
 def test_a_question_as_page_text_json_and_csv(run, tmp_path, answer):
@@ -179,11 +189,25 @@ def test_a_study_as_page_and_as_folder(run, study, tmp_path):
     assert_whole(text)
     assert text.count("<svg") == 4
     assert "Does &lt;looping&gt; pay?" in text
-    for words in ("modes.looped.stage [us]", "batch [sequences in a step]", "context [tokens; k = 1,024]", "16 rows", "arXiv 2405.07518"):
+    for words in (
+        "modes.looped.stage [us]",
+        "batch [sequences in a step]",
+        "context [tokens; k = 1,024]",
+        "16 rows",
+        "arXiv 2405.07518",
+    ):
         assert words in text
     assert run("report", study, "--html").out == text.replace(f"{study} -o {path}", f"{study} --html")
     done = run("report", study, "--html", "-o", tmp_path / "out")
-    assert [line.rsplit("/", 1)[1] for line in done.out.splitlines()] == ["batch.csv", "stage.csv", "grid.csv", "devices.csv", "summary.csv", "report.html", "report.meta.json"]
+    assert [line.rsplit("/", 1)[1] for line in done.out.splitlines()] == [
+        "batch.csv",
+        "stage.csv",
+        "grid.csv",
+        "devices.csv",
+        "summary.csv",
+        "report.html",
+        "report.meta.json",
+    ]
     assert_whole((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert "report.html" in json.loads((tmp_path / "out" / "report.meta.json").read_text(encoding="utf-8"))["files"]
 
@@ -191,11 +215,15 @@ def test_a_study_as_page_and_as_folder(run, study, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("report", "llama-3.1-8b"), 2, "needs HARDWARE"), (("report", "study.toml", "--batch", "4"), 2, "--batch is for a question"), (("report", *ASK, "--resume"), 2, "for a study"),
-        (("report", *ASK, "--html", "--json"), 2, "--html excludes"), (("report", *ASK, "-o", "answer.htmx"), 1, "did you mean '.html'"),
-        (("report", *ASK, "--html", "-o", "answer.txt"), 1, "a page is a .html file"), (("report", "none.toml"), 1, "none.toml"),
+        (("report", "llama-3.1-8b"), 2, "needs HARDWARE"),
+        (("report", "study.toml", "--batch", "4"), 2, "--batch is for a question"),
+        (("report", *ASK, "--resume"), 2, "for a study"),
+        (("report", *ASK, "--html", "--json"), 2, "--html excludes"),
+        (("report", *ASK, "-o", "answer.htmx"), 1, "did you mean '.html'"),
+        (("report", *ASK, "--html", "-o", "answer.txt"), 1, "a page is a .html file"),
+        (("report", "none.toml"), 1, "none.toml"),
     ],
-)  # fmt: skip
+)
 def test_wrong_reports_say_what_would_be_right(run, monkeypatch, tmp_path, words, code, says):
     monkeypatch.chdir(tmp_path)
     answer = run(*words)
@@ -213,7 +241,11 @@ def test_pictures_of_sweeps_hold_their_numbers():
     assert data.at == (1, 4, 16, 64)
     assert [value for line in data.lines for value in line.after] == found["after.tokens_per_second"].tolist()
     drawn = ET.fromstring(draw(data))  # noqa: S314
-    marks = {(m.get("data-line"), float(m.get("data-at"))): float(m.get("data-value")) for m in drawn.iter() if "data-line" in m.attrib}
+    marks = {
+        (m.get("data-line"), float(m.get("data-at"))): float(m.get("data-value"))
+        for m in drawn.iter()
+        if "data-line" in m.attrib
+    }
     assert marks["sn40l", 16] == estimate("llama-3.1-8b", "sn40l", devices=8, batch=16).after.tokens_per_second
 
     grid = sweep("llama-3.1-8b", "sn40l", batch="1,8,64", context="1k,4k,16k")
@@ -236,13 +268,20 @@ def test_bars_of_a_comparison_are_in_proportion():
     widths = {m.get("data-choice"): float(m.get("width")) for m in drawn.iter() if "data-choice" in m.attrib}
     assert list(widths) == [choice.mode for choice in found.choices]
     for choice in found.choices:
-        assert widths[choice.mode] / widths["megakernel"] == pytest.approx(choice.tokens_per_second / found.choices[-1].tokens_per_second, abs=1e-3)
+        assert widths[choice.mode] / widths["megakernel"] == pytest.approx(
+            choice.tokens_per_second / found.choices[-1].tokens_per_second, abs=1e-3
+        )
 
 
 @pytest.mark.parametrize(
-    "made", [lambda: estimate("llama-3.1-8b", "sn40l", devices=8), lambda: sweep("llama-3.1-8b", "h100-sxm,sn40l", batch="1:64:x2"), lambda: compare("llama-3.1-8b", "h100-sxm,b200")],
+    "made",
+    [
+        lambda: estimate("llama-3.1-8b", "sn40l", devices=8),
+        lambda: sweep("llama-3.1-8b", "h100-sxm,sn40l", batch="1:64:x2"),
+        lambda: compare("llama-3.1-8b", "h100-sxm,b200"),
+    ],
     ids=["estimate", "sweep", "comparison"],
-)  # fmt: skip
+)
 def test_a_notebook_shows_a_picture_and_a_table(made):
     text = made()._repr_html_()
     parsed(f"<div>{text}</div>")
@@ -254,23 +293,43 @@ def test_a_notebook_shows_a_picture_and_a_table(made):
 
 
 def test_a_browser_loads_the_pages(html, run, study, tmp_path):
-    browser = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    browser = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
     if browser is None:
         pytest.skip("no Chromium here: the pages were not loaded in a browser")
     path = tmp_path / "page.html"
     path.write_text(html, encoding="utf-8")
     run("report", study, "-o", tmp_path / "study.html")
     flags = (
-        "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-    )  # fmt: skip
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+    )
 
     def call(*words):
-        return subprocess.run([browser, *flags, f"--user-data-dir={tmp_path / 'browser'}", *words], check=True, capture_output=True, text=True, timeout=120).stdout
+        return subprocess.run(
+            [browser, *flags, f"--user-data-dir={tmp_path / 'browser'}", *words],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        ).stdout
 
     shots = []
     for scheme in ("0", "1"):
         shot = tmp_path / f"{scheme}.png"
-        call(f"--blink-settings=preferredColorScheme={scheme}", "--window-size=900,1200", f"--screenshot={shot}", path.as_uri())
+        call(
+            f"--blink-settings=preferredColorScheme={scheme}",
+            "--window-size=900,1200",
+            f"--screenshot={shot}",
+            path.as_uri(),
+        )
         shots.append(shot.read_bytes())
     assert all(shot.startswith(b"\x89PNG") and len(shot) > 20_000 for shot in shots)
     assert shots[0] != shots[1], "dark and light look the same"

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import estimate, sensitivity
-from perfmodel.estimator import ask
-from perfmodel.figures import figure_at
-from perfmodel.generic import larger, smaller
-from perfmodel.sensitivities import RATES, Dual, elasticities
+from perfmodel.analysis.sensitivities import RATES, Dual, elasticities
+from perfmodel.estimates.answers import ask
+from perfmodel.estimates.figures import figure_at
+from perfmodel.numbers.choices import larger, smaller
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -30,7 +30,9 @@ def central_difference(question, name, batch, context, figure):
 
     def at(factor):
         there = values | {name: values[name] * factor}
-        return figure_at(question, figure, there["batch"], there["context"], {a.name: there[a.name] for a in question.assumptions})
+        return figure_at(
+            question, figure, there["batch"], there["context"], {a.name: there[a.name] for a in question.assumptions}
+        )
 
     step = 1e-5
     return (at(1 + step) - at(1 - step)) / (2 * step) / at(1)
@@ -47,14 +49,22 @@ def test_elasticities_equal_central_differences(name):
             assert influence.before == influence.after == influence.speedup == 0
             continue
         for figure, elasticity in zip(RATES, (influence.before, influence.after, influence.speedup), strict=True):
-            difference = central_difference(question, influence.name, rest.get("batch", 1), rest.get("context", 4096), figure)
+            difference = central_difference(
+                question, influence.name, rest.get("batch", 1), rest.get("context", 4096), figure
+            )
             assert elasticity == pytest.approx(difference, abs=1e-6), (influence.name, figure)
             checked += 1
     assert checked > 20
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from([name for name in QUESTIONS if name != "h100-pdl"]), st.floats(0.2, 5), st.integers(1, 300), st.integers(1, 60_000), st.data())
+@given(
+    st.sampled_from([name for name in QUESTIONS if name != "h100-pdl"]),
+    st.floats(0.2, 5),
+    st.integers(1, 300),
+    st.integers(1, 60_000),
+    st.data(),
+)
 def test_elasticities_equal_central_differences_away_from_kinks(name, factor, batch, context, data):
     model, hardware, rest = QUESTIONS[name]
     fixed = {k: v for k, v in rest.items() if k not in ("batch", "context")}
@@ -66,14 +76,29 @@ def test_elasticities_equal_central_differences_away_from_kinks(name, factor, ba
         difference = central_difference(question, path, batch, context, figure)
         if abs(elasticity - difference) > 1e-6:
             # Only a kink within the step of the difference may tell them apart.
-            near = [elasticities(ask(model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth * f}), path, batch, context) for f in (1 - 1e-4, 1 + 1e-4)]
+            near = [
+                elasticities(
+                    ask(model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth * f}), path, batch, context
+                )
+                for f in (1 - 1e-4, 1 + 1e-4)
+            ]
             values = {a.name: a.value for a in question.assumptions}
             if path in values:
                 near += [
-                    elasticities(ask(model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth, path: values[path] * f}), path, batch, context)
+                    elasticities(
+                        ask(
+                            model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth, path: values[path] * f}
+                        ),
+                        path,
+                        batch,
+                        context,
+                    )
                     for f in (1 - 2e-5, 1 + 2e-5)
                 ]
-            assert max(abs(one - elasticity) for triple in near for one in triple) > 1e-4 or path in ("batch", "context")
+            assert max(abs(one - elasticity) for triple in near for one in triple) > 1e-4 or path in (
+                "batch",
+                "context",
+            )
 
 
 def test_scaling_every_time_and_every_rate_scales_the_answer():
@@ -83,7 +108,9 @@ def test_scaling_every_time_and_every_rate_scales_the_answer():
     assert rates == pytest.approx(1.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("figure", ["speedup", "after.tokens_per_second", "before.time_per_step", "after.fraction_of_peak"])
+@pytest.mark.parametrize(
+    "figure", ["speedup", "after.tokens_per_second", "before.time_per_step", "after.fraction_of_peak"]
+)
 def test_bars_and_shares_are_those_of_the_estimate(figure):
     found = sensitivity("llama-3.1-8b", "h100-sxm", figure=figure)
     answer = estimate("llama-3.1-8b", "h100-sxm")
@@ -92,7 +119,9 @@ def test_bars_and_shares_are_those_of_the_estimate(figure):
     for influence in found.influences:
         for end, reached in ((influence.low, influence.at_low), (influence.high, influence.at_high)):
             if influence.low < influence.high:
-                assert estimate("llama-3.1-8b", "h100-sxm", parameters={influence.name: end}).rows()[0][full] == pytest.approx(reached, rel=1e-12)
+                assert estimate("llama-3.1-8b", "h100-sxm", parameters={influence.name: end}).rows()[0][
+                    full
+                ] == pytest.approx(reached, rel=1e-12)
         assert found.low - 1e-12 * found.value <= min(influence.at_low, influence.at_high)
         assert max(influence.at_low, influence.at_high) <= found.high + 1e-12 * found.value
         assert 0 <= influence.share <= 1
@@ -108,12 +137,16 @@ def test_what_to_measure_next_closes_most_of_the_interval():
             closed = estimate("llama-3.1-8b", "sn40l", devices=8, parameters={influence.name: influence.value}).speedup
             widths[influence.name] = closed.high - closed.low
     assert found.measure_next.name == min(widths, key=widths.get)
-    assert found.measure_next.share == pytest.approx(1 - widths[found.measure_next.name] / (found.high - found.low), rel=1e-9)
+    assert found.measure_next.share == pytest.approx(
+        1 - widths[found.measure_next.name] / (found.high - found.low), rel=1e-9
+    )
 
 
 def test_nothing_uncertain_leaves_nothing_to_measure():
     first = sensitivity("llama-3.1-8b", "sn40l", devices=8)
-    closed = sensitivity("llama-3.1-8b", "sn40l", devices=8, parameters={i.name: i.value for i in first.influences if i.low < i.high})
+    closed = sensitivity(
+        "llama-3.1-8b", "sn40l", devices=8, parameters={i.name: i.value for i in first.influences if i.low < i.high}
+    )
     assert closed.measure_next is None
     assert all(i.share == i.swing == 0 for i in closed.influences)
 
@@ -122,9 +155,14 @@ def test_nothing_uncertain_leaves_nothing_to_measure():
 def test_dual_numbers_carry_derivatives(x, y):
     a = Dual(x, 1.0)
     for function, slope in (
-        (lambda v: v * v + y, 2 * x), (lambda v: y - v, -1.0), (lambda v: y / v, -y / x**2), (lambda v: v / y, 1 / y), (lambda v: v**2, 2 * x),
-        (lambda v: larger(v, y), 1.0 if x >= y else 0.0), (lambda v: smaller(v, y), 1.0 if x <= y else 0.0),
-    ):  # fmt: skip
+        (lambda v: v * v + y, 2 * x),
+        (lambda v: y - v, -1.0),
+        (lambda v: y / v, -y / x**2),
+        (lambda v: v / y, 1 / y),
+        (lambda v: v**2, 2 * x),
+        (lambda v: larger(v, y), 1.0 if x >= y else 0.0),
+        (lambda v: smaller(v, y), 1.0 if x <= y else 0.0),
+    ):
         assert function(a).value == pytest.approx(function(x))
         assert function(a).slope == pytest.approx(slope)
     assert (0.75**a).slope == pytest.approx(((0.75 ** (x + 1e-6)) - 0.75 ** (x - 1e-6)) / 2e-6, rel=1e-4)
@@ -142,7 +180,14 @@ def test_sensitivity_in_every_form(run):
     assert run(*words, "--command").out == "perfmodel sensitivity llama-3.1-8b sn40l --devices 8\n"
 
 
-@pytest.mark.parametrize(("figure", "says"), [("speedupp", "did you mean 'speedup'?"), ("before.terms.stream", "has no interval"), ("peak.time_per_step", "has no interval")])
+@pytest.mark.parametrize(
+    ("figure", "says"),
+    [
+        ("speedupp", "did you mean 'speedup'?"),
+        ("before.terms.stream", "has no interval"),
+        ("peak.time_per_step", "has no interval"),
+    ],
+)
 def test_figures_without_an_interval_are_one_line_errors(run, figure, says):
     answer = run("sensitivity", "llama-3.1-8b", "sn40l", "--figure", figure)
     assert answer.code == 1

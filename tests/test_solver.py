@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import estimate, solve
-from perfmodel.breakeven import last_paying_batch
-from perfmodel.catalogue import find_model
+from perfmodel.analysis.formulas import identifier
+from perfmodel.analysis.shapes import deeper, wider
+from perfmodel.analysis.solver import NoSolutionError
+from perfmodel.analysis.solver import solve as solve_directly
+from perfmodel.analysis.targets import NAMED
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, ValueRangeError
-from perfmodel.estimator import ask
-from perfmodel.figures import figure_at, parameters_in_use, terms_at
-from perfmodel.formulas import identifier
+from perfmodel.estimates.answers import ask
+from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.figures import figure_at, parameters_in_use, terms_at
 from perfmodel.operations import parameter_count
-from perfmodel.scaling import deeper, wider
-from perfmodel.solver import NoSolutionError
-from perfmodel.solver import solve as solve_directly
-from perfmodel.targets import NAMED
+from perfmodel.specifications.catalogue import find_model
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -59,14 +59,25 @@ def test_the_solution_fed_back_gives_the_target(name, figure, decades, data):
     if found.formula is not None:
         # The formula itself, at the numbers of the question, is the solution.
         question = ask(model, hardware, **{k: v for k, v in rest.items() if k not in ("batch", "context")})
-        numbers = {identifier(a.name): a.value for a in question.assumptions} | {"batch": rest.get("batch", 1), "context": rest.get("context", 4096), "target": target}
+        numbers = {identifier(a.name): a.value for a in question.assumptions} | {
+            "batch": rest.get("batch", 1),
+            "context": rest.get("context", 4096),
+            "target": target,
+        }
         names = {symbol: sympy.Symbol(symbol, positive=True) for symbol in numbers}
-        written = sympy.sympify(found.formula, locals=names).subs({names[key]: number for key, number in numbers.items()})
+        written = sympy.sympify(found.formula, locals=names).subs(
+            {names[key]: number for key, number in numbers.items()}
+        )
         assert float(written) == pytest.approx(found.value, rel=1e-6)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["sn40l", "h100", "megakernel"]), st.sampled_from(["batch", "context"]), st.sampled_from(TARGETS), st.integers(1, 3000))
+@given(
+    st.sampled_from(["sn40l", "h100", "megakernel"]),
+    st.sampled_from(["batch", "context"]),
+    st.sampled_from(TARGETS),
+    st.integers(1, 3000),
+)
 def test_batches_and_contexts_are_the_first_to_meet_the_target(name, unknown, figure, number):
     model, hardware, rest = QUESTIONS[name]
     rest = {key: value for key, value in rest.items() if key != unknown}
@@ -74,7 +85,12 @@ def test_batches_and_contexts_are_the_first_to_meet_the_target(name, unknown, fi
     try:
         found = solve(model, hardware, **rest, unknown=unknown, target={figure: target})
     except NoSolutionError as error:
-        assert "nearest to it" in str(error) or "stays at least" in str(error) or figure == "speedup.value" or "time" in figure
+        assert (
+            "nearest to it" in str(error)
+            or "stays at least" in str(error)
+            or figure == "speedup.value"
+            or "time" in figure
+        )
         return
 
     def met(n):
@@ -86,7 +102,9 @@ def test_batches_and_contexts_are_the_first_to_meet_the_target(name, unknown, fi
     assert not (met(value + 1) and met(max(value - 1, 1 if unknown == "batch" else 0)))
     if found.exact is not None:
         question = ask(model, hardware, **{k: v for k, v in rest.items() if k not in ("batch", "context")})
-        batch, context = (found.exact, rest.get("context", 4096)) if unknown == "batch" else (rest.get("batch", 1), found.exact)
+        batch, context = (
+            (found.exact, rest.get("context", 4096)) if unknown == "batch" else (rest.get("batch", 1), found.exact)
+        )
         assert figure_at(question, figure, batch, context, {}) == pytest.approx(target, rel=1e-9)
         assert abs(found.exact - value) <= 1
 
@@ -107,7 +125,9 @@ def test_a_formula_is_shown_and_is_linear_in_the_boundary():
     assert found.unknown == "modes.layer-fused.boundary"
     assert "target/35" in found.formula
     assert found.conditions
-    others = estimate("llama-3.1-8b", "sn40l", devices=8, parameters={"modes.layer-fused.boundary": 0.0}).before.time_per_step
+    others = estimate(
+        "llama-3.1-8b", "sn40l", devices=8, parameters={"modes.layer-fused.boundary": 0.0}
+    ).before.time_per_step
     assert found.value == pytest.approx((2e-3 - others) / 35, rel=1e-12)
 
 
@@ -115,12 +135,19 @@ def test_one_boundary_cost_may_stand_for_its_parts():
     found = solve("llama-3.1-8b", "h100-sxm", unknown="boundary", target="before.fraction_of_peak=0.85")
     assert found.unknown == "modes.graph.boundary"
     assert found.stands == pytest.approx(5e-6, rel=0.5)
-    assert estimate("llama-3.1-8b", "h100-sxm", parameters={"modes.graph.boundary": found.value}).before.fraction_of_peak == pytest.approx(0.85, rel=1e-9)
+    assert estimate(
+        "llama-3.1-8b", "h100-sxm", parameters={"modes.graph.boundary": found.value}
+    ).before.fraction_of_peak == pytest.approx(0.85, rel=1e-9)
 
 
 def test_devices_are_the_fewest():
-    found = solve("llama-3.1-70b", "h100-sxm", question="devices-for-rate", target="after.tokens_per_second_per_sequence=80")
-    rates = [estimate("llama-3.1-70b", "h100-sxm", devices=n).after.tokens_per_second_per_sequence for n in range(1, int(found.value) + 1)]
+    found = solve(
+        "llama-3.1-70b", "h100-sxm", question="devices-for-rate", target="after.tokens_per_second_per_sequence=80"
+    )
+    rates = [
+        estimate("llama-3.1-70b", "h100-sxm", devices=n).after.tokens_per_second_per_sequence
+        for n in range(1, int(found.value) + 1)
+    ]
     assert rates[-1] >= 80
     assert all(rate < 80 for rate in rates[:-1])
     assert found.answer.devices == found.value
@@ -130,7 +157,10 @@ def test_boundaries_that_may_stay_are_the_most():
     found = solve("llama-3.1-8b", "sn40l", devices=8, question="boundaries-that-may-stay")
     full = estimate("llama-3.1-8b", "sn40l", devices=8).speedup.value
     assert found.target == pytest.approx(1 + 0.9 * (full - 1))
-    speedups = [estimate("llama-3.1-8b", "sn40l", devices=8, loop_at_most=k).speedup.value for k in range(1, int(found.value) + 1)]
+    speedups = [
+        estimate("llama-3.1-8b", "sn40l", devices=8, loop_at_most=k).speedup.value
+        for k in range(1, int(found.value) + 1)
+    ]
     assert speedups[-1] >= found.target > max(speedups[:-1])
     assert found.answer.after.kernel_calls == 6
 
@@ -144,19 +174,31 @@ def test_the_last_paying_batch_is_that_of_the_verdict():
 def test_compute_bound_is_arithmetic_as_long_as_streaming():
     found = solve("llama-3.2-1b", "h100-sxm", context=128, question="compute-bound-batch")
     question = ask("llama-3.2-1b", "h100-sxm")
-    below, above = (figure_at(question, "before.arithmetic_over_streaming", n, 128, {}) for n in (found.value - 1, found.value))
+    below, above = (
+        figure_at(question, "before.arithmetic_over_streaming", n, 128, {}) for n in (found.value - 1, found.value)
+    )
     assert below < 1 <= above
 
 
 def test_cache_passes_weights_where_their_bytes_are_equal():
     found = solve("llama-3.1-8b", "h100-sxm", question="cache-passes-weights")
     half = estimate("llama-3.1-8b", "h100-sxm", context=0).bytes_per_step
-    assert estimate("llama-3.1-8b", "h100-sxm", context=int(found.value)).bytes_per_step == pytest.approx(2 * half, rel=1e-4)
+    assert estimate("llama-3.1-8b", "h100-sxm", context=int(found.value)).bytes_per_step == pytest.approx(
+        2 * half, rel=1e-4
+    )
 
 
 def test_the_bandwidth_of_a_new_chip():
-    found = solve("llama-3.1-8b", "sn40l", devices=8, question="bandwidth-for-rate", target="after.tokens_per_second_per_sequence=1000")
-    assert estimate("llama-3.1-8b", "sn40l", devices=8, parameters={"memory.bandwidth": found.value}).after.tokens_per_second_per_sequence == pytest.approx(1000, rel=1e-9)
+    found = solve(
+        "llama-3.1-8b",
+        "sn40l",
+        devices=8,
+        question="bandwidth-for-rate",
+        target="after.tokens_per_second_per_sequence=1000",
+    )
+    assert estimate(
+        "llama-3.1-8b", "sn40l", devices=8, parameters={"memory.bandwidth": found.value}
+    ).after.tokens_per_second_per_sequence == pytest.approx(1000, rel=1e-9)
 
 
 def test_the_size_at_which_looping_stops_paying():
@@ -179,7 +221,9 @@ def test_models_of_the_same_shape():
 def test_the_figure_now_gives_back_the_value_now():
     answer = estimate("llama-3.1-8b", "sn40l", devices=8)
     for assumption in answer.assumptions:
-        found = solve("llama-3.1-8b", "sn40l", devices=8, unknown=assumption.name, target={"speedup": answer.speedup.value})
+        found = solve(
+            "llama-3.1-8b", "sn40l", devices=8, unknown=assumption.name, target={"speedup": answer.speedup.value}
+        )
         assert found.value == pytest.approx(assumption.value, rel=1e-9)
 
 
@@ -204,7 +248,11 @@ WRONG = [
     ({"unknown": "boundary", "target": "speedup"}, SpecificationError, "is not FIGURE=VALUE"),
     ({"unknown": "boundary", "target": "speedup=nan"}, SpecificationError, "is not a quantity"),
     ({"unknown": "boundary", "target": "after.fraction_of_peak=-1"}, ValueRangeError, "more than 0"),
-    ({"unknown": "boundary", "target": "after.fraction_of_peak=0.99"}, NoSolutionError, "no solution: no modes.layer-fused.boundary gives"),
+    (
+        {"unknown": "boundary", "target": "after.fraction_of_peak=0.99"},
+        NoSolutionError,
+        "no solution: no modes.layer-fused.boundary gives",
+    ),
     ({"unknown": "modes.layer-fused.overlap", "target": "speedup=3"}, NoSolutionError, "does not depend on"),
     ({"unknown": "devices", "target": "after.tokens_per_second=1e9"}, NoSolutionError, "nearest feasible"),
     ({"unknown": "batch", "target": "cache_over_weights=1e-9"}, NoSolutionError, "is met at every batch"),
@@ -231,7 +279,10 @@ def test_what_cannot_be_solved_is_a_one_line_error(run, words, error, says):
 def test_the_nearest_feasible_is_feasible_and_nearest():
     with pytest.raises(NoSolutionError, match=r"nearest feasible is 0\.76\d*, at modes\.layer-fused\.boundary = 0 s"):
         solve("llama-3.1-8b", "sn40l", devices=8, question="boundary-for-peak")
-    assert solve("llama-3.1-8b", "sn40l", devices=8, unknown="boundary", target="before.fraction_of_peak=0.75").value < 1e-6
+    assert (
+        solve("llama-3.1-8b", "sn40l", devices=8, unknown="boundary", target="before.fraction_of_peak=0.75").value
+        < 1e-6
+    )
 
 
 def test_solve_in_every_form(run):
@@ -243,12 +294,19 @@ def test_solve_in_every_form(run):
     assert json.loads(run(*words, "--json").out) == json.loads(json.dumps(found.to_dict()))
     header, row = run(*words, "--csv").out.splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True))["value"] == repr(found.value)
-    assert run(*words, "--command").out == "perfmodel solve llama-3.1-8b sn40l --devices 8 --unknown boundary --target speedup=1.2\n"
-    assert run("solve", "llama-3.1-8b", "sn40l", "--devices", "8", "--question", "boundaries-that-may-stay").out.startswith("loop_at_most = 11 (asked with no limit)")
+    assert (
+        run(*words, "--command").out
+        == "perfmodel solve llama-3.1-8b sn40l --devices 8 --unknown boundary --target speedup=1.2\n"
+    )
+    assert run(
+        "solve", "llama-3.1-8b", "sn40l", "--devices", "8", "--question", "boundaries-that-may-stay"
+    ).out.startswith("loop_at_most = 11 (asked with no limit)")
 
 
 def test_a_model_that_does_not_fit_is_a_note(run):
-    answer = run("solve", "llama-3.1-70b", "rtx-4090", "--unknown", "memory.bandwidth", "--target", "after.tokens_per_second=100")
+    answer = run(
+        "solve", "llama-3.1-70b", "rtx-4090", "--unknown", "memory.bandwidth", "--target", "after.tokens_per_second=100"
+    )
     assert answer.code == 0
     assert "does not fit" in answer.err
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from perfmodel import estimate
-from perfmodel.studies import load_study, write_study
+from perfmodel.report.files.studies import load_study, write_study
 
 STUDY = """
 title = "Two devices"
@@ -38,7 +38,12 @@ def study(tmp_path):
 def test_the_same_inputs_give_the_same_bytes(run, study, tmp_path):
     first = run("report", study, "-o", tmp_path / "a")
     assert first.code == 0
-    assert [line.rsplit("/", 1)[1] for line in first.out.splitlines()] == ["batch.csv", "stage.csv", "summary.csv", "report.meta.json"]
+    assert [line.rsplit("/", 1)[1] for line in first.out.splitlines()] == [
+        "batch.csv",
+        "stage.csv",
+        "summary.csv",
+        "report.meta.json",
+    ]
     run("report", study, "-o", tmp_path / "b")
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
@@ -66,15 +71,19 @@ def test_rows_are_estimates_and_the_sidecar_vouches_for_them(study, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("title = 'x'", "no [[sweep]]"), ("titel = 'x'", "did you mean 'title'"), ("[[sweep]]\nname = 'a'", "has no models"),
+        ("title = 'x'", "no [[sweep]]"),
+        ("titel = 'x'", "did you mean 'title'"),
+        ("[[sweep]]\nname = 'a'", "has no models"),
         ("[[sweep]]\nname = 'A b'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40l'", "cannot name a file"),
         ("[[sweep]]\nname = '../a'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40l'", "cannot name a file"),
-        ("[[sweep]]\nname = 'a'\nmodel = 'x'", "did you mean 'models'"), ("[[sweep]]\nname = 'a'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40x'", "sn40l"),
+        ("[[sweep]]\nname = 'a'\nmodel = 'x'", "did you mean 'models'"),
+        ("[[sweep]]\nname = 'a'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40x'", "sn40l"),
         ("[[sweep]]\nname = 'a'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40l'\nbatch = '8:1:x2'", "reversed"),
         ("[[sweep]]\nname = 'a'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40l'\nbatch = 0.5", "whole number"),
-        ("[[sweep]]\nname = 'a'\nmodels = 3\nhardware = 'sn40l'", "MODELS"), ("x = ", "study.toml"),
+        ("[[sweep]]\nname = 'a'\nmodels = 3\nhardware = 'sn40l'", "MODELS"),
+        ("x = ", "study.toml"),
     ],
-)  # fmt: skip
+)
 def test_faults_are_one_line_and_nothing_is_written(run, tmp_path, text, says):
     path = tmp_path / "study.toml"
     path.write_text(text)

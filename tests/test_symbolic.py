@@ -12,10 +12,10 @@ import pytest
 import sympy
 
 from perfmodel import estimate, explain
-from perfmodel.estimator import ask
-from perfmodel.figures import FIGURES, figure_at, parameters_in_use
-from perfmodel.formulas import identifier, numbers_of, symbols_of
-from perfmodel.symbolic import decided, limit_of, powers, value_of
+from perfmodel.analysis.formulas import identifier, numbers_of, symbols_of
+from perfmodel.analysis.symbolic import decided, limit_of, powers, value_of
+from perfmodel.estimates.answers import ask
+from perfmodel.estimates.figures import FIGURES, figure_at, parameters_in_use
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -33,7 +33,11 @@ every = pytest.mark.parametrize("name", QUESTIONS)
 
 def asked(name):
     model, hardware, rest = QUESTIONS[name]
-    return ask(model, hardware, **{k: v for k, v in rest.items() if k not in ("batch", "context")}), rest.get("batch", 1), rest.get("context", 4096)
+    return (
+        ask(model, hardware, **{k: v for k, v in rest.items() if k not in ("batch", "context")}),
+        rest.get("batch", 1),
+        rest.get("context", 4096),
+    )
 
 
 @every
@@ -70,7 +74,9 @@ def test_the_python_program_runs_and_gives_the_same_number(name):
     with contextlib.redirect_stdout(printed):
         exec(compile(program, "<explained>", "exec"), {"__name__": "__main__"})  # noqa: S102
     before, after, speedup = (float(word) for word in printed.getvalue().split())
-    assert (before, after, speedup) == pytest.approx((answer.before.time_per_step, answer.after.time_per_step, answer.speedup.value), rel=1e-12)
+    assert (before, after, speedup) == pytest.approx(
+        (answer.before.time_per_step, answer.after.time_per_step, answer.speedup.value), rel=1e-12
+    )
 
 
 @every
@@ -123,7 +129,9 @@ def test_conditions_say_at_which_batch_the_choice_switches():
     for condition in switching:
         symbols = {str(symbol): symbol for symbol in symbols_of(question).values()}
         numbers = numbers_of(question, condition.batch, 4096)
-        winner, loser = (value_of(sympy.sympify(side, locals=symbols), numbers) for side in (condition.winner, condition.loser))
+        winner, loser = (
+            value_of(sympy.sympify(side, locals=symbols), numbers) for side in (condition.winner, condition.loser)
+        )
         assert winner == pytest.approx(loser, rel=1e-3)  # the texts have five digits
 
 
@@ -131,12 +139,16 @@ def test_limits_are_what_the_estimate_tends_to():
     explained = explain("llama-3.1-8b", "sn40l", devices=8)
     limits = {limit.name: limit.value for limit in explained.before.limits}
     infinite = estimate("llama-3.1-8b", "sn40l", devices=8, parameters={"memory.bandwidth": 1e29}).before.time_per_step
-    free = estimate("llama-3.1-8b", "sn40l", devices=8, parameters={"modes.layer-fused.boundary": 0.0}).before.time_per_step
+    free = estimate(
+        "llama-3.1-8b", "sn40l", devices=8, parameters={"modes.layer-fused.boundary": 0.0}
+    ).before.time_per_step
     crowd = estimate("llama-3.1-8b", "sn40l", devices=8, batch=10_000_000).before
     assert limits["time per step, infinite bandwidth"] == pytest.approx(infinite, rel=1e-9)
     assert limits["time per step, zero boundary"] == pytest.approx(free, rel=1e-12)
     # What the on-chip memory holds of the activations dwindles with the batch.
-    assert limits["time per step and sequence, large batch"] == pytest.approx(crowd.time_per_step / 10_000_000, rel=2e-4)
+    assert limits["time per step and sequence, large batch"] == pytest.approx(
+        crowd.time_per_step / 10_000_000, rel=2e-4
+    )
 
 
 def test_limits_of_what_grows_and_what_vanishes():
@@ -170,9 +182,21 @@ def test_latex_is_balanced_and_names_every_side():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX on this machine")
 def test_latex_compiles(tmp_path):
-    text = explain("llama-3.1-8b", "sn40l", devices=8).to_latex().replace(r"\begin{aligned}", r"\[\begin{aligned}").replace(r"\end{aligned}", r"\end{aligned}\]")
-    (tmp_path / "x.tex").write_text("\\documentclass{article}\\usepackage{amsmath}\\begin{document}\n" + text + "\\end{document}\n")
-    assert subprocess.run(["pdflatex", "-halt-on-error", "x.tex"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    text = (
+        explain("llama-3.1-8b", "sn40l", devices=8)
+        .to_latex()
+        .replace(r"\begin{aligned}", r"\[\begin{aligned}")
+        .replace(r"\end{aligned}", r"\end{aligned}\]")
+    )
+    (tmp_path / "x.tex").write_text(
+        "\\documentclass{article}\\usepackage{amsmath}\\begin{document}\n" + text + "\\end{document}\n"
+    )
+    assert (
+        subprocess.run(
+            ["pdflatex", "-halt-on-error", "x.tex"], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_explain_in_every_form(run, tmp_path):
@@ -207,8 +231,17 @@ def test_explain_errors_are_one_line(run):
 def test_only_the_symbolic_room_and_the_generic_choice_import_sympy(repository):
     importing = set()
     for path in (repository / "perfmodel").rglob("*.py"):
-        names = [a.name for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Import) for a in n.names]
-        modules = [n.module or "" for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
+        names = [
+            a.name
+            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(n, ast.Import)
+            for a in n.names
+        ]
+        modules = [
+            n.module or ""
+            for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(n, ast.ImportFrom)
+        ]
         if any(name.split(".")[0] == "sympy" for name in names + modules):
             importing.add(path.name)
-    assert importing == {"formulas.py", "symbolic.py", "explanations.py", "generic.py"}
+    assert importing == {"formulas.py", "symbolic.py", "explanations.py", "choices.py"}

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from perfmodel import compare, estimate, explain, sensitivity
-from perfmodel.picturedata import KINDS, picture_data
-from perfmodel.report import answer, bars, inverse, sweeptables
+from perfmodel.report import answer, bars, solutions, tables
 from perfmodel.report.answerpage import answer_document
+from perfmodel.report.picturedata import KINDS, picture_data
 from perfmodel.report.text import Document, Table, fitted, to_plain, to_terminal
-from perfmodel.sweeps import make_grid
+from perfmodel.sweeps.sweeps import make_grid
 
 CODES = re.compile(r"\x1b\[[0-9;]*m")
 QUESTION = ("llama-3.1-8b", "sn40l")
@@ -19,11 +19,16 @@ def documents():
     found = estimate(*QUESTION, devices=8)
     yield "estimate", answer.document(found)
     yield "report", answer_document(found)
-    yield "sensitivity", inverse.sensitivity_document(sensitivity(*QUESTION, devices=8))
-    yield "explain", inverse.explanation_document(explain(*QUESTION, devices=8))
-    yield "compare", sweeptables.comparison_document(compare("llama-3.1-8b", "h100-sxm,h200-sxm,b200", batch="1,32"))
-    yield "ladder", sweeptables.comparison_document(compare("llama-3.2-1b", "h100-sxm", modes="all"))
-    yield "sweep", sweeptables.sweep_document(make_grid("llama-3.1-8b,llama-3.1-70b", "h100-sxm,sn40l", devices="1,8", batch="1:64:x8"), 24)
+    yield "sensitivity", solutions.sensitivity_document(sensitivity(*QUESTION, devices=8))
+    yield "explain", solutions.explanation_document(explain(*QUESTION, devices=8))
+    yield "compare", tables.comparison_document(compare("llama-3.1-8b", "h100-sxm,h200-sxm,b200", batch="1,32"))
+    yield "ladder", tables.comparison_document(compare("llama-3.2-1b", "h100-sxm", modes="all"))
+    yield (
+        "sweep",
+        tables.sweep_document(
+            make_grid("llama-3.1-8b,llama-3.1-70b", "h100-sxm,sn40l", devices="1,8", batch="1:64:x8"), 24
+        ),
+    )
     for kind in KINDS:
         yield kind, bars.document(picture_data(kind, found))
 
@@ -61,5 +66,9 @@ def test_a_pipe_gets_each_row_in_one_line_without_colours(name):
 def test_words_break_after_dots_and_dashes_but_numbers_do_not():
     table = Table(("parameter", "low to high"), [("collectives.all_reduce.sustained", "1.584 to 1.585")])
     shown = CODES.sub("", to_terminal(Document([table]), width=34))
-    assert [line.rstrip() for line in shown.splitlines()] == ["parameter         low to high", "collectives.all_  1.584 to 1.585", "reduce.sustained"]
+    assert [line.rstrip() for line in shown.splitlines()] == [
+        "parameter         low to high",
+        "collectives.all_  1.584 to 1.585",
+        "reduce.sustained",
+    ]
     assert fitted(table, 200) == [32, 14]

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import estimate
+from perfmodel.analysis.sensitivities import sensitivity
 from perfmodel.errors import PerfModelError
-from perfmodel.sensitivities import sensitivity
 
 
 def values(answer):
@@ -25,18 +25,33 @@ def test_what_does_not_fit_streams_from_the_host():
     # The share of the embedding that moved is not read.
     read = offloaded.placement.weights * (plain.bytes_per_step - 4096 * 327_680)
     found = values(offloaded)
-    slow, fast = found["tiers.host.bandwidth"] * found["tiers.host.sustained"], found["memory.bandwidth"] * found["memory.sustained.weights"]
-    assert offloaded.before.terms.stream - plain.before.terms.stream == pytest.approx(read * (1 / slow - 1 / fast), rel=1e-6)
+    slow, fast = (
+        found["tiers.host.bandwidth"] * found["tiers.host.sustained"],
+        found["memory.bandwidth"] * found["memory.sustained.weights"],
+    )
+    assert offloaded.before.terms.stream - plain.before.terms.stream == pytest.approx(
+        read * (1 / slow - 1 / fast), rel=1e-6
+    )
     assert offloaded.before.bound == "stream"
     assert any(note.startswith("host: 44.3 %") for note in offloaded.notes)
     assert offloaded.to_dict()["placement"]["tier"] == "host"
 
 
 def test_nothing_moves_where_all_fits():
-    assert estimate("llama-3.1-8b", "h100-sxm", offload="host").to_dict() == estimate("llama-3.1-8b", "h100-sxm").to_dict()
+    assert (
+        estimate("llama-3.1-8b", "h100-sxm", offload="host").to_dict() == estimate("llama-3.1-8b", "h100-sxm").to_dict()
+    )
 
 
-@pytest.mark.parametrize(("model", "hardware", "tier"), [("llama-3.1-70b", "gh200", "host"), ("llama-3.1-405b", "gb200", "host"), ("llama-3.1-70b", "sn40l", "ddr"), ("gpt-oss-120b", "rtx-4090", "host")])
+@pytest.mark.parametrize(
+    ("model", "hardware", "tier"),
+    [
+        ("llama-3.1-70b", "gh200", "host"),
+        ("llama-3.1-405b", "gb200", "host"),
+        ("llama-3.1-70b", "sn40l", "ddr"),
+        ("gpt-oss-120b", "rtx-4090", "host"),
+    ],
+)
 def test_each_kind_of_machine_has_its_tier(model, hardware, tier):
     answer = estimate(model, hardware, offload=tier)
     assert answer.fits.fits
@@ -46,7 +61,9 @@ def test_each_kind_of_machine_has_its_tier(model, hardware, tier):
 
 
 def test_experts_alone():
-    whole, experts, half = (estimate("gpt-oss-120b", "rtx-4090", offload=offload) for offload in (None, "experts=host", "experts=host:0.5"))
+    whole, experts, half = (
+        estimate("gpt-oss-120b", "rtx-4090", offload=offload) for offload in (None, "experts=host", "experts=host:0.5")
+    )
     assert experts.placement.experts == 1
     assert experts.placement.weights == 0
     assert half.placement.bytes == pytest.approx(experts.placement.bytes / 2)
@@ -58,7 +75,16 @@ def test_experts_alone():
 @given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(["graph", "looped", "megakernel"]), st.integers(1, 64))
 @settings(max_examples=30, deadline=None)
 def test_more_in_the_slower_tier_is_never_faster(one, other, mode, batch):
-    less, more = (estimate("gpt-oss-20b", "h100-sxm", offload=f"weights=host:{share:.4f},experts=host:{share:.4f}", before=mode, batch=batch) for share in sorted((one, other)))
+    less, more = (
+        estimate(
+            "gpt-oss-20b",
+            "h100-sxm",
+            offload=f"weights=host:{share:.4f},experts=host:{share:.4f}",
+            before=mode,
+            batch=batch,
+        )
+        for share in sorted((one, other))
+    )
     assert less.before.time_per_step <= more.before.time_per_step * (1 + 1e-12)
     assert sum(more.before.terms) == pytest.approx(more.before.time_per_step)
     assert more.speedup.low <= more.speedup.value <= more.speedup.high
@@ -76,7 +102,17 @@ def test_the_share_follows_the_workload_in_what_ifs_and_sensitivities():
     assert found.value == pytest.approx(longer.before.time_per_step)
 
 
-@pytest.mark.parametrize(("offload", "words"), [("hst", "did you mean 'host'"), ("kv=host", "not understood"), ("weights=host:2", "share from 0 to 1"), ("weights=host:x", "share from 0 to 1"), ("", "no memory tier"), ("weights=host,weights=host", "not understood")])
+@pytest.mark.parametrize(
+    ("offload", "words"),
+    [
+        ("hst", "did you mean 'host'"),
+        ("kv=host", "not understood"),
+        ("weights=host:2", "share from 0 to 1"),
+        ("weights=host:x", "share from 0 to 1"),
+        ("", "no memory tier"),
+        ("weights=host,weights=host", "not understood"),
+    ],
+)
 def test_a_placement_that_cannot_be_is_one_line(offload, words):
     with pytest.raises(PerfModelError, match="--offload") as error:
         estimate("llama-3.1-70b", "h100-sxm", offload=offload)

@@ -3,10 +3,10 @@
 import pytest
 
 from perfmodel import estimate
-from perfmodel.catalogue import find_model
-from perfmodel.formats import STORAGE_FORMATS
 from perfmodel.operations import Formats, decode_step
-from perfmodel.schedule import make_schedule
+from perfmodel.schedule.cutting import make_schedule
+from perfmodel.specifications.catalogue import find_model
+from perfmodel.specifications.formats import STORAGE_FORMATS
 
 
 def calls_by_name(model, kernels="primitive", weights="bf16"):
@@ -61,8 +61,15 @@ def test_unpacking_costs_kernels_for_each_matrix(weights, extra):
 
 
 def test_a_mode_may_say_how_fast_its_kernels_read_the_cache():
-    slow = estimate("llama-3.1-8b", "h100-sxm", context=65536, before="stream", parameters={"modes.eager.kv": 0.3}, after="looped")
+    slow = estimate(
+        "llama-3.1-8b", "h100-sxm", context=65536, before="stream", parameters={"modes.eager.kv": 0.3}, after="looped"
+    )
     assert not any(a.name == "modes.eager.kv" for a in slow.assumptions)
-    times = [estimate("llama-3.1-8b", "h100-sxm", context=65536, before="eager", parameters={"modes.eager.kv": share}).before.time_per_step for share in (0.2, 0.4, 0.8)]
+    times = [
+        estimate(
+            "llama-3.1-8b", "h100-sxm", context=65536, before="eager", parameters={"modes.eager.kv": share}
+        ).before.time_per_step
+        for share in (0.2, 0.4, 0.8)
+    ]
     assert times == sorted(times, reverse=True)
     assert times[0] > 1.5 * times[2]

@@ -16,17 +16,17 @@ import msgspec
 import pytest
 
 from perfmodel import estimate
-from perfmodel.adjustable import AdjustableStep
-from perfmodel.calibration import as_profile, calibrate, validate_calibrated
-from perfmodel.catalogue import find_hardware, find_model
 from perfmodel.errors import PerfModelError, SpecificationError
-from perfmodel.estimator import formats_of
-from perfmodel.gaps import explain_gap
-from perfmodel.ladders import CLIMBS, ladders, predicted_rungs
-from perfmodel.measurements import FILTERS, all_rows, known_measurements, read_rows, selected
-from perfmodel.profiles import find_profile, load_profile, profile_names, profile_text
-from perfmodel.stacks import kind_of, profile_of
-from perfmodel.validation import errors_of, percentile, predict, summary, validate, why_not
+from perfmodel.estimates.answers import formats_of
+from perfmodel.measurements.calibration import as_profile, calibrate, validate_calibrated
+from perfmodel.measurements.discrepancies import explain_gap
+from perfmodel.measurements.fitting import AdjustableStep
+from perfmodel.measurements.ladders import CLIMBS, ladders, predicted_rungs
+from perfmodel.measurements.rows import FILTERS, all_rows, known_measurements, read_rows, selected
+from perfmodel.measurements.stacks import kind_of, profile_of
+from perfmodel.measurements.validation import errors_of, percentile, predict, summary, validate, why_not
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.profiles import find_profile, load_profile, profile_names, profile_text
 
 PINNED = Path(__file__).parent / "golden" / "validation.csv"
 DIARY = Path(__file__).parent.parent / "docs" / "validation.md"
@@ -39,17 +39,31 @@ def groups(way, result):
     """The rows that are pinned: every source, every class, and the well-made stacks of trust A and B; with profiles, only of stacks that have one."""
     chosen = [p for p in result.predicted if p.profile] if way == "profiles" else list(result.predicted)
     found = {f"class {name}": [p for p in chosen if p.row.row_class == name] for name in CLASSES}
-    careful = [p for p in chosen if p.row.trust in "AB" and p.row.row_class in ("well-made-16-bit", "looped", "megakernel")]
-    found |= {"well-made, looped, megakernel of trust A and B": careful, "the same without xdai and amk": [p for p in careful if p.row.source_id not in ("xdai", "amk")], "all": chosen}
-    found["of those, gpt-fast, torchao, ExLlama, calm and llama.cpp, the whole model in one graph or stream"] = [p for p in careful if p.row.stack in CAREFUL_STACKS and "tp=" not in p.row.parallel]
+    careful = [
+        p for p in chosen if p.row.trust in "AB" and p.row.row_class in ("well-made-16-bit", "looped", "megakernel")
+    ]
+    found |= {
+        "well-made, looped, megakernel of trust A and B": careful,
+        "the same without xdai and amk": [p for p in careful if p.row.source_id not in ("xdai", "amk")],
+        "all": chosen,
+    }
+    found["of those, gpt-fast, torchao, ExLlama, calm and llama.cpp, the whole model in one graph or stream"] = [
+        p for p in careful if p.row.stack in CAREFUL_STACKS and "tp=" not in p.row.parallel
+    ]
     return {name: members for name, members in found.items() if members}
 
 
 def figures(way, result):
     """Lines of golden/validation.csv: for a source its figures, for a group the medians over its sources."""
     parts = [(e.name, 1, e) for e in result.sources]
-    parts += [(name, len(s.sources), s.over_sources) for name, members in groups(way, result).items() for s in (summary(way, members),)]
-    return [(way, name, count, e.rows, *(f"{getattr(e, field):.4f}" for field in COLUMNS[4:])) for name, count, e in parts]
+    parts += [
+        (name, len(s.sources), s.over_sources)
+        for name, members in groups(way, result).items()
+        for s in (summary(way, members),)
+    ]
+    return [
+        (way, name, count, e.rows, *(f"{getattr(e, field):.4f}" for field in COLUMNS[4:])) for name, count, e in parts
+    ]
 
 
 def pinned():
@@ -62,12 +76,30 @@ def pinned():
 
 def diary_table(way):
     """The table of docs/validation.md for one way to predict, from what is pinned."""
-    lines = ["| rows | sources | rows | median error | 90th percentile | bias | inside | width | within 1.5 x |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| rows | sources | rows | median error | 90th percentile | bias | inside | width | within 1.5 x |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for row in pinned():
-        if row["way"] == way and int(row["sources"]) >= 1 and (row["name"].startswith(("class ", "well-made,", "the same", "of those")) or row["name"] == "all"):
+        if (
+            row["way"] == way
+            and int(row["sources"]) >= 1
+            and (row["name"].startswith(("class ", "well-made,", "the same", "of those")) or row["name"] == "all")
+        ):
             shares = [f"{float(row[field]):.1%}".replace("%", " %") for field in ("median", "ninetieth")]
-            rest = [f"{float(row['bias']):+.1%}", f"{float(row['inside']):.0%}", f"{float(row['width']):.2f}", f"{float(row['within_half']):.0%}"]
-            cells = [row["name"].removeprefix("class "), row["sources"], row["rows"], *shares, *(cell.replace("%", " %") for cell in rest)]
+            rest = [
+                f"{float(row['bias']):+.1%}",
+                f"{float(row['inside']):.0%}",
+                f"{float(row['width']):.2f}",
+                f"{float(row['within_half']):.0%}",
+            ]
+            cells = [
+                row["name"].removeprefix("class "),
+                row["sources"],
+                row["rows"],
+                *shares,
+                *(cell.replace("%", " %") for cell in rest),
+            ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -79,19 +111,28 @@ def climbs():
         found = ladders(validate(all_rows(), profiles=way).predicted)
         right, near = sum(one.right_order for one in found), sum(abs(one.error) <= 0.15 for one in found)
         name = f"launch modes, {'profiles' if way else 'first principles'}"
-        lines.append(f"| {name} | {len(found)} | {near} within 15 %, {right} in the right order | {100 * percentile([abs(one.error) for one in found], 0.5):.1f} % |")
+        lines.append(
+            f"| {name} | {len(found)} | {near} within 15 %, {right} in the right order | {100 * percentile([abs(one.error) for one in found], 0.5):.1f} % |"
+        )
     for climb in CLIMBS:
         by_source = {}
         for p in predicted_rungs(all_rows(), climb):
             by_source.setdefault(p.row.source_id, []).append(abs(p.error))
         for source, errors in sorted(by_source.items()):
-            lines.append(f"| {climb}, {source} | {len(errors)} | {sum(e <= 0.1 for e in errors)} within 10 % | {100 * percentile(errors, 0.5):.1f} % |")
+            lines.append(
+                f"| {climb}, {source} | {len(errors)} | {sum(e <= 0.1 for e in errors)} within 10 % | {100 * percentile(errors, 0.5):.1f} % |"
+            )
     return "\n".join(lines) + "\n"
 
 
 def with_tables(text):
     """Return the diary with its tables made from what is pinned."""
-    return re.sub(r"(<!-- errors: ([a-z ]+) -->\n).*?(<!-- end -->)", lambda m: m[1] + diary_table(m[2]) + m[3], text, flags=re.DOTALL)
+    return re.sub(
+        r"(<!-- errors: ([a-z ]+) -->\n).*?(<!-- end -->)",
+        lambda m: m[1] + diary_table(m[2]) + m[3],
+        text,
+        flags=re.DOTALL,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +142,11 @@ def ways():
 
 @pytest.fixture(scope="module")
 def lines(ways):
-    return {(line[0], line[1]): dict(zip(COLUMNS, map(str, line), strict=True)) for way, result in ways.items() for line in figures(way, result)}
+    return {
+        (line[0], line[1]): dict(zip(COLUMNS, map(str, line), strict=True))
+        for way, result in ways.items()
+        for line in figures(way, result)
+    }
 
 
 def test_the_diary_shows_what_is_pinned():
@@ -110,7 +155,9 @@ def test_the_diary_shows_what_is_pinned():
     assert with_tables(text) == text, "run python tests/test_validation.py"
 
 
-@pytest.mark.parametrize("row", [r for r in pinned() if r["way"] != "calibrated"], ids=lambda r: f"{r['way']} {r['name']}")
+@pytest.mark.parametrize(
+    "row", [r for r in pinned() if r["way"] != "calibrated"], ids=lambda r: f"{r['way']} {r['name']}"
+)
 def test_the_error_table_does_not_move_unnoticed(row, lines):
     found = lines.get((row["way"], row["name"]))
     assert found is not None, f"{row['name']} can no longer be asked"
@@ -118,8 +165,15 @@ def test_the_error_table_does_not_move_unnoticed(row, lines):
     assert int(found["rows"]) >= int(row["rows"]), "rows that could be asked no longer can"
     # A model or device that is new to the catalogue brings rows, which may shift a median a little.
     slack = 2.0 if int(found["rows"]) > int(row["rows"]) else 1.0
-    for field, absolute, relative in (("median", 0.015, 0.05), ("bias", 0.02, 0.05), ("inside", 0.12, 0.0), ("width", 0.0, 0.05)):
-        assert float(found[field]) == pytest.approx(float(row[field]), abs=absolute * slack, rel=relative * slack), f"{field}: {told}"
+    for field, absolute, relative in (
+        ("median", 0.015, 0.05),
+        ("bias", 0.02, 0.05),
+        ("inside", 0.12, 0.0),
+        ("width", 0.0, 0.05),
+    ):
+        assert float(found[field]) == pytest.approx(float(row[field]), abs=absolute * slack, rel=relative * slack), (
+            f"{field}: {told}"
+        )
 
 
 def test_every_row_is_predicted_or_counted_with_a_reason(ways):
@@ -142,7 +196,9 @@ def test_the_two_ways_are_not_mixed(ways):
 
 def test_a_row_gets_what_estimate_answers():
     row = next(r for r in all_rows() if r.id == "gptfast-0008")
-    answer = estimate(row.model, row.hardware, weights=row.weight_format, kv=row.kv_format, context=row.context, before=row.mode)
+    answer = estimate(
+        row.model, row.hardware, weights=row.weight_format, kv=row.kv_format, context=row.context, before=row.mode
+    )
     p = predict(row)
     assert p.time == pytest.approx(answer.before.time_per_step)
     assert (p.low, p.high) == pytest.approx((answer.before.high.time_per_step, answer.before.low.time_per_step))
@@ -161,7 +217,9 @@ def test_ladders_are_in_the_right_order(ways):
     uncounted = [ladder for ladder in found if "rtx-5090-laptop" in ladder.name]
     assert len(found) > 70
     assert len(uncounted) < 20
-    assert sum(ladder.right_order for ladder in found if ladder not in uncounted) >= 0.95 * (len(found) - len(uncounted))
+    assert sum(ladder.right_order for ladder in found if ladder not in uncounted) >= 0.95 * (
+        len(found) - len(uncounted)
+    )
 
 
 def test_percentile_is_straight_between_neighbours():
@@ -195,11 +253,21 @@ def test_the_set_is_built_from_the_table(repository, tmp_path):
     table = repository.parent / "shared" / "facts" / "measured.csv"
     if not table.exists():
         pytest.skip("the table of measurements is not beside the repository")
-    done = subprocess.run([sys.executable, "validation/build.py", str(table), str(tmp_path)], cwd=repository, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "validation/build.py", str(table), str(tmp_path)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for name in ("rows.csv", "dropped.csv"):
         assert (tmp_path / name).read_bytes() == (repository / "validation" / name).read_bytes()
     shown = (repository / "validation" / "README.md").read_text(encoding="utf-8")
-    cells = {tuple(cell.strip() for cell in line.split("|")[1:-1] if cell.strip() not in ("", "-")) for line in shown.splitlines() if line.startswith("|")}
+    cells = {
+        tuple(cell.strip() for cell in line.split("|")[1:-1] if cell.strip() not in ("", "-"))
+        for line in shown.splitlines()
+        if line.startswith("|")
+    }
     for line in done.stdout.splitlines():
         counts = tuple(cell.strip() for cell in line.split("|")[1:-1] if cell.strip())
         if counts and any(cell.isdigit() for cell in counts):
@@ -214,7 +282,9 @@ def test_every_profile_says_what_it_was_fitted_and_tested_on(repository):
     assert named == set(profile_names()) - {"custom-all-reduce"}
     rows = all_rows()
     of_a_kind = {stack for members in stacks["kinds"].values() for stack in members}
-    assert set(stacks["profiles"]) | set(stacks["narrow_head"]) | set(stacks["ggml"]) | of_a_kind <= {row.stack for row in rows}
+    assert set(stacks["profiles"]) | set(stacks["narrow_head"]) | set(stacks["ggml"]) | of_a_kind <= {
+        row.stack for row in rows
+    }
     assert set(stacks["engines"]) <= {row.engine for row in rows}
     for name in profile_names():
         profile = find_profile(name)
@@ -241,28 +311,51 @@ def test_known_measurements_stand_beside_an_answer():
 
 
 def write_rows(path, *lines):
-    path.write_text("\n".join(("model,hardware,devices,weight_format,kv_format,batch,context,mode,tokens_per_second", *lines)) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join(("model,hardware,devices,weight_format,kv_format,batch,context,mode,tokens_per_second", *lines))
+        + "\n",
+        encoding="utf-8",
+    )
     return path
 
 
 def made_up(hardware, changes, contexts=(64, 4096, 16384), model="llama-2-7b", mode="graph"):
     device = find_hardware(hardware)
-    step = [AdjustableStep(find_model(model), device, mode, 1, formats_of(find_model(model), None, None), 1, context) for context in contexts]
-    return [f"{model},{hardware},1,,,1,{context},{mode},{1 / one.time(changes)!r}" for context, one in zip(contexts, step, strict=True)]
+    step = [
+        AdjustableStep(find_model(model), device, mode, 1, formats_of(find_model(model), None, None), 1, context)
+        for context in contexts
+    ]
+    return [
+        f"{model},{hardware},1,,,1,{context},{mode},{1 / one.time(changes)!r}"
+        for context, one in zip(contexts, step, strict=True)
+    ]
 
 
 def test_an_adjustable_step_at_its_values_is_the_estimate():
     model, device = find_model("llama-3.1-8b"), find_hardware("h100-sxm")
     step = AdjustableStep(model, device, "graph", 8, formats_of(model, None, None), 4, 4096)
-    assert step.time({}) == pytest.approx(estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=4, before="graph").before.time_per_step)
+    assert step.time({}) == pytest.approx(
+        estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=4, before="graph").before.time_per_step
+    )
     slower = step.time({"modes.graph.boundary": 2e-5})
-    assert slower == pytest.approx(estimate("llama-3.1-8b", "h100-sxm", devices=8, batch=4, before="graph", parameters={"modes.graph.boundary": 2e-5}).before.time_per_step)
+    assert slower == pytest.approx(
+        estimate(
+            "llama-3.1-8b", "h100-sxm", devices=8, batch=4, before="graph", parameters={"modes.graph.boundary": 2e-5}
+        ).before.time_per_step
+    )
     assert step.time({}) < slower
 
 
 def test_calibration_finds_what_was_put_in(tmp_path):
     truth = {"modes.graph.boundary": 6.5e-6, "memory.sustained.weights": 0.74}
-    rows = read_rows(write_rows(tmp_path / "rows.csv", *made_up("a100-sxm-80gb", truth), *made_up("a100-sxm-80gb", truth, model="llama-3.2-1b"), *made_up("a100-sxm-80gb", truth, model="llama-2-13b")))
+    rows = read_rows(
+        write_rows(
+            tmp_path / "rows.csv",
+            *made_up("a100-sxm-80gb", truth),
+            *made_up("a100-sxm-80gb", truth, model="llama-3.2-1b"),
+            *made_up("a100-sxm-80gb", truth, model="llama-2-13b"),
+        )
+    )
     result = calibrate(rows)
     found = {p.path: p for p in result.parameters}
     assert found["modes.graph.boundary"].value == pytest.approx(6.5e-6, rel=0.1)
@@ -274,13 +367,19 @@ def test_calibration_finds_what_was_put_in(tmp_path):
 
 
 def test_one_row_helps_and_says_that_nothing_is_left_to_test_on(tmp_path):
-    rows = read_rows(write_rows(tmp_path / "rows.csv", *made_up("a100-sxm-80gb", {"modes.graph.boundary": 1e-5}, contexts=(512,))))
+    rows = read_rows(
+        write_rows(tmp_path / "rows.csv", *made_up("a100-sxm-80gb", {"modes.graph.boundary": 1e-5}, contexts=(512,)))
+    )
     result = calibrate(rows)
     assert result.error_after < 0.6 * result.error_before
     assert result.left_out == ()
     # And another model of the same machine profits.
     profile = as_profile(result, "mine")
-    other = read_rows(write_rows(tmp_path / "other.csv", *made_up("a100-sxm-80gb", {"modes.graph.boundary": 1e-5}, model="llama-2-13b")))
+    other = read_rows(
+        write_rows(
+            tmp_path / "other.csv", *made_up("a100-sxm-80gb", {"modes.graph.boundary": 1e-5}, model="llama-2-13b")
+        )
+    )
     assert abs(predict(other[0], profile).error) < abs(predict(other[0]).error)
 
 
@@ -292,7 +391,9 @@ def test_a_written_profile_is_read_as_what_was_fitted(tmp_path):
     path.write_text(profile_text(as_profile(result, "mine", base)), encoding="utf-8")
     profile = load_profile(path)
     assert profile.replicates == base.replicates
-    assert profile.values["modes.graph.boundary"].value == next(p.value for p in result.parameters if p.path == "modes.graph.boundary")
+    assert profile.values["modes.graph.boundary"].value == next(
+        p.value for p in result.parameters if p.path == "modes.graph.boundary"
+    )
     assert all(q.kind == "derived" for q in profile.values.values())
     answer = estimate("llama-2-7b", "a100-sxm-80gb", context=105, before="graph", profile=str(path))
     assert answer.before.tokens_per_second == pytest.approx(104.9, rel=0.03)
@@ -305,12 +406,18 @@ def test_zero_rows_explain_themselves(run, tmp_path):
     assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
 
 
-@pytest.mark.parametrize(("text", "told"), [
-    ("model,context\nllama-2-7b,5\n", "no column hardware"), ("model,hardware\nllama-2-7b,a100\n", "tokens_per_second"),
-    ("model,hardware,time_per_step\nllama-2-7b,a100,fast\n", "line 2: time_per_step"), ("model,hardware,time_per_step\nllama-2-7b,a100,-1\n", "positive"),
-    ("model,hardware,time_per_step,batch\nllama-2-7b,a100,1,1.5\n", "line 2: batch"), ("model,hardware,time_per_step\n,a100,1\n", "has no model"),
-    ("model,hardware,time_per_step\nllama-2-7b,a100,\n", "neither"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("model,context\nllama-2-7b,5\n", "no column hardware"),
+        ("model,hardware\nllama-2-7b,a100\n", "tokens_per_second"),
+        ("model,hardware,time_per_step\nllama-2-7b,a100,fast\n", "line 2: time_per_step"),
+        ("model,hardware,time_per_step\nllama-2-7b,a100,-1\n", "positive"),
+        ("model,hardware,time_per_step,batch\nllama-2-7b,a100,1,1.5\n", "line 2: batch"),
+        ("model,hardware,time_per_step\n,a100,1\n", "has no model"),
+        ("model,hardware,time_per_step\nllama-2-7b,a100,\n", "neither"),
+    ],
+)
 def test_rows_that_cannot_be_read_say_which_line(tmp_path, text, told):
     path = tmp_path / "rows.csv"
     path.write_text(text, encoding="utf-8")
@@ -336,7 +443,9 @@ def test_calibrate_writes_a_profile_whole(run, tmp_path):
 
 
 def test_a_gap_of_boundary_is_found_and_looping_removes_it():
-    measured = estimate("llama-2-7b", "a100-sxm-80gb", before="graph", parameters={"modes.graph.boundary": 3e-5}).before.time_per_step
+    measured = estimate(
+        "llama-2-7b", "a100-sxm-80gb", before="graph", parameters={"modes.graph.boundary": 3e-5}
+    ).before.time_per_step
     gap = explain_gap("llama-2-7b", "a100-sxm-80gb", measured, before="graph")
     alone = {path: (one.values[path], one) for one in gap.alone if one.values for path in one.values}
     assert alone["modes.graph.boundary"][0] == pytest.approx(3e-5, rel=1e-6)
@@ -375,7 +484,9 @@ def test_a_server_is_known_to_be_one():
 
 def test_a_profile_inherits_its_kind_and_no_other(tmp_path):
     assert find_profile("vllm").modes["eager"].kernels == "separate"
-    assert find_profile("vllm").values["modes.graph.host"].value < find_profile("server").values["modes.graph.host"].value
+    assert (
+        find_profile("vllm").values["modes.graph.host"].value < find_profile("server").values["modes.graph.host"].value
+    )
     mine = tmp_path / "mine.toml"
     mine.write_text('inherits = "servers"\n', encoding="utf-8")
     with pytest.raises(SpecificationError, match=r"inherits: 'servers' is not a profile .*server"):
@@ -436,10 +547,19 @@ def test_errors_are_of_the_time():
 
 
 if __name__ == "__main__":
-    results = {"first principles": validate(all_rows()), "profiles": validate(all_rows(), profiles=True), "calibrated": validate_calibrated(all_rows())}
+    results = {
+        "first principles": validate(all_rows()),
+        "profiles": validate(all_rows(), profiles=True),
+        "calibrated": validate_calibrated(all_rows()),
+    }
     with PINNED.open("w", encoding="utf-8", newline="") as target:
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(line for way, result in results.items() for line in figures(way, result))
-    diary = re.sub(r"(<!-- climbs -->\n).*?(<!-- end -->)", lambda m: m[1] + climbs() + m[2], DIARY.read_text(encoding="utf-8"), flags=re.DOTALL)
+    diary = re.sub(
+        r"(<!-- climbs -->\n).*?(<!-- end -->)",
+        lambda m: m[1] + climbs() + m[2],
+        DIARY.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
     DIARY.write_text(with_tables(diary), encoding="utf-8")

@@ -22,9 +22,28 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = (
-    "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source", "kv_format", "batch", "context",
-    "engine", "mode", "stack", "time_per_step", "class", "ladder", "settings", "source", "caveat",
-)  # fmt: skip
+    "id",
+    "source_id",
+    "trust",
+    "model",
+    "hardware",
+    "devices",
+    "parallel",
+    "weight_format",
+    "weight_format_source",
+    "kv_format",
+    "batch",
+    "context",
+    "engine",
+    "mode",
+    "stack",
+    "time_per_step",
+    "class",
+    "ladder",
+    "settings",
+    "source",
+    "caveat",
+)
 REASONS = {
     "not-a-step-time": "ratios, utilisations, fit coefficients, bandwidths, costs of a primitive, times of single operators",
     "speculative": "several tokens a step (speculative decoding, multi-token prediction)",
@@ -90,11 +109,39 @@ class Row:
 
     def question(self) -> tuple[Any, ...]:
         """All that is asked but the lengths."""
-        return tuple(self.values[name] for name in ("source_id", "engine", "model", "hardware", "devices", "parallel", "weight_format", "kv_format", "batch", "mode"))
+        return tuple(
+            self.values[name]
+            for name in (
+                "source_id",
+                "engine",
+                "model",
+                "hardware",
+                "devices",
+                "parallel",
+                "weight_format",
+                "kv_format",
+                "batch",
+                "mode",
+            )
+        )
 
     def figure(self) -> tuple[Any, ...]:
         """What two rows share if one repeats the other: machine and model as the source spells them, the question and the answer."""
-        asked = tuple(self.values[name] for name in ("source_id", "devices", "parallel", "weight_format", "kv_format", "batch", "context", "stack", "mode", "time_per_step"))
+        asked = tuple(
+            self.values[name]
+            for name in (
+                "source_id",
+                "devices",
+                "parallel",
+                "weight_format",
+                "kv_format",
+                "batch",
+                "context",
+                "stack",
+                "mode",
+                "time_per_step",
+            )
+        )
         return (self.source["model"], self.source["hardware"], *asked)
 
 
@@ -122,7 +169,9 @@ def build(sources: list[Source], names: dict[str, Any]) -> tuple[list[dict[str, 
     dropped: list[dict[str, Any]] = []
 
     def drop(source: Source, why: Dropped) -> None:
-        dropped.append({"id": source["id"], "source_id": source["source_id"], "reason": why.reason, "detail": why.detail})
+        dropped.append(
+            {"id": source["id"], "source_id": source["source_id"], "reason": why.reason, "detail": why.detail}
+        )
 
     for source in sources:
         try:
@@ -164,7 +213,12 @@ def translate(source: Source, names: dict[str, Any]) -> Row:
     parallel = look_up(names["parallel"], source["parallelism"], "mode-unknown")
     if source["source_id"] == "memgap" and batch >= MEMGAP_BATCH_LIMIT:
         raise Dropped("batch-unknown", "the cache limits what is resident")
-    for table, key in (("model_remarks", "model"), ("hardware_remarks", "hardware"), ("parallel_remarks", "parallelism"), ("format_remarks", "weight_format")):
+    for table, key in (
+        ("model_remarks", "model"),
+        ("hardware_remarks", "hardware"),
+        ("parallel_remarks", "parallelism"),
+        ("format_remarks", "weight_format"),
+    ):
         remarks += [names[table][source[key]]] if source[key] in names[table] else []
     remarks += [names["system_remarks"][key] for key in system_keys(source) if key in names["system_remarks"]]
     if source["source_id"] in names["quoted_modes"]["sources"]:
@@ -172,11 +226,22 @@ def translate(source: Source, names: dict[str, Any]) -> Row:
     if source["source_id"] in names["prefill"]["concurrency"] and batch > 1:
         remarks.append("batch is the number of clients")
     values = {
-        "id": source["id"], "source_id": source["source_id"], "trust": trust(source, names), "model": model, "hardware": hardware, "devices": devices,
-        "parallel": parallel, "weight_format": weights, "weight_format_source": source["weight_format"],
-        "kv_format": cache_format(source, stack, weights, batch, remarks, names), "batch": batch, "engine": source["engine"].strip(),
-        "mode": mode, "stack": stack, "source": source["source_ref"],
-    }  # fmt: skip
+        "id": source["id"],
+        "source_id": source["source_id"],
+        "trust": trust(source, names),
+        "model": model,
+        "hardware": hardware,
+        "devices": devices,
+        "parallel": parallel,
+        "weight_format": weights,
+        "weight_format_source": source["weight_format"],
+        "kv_format": cache_format(source, stack, weights, batch, remarks, names),
+        "batch": batch,
+        "engine": source["engine"].strip(),
+        "mode": mode,
+        "stack": stack,
+        "source": source["source_ref"],
+    }
     return Row(source, values, remarks)
 
 
@@ -190,7 +255,8 @@ def refuse_unusable(source: Source, names: dict[str, Any]) -> None:
     if source["metric"] not in STEP_METRICS and source["metric"] != REQUEST_METRIC:
         raise Dropped("not-a-step-time", source["metric"])
     if source["mode"].startswith("MTP") or any(
-        word in source["notes"] + source["weight_format"] for word in ("speculative", "not one token per step", "MTP3", "NOT a plain decode")
+        word in source["notes"] + source["weight_format"]
+        for word in ("speculative", "not one token per step", "MTP3", "NOT a plain decode")
     ):
         raise Dropped("speculative", source["mode"])
     if source["mode"] in ("CPU", "torch.compile CPU"):
@@ -258,13 +324,17 @@ def weight_format(source: Source, model: str, names: dict[str, Any]) -> str:
     return str(names["published_as"].get(model, {}).get(found, found))
 
 
-def cache_format(source: Source, stack: str, weights: str, batch: int, remarks: list[str], names: dict[str, Any]) -> str:
+def cache_format(
+    source: Source, stack: str, weights: str, batch: int, remarks: list[str], names: dict[str, Any]
+) -> str:
     """Return the storage format of the cache, empty where it is not stated (and say so where it matters)."""
     known = look_up(names["kv_formats"], source["kv_format"], "format-unknown")
     if known or batch == 1:
         return known
     if (stack, weights) == ("tensorrt-llm-serve", "fp8") and source["model"].startswith("Llama"):
-        remarks.append("cache format not stated; fp8, since with 16 bits the fastest of these rows would exceed the datasheet bandwidth")
+        remarks.append(
+            "cache format not stated; fp8, since with 16 bits the fastest of these rows would exceed the datasheet bandwidth"
+        )
         return "fp8"
     remarks.append("cache format not stated")
     return ""
@@ -292,7 +362,12 @@ def whole(text: str, reason: str) -> int:
 def one_step(row: Row, names: dict[str, Any]) -> Row:
     """Complete a row whose metric is a rate or a time of one step."""
     source, values = row.source, row.values
-    if source["metric"] in ("tok_s_out_incl_prefill", "tok_s_aggregate") and not source["mean_context"] and values["batch"] > 1 and source["source_id"] != "habana":
+    if (
+        source["metric"] in ("tok_s_out_incl_prefill", "tok_s_aggregate")
+        and not source["mean_context"]
+        and values["batch"] > 1
+        and source["source_id"] != "habana"
+    ):
         raise Dropped("length-unknown")
     values["time_per_step"] = STEP_METRICS[source["metric"]](float(source["value"]), values["batch"])
     values["context"] = context(row, names)
@@ -386,13 +461,19 @@ def difference(long: Row, short: Row | None, names: dict[str, Any]) -> Row:
     if step <= 0:
         raise Dropped("outlier", "the longer request takes less time")
     batch = long.values["batch"]
-    prefills = prefill_time(batch * prompt, step, long.values, names) - prefill_time(batch * short_prompt, step, long.values, names)
+    prefills = prefill_time(batch * prompt, step, long.values, names) - prefill_time(
+        batch * short_prompt, step, long.values, names
+    )
     row = Row(long.source, dict(long.values), list(long.remarks))
     refuse_share(row, prefills / seconds, PREFILL_LIMIT)
     row.values["id"] = f"{long.source['id']}-minus-{short.source['id']}"
     row.values["time_per_step"] = step
-    row.values["context"] = round((output * (prompt + output / 2) - short_output * (short_prompt + short_output / 2)) / steps)
-    row.remarks.append(f"difference of requests of {prompt:g} + {output:g} and {short_prompt:g} + {short_output:g} tokens")
+    row.values["context"] = round(
+        (output * (prompt + output / 2) - short_output * (short_prompt + short_output / 2)) / steps
+    )
+    row.remarks.append(
+        f"difference of requests of {prompt:g} + {output:g} and {short_prompt:g} + {short_output:g} tokens"
+    )
     return row
 
 
@@ -405,7 +486,13 @@ def finish(row: Row, names: dict[str, Any]) -> dict[str, Any]:
         remarks.append(row.source["confidence"])
     tasks = re.search(r"(\d+) tasks", row.source["mode"])
     settings = f"modes.{row.values['mode']}.tasks={tasks[1]}" if tasks else ""
-    return row.values | {"settings": settings, "class": class_of(row.values, names), "ladder": " ".join(ladders), "caveat": "; ".join(remarks), "time_per_step": repr(row.values["time_per_step"])}
+    return row.values | {
+        "settings": settings,
+        "class": class_of(row.values, names),
+        "ladder": " ".join(ladders),
+        "caveat": "; ".join(remarks),
+        "time_per_step": repr(row.values["time_per_step"]),
+    }
 
 
 def class_of(values: dict[str, Any], names: dict[str, Any]) -> str:
@@ -426,14 +513,22 @@ def class_of(values: dict[str, Any], names: dict[str, Any]) -> str:
 def tables(rows: list[dict[str, Any]], dropped: list[dict[str, Any]]) -> str:
     """Return the counts by source, class and reason, as README shows them."""
     used = Counter(source_id for row in rows for source_id in [row["source_id"]] * len(row["id"].split("-minus-")))
-    made, classes, reasons = (Counter(row[key] for row in table) for table, key in ((rows, "source_id"), (rows, "class"), (dropped, "reason")))
+    made, classes, reasons = (
+        Counter(row[key] for row in table) for table, key in ((rows, "source_id"), (rows, "class"), (dropped, "reason"))
+    )
     lost = Counter(row["source_id"] for row in dropped)
     letter = {row["source_id"]: row["trust"] for row in rows}
     lines = ["| source | trust | rows | of | dropped |", "| --- | --- | ---: | ---: | ---: |"]
     lines += [
-        f"| {name} | {letter.get(name, '')} | {made[name]} | {used[name] + lost[name]} | {lost[name]} |" for name in sorted({*made, *lost}, key=lambda name: (-made[name], name))
+        f"| {name} | {letter.get(name, '')} | {made[name]} | {used[name] + lost[name]} | {lost[name]} |"
+        for name in sorted({*made, *lost}, key=lambda name: (-made[name], name))
     ]
-    lines += [f"| all | | {len(rows)} | {used.total() + len(dropped)} | {len(dropped)} |", "", "| class | rows |", "| --- | ---: |"]
+    lines += [
+        f"| all | | {len(rows)} | {used.total() + len(dropped)} | {len(dropped)} |",
+        "",
+        "| class | rows |",
+        "| --- | ---: |",
+    ]
     lines += [f"| {name} | {count} |" for name, count in classes.most_common()]
     lines += ["", "| reason | rows | meaning |", "| --- | ---: | --- |"]
     lines += [f"| {name} | {count} | {REASONS[name]} |" for name, count in reasons.most_common()]

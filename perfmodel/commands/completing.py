@@ -1,4 +1,7 @@
-"""What a shell offers after the tab key: names of the catalogues, modes, formats, profiles, keys. Only files' names are read, so that it is quick."""
+"""What a shell offers after the tab key: names of the catalogues, modes, formats, profiles, keys.
+
+Only files' names are read, so that it is quick.
+"""
 
 import os
 from collections.abc import Iterable
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from perfmodel.hardware import Hardware
+    from perfmodel.specifications.hardware import Hardware
 
 
 def offered(names: Iterable[str], incomplete: str) -> list[str]:
@@ -22,21 +25,24 @@ def offered(names: Iterable[str], incomplete: str) -> list[str]:
 
 def models(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the models of the catalogue."""
-    from perfmodel.catalogue import names
+    from perfmodel.specifications.catalogue import names
 
     return offered(names("models"), incomplete)
 
 
 def devices(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the devices of the catalogue."""
-    from perfmodel.catalogue import names
+    from perfmodel.specifications.catalogue import names
 
     return offered(names("hardware"), incomplete)
 
 
 def typed_device() -> "Hardware | None":
-    """Return the device on the line that is being completed. An option without its value yet hides the arguments from the parser."""
-    from perfmodel.catalogue import find_hardware, names
+    """Return the device on the line that is being completed.
+
+    An option without its value yet hides the arguments from the parser.
+    """
+    from perfmodel.specifications.catalogue import find_hardware, names
 
     line = os.environ.get("COMP_WORDS", "") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     known = set(names("hardware"))
@@ -45,7 +51,7 @@ def typed_device() -> "Hardware | None":
 
 def modes(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the launch modes of the device that was typed before; all modes where it is not known."""
-    from perfmodel.parameters import MODES
+    from perfmodel.specifications.parameters import MODES
 
     device = typed_device()
     return offered(MODES if device is None else device.modes, incomplete)
@@ -53,43 +59,45 @@ def modes(_: typer.Context, incomplete: str) -> list[str]:
 
 def formats(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the storage formats."""
-    from perfmodel.formats import STORAGE_FORMATS
+    from perfmodel.specifications.formats import STORAGE_FORMATS
 
     return offered(STORAGE_FORMATS, incomplete)
 
 
 def profiles(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the profiles of software stacks."""
-    from perfmodel.profiles import profile_names
+    from perfmodel.specifications.profiles import profile_names
 
     return offered(profile_names(), incomplete)
 
 
 def settings(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the keys that --set takes: those of the device that was typed before."""
-    from perfmodel.parameters import PARAMETERS
+    from perfmodel.specifications.parameters import PARAMETERS
 
     device = typed_device()
-    keys: Iterable[str] = (parameter.key for parameter in PARAMETERS if "*" not in parameter.key) if device is None else device.values
+    keys: Iterable[str] = (
+        (parameter.key for parameter in PARAMETERS if "*" not in parameter.key) if device is None else device.values
+    )
     return [] if "=" in incomplete else [f"{key}=" for key in keys if key.startswith(incomplete)]
 
 
 def columns(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the columns of an answer."""
-    from perfmodel.report.delimited import DEFAULT_COLUMNS
+    from perfmodel.report.files.delimited import DEFAULT_COLUMNS
 
     return offered(("all", *DEFAULT_COLUMNS), incomplete)
 
 
 def pictures(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the kinds of pictures."""
-    from perfmodel.picturedata import KINDS
+    from perfmodel.report.picturedata import KINDS
 
     return offered(KINDS, incomplete)
 
 
 def figures(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the figures of an answer."""
-    from perfmodel.figures import FIGURES
+    from perfmodel.estimates.figures import FIGURES
 
     return offered(FIGURES, incomplete)

@@ -9,33 +9,74 @@ from perfmodel.commands import completing, shared
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
-    from perfmodel.picturedata.records import Picture
+    from perfmodel.estimates.answers import Estimate
+    from perfmodel.report.picturedata.records import Picture
     from perfmodel.report.text import Document
-    from perfmodel.results import Estimate
 
-Kind = Annotated[str, typer.Argument(metavar="KIND", autocompletion=completing.pictures, help="waterfall, roofline, scaling, context, batch, map, tornado or validation.")]
-OptionalModel = Annotated[str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="As in estimate; only validation does without.")]
-OptionalHardware = Annotated[str | None, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="As in estimate; only validation does without.")]
-PlotOutput = Annotated[
-    str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .svg, .png, .json, .csv or .txt. Without it: bars in the terminal.")
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        autocompletion=completing.pictures,
+        help="waterfall, roofline, scaling, context, batch, map, tornado or validation.",
+    ),
 ]
-Figure = Annotated[str, typer.Option("--figure", autocompletion=completing.figures, help="What a tornado is about, such as speedup or after.tokens_per_second.")]
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL", autocompletion=completing.models, help="As in estimate; only validation does without."
+    ),
+]
+OptionalHardware = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="HARDWARE", autocompletion=completing.devices, help="As in estimate; only validation does without."
+    ),
+]
+PlotOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to FILE, whole or not at all; .svg, .png, .json, .csv or .txt. Without it: bars in the terminal.",
+    ),
+]
+Figure = Annotated[
+    str,
+    typer.Option(
+        "--figure",
+        autocompletion=completing.figures,
+        help="What a tornado is about, such as speedup or after.tokens_per_second.",
+    ),
+]
 
 _ENDINGS = {".svg": "svg", ".png": "png", ".json": "json", ".csv": "csv", ".txt": "text"}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command("plot", epilog="Example: perfmodel plot waterfall llama-3.1-8b sn40l --devices 8 -o waterfall.svg", short_help="One picture of an answer, as SVG, PNG or bars.")(
-        plot_command
-    )
+    app.command(
+        "plot",
+        epilog="Example: perfmodel plot waterfall llama-3.1-8b sn40l --devices 8 -o waterfall.svg",
+        short_help="One picture of an answer, as SVG, PNG or bars.",
+    )(plot_command)
 
 
 @shared.asks
 def plot_command(
-    kind: Kind, model: OptionalModel = None, hardware: OptionalHardware = None, *, asked: dict[str, Any], figure: Figure = "speedup", as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
-    output: PlotOutput = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
-) -> None:  # fmt: skip
+    kind: Kind,
+    model: OptionalModel = None,
+    hardware: OptionalHardware = None,
+    *,
+    asked: dict[str, Any],
+    figure: Figure = "speedup",
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: PlotOutput = None,
+    columns: shared.Columns = None,
+    command: shared.CommandFlag = False,
+) -> None:
     """One picture of an answer, as SVG, PNG or bars in the terminal; --json and --csv give its numbers.
 
     waterfall: where a step's time goes, before and after.
@@ -45,11 +86,13 @@ def plot_command(
     tornado: which assumption moves the answer.
     validation: predicted against published measurements, of MODEL and of HARDWARE if given.
     """
-    from perfmodel.picturedata import KINDS, picture_data, rows_of
-    from perfmodel.picturedata.steps import tornado
+    from perfmodel.report.picturedata import KINDS, picture_data, rows_of
+    from perfmodel.report.picturedata.steps import tornado
 
     if kind not in KINDS:
-        raise UnknownNameError(f"plot: {shown(kind)} is not a picture{nearest(kind, KINDS)}; the pictures are {', '.join(KINDS)}")
+        raise UnknownNameError(
+            f"plot: {shown(kind)} is not a picture{nearest(kind, KINDS)}; the pictures are {', '.join(KINDS)}"
+        )
     chosen = _form(as_json, as_csv, output, columns)
     if kind != "validation" and (model is None or hardware is None):
         raise typer.BadParameter(f"plot {kind} needs MODEL and HARDWARE")
@@ -63,7 +106,7 @@ def plot_command(
         answer = answer_of(model or "", hardware or "", asked)
         data = tornado(answer, figure) if kind == "tornado" else picture_data(kind, answer)
     if chosen == "svg" and output is not None:
-        from perfmodel.report.files import write_whole
+        from perfmodel.report.files.whole import write_whole
         from perfmodel.report.pictures import draw
 
         write_whole(Path(output), draw(data))
@@ -82,7 +125,14 @@ def _deliver(data: "Picture", chosen: str, output: str | None, columns: str | No
         return document(data)
 
     shared.deliver(
-        chosen, output, columns, rows=rows, default_columns=None, json=lambda: msgspec.to_builtins(data), document=bars, sidecar=lambda: msgspec.to_builtins(data.caption)
+        chosen,
+        output,
+        columns,
+        rows=rows,
+        default_columns=None,
+        json=lambda: msgspec.to_builtins(data),
+        document=bars,
+        sidecar=lambda: msgspec.to_builtins(data.caption),
     )
 
 
@@ -92,13 +142,16 @@ def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) 
         return shared.chosen_format(as_json, as_csv, output, columns)
     ending = Path(output).suffix
     if ending not in _ENDINGS:
-        raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, _ENDINGS)}; .svg, .png, .json, .csv and .txt are accepted")
+        raise UnknownNameError(
+            f"-o: {shown(output)} has an ending I do not know{nearest(ending, _ENDINGS)}; .svg, .png, .json, .csv and"
+            " .txt are accepted"
+        )
     return _ENDINGS[ending]
 
 
 def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
     """Return the estimate that a picture is about, with a note where it does not fit."""
-    from perfmodel.estimator import estimate
+    from perfmodel.estimates.answers import estimate
 
     answer = estimate(model, hardware, **asked)
     if not answer.fits.fits:
@@ -108,9 +161,9 @@ def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
 
 def _validation(model: str | None, hardware: str | None) -> "Picture":
     """Return the numbers of the validation picture, for all rows or those of a model and a device; - stands for any."""
-    from perfmodel.catalogue import find_hardware, find_model
-    from perfmodel.measurements import all_rows
-    from perfmodel.picturedata.measurements import validation
+    from perfmodel.measurements.rows import all_rows
+    from perfmodel.report.picturedata.measurements import validation
+    from perfmodel.specifications.catalogue import find_hardware, find_model
 
     model_name = None if model in (None, "-") else find_model(model).name
     hardware_name = None if hardware in (None, "-") else find_hardware(hardware).name
@@ -120,7 +173,7 @@ def _validation(model: str | None, hardware: str | None) -> "Picture":
 
 def _write_png(data: "Picture", path: Path) -> None:
     """Draw a PNG through whichever renderer of the extra [plot] is installed."""
-    from perfmodel.report.files import write_bytes_whole
+    from perfmodel.report.files.whole import write_bytes_whole
     from perfmodel.report.pictures import draw
     from perfmodel.report.rendering import to_png
 

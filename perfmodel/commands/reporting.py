@@ -9,14 +9,42 @@ from perfmodel.commands import completing, shared
 from perfmodel.commands.drawing import answer_of
 from perfmodel.errors import UnknownNameError, nearest, shown
 
-What = Annotated[str, typer.Argument(metavar="MODEL|STUDY.toml", autocompletion=completing.models, help="A model, followed by a device; or alone, the TOML file of a study.")]
-OptionalHardware = Annotated[str | None, typer.Argument(metavar="[HARDWARE]", autocompletion=completing.devices, help="As in estimate; a study does without.")]
-Html = Annotated[bool, typer.Option("--html", help="One HTML page that needs nothing else: answer, pictures, formula, what-ifs, assumptions with sources.")]
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|STUDY.toml",
+        autocompletion=completing.models,
+        help="A model, followed by a device; or alone, the TOML file of a study.",
+    ),
+]
+OptionalHardware = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[HARDWARE]", autocompletion=completing.devices, help="As in estimate; a study does without."
+    ),
+]
+Html = Annotated[
+    bool,
+    typer.Option(
+        "--html",
+        help="One HTML page that needs nothing else: answer, pictures, formula, what-ifs, assumptions with sources.",
+    ),
+]
 ReportOutput = Annotated[
     str | None,
-    typer.Option("-o", "--output", metavar="FILE|DIR", help="A question: FILE.html, .txt, .json or .csv. A study: a folder for its CSV files (the study's name if not given), or FILE.html."),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE|DIR",
+        help=(
+            "A question: FILE.html, .txt, .json or .csv. A study: a folder for its CSV files (the study's name if not"
+            " given), or FILE.html."
+        ),
+    ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="A study: go on with the file that an interrupted run left unfinished.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="A study: go on with the file that an interrupted run left unfinished.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="A study: work out grids of more than a billion points.")]
 
 _PAGES = (".html", ".htm")
@@ -25,16 +53,32 @@ _OF_A_STUDY = ("what", "hardware", "output", "html", "resume", "yes", "command")
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("report", epilog="Example: perfmodel report llama-3.1-8b sn40l --devices 8 --html -o answer.html", short_help="All about one question, or a study, as one HTML page, text or files.")(report_command)
+    app.command(
+        "report",
+        epilog="Example: perfmodel report llama-3.1-8b sn40l --devices 8 --html -o answer.html",
+        short_help="All about one question, or a study, as one HTML page, text or files.",
+    )(report_command)
 
 
 @shared.asks
 def report_command(
     context_: typer.Context,
-    what: What, hardware: OptionalHardware = None, *, asked: dict[str, Any], html: Html = False, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
-    output: ReportOutput = None, columns: shared.Columns = None, resume: Resume = False, yes: Yes = False, command: shared.CommandFlag = False,
-) -> None:  # fmt: skip
-    """All about one question: answer, pictures, formula, what-ifs and sources. Or a study: its sweeps as CSV files, or as a page.
+    what: What,
+    hardware: OptionalHardware = None,
+    *,
+    asked: dict[str, Any],
+    html: Html = False,
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: ReportOutput = None,
+    columns: shared.Columns = None,
+    resume: Resume = False,
+    yes: Yes = False,
+    command: shared.CommandFlag = False,
+) -> None:
+    """All about one question: answer, pictures, formula, what-ifs and sources.
+
+    Or a study: its sweeps as CSV files, or as a page.
 
     perfmodel report MODEL HARDWARE takes the options of estimate; --html makes it one page for a browser.
     perfmodel report STUDY.toml takes none of them: its sweeps say what they ask.
@@ -55,21 +99,35 @@ def report_command(
         _deliver_page(answer_page(answer, command=shared.reproducing_line()), output)
         return
     shared.deliver(
-        chosen, output, columns, rows=lambda: answer_rows(answer), default_columns=None, json=lambda: answer_dict(answer), document=lambda: answer_document(answer), sidecar=None
+        chosen,
+        output,
+        columns,
+        rows=lambda: answer_rows(answer),
+        default_columns=None,
+        json=lambda: answer_dict(answer),
+        document=lambda: answer_document(answer),
+        sidecar=None,
     )
 
 
-def _study(context: typer.Context, study: str, output: str | None, *, html: bool, resume: bool, yes: bool, command: bool) -> None:
+def _study(
+    context: typer.Context, study: str, output: str | None, *, html: bool, resume: bool, yes: bool, command: bool
+) -> None:
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name not in _OF_A_STUDY and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"{parameter.opts[0]} is for a question, which needs MODEL and HARDWARE; the sweeps of a study say what they ask")
+            raise typer.BadParameter(
+                f"{parameter.opts[0]} is for a question, which needs MODEL and HARDWARE; the sweeps of a study say what"
+                " they ask"
+            )
     if Path(study).suffix != ".toml" and "/" not in study:
-        raise typer.BadParameter(f"report needs HARDWARE beside the model {shown(study)}, or the TOML file of a study alone")
+        raise typer.BadParameter(
+            f"report needs HARDWARE beside the model {shown(study)}, or the TOML file of a study alone"
+        )
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    from perfmodel.studies import load_study, study_page, write_study
+    from perfmodel.report.files.studies import load_study, study_page, write_study
 
     declared = load_study(Path(study))
     if (html and output is None) or (output is not None and Path(output).suffix in _PAGES):
@@ -84,7 +142,10 @@ def _form(output: str | None, columns: str | None, *, html: bool, as_json: bool,
     ending = Path(output).suffix if output is not None else ""
     if not html and ending not in _PAGES:
         if output is not None and ending not in (".json", ".csv", ".txt"):
-            raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, ('.html', '.json', '.csv', '.txt'))}; .html, .json, .csv and .txt are accepted")
+            raise UnknownNameError(
+                f"-o: {shown(output)} has an ending I do not know{nearest(ending, ('.html', '.json', '.csv', '.txt'))};"
+                " .html, .json, .csv and .txt are accepted"
+            )
         return shared.chosen_format(as_json, as_csv, output, columns)
     if as_json or as_csv or columns is not None:
         raise typer.BadParameter("--html excludes --json, --csv and --columns")
@@ -97,6 +158,6 @@ def _deliver_page(text: str, output: str | None) -> None:
     if output is None:
         shared.show(text)
         return
-    from perfmodel.report.files import write_whole
+    from perfmodel.report.files.whole import write_whole
 
     write_whole(Path(output), text)

@@ -16,37 +16,147 @@ if TYPE_CHECKING:
     from perfmodel.report.text import Document
 
 # The question.
-Model = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="Catalogue name, model TOML, Hugging Face config.json or its folder.")]
-Hardware = Annotated[str, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="Catalogue name or hardware TOML.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        autocompletion=completing.models,
+        help="Catalogue name, model TOML, Hugging Face config.json or its folder.",
+    ),
+]
+Hardware = Annotated[
+    str, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="Catalogue name or hardware TOML.")
+]
 Devices = Annotated[str, typer.Option("--devices", help="Devices that share the work.")]
-SystemDevices = Annotated[str | None, typer.Option("--devices", show_default="all of a system, else 1", help="Devices that share the work.")]
-SharedDevices = Annotated[str | None, typer.Option("--devices", show_default="1, or those of --parallel", help="Devices that share the work.")]
+SystemDevices = Annotated[
+    str | None, typer.Option("--devices", show_default="all of a system, else 1", help="Devices that share the work.")
+]
+SharedDevices = Annotated[
+    str | None, typer.Option("--devices", show_default="1, or those of --parallel", help="Devices that share the work.")
+]
 Batch = Annotated[str, typer.Option("--batch", help="Sequences in a step.")]
-Context = Annotated[str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")]
-Weights = Annotated[str | None, typer.Option("--weights", metavar="FORMAT", autocompletion=completing.formats, help="Storage format of the weights; the published one if not given.")]
-Cache = Annotated[str | None, typer.Option("--kv", metavar="FORMAT", autocompletion=completing.formats, help="Storage format of the cache; the published one if not given.")]
-Before = Annotated[str | None, typer.Option("--before", metavar="MODE", autocompletion=completing.modes, help="Launch mode before; the device's own if not given.")]
-After = Annotated[str, typer.Option("--after", metavar="MODE", autocompletion=completing.modes, help="Launch mode after.")]
-Profile = Annotated[str | None, typer.Option("--profile", metavar="PROFILE", autocompletion=completing.profiles, help="Overrides of a software stack: a name in profiles/ or a TOML file.")]
-Parallel = Annotated[str | None, typer.Option("--parallel", metavar="tp=N,ep=N,pp=N,dp=N", help="How the devices share the work: tp splits each matrix, dp the batch of attention, pp the layers; ep spreads routed experts.")]
-LoopOnly = Annotated[str | None, typer.Option("--loop-only", metavar="CALL,FIRST-LAST", help="Loop these calls or layers only, as perfmodel loops prints them.")]
-Offload = Annotated[str | None, typer.Option("--offload", metavar="TIER|experts=TIER", help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5.")]
-LoopAtMost = Annotated[str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", autocompletion=completing.settings, help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.")]
+Context = Annotated[
+    str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FORMAT",
+        autocompletion=completing.formats,
+        help="Storage format of the weights; the published one if not given.",
+    ),
+]
+Cache = Annotated[
+    str | None,
+    typer.Option(
+        "--kv",
+        metavar="FORMAT",
+        autocompletion=completing.formats,
+        help="Storage format of the cache; the published one if not given.",
+    ),
+]
+Before = Annotated[
+    str | None,
+    typer.Option(
+        "--before",
+        metavar="MODE",
+        autocompletion=completing.modes,
+        help="Launch mode before; the device's own if not given.",
+    ),
+]
+After = Annotated[
+    str, typer.Option("--after", metavar="MODE", autocompletion=completing.modes, help="Launch mode after.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="PROFILE",
+        autocompletion=completing.profiles,
+        help="Overrides of a software stack: a name in profiles/ or a TOML file.",
+    ),
+]
+Parallel = Annotated[
+    str | None,
+    typer.Option(
+        "--parallel",
+        metavar="tp=N,ep=N,pp=N,dp=N",
+        help=(
+            "How the devices share the work: tp splits each matrix, dp the batch of attention, pp the layers; ep"
+            " spreads routed experts."
+        ),
+    ),
+]
+LoopOnly = Annotated[
+    str | None,
+    typer.Option(
+        "--loop-only",
+        metavar="CALL,FIRST-LAST",
+        help="Loop these calls or layers only, as perfmodel loops prints them.",
+    ),
+]
+Offload = Annotated[
+    str | None,
+    typer.Option(
+        "--offload",
+        metavar="TIER|experts=TIER",
+        help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5.",
+    ),
+]
+LoopAtMost = Annotated[
+    str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=completing.settings,
+        help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.",
+    ),
+]
 
-GridSettings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=GRID", autocompletion=completing.settings, help="A parameter and its value, interval or grid, such as 0us:8us:+2us.")]
-# A question is told once: options by the name of the argument of `estimate`, with what they are where they are not given.
+GridSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=GRID",
+        autocompletion=completing.settings,
+        help="A parameter and its value, interval or grid, such as 0us:8us:+2us.",
+    ),
+]
+# A question is told once: options by the name of the argument of `estimate`, with what they are where they are not
+# given.
 _QUESTION: dict[str, tuple[Any, Any]] = {
-    "devices": (SystemDevices, None), "batch": (Batch, "1"), "context": (Context, "4096"), "weights": (Weights, None), "kv": (Cache, None), "before": (Before, None),
-    "after": (After, "looped"), "parallel": (Parallel, None), "loop_at_most": (LoopAtMost, None), "loop_only": (LoopOnly, None), "profile": (Profile, None), "settings": (Settings, None),
-}  # fmt: skip
+    "devices": (SystemDevices, None),
+    "batch": (Batch, "1"),
+    "context": (Context, "4096"),
+    "weights": (Weights, None),
+    "kv": (Cache, None),
+    "before": (Before, None),
+    "after": (After, "looped"),
+    "parallel": (Parallel, None),
+    "loop_at_most": (LoopAtMost, None),
+    "loop_only": (LoopOnly, None),
+    "profile": (Profile, None),
+    "settings": (Settings, None),
+}
 
 # Options that every command with an answer shares.
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV, in base units.")]
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt.")]
-Columns = Annotated[str | None, typer.Option("--columns", metavar="A,B|all", autocompletion=completing.columns, help="Columns of the CSV.")]
-CommandFlag = Annotated[bool, typer.Option("--command", help="Print the command line that reproduces the answer, and nothing else.")]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt."),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="A,B|all", autocompletion=completing.columns, help="Columns of the CSV."),
+]
+CommandFlag = Annotated[
+    bool, typer.Option("--command", help="Print the command line that reproduces the answer, and nothing else.")
+]
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:
@@ -59,7 +169,9 @@ def asks_grid(command: Callable[..., None]) -> Callable[..., None]:
     return _with_question(command, _QUESTION | {"settings": (GridSettings, None)}, _grid)
 
 
-def _with_question(command: Callable[..., None], options: dict[str, tuple[Any, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., None]:
+def _with_question(
+    command: Callable[..., None], options: dict[str, tuple[Any, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Callable[..., None]:
     @wraps(command)
     def with_options(**given: Any) -> None:
         asked = read({name: given.pop(name) for name in options})
@@ -68,7 +180,10 @@ def _with_question(command: Callable[..., None], options: dict[str, tuple[Any, A
     parameters: list[Parameter] = []
     for parameter in signature(command).parameters.values():
         if parameter.name == "asked":
-            parameters += [Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind) for name, (kind, default) in options.items()]
+            parameters += [
+                Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+                for name, (kind, default) in options.items()
+            ]
         else:
             parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
     with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -78,13 +193,14 @@ def _with_question(command: Callable[..., None], options: dict[str, tuple[Any, A
 
 def _point(options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `estimate` that the options of a question give."""
-    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
 
     devices = options["devices"]
     numbers = {
-        "devices": None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), "batch": whole(options["batch"], "--batch", 1, LARGEST_BATCH),
+        "devices": None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
+        "batch": whole(options["batch"], "--batch", 1, LARGEST_BATCH),
         "context": whole(options["context"], "--context", 0, LONGEST_CONTEXT, k=1024),
-    }  # fmt: skip
+    }
     return _grid(options) | numbers
 
 
@@ -92,7 +208,10 @@ def _grid(options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `sweep` that the options give."""
     at_most = options["loop_at_most"]
     given = {name: value for name, value in options.items() if name != "settings"}
-    return given | {"loop_at_most": None if at_most is None else whole(at_most, "--loop-at-most", 1, 10**6), "parameters": settings_given(options["settings"])}
+    return given | {
+        "loop_at_most": None if at_most is None else whole(at_most, "--loop-at-most", 1, 10**6),
+        "parameters": settings_given(options["settings"]),
+    }
 
 
 def chosen_format(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
@@ -106,14 +225,24 @@ def chosen_format(as_json: bool, as_csv: bool, output: str | None, columns: str 
     ending = Path(output).suffix
     formats = {".json": "json", ".csv": "csv", ".txt": "text"}
     if ending not in formats:
-        raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; .json, .csv and .txt are accepted")
+        raise UnknownNameError(
+            f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; .json, .csv and .txt are"
+            " accepted"
+        )
     return formats[ending]
 
 
 def deliver(
-    chosen: str, output: str | None, columns: str | None, *, rows: Callable[[], list[dict[str, Any]]], default_columns: tuple[str, ...] | None,
-    json: Callable[[], Any], document: "Callable[[], Document]", sidecar: Callable[[], dict[str, Any]] | None,
-) -> None:  # fmt: skip
+    chosen: str,
+    output: str | None,
+    columns: str | None,
+    *,
+    rows: Callable[[], list[dict[str, Any]]],
+    default_columns: tuple[str, ...] | None,
+    json: Callable[[], Any],
+    document: "Callable[[], Document]",
+    sidecar: Callable[[], dict[str, Any]] | None,
+) -> None:
     """Print the answer, or write it to a file; a CSV file gets what does not fit its rows beside it."""
     if chosen == "text":
         from perfmodel.report.text import to_plain, to_terminal
@@ -121,7 +250,7 @@ def deliver(
         terminal = output is None and sys.stdout.isatty()
         text = to_terminal(document()) if terminal else to_plain(document())
     else:
-        from perfmodel.report.delimited import choose_columns, to_csv, to_json
+        from perfmodel.report.files.delimited import choose_columns, to_csv, to_json
 
         if chosen == "json":
             text = to_json(json())
@@ -132,23 +261,39 @@ def deliver(
     if output is None:
         show(text)
         return
-    from perfmodel.report.files import write_whole
+    from perfmodel.report.files.whole import write_whole
 
     write_whole(Path(output), text)
     if chosen == "csv" and sidecar is not None:
-        from perfmodel.report.delimited import to_json as meta_json
+        from perfmodel.report.files.delimited import to_json as meta_json
 
         write_whole(Path(output + ".meta.json"), meta_json(sidecar()))
 
 
 def deliver_list(
-    rows: Callable[[], list[dict[str, Any]]], document: "Callable[[], Document]", *, as_json: bool, as_csv: bool, output: str | None, columns: str | None, command: bool
+    rows: Callable[[], list[dict[str, Any]]],
+    document: "Callable[[], Document]",
+    *,
+    as_json: bool,
+    as_csv: bool,
+    output: str | None,
+    columns: str | None,
+    command: bool,
 ) -> None:
     """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again."""
     if command:
         show(reproducing_line() + "\n")
         return
-    deliver(chosen_format(as_json, as_csv, output, columns), output, columns, rows=rows, default_columns=None, json=rows, document=document, sidecar=None)
+    deliver(
+        chosen_format(as_json, as_csv, output, columns),
+        output,
+        columns,
+        rows=rows,
+        default_columns=None,
+        json=rows,
+        document=document,
+        sidecar=None,
+    )
 
 
 def whole(text: str, option: str, least: int, most: int, *, k: int = 1000) -> int:
@@ -171,7 +316,9 @@ def settings_given(settings: list[str] | None) -> dict[str, str]:
     for setting in settings or ():
         key, equals, value = setting.partition("=")
         if not equals or not key.strip() or not value.strip():
-            raise UnknownNameError(f"--set: {shown(setting)} is not KEY=VALUE; write something like memory.bandwidth=4TB/s")
+            raise UnknownNameError(
+                f"--set: {shown(setting)} is not KEY=VALUE; write something like memory.bandwidth=4TB/s"
+            )
         found[key.strip()] = value.strip()
     return found
 

@@ -20,32 +20,68 @@ from perfmodel.commands.shared import (
     note,
     reproducing_line,
     show,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
+    from perfmodel.estimates.answers import Estimate
     from perfmodel.report.text import Document
-    from perfmodel.results import Estimate
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command("solve", epilog="Example: perfmodel solve llama-3.1-8b sn40l --devices 8 --unknown boundary --target speedup=1.2")(solve_command)
-    app.command("sensitivity", epilog="Example: perfmodel sensitivity llama-3.1-8b sn40l --devices 8")(sensitivity_command)
+    app.command(
+        "solve",
+        epilog="Example: perfmodel solve llama-3.1-8b sn40l --devices 8 --unknown boundary --target speedup=1.2",
+    )(solve_command)
+    app.command("sensitivity", epilog="Example: perfmodel sensitivity llama-3.1-8b sn40l --devices 8")(
+        sensitivity_command
+    )
     app.command("explain", epilog="Example: perfmodel explain llama-3.1-8b sn40l --devices 8 --python")(explain_command)
 
 
 @asks
 def solve_command(
-    model: Model, hardware: Hardware,
-    unknown: Annotated[str | None, typer.Option("--unknown", metavar="NAME", help="A parameter by its path, boundary, batch, context, devices, loop_at_most, layers or hidden.")] = None,
-    target: Annotated[str | None, typer.Option("--target", metavar="FIGURE=VALUE", help="Such as after.fraction_of_peak=0.9, speedup=1.05, before.time_per_step=2ms, gain=90% or compute-bound.")] = None,
-    question: Annotated[str | None, typer.Option(
-        "--question", metavar="NAME", help="boundary-for-peak, boundaries-that-may-stay, devices-for-rate, compute-bound-batch, last-paying-batch, cache-passes-weights, bandwidth-for-rate or model-size.",
-    )] = None,
-    *, asked: dict[str, Any], as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    model: Model,
+    hardware: Hardware,
+    unknown: Annotated[
+        str | None,
+        typer.Option(
+            "--unknown",
+            metavar="NAME",
+            help="A parameter by its path, boundary, batch, context, devices, loop_at_most, layers or hidden.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="FIGURE=VALUE",
+            help=(
+                "Such as after.fraction_of_peak=0.9, speedup=1.05, before.time_per_step=2ms, gain=90% or compute-bound."
+            ),
+        ),
+    ] = None,
+    question: Annotated[
+        str | None,
+        typer.Option(
+            "--question",
+            metavar="NAME",
+            help=(
+                "boundary-for-peak, boundaries-that-may-stay, devices-for-rate, compute-bound-batch, last-paying-batch,"
+                " cache-passes-weights, bandwidth-for-rate or model-size."
+            ),
+        ),
+    ] = None,
+    *,
+    asked: dict[str, Any],
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """The value of one unknown for which a figure of the answer is what you ask."""
-    from perfmodel.solver import solve
+    from perfmodel.analysis.solver import solve
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     found = solve(model, hardware, unknown=unknown, target=target, question=question, **asked)
@@ -55,22 +91,46 @@ def solve_command(
     _note_fit(found.answer)
 
     def document() -> "Document":
-        from perfmodel.report.inverse import solution_document
+        from perfmodel.report.solutions import solution_document
 
         return solution_document(found)
 
     defaults = tuple(name for name in found.rows()[0] if name in _SOLUTION_COLUMNS)
-    deliver(chosen, output, columns, rows=found.rows, default_columns=defaults, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict()))
+    deliver(
+        chosen,
+        output,
+        columns,
+        rows=found.rows,
+        default_columns=defaults,
+        json=found.to_dict,
+        document=document,
+        sidecar=lambda: _sidecar(found.to_dict()),
+    )
 
 
 @asks
 def sensitivity_command(
-    model: Model, hardware: Hardware,
-    figure: Annotated[str, typer.Option("--figure", metavar="FIGURE", autocompletion=completing.figures, help="What the bars and the shares are of: speedup, after.tokens_per_second, before.fraction_of_peak, ...")] = "speedup",
-    *, asked: dict[str, Any], as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    model: Model,
+    hardware: Hardware,
+    figure: Annotated[
+        str,
+        typer.Option(
+            "--figure",
+            metavar="FIGURE",
+            autocompletion=completing.figures,
+            help="What the bars and the shares are of: speedup, after.tokens_per_second, before.fraction_of_peak, ...",
+        ),
+    ] = "speedup",
+    *,
+    asked: dict[str, Any],
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """How much each parameter moves the rates and the speed-up, and which is worth measuring next."""
-    from perfmodel.sensitivities import sensitivity
+    from perfmodel.analysis.sensitivities import sensitivity
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     found = sensitivity(model, hardware, figure=figure, **asked)
@@ -80,24 +140,42 @@ def sensitivity_command(
     _note_fit(found.answer)
 
     def document() -> "Document":
-        from perfmodel.report.inverse import sensitivity_document
+        from perfmodel.report.solutions import sensitivity_document
 
         return sensitivity_document(found)
 
-    deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict()))
+    deliver(
+        chosen,
+        output,
+        columns,
+        rows=found.rows,
+        default_columns=None,
+        json=found.to_dict,
+        document=document,
+        sidecar=lambda: _sidecar(found.to_dict()),
+    )
 
 
 @asks
 def explain_command(
-    model: Model, hardware: Hardware,
+    model: Model,
+    hardware: Hardware,
     latex: Annotated[bool, typer.Option("--latex", help="Print the formulas as LaTeX.")] = False,
-    python: Annotated[bool, typer.Option("--python", help="Print a Python program that computes the answer and needs nothing else.")] = False,
-    *, asked: dict[str, Any], as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    python: Annotated[
+        bool, typer.Option("--python", help="Print a Python program that computes the answer and needs nothing else.")
+    ] = False,
+    *,
+    asked: dict[str, Any],
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """The closed form of this estimate: symbols, numbers, when each branch holds, and limits."""
     if sum((latex, python, as_json, as_csv or columns is not None)) > 1:
         raise typer.BadParameter("--latex, --python, --json and --csv exclude each other")
-    from perfmodel.explanations import explain
+    from perfmodel.analysis.explanations import explain
 
     chosen = "text" if latex or python else chosen_format(as_json, as_csv, output, columns)
     found = explain(model, hardware, **asked)
@@ -109,23 +187,48 @@ def explain_command(
         if output is None:
             show(text)
             return
-        from perfmodel.report.files import write_whole
+        from perfmodel.report.files.whole import write_whole
 
         write_whole(Path(output), text)
         return
 
     def document() -> "Document":
-        from perfmodel.report.inverse import explanation_document
+        from perfmodel.report.solutions import explanation_document
 
         return explanation_document(found)
 
-    deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict()))
+    deliver(
+        chosen,
+        output,
+        columns,
+        rows=found.rows,
+        default_columns=None,
+        json=found.to_dict,
+        document=document,
+        sidecar=lambda: _sidecar(found.to_dict()),
+    )
 
 
 _SOLUTION_COLUMNS = (
-    "unknown", "unit", "value", "exact", "figure", "target", "reached", "method", "model", "hardware", "devices", "batch", "context",
-    "before.tokens_per_second", "before.fraction_of_peak", "after.tokens_per_second", "after.fraction_of_peak", "speedup.value",
-)  # fmt: skip
+    "unknown",
+    "unit",
+    "value",
+    "exact",
+    "figure",
+    "target",
+    "reached",
+    "method",
+    "model",
+    "hardware",
+    "devices",
+    "batch",
+    "context",
+    "before.tokens_per_second",
+    "before.fraction_of_peak",
+    "after.tokens_per_second",
+    "after.fraction_of_peak",
+    "speedup.value",
+)
 
 
 def _note_fit(answer: "Estimate") -> None:
@@ -134,6 +237,6 @@ def _note_fit(answer: "Estimate") -> None:
 
 
 def _sidecar(answer: dict[str, Any]) -> dict[str, Any]:
-    from perfmodel import __version__
+    from perfmodel._layout import __version__
 
     return {"version": __version__, "command": reproducing_line(), "answer": answer}

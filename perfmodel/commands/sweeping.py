@@ -13,32 +13,75 @@ from perfmodel.errors import UnknownNameError, nearest, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfmodel.sweepblocks import Grid
+    from perfmodel.sweeps.columns import Grid
 
-Models = Annotated[str, typer.Argument(metavar="MODELS", autocompletion=completing.models, help="Models, separated by commas.")]
-Hardwares = Annotated[str, typer.Argument(metavar="HARDWARES", autocompletion=completing.devices, help="Devices, separated by commas.")]
+Models = Annotated[
+    str, typer.Argument(metavar="MODELS", autocompletion=completing.models, help="Models, separated by commas.")
+]
+Hardwares = Annotated[
+    str, typer.Argument(metavar="HARDWARES", autocompletion=completing.devices, help="Devices, separated by commas.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the file that an interrupted run left unfinished.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a billion points.")]
-AllModes = Annotated[str | None, typer.Option("--modes", metavar="all|A,B", autocompletion=completing.modes, help="The ladder of launch modes, each against the one before.")]
-RatesFlag = Annotated[bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")]
-SweepOutput = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt.")]
+AllModes = Annotated[
+    str | None,
+    typer.Option(
+        "--modes",
+        metavar="all|A,B",
+        autocompletion=completing.modes,
+        help="The ladder of launch modes, each against the one before.",
+    ),
+]
+RatesFlag = Annotated[
+    bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")
+]
+SweepOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt."
+    ),
+]
 
-OnDask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS|local", help="Work on a Dask cluster, into a folder of Parquet files; local: a worker on each core.")]
+OnDask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS|local",
+        help="Work on a Dask cluster, into a folder of Parquet files; local: a worker on each core.",
+    ),
+]
 
 _SHOWN_ROWS = 24
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command("sweep", epilog="Example: perfmodel sweep llama-3.1-8b h100-sxm,sn40l --batch 1:64:x4 --csv", short_help="Answers at every point of a grid.")(sweep_command)
-    app.command("compare", epilog="Example: perfmodel compare llama-3.1-8b h100-sxm,h200-sxm --devices 1,8", short_help="Choices side by side, best first.")(compare_command)
+    app.command(
+        "sweep",
+        epilog="Example: perfmodel sweep llama-3.1-8b h100-sxm,sn40l --batch 1:64:x4 --csv",
+        short_help="Answers at every point of a grid.",
+    )(sweep_command)
+    app.command(
+        "compare",
+        epilog="Example: perfmodel compare llama-3.1-8b h100-sxm,h200-sxm --devices 1,8",
+        short_help="Choices side by side, best first.",
+    )(compare_command)
 
 
 @shared.asks_grid
 def sweep_command(
-    models: Models, hardware: Hardwares, asked: dict[str, Any], as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False, output: SweepOutput = None, columns: shared.Columns = None,
-    resume: Resume = False, yes: Yes = False, dask: OnDask = None, command: shared.CommandFlag = False,
-) -> None:  # fmt: skip
+    models: Models,
+    hardware: Hardwares,
+    asked: dict[str, Any],
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: SweepOutput = None,
+    columns: shared.Columns = None,
+    resume: Resume = False,
+    yes: Yes = False,
+    dask: OnDask = None,
+    command: shared.CommandFlag = False,
+) -> None:
     """Answers at every point of a grid over models, devices, workloads, formats, modes and parameters.
 
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
@@ -58,16 +101,16 @@ def sweep_command(
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    from perfmodel.summaries import fingerprint
-    from perfmodel.sweeps import make_grid
+    from perfmodel.sweeps.summaries import fingerprint
+    from perfmodel.sweeps.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
     if form == "text":
-        from perfmodel.report.sweeptables import sweep_document
+        from perfmodel.report.tables import sweep_document
 
         _show_document(lambda: sweep_document(grid, _SHOWN_ROWS), output)
     elif output is None:
-        from perfmodel.report.blocks import text_blocks
+        from perfmodel.report.files.blocks import text_blocks
 
         for text in text_blocks(form, grid.columns, _blocks(grid)):
             shared.show(text)
@@ -75,38 +118,66 @@ def sweep_command(
         _write(grid, Path(output), form, fingerprint(grid, form), resume=resume)
 
 
-def _on_cluster(models: str, hardware: str, asked: dict[str, Any], folder: Path, address: str, *, columns: str | None, resume: bool, yes: bool) -> None:
+def _on_cluster(
+    models: str,
+    hardware: str,
+    asked: dict[str, Any],
+    folder: Path,
+    address: str,
+    *,
+    columns: str | None,
+    resume: bool,
+    yes: bool,
+) -> None:
     """Work a grid out on a Dask cluster."""
-    from perfmodel.clusters import sweep_on_cluster
-    from perfmodel.sweeps import make_grid
+    from perfmodel.report.files.clusters import sweep_on_cluster
+    from perfmodel.sweeps.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
     with _progress(0, grid.size) as report:
-        manifest = sweep_on_cluster(grid, folder, address, command=shared.reproducing_line(), resume=resume, report=report)
+        manifest = sweep_on_cluster(
+            grid, folder, address, command=shared.reproducing_line(), resume=resume, report=report
+        )
     shared.show(f"{manifest}\n")
 
 
 def _blocks(grid: "Grid") -> Any:
-    from perfmodel.grids import blocks
-    from perfmodel.sweepblocks import block_columns
+    from perfmodel.sweeps.columns import block_columns
+    from perfmodel.sweeps.grids import blocks
 
     return (block_columns(grid, part) for part in blocks(grid.counts))
 
 
 def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) -> None:
     """Stream a grid to a file, with its sidecar beside it."""
-    from perfmodel import __version__
-    from perfmodel.grids import block_at, block_count
-    from perfmodel.report.blocks import write_blocks
-    from perfmodel.report.delimited import to_json
-    from perfmodel.report.files import write_whole
-    from perfmodel.summaries import assumptions, specification_hashes
-    from perfmodel.sweepblocks import block_columns
+    from perfmodel._layout import __version__
+    from perfmodel.report.files.blocks import write_blocks
+    from perfmodel.report.files.delimited import to_json
+    from perfmodel.report.files.whole import write_whole
+    from perfmodel.sweeps.columns import block_columns
+    from perfmodel.sweeps.grids import block_at, block_count
+    from perfmodel.sweeps.summaries import assumptions, specification_hashes
 
     count = block_count(grid.counts)
     with _progress(count, grid.size) as report:
-        write_blocks(path, form, grid.columns, lambda i: block_columns(grid, block_at(grid.counts, i)), count, question, resume=resume, report=report)
-    meta = {"version": __version__, "command": shared.reproducing_line(), "rows": grid.size, "columns": list(grid.columns), "sha256": specification_hashes(grid), "questions": assumptions(grid)}
+        write_blocks(
+            path,
+            form,
+            grid.columns,
+            lambda i: block_columns(grid, block_at(grid.counts, i)),
+            count,
+            question,
+            resume=resume,
+            report=report,
+        )
+    meta = {
+        "version": __version__,
+        "command": shared.reproducing_line(),
+        "rows": grid.size,
+        "columns": list(grid.columns),
+        "sha256": specification_hashes(grid),
+        "questions": assumptions(grid),
+    }
     write_whole(Path(f"{path}.meta.json"), to_json(meta))
 
 
@@ -143,12 +214,15 @@ def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) 
         return "jsonl" if as_json else "csv"
     if output is None:
         return "text" if columns is None else "csv"
-    from perfmodel.report.blocks import ENDINGS
+    from perfmodel.report.files.blocks import ENDINGS
 
     endings = ENDINGS | {".txt": "text"}
     ending = Path(output).suffix
     if ending not in endings:
-        raise UnknownNameError(f"-o: {shown(output)} has an ending I do not know{nearest(ending, endings)}; .csv, .jsonl, .parquet and .txt are accepted")
+        raise UnknownNameError(
+            f"-o: {shown(output)} has an ending I do not know{nearest(ending, endings)}; .csv, .jsonl, .parquet and"
+            " .txt are accepted"
+        )
     return endings[ending]
 
 
@@ -158,9 +232,17 @@ def _show_document(document: "Callable[[], Any]", output: str | None) -> None:
 
 @shared.asks_grid
 def compare_command(
-    models: Models, hardware: Hardwares, asked: dict[str, Any], modes: AllModes = None, front: RatesFlag = False, as_json: shared.JsonFlag = False, as_csv: shared.CsvFlag = False,
-    output: shared.Output = None, columns: shared.Columns = None, command: shared.CommandFlag = False,
-) -> None:  # fmt: skip
+    models: Models,
+    hardware: Hardwares,
+    asked: dict[str, Any],
+    modes: AllModes = None,
+    front: RatesFlag = False,
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: shared.Output = None,
+    columns: shared.Columns = None,
+    command: shared.CommandFlag = False,
+) -> None:
     """Choices side by side, best first: rates, ratios, per device, per watt and per price where known.
 
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
@@ -170,10 +252,19 @@ def compare_command(
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    from perfmodel.comparisons import compare
-    from perfmodel.report.sweeptables import comparison_document
+    from perfmodel.report.tables import comparison_document
+    from perfmodel.sweeps.comparisons import compare
 
     found = compare(models, hardware, **asked, modes=modes)
     if front:
         found = found.front()
-    shared.deliver(chosen, output, columns, rows=found.rows, default_columns=None, json=found.to_dict, document=lambda: comparison_document(found), sidecar=None)
+    shared.deliver(
+        chosen,
+        output,
+        columns,
+        rows=found.rows,
+        default_columns=None,
+        json=found.to_dict,
+        document=lambda: comparison_document(found),
+        sidecar=None,
+    )

@@ -23,40 +23,110 @@ from perfmodel.commands.shared import (
     reproducing_line,
     show,
     whole,
-)  # fmt: skip
+)
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
-    from perfmodel.tracepricing import TracePricing
     from perfmodel.traces import Summary
+    from perfmodel.traces.pricing import TracePricing
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the command line."""
-    app.command("trace", epilog="Example: perfmodel trace decode.json.gz --model llama-3.1-8b --hardware h100-sxm --save mine.toml")(trace_command)
+    app.command(
+        "trace",
+        epilog="Example: perfmodel trace decode.json.gz --model llama-3.1-8b --hardware h100-sxm --save mine.toml",
+    )(trace_command)
 
 
 def is_trace(name: str) -> bool:
     """Return whether `name` is a file that is neither a TOML file nor a model's config.json."""
     path = Path(name)
-    return path.suffix != ".toml" and not path.name.endswith("config.json") and len(name) < 4096 and "\0" not in name and path.is_file()
+    return (
+        path.suffix != ".toml"
+        and not path.name.endswith("config.json")
+        and len(name) < 4096
+        and "\0" not in name
+        and path.is_file()
+    )
 
 
 def trace_command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Chrome trace (.json, .json.gz), Nsight Systems SQLite, nsys or rocprof CSV, rocprofiler-sdk JSON.")],
-    measured: Annotated[str | None, typer.Option("--measured", metavar="TIME", help="An unprofiled step, such as 12.6ms: a profiler makes steps longer.")] = None,
-    bandwidth: Annotated[str | None, typer.Option("--bandwidth", metavar="RATE", help="What the memory sustains, such as 3.35TB/s, for the high end of the gain.")] = None,
-    size: Annotated[str | None, typer.Option("--bytes", metavar="BYTES", help="What a step reads on each device, such as 15.5GB; from --model if that is given.")] = None,
-    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", autocompletion=completing.models, help="The model of the trace: prices the step against its bytes.")] = None,
-    hardware: Annotated[str | None, typer.Option("--hardware", metavar="HARDWARE", autocompletion=completing.devices, help="The device of the trace.")] = None,
-    devices: Devices = "1", batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    mode: Annotated[str | None, typer.Option("--mode", metavar="MODE", autocompletion=completing.modes, help="Launch mode of the recording: eager, stream, graph or pdl; found from its launches if not given.")] = None,
-    save: Annotated[str | None, typer.Option("--save", metavar="FILE.toml", help="Write what was fitted as a profile, for --profile of every other command.")] = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Chrome trace (.json, .json.gz), Nsight Systems SQLite, nsys or rocprof CSV, rocprofiler-sdk JSON.",
+        ),
+    ],
+    measured: Annotated[
+        str | None,
+        typer.Option(
+            "--measured", metavar="TIME", help="An unprofiled step, such as 12.6ms: a profiler makes steps longer."
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            "--bandwidth",
+            metavar="RATE",
+            help="What the memory sustains, such as 3.35TB/s, for the high end of the gain.",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--bytes",
+            metavar="BYTES",
+            help="What a step reads on each device, such as 15.5GB; from --model if that is given.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            autocompletion=completing.models,
+            help="The model of the trace: prices the step against its bytes.",
+        ),
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            "--hardware", metavar="HARDWARE", autocompletion=completing.devices, help="The device of the trace."
+        ),
+    ] = None,
+    devices: Devices = "1",
+    batch: Batch = "1",
+    context: Context = "4096",
+    weights: Weights = None,
+    kv: Cache = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            metavar="MODE",
+            autocompletion=completing.modes,
+            help="Launch mode of the recording: eager, stream, graph or pdl; found from its launches if not given.",
+        ),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            "--save",
+            metavar="FILE.toml",
+            help="Write what was fitted as a profile, for --profile of every other command.",
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """What a recorded profile says: steps, kernels, gaps, layers, what bounds the step, and what looping would gain."""
-    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
     from perfmodel.traces import read_trace, summarise
     from perfmodel.units import parse_quantity
 
@@ -64,7 +134,9 @@ def trace_command(
     if (model is None) != (hardware is None):
         raise ValueRangeError("--model and --hardware belong together: give both or none")
     if save is not None and model is None:
-        raise ValueRangeError("--save: what a stack does differently shows only against a model: give --model and --hardware")
+        raise ValueRangeError(
+            "--save: what a stack does differently shows only against a model: give --model and --hardware"
+        )
     if save is not None and not save.endswith(".toml"):
         raise UnknownNameError(f"--save: {shown(save)}: a profile is a .toml file")
     step = parse_quantity(measured, "s", "--measured") if measured is not None else None
@@ -75,12 +147,21 @@ def trace_command(
     trace = read_trace(Path(file))
     pricing: TracePricing | None = None
     if model is not None and hardware is not None:
-        from perfmodel.tracepricing import price_trace
+        from perfmodel.traces.pricing import price_trace
 
         pricing = price_trace(
-            trace, model, hardware, devices=whole(devices, "--devices", 1, MOST_DEVICES), batch=whole(batch, "--batch", 1, LARGEST_BATCH),
-            context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, measured=step, mode=mode, name=Path(save).stem if save else "recorded",
-        )  # fmt: skip
+            trace,
+            model,
+            hardware,
+            devices=whole(devices, "--devices", 1, MOST_DEVICES),
+            batch=whole(batch, "--batch", 1, LARGEST_BATCH),
+            context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
+            weights=weights,
+            kv=kv,
+            measured=step,
+            mode=mode,
+            name=Path(save).stem if save else "recorded",
+        )
         if pricing.plausible or read is not None or rate is not None:
             read = read or pricing.bytes_per_step / pricing.devices
             rate = rate or pricing.bytes_per_step / pricing.devices / pricing.streaming.low
@@ -89,8 +170,8 @@ def trace_command(
         show(reproducing_line() + "\n")
         return
     if save is not None and pricing is not None:
-        from perfmodel.profiles import profile_text
-        from perfmodel.report.files import write_whole
+        from perfmodel.report.files.whole import write_whole
+        from perfmodel.specifications.profiles import profile_text
 
         write_whole(Path(save), profile_text(pricing.profile))
 
@@ -103,29 +184,57 @@ def trace_command(
         return trace_document(summary, pricing)
 
     def sidecar() -> dict[str, Any]:
-        from perfmodel import __version__
+        from perfmodel._layout import __version__
 
         return {"version": __version__, "command": reproducing_line(), "answer": json()}
 
-    deliver(chosen, output, columns, rows=lambda: [_row(json())], default_columns=None, json=json, document=document, sidecar=sidecar)
+    deliver(
+        chosen,
+        output,
+        columns,
+        rows=lambda: [_row(json())],
+        default_columns=None,
+        json=json,
+        document=document,
+        sidecar=sidecar,
+    )
 
 
-def trace_loops_command(file: str, *, as_json: bool, as_csv: bool, output: str | None, columns: str | None, command: bool) -> None:
+def trace_loops_command(
+    file: str, *, as_json: bool, as_csv: bool, output: str | None, columns: str | None, command: bool
+) -> None:
     """The layers that a recorded trace repeats, as `perfmodel loops` shows them."""
     from perfmodel.report.traced import trace_loops, trace_loops_document
     from perfmodel.traces import read_trace, summarise
 
     summary: Summary = summarise(read_trace(Path(file)))
-    deliver_list(lambda: trace_loops(summary), lambda: trace_loops_document(summary), as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+    deliver_list(
+        lambda: trace_loops(summary),
+        lambda: trace_loops_document(summary),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+    )
 
 
 def _row(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of an answer as one flat row with dotted names; gaps stand by their cause, predictions by their mode, other lists are left out."""
+    """Return the numbers of an answer as one flat row with dotted names.
+
+    Gaps stand by their cause, predictions by their mode, other lists are left out.
+    """
     gaps = {gap["cause"]: {key: value for key, value in gap.items() if key != "cause"} for gap in answer["gaps"]}
     pricing = answer["pricing"]
     if pricing is not None:
-        pricing = pricing | {"predictions": {p["mode"]: {key: value for key, value in p.items() if key != "mode"} for p in pricing["predictions"]}}
-        pricing["shares"] = {share["path"].replace("memory.sustained.", ""): share["recorded"] for share in pricing["shares"]}
+        pricing = pricing | {
+            "predictions": {
+                p["mode"]: {key: value for key, value in p.items() if key != "mode"} for p in pricing["predictions"]
+            }
+        }
+        pricing["shares"] = {
+            share["path"].replace("memory.sustained.", ""): share["recorded"] for share in pricing["shares"]
+        }
     return dict(_flat("", answer | {"gaps": gaps, "pricing": pricing}))
 
 

@@ -32,23 +32,43 @@ from perfmodel.commands.shared import (
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
 
 if TYPE_CHECKING:
-    from perfmodel.calibration import Calibration
-    from perfmodel.gaps import Explanation, Gap
-    from perfmodel.measurements import Row
+    from perfmodel.measurements.calibration import Calibration
+    from perfmodel.measurements.discrepancies import Explanation, Gap
+    from perfmodel.measurements.rows import Row
+    from perfmodel.measurements.validation import Errors, Predicted, Validation
     from perfmodel.report.text import Document
-    from perfmodel.validation import Errors, Predicted, Validation
 
 _VALIDATION_COLUMNS = (
-    "id", "source_id", "class", "stack", "profile", "model", "hardware", "devices", "weight_format", "batch", "context", "mode",
-    "measured", "predicted", "low", "high", "error", "inside", "width",
-)  # fmt: skip
+    "id",
+    "source_id",
+    "class",
+    "stack",
+    "profile",
+    "model",
+    "hardware",
+    "devices",
+    "weight_format",
+    "batch",
+    "context",
+    "mode",
+    "measured",
+    "predicted",
+    "low",
+    "high",
+    "error",
+    "inside",
+    "width",
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("validate", epilog="Example: perfmodel validate --class well-made-16-bit")(validate_command)
     app.command("calibrate", epilog="Example: perfmodel calibrate rows.csv -o profile.toml")(calibrate_command)
-    app.command("explain-gap", epilog="Example: perfmodel explain-gap llama-2-7b a100-sxm-80gb --measured 104.9tok/s --context 105")(explain_gap_command)
+    app.command(
+        "explain-gap",
+        epilog="Example: perfmodel explain-gap llama-2-7b a100-sxm-80gb --measured 104.9tok/s --context 105",
+    )(explain_gap_command)
 
 
 def _filter(name: str, what: str) -> Any:
@@ -56,21 +76,46 @@ def _filter(name: str, what: str) -> Any:
 
 
 def validate_command(
-    row_class: Annotated[str | None, _filter("class", "classes")] = None, source: Annotated[str | None, _filter("source", "sources")] = None,
-    model: Annotated[str | None, _filter("model", "models")] = None, hardware: Annotated[str | None, _filter("hardware", "devices")] = None,
-    stack: Annotated[str | None, _filter("stack", "software stacks")] = None, trust: Annotated[str | None, _filter("trust", "grades of trust: A, B, C")] = None,
-    profiles: Annotated[bool, typer.Option("--profiles", help="Use the profile of each row's software stack, where one exists.")] = False,
-    calibrated: Annotated[bool, typer.Option("--calibrated", help="Calibrate each stack on each machine on three of its rows and predict the others.")] = False,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    row_class: Annotated[str | None, _filter("class", "classes")] = None,
+    source: Annotated[str | None, _filter("source", "sources")] = None,
+    model: Annotated[str | None, _filter("model", "models")] = None,
+    hardware: Annotated[str | None, _filter("hardware", "devices")] = None,
+    stack: Annotated[str | None, _filter("stack", "software stacks")] = None,
+    trust: Annotated[str | None, _filter("trust", "grades of trust: A, B, C")] = None,
+    profiles: Annotated[
+        bool, typer.Option("--profiles", help="Use the profile of each row's software stack, where one exists.")
+    ] = False,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated", help="Calibrate each stack on each machine on three of its rows and predict the others."
+        ),
+    ] = False,
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """Predict every published measurement of the validation set and print the errors, per source and over sources."""
-    from perfmodel.measurements import all_rows, selected
-    from perfmodel.validation import validate
+    from perfmodel.measurements.rows import all_rows, selected
+    from perfmodel.measurements.validation import validate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     if profiles and calibrated:
         raise typer.BadParameter("--profiles and --calibrated are two ways to predict; give one")
-    wanted = {name: text for name, text in (("class", row_class), ("source", source), ("model", model), ("hardware", hardware), ("stack", stack), ("trust", trust)) if text}
+    wanted = {
+        name: text
+        for name, text in (
+            ("class", row_class),
+            ("source", source),
+            ("model", model),
+            ("hardware", hardware),
+            ("stack", stack),
+            ("trust", trust),
+        )
+        if text
+    }
     for name, text in wanted.items():
         _known_values(name, text, all_rows())
     if command:
@@ -78,31 +123,51 @@ def validate_command(
         return
     rows = selected(all_rows(), wanted)
     if not rows:
-        raise UnknownNameError(f"validate: no row has {' and '.join(f'{name} {text}' for name, text in wanted.items())}")
+        raise UnknownNameError(
+            f"validate: no row has {' and '.join(f'{name} {text}' for name, text in wanted.items())}"
+        )
     if calibrated:
-        from perfmodel.calibration import validate_calibrated
+        from perfmodel.measurements.calibration import validate_calibrated
 
         result = validate_calibrated(rows)
     else:
         result = validate(rows, profiles=profiles)
     deliver(
-        chosen, output, columns, rows=result.rows, default_columns=_VALIDATION_COLUMNS, json=result.to_dict, document=lambda: _validation_document(result),
+        chosen,
+        output,
+        columns,
+        rows=result.rows,
+        default_columns=_VALIDATION_COLUMNS,
+        json=result.to_dict,
+        document=lambda: _validation_document(result),
         sidecar=lambda: {"command": reproducing_line(), "way": result.way, "not_asked": result.reasons()},
-    )  # fmt: skip
+    )
 
 
 def calibrate_command(
-    rows: Annotated[str, typer.Argument(metavar="ROWS.csv", help="Your measurements, with the columns of validation/rows.csv (docs/validation.md).")],
+    rows: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROWS.csv", help="Your measurements, with the columns of validation/rows.csv (docs/validation.md)."
+        ),
+    ],
     profile: Profile = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")] = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False,
-    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all.")] = None,
-    columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all."),
+    ] = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
-    from perfmodel.calibration import as_profile, calibrate
-    from perfmodel.measurements import read_rows
-    from perfmodel.profiles import find_profile, profile_text
+    from perfmodel.measurements.calibration import as_profile, calibrate
+    from perfmodel.measurements.rows import read_rows
+    from perfmodel.specifications.profiles import find_profile, profile_text
 
     chosen = chosen_format(as_json, as_csv, None, columns)
     if output is not None and not output.endswith(".toml"):
@@ -113,36 +178,92 @@ def calibrate_command(
         return
     result = calibrate(read_rows(Path(rows)), base)
     if output is not None:
-        from perfmodel.report.files import write_whole
+        from perfmodel.report.files.whole import write_whole
 
         write_whole(Path(output), profile_text(as_profile(result, name or Path(output).stem, base)))
-    fitted = [{"parameter": p.path, "unit": p.unit, "low": p.low, "value": p.value, "high": p.high, "told": p.told, "identified": p.identified} for p in result.parameters]
+    fitted = [
+        {
+            "parameter": p.path,
+            "unit": p.unit,
+            "low": p.low,
+            "value": p.value,
+            "high": p.high,
+            "told": p.told,
+            "identified": p.identified,
+        }
+        for p in result.parameters
+    ]
     deliver(
-        chosen, None, columns, rows=lambda: fitted, default_columns=None, json=result.to_dict, document=lambda: _calibration_document(result, output), sidecar=None,
-    )  # fmt: skip
+        chosen,
+        None,
+        columns,
+        rows=lambda: fitted,
+        default_columns=None,
+        json=result.to_dict,
+        document=lambda: _calibration_document(result, output),
+        sidecar=None,
+    )
 
 
 def explain_gap_command(
-    model: Model, hardware: Hardware,
-    measured: Annotated[str, typer.Option("--measured", metavar="RATE|TIME", help="What was measured: 104.9tok/s (summed over the batch) or 9.53ms a step.")],
-    devices: SystemDevices = None, batch: Batch = "1", context: Context = "4096", weights: Weights = None, kv: Cache = None,
-    before: Before = None, after: After = "looped", profile: Profile = None, settings: Settings = None,
-    as_json: JsonFlag = False, as_csv: CsvFlag = False, output: Output = None, columns: Columns = None, command: CommandFlag = False,
-) -> None:  # fmt: skip
+    model: Model,
+    hardware: Hardware,
+    measured: Annotated[
+        str,
+        typer.Option(
+            "--measured",
+            metavar="RATE|TIME",
+            help="What was measured: 104.9tok/s (summed over the batch) or 9.53ms a step.",
+        ),
+    ],
+    devices: SystemDevices = None,
+    batch: Batch = "1",
+    context: Context = "4096",
+    weights: Weights = None,
+    kv: Cache = None,
+    before: Before = None,
+    after: After = "looped",
+    profile: Profile = None,
+    settings: Settings = None,
+    as_json: JsonFlag = False,
+    as_csv: CsvFlag = False,
+    output: Output = None,
+    columns: Columns = None,
+    command: CommandFlag = False,
+) -> None:
     """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""
-    from perfmodel.estimator import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
-    from perfmodel.gaps import explain_gap
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.measurements.discrepancies import explain_gap
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     sequences = whole(batch, "--batch", 1, LARGEST_BATCH)
     result = explain_gap(
-        model, hardware, _measured_time(measured, sequences), devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES), batch=sequences,
-        context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024), weights=weights, kv=kv, before=before, after=after, profile=profile, parameters=settings_given(settings),
-    )  # fmt: skip
+        model,
+        hardware,
+        _measured_time(measured, sequences),
+        devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
+        batch=sequences,
+        context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
+        weights=weights,
+        kv=kv,
+        before=before,
+        after=after,
+        profile=profile,
+        parameters=settings_given(settings),
+    )
     if command:
         show(reproducing_line() + "\n")
         return
-    deliver(chosen, output, columns, rows=lambda: _gap_rows(result), default_columns=None, json=result.to_dict, document=lambda: _gap_document(result), sidecar=None)
+    deliver(
+        chosen,
+        output,
+        columns,
+        rows=lambda: _gap_rows(result),
+        default_columns=None,
+        json=result.to_dict,
+        document=lambda: _gap_document(result),
+        sidecar=None,
+    )
 
 
 def _known_values(name: str, text: str, rows: "tuple[Row, ...]") -> None:
@@ -150,7 +271,10 @@ def _known_values(name: str, text: str, rows: "tuple[Row, ...]") -> None:
     known = sorted({getattr(row, column) for row in rows})
     for value in text.split(","):
         if value.strip() not in known:
-            raise UnknownNameError(f"--{name}: {shown(value)} is in no row{nearest(value, known)}" + (f"; known are {', '.join(known)}" if len(known) < 12 else ""))
+            raise UnknownNameError(
+                f"--{name}: {shown(value)} is in no row{nearest(value, known)}"
+                + (f"; known are {', '.join(known)}" if len(known) < 12 else "")
+            )
 
 
 def _measured_time(text: str, batch: int) -> float:
@@ -164,7 +288,9 @@ def _measured_time(text: str, batch: int) -> float:
     try:
         return parse_quantity(text, "s", "--measured")
     except SpecificationError:
-        raise SpecificationError(f"--measured: {shown(text)} is neither a rate nor a time; write something like 104.9tok/s or 9.53ms") from None
+        raise SpecificationError(
+            f"--measured: {shown(text)} is neither a rate nor a time; write something like 104.9tok/s or 9.53ms"
+        ) from None
 
 
 def _percent(value: float, sign: str = "") -> str:
@@ -172,7 +298,16 @@ def _percent(value: float, sign: str = "") -> str:
 
 
 def _errors_row(e: "Errors") -> tuple[str, ...]:
-    return e.name, str(e.rows), _percent(e.median), _percent(e.ninetieth), _percent(e.bias, "+"), f"{e.inside:.0%}".replace("%", " %"), f"{e.width:.2f}", f"{e.within_half:.0%}".replace("%", " %")
+    return (
+        e.name,
+        str(e.rows),
+        _percent(e.median),
+        _percent(e.ninetieth),
+        _percent(e.bias, "+"),
+        f"{e.inside:.0%}".replace("%", " %"),
+        f"{e.width:.2f}",
+        f"{e.within_half:.0%}".replace("%", " %"),
+    )
 
 
 def _validation_document(result: "Validation") -> "Document":
@@ -183,15 +318,30 @@ def _validation_document(result: "Validation") -> "Document":
         first = "No row could be asked."
     else:
         over = result.over_sources
-        first = f"Median error {_percent(over.median)} over {len(result.sources)} sources ({result.way}): {_percent(over.inside)} of rows inside an interval {over.width:.2f} wide."
+        first = (
+            f"Median error {_percent(over.median)} over {len(result.sources)} sources ({result.way}):"
+            f" {_percent(over.inside)} of rows inside an interval {over.width:.2f} wide."
+        )
     parts: list[str | Table] = [first]
     if result.over_sources is not None and result.over_rows is not None:
         lines = [_errors_row(e) for e in (*result.sources, result.over_sources, result.over_rows)]
         parts.append(Table(("source", "rows", "median", "90th", "bias", "inside", "width", "in 1.5x"), lines, right))
-        parts.append("error: predicted over measured time, less 1; bias: its median; width: high over low end in time;\nover sources: the median of each column over the sources")
-        parts.append(Table(("worst ten", "measured", "predicted", "where the predicted time goes"), [_worst_row(p) for p in result.worst()], frozenset({1, 2})))
+        parts.append(
+            "error: predicted over measured time, less 1; bias: its median; width: high over low end in time;\nover"
+            " sources: the median of each column over the sources"
+        )
+        parts.append(
+            Table(
+                ("worst ten", "measured", "predicted", "where the predicted time goes"),
+                [_worst_row(p) for p in result.worst()],
+                frozenset({1, 2}),
+            )
+        )
     if any("pp=" in p.row.parallel for p in result.predicted):
-        parts.append("layers split over devices (pp=N): asked as one device over the whole model, whose capacity is not looked at")
+        parts.append(
+            "layers split over devices (pp=N): asked as one device over the whole model, whose capacity is not"
+            " looked at"
+        )
     if result.unasked:
         reasons = list(result.reasons().items())
         table = [(name, str(count)) for name, count in reasons[:25]]
@@ -217,25 +367,55 @@ def _calibration_document(result: "Calibration", output: str | None) -> "Documen
 
     one = "row" if result.rows == 1 else "rows"
     parts: list[str | Table] = [
-        f"Fitted {len(result.parameters)} parameters to {result.rows} {one}: median error {_percent(result.error_before)} before, {_percent(result.error_after)} after."
+        (
+            f"Fitted {len(result.parameters)} parameters to {result.rows} {one}: median error"
+            f" {_percent(result.error_before)} before, {_percent(result.error_after)} after."
+        )
     ]
 
     def interval(low: float, value: float, high: float, unit: str) -> str:
-        return f"{format_quantity(value, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})"
+        return (
+            f"{format_quantity(value, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})"
+        )
 
-    parts.append(Table(("parameter", "before", "after", "narrowed by"), [
-        (p.path, interval(*p.prior, p.unit), interval(p.low, p.value, p.high, p.unit), f"{p.told:.0%}".replace("%", " %") if p.identified else "not told") for p in result.parameters
-    ], frozenset({3})))  # fmt: skip
+    parts.append(
+        Table(
+            ("parameter", "before", "after", "narrowed by"),
+            [
+                (
+                    p.path,
+                    interval(*p.prior, p.unit),
+                    interval(p.low, p.value, p.high, p.unit),
+                    f"{p.told:.0%}".replace("%", " %") if p.identified else "not told",
+                )
+                for p in result.parameters
+            ],
+            frozenset({3}),
+        )
+    )
     if result.unidentified():
         parts.append(f"The rows do not tell {', '.join(result.unidentified())}: these stay as the catalogue has them.")
-    parts += [f"{one_path} and {other} cannot be told apart (correlation {value:.2f}): only their sum is known." for one_path, other, value in result.correlated]
+    parts += [
+        f"{one_path} and {other} cannot be told apart (correlation {value:.2f}): only their sum is known."
+        for one_path, other, value in result.correlated
+    ]
     if len(result.hardware) > 1:
         parts.append(f"One value for {', '.join(result.hardware)}: the rows are of several devices.")
     if result.left_out:
-        parts.append(Table(("left out in turn", "rows", "median error", "largest"), [(x.what, str(x.rows), _percent(x.median), _percent(x.largest)) for x in result.left_out], frozenset({1, 2, 3})))
+        parts.append(
+            Table(
+                ("left out in turn", "rows", "median error", "largest"),
+                [(x.what, str(x.rows), _percent(x.median), _percent(x.largest)) for x in result.left_out],
+                frozenset({1, 2, 3}),
+            )
+        )
     else:
         parts.append("One row leaves none to test on.")
-    parts.append(f"written: {output}; use it with --profile {output}" if output else "Nothing written: give -o profile.toml to use it with --profile.")
+    parts.append(
+        f"written: {output}; use it with --profile {output}"
+        if output
+        else "Nothing written: give -o profile.toml to use it with --profile."
+    )
     return Document(parts)
 
 
@@ -249,7 +429,10 @@ def _gap_document(gap: "Gap") -> "Document":
     ratio = gap.measured / gap.predicted
     side = "slower" if ratio > 1 else "faster"
     place = "inside" if gap.inside else "outside"
-    first = f"Measured {seconds(gap.measured)}, predicted {seconds(gap.predicted)} ({seconds(gap.low)} to {seconds(gap.high)}): {_percent(abs(ratio - 1))} {side}, {place} the interval."
+    first = (
+        f"Measured {seconds(gap.measured)}, predicted {seconds(gap.predicted)} ({seconds(gap.low)} to"
+        f" {seconds(gap.high)}): {_percent(abs(ratio - 1))} {side}, {place} the interval."
+    )
     parts: list[str | Table] = [first, f"{gap.model} on {gap.hardware}, {gap.mode}; afterwards {gap.after_mode}"]
 
     def line(one: "Explanation") -> tuple[str, ...]:
@@ -259,18 +442,31 @@ def _gap_document(gap: "Gap") -> "Document":
         low, middle, high = gap.assumed[path]
         unit = gap.units[path]
         return (
-            one.what, format_quantity(value, unit, 3), f"{format_quantity(middle, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})",
-            "yes" if one.inside else "no", _gain(one),
-        )  # fmt: skip
+            one.what,
+            format_quantity(value, unit, 3),
+            f"{format_quantity(middle, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})",
+            "yes" if one.inside else "no",
+            _gain(one),
+        )
 
-    parts.append(Table(("alone", "would be", "assumed", "plausible", f"{gap.after_mode} brings"), [line(one) for one in gap.alone]))
+    parts.append(
+        Table(
+            ("alone", "would be", "assumed", "plausible", f"{gap.after_mode} brings"), [line(one) for one in gap.alone]
+        )
+    )
     if gap.together.values is None:
         parts.append("Together: no values explain it; is the measurement of this question?")
     else:
-        lines = [(path, format_quantity(value, gap.units[path], 3), f"{gap.together.deviations[path]:+.1f} sd") for path, value in gap.together.values.items()]
+        lines = [
+            (path, format_quantity(value, gap.units[path], 3), f"{gap.together.deviations[path]:+.1f} sd")
+            for path, value in gap.together.values.items()
+        ]
         parts.append(Table(("together, most likely", "would be", "from assumed"), lines, frozenset({2})))
         likely = "plausible" if gap.together.inside else "not plausible: something else is going on"
-        parts.append(f"From there {gap.after_mode} brings {_gain(gap.together)}, to {seconds(gap.together.after or 0.0)} a step; {likely}.")
+        parts.append(
+            f"From there {gap.after_mode} brings {_gain(gap.together)}, to {seconds(gap.together.after or 0.0)} a step;"
+            f" {likely}."
+        )
     return Document(parts)
 
 
@@ -281,9 +477,16 @@ def _gain(one: "Explanation") -> str:
 def _gap_rows(gap: "Gap") -> list[dict[str, Any]]:
     return [
         {
-            "explanation": one.what, "parameter": path, "value": value, "unit": gap.units[path], "deviations": one.deviations[path],
-            "after.time_per_step": one.after, "speedup.value": one.speedup.value if one.speedup else None,
-            "speedup.low": one.speedup.low if one.speedup else None, "speedup.high": one.speedup.high if one.speedup else None,
+            "explanation": one.what,
+            "parameter": path,
+            "value": value,
+            "unit": gap.units[path],
+            "deviations": one.deviations[path],
+            "after.time_per_step": one.after,
+            "speedup.value": one.speedup.value if one.speedup else None,
+            "speedup.low": one.speedup.low if one.speedup else None,
+            "speedup.high": one.speedup.high if one.speedup else None,
         }
-        for one in (*gap.alone, gap.together) for path, value in (one.values or {}).items()
-    ]  # fmt: skip
+        for one in (*gap.alone, gap.together)
+        for path, value in (one.values or {}).items()
+    ]

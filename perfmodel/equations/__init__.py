@@ -1,6 +1,6 @@
 """Every formula of the model, once each, with its label, its units and its source.
 
-The functions take floats, numpy arrays or sympy symbols (see `perfmodel.generic`) and know no file,
+The functions take floats, numpy arrays or sympy symbols (see `perfmodel.numbers.choices`) and know no file,
 model or machine. Symbols and units are those of docs/symbols.md. Sources:
 [1] "Kernel Looping: Eliminating Synchronization Boundaries for Peak Inference Performance",
     arXiv 2410.23668.  [2] Williams, Waterman, Patterson, "Roofline", doi 10.1145/1498765.1498785.
@@ -10,7 +10,13 @@ model or machine. Symbols and units are those of docs/symbols.md. Sources:
 """
 
 from perfmodel.equations.calls import call_boundary, host_bound_time, pipeline_time, plain_call_time, step_time
-from perfmodel.equations.conditional import covered_probability, needed_probability, prebuilt_time, predicated_time, split_time
+from perfmodel.equations.conditional import (
+    covered_probability,
+    needed_probability,
+    prebuilt_time,
+    predicated_time,
+    split_time,
+)
 from perfmodel.equations.exchanges import (
     collective_latency,
     collective_time,
@@ -36,7 +42,13 @@ from perfmodel.equations.looping import (
     spilled_bytes,
 )
 from perfmodel.equations.rates import fraction_of_peak, peak_time, speedup
-from perfmodel.equations.streaming import arithmetic_time, few_tasks_limit, in_flight_limit, streaming_time, sustained_bandwidth
+from perfmodel.equations.streaming import (
+    arithmetic_time,
+    few_tasks_limit,
+    in_flight_limit,
+    streaming_time,
+    sustained_bandwidth,
+)
 
 __all__ = [
     "Prefetch",

@@ -1,6 +1,6 @@
 """(B, S) Calls, their boundaries, the step they make, and pipelines of stages."""
 
-from perfmodel.generic import Number, larger
+from perfmodel.numbers.choices import Number, larger
 
 
 def call_boundary(bare: Number, ramp: Number, tail: Number, hidden: Number = 0.0) -> Number:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from perfmodel.generic import Number
+from perfmodel.numbers.choices import Number
 
 
 def needed_probability(probability: Number, tokens: Number) -> Number:

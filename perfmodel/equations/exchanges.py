@@ -1,6 +1,6 @@
 """(C) Collectives: a latency by hops and devices, and bytes over links."""
 
-from perfmodel.generic import Number, log2, smaller
+from perfmodel.numbers.choices import Number, log2, smaller
 
 
 def collective_time(latency: Number, payload: Number, traffic_factor: Number, link_bandwidth: Number) -> Number:
@@ -20,12 +20,14 @@ def collective_time(latency: Number, payload: Number, traffic_factor: Number, li
 
 
 def collective_latency(latency: Number, hops: Number, hop: Number, doublings: Number, doubling: Number) -> Number:
-    """(C2) latency of a collective without any launch [s], alpha = latency + (hops - 1) hop + doublings x doubling. After [4].
+    """(C2) latency of a collective without any launch [s], alpha = latency + (hops - 1) hop + doublings x doubling.
+
+    After [4].
 
     latency: of the smallest collective: two devices, one hop [s]
     hops: transfers that follow each other [-]
     hop: what each hop after the first adds [s]
-    doublings: doublings of the devices beyond two, where each device waits for all others; 0 where it waits for a neighbour [-]
+    doublings: doublings of the devices beyond two where each waits for all others, 0 for a neighbour alone [-]
     doubling: what waiting for twice as many devices adds [s]
 
     >>> collective_latency(2.2e-6, 2, 0.6e-6, 2, 1e-6)
@@ -65,7 +67,9 @@ def group_bandwidth(link_bandwidth: Number, per_peer: Number, devices: Number) -
 
 
 def one_shot_traffic_factor(devices: Number) -> Number:
-    """(C1, g) bytes each device sends for one byte of an all-reduce in one shot [-], g = n - 1: all of the tensor to every other device.
+    """(C1, g) bytes each device sends for one byte of an all-reduce in one shot [-], g = n - 1.
+
+    All of the tensor to every other device.
 
     devices: devices in the group, n [-]
 
@@ -76,12 +80,14 @@ def one_shot_traffic_factor(devices: Number) -> Number:
 
 
 def ring_traffic_factor(devices: Number, passes: Number) -> Number:
-    """(C1, g) bytes each device sends for one byte of payload, each part once per pass [-], g = passes (n - 1) / n. After [3].
+    """(C1, g) bytes each device sends for one byte of payload, each part once per pass [-], g = passes (n - 1) / n.
+
+    After [3].
 
     So does a ring, and so does a device that sends each other one its part (two shots for an all-reduce).
 
     devices: devices in the group, n [-]
-    passes: 2 for an all-reduce (reduce-scatter, then all-gather), 1 for an all-gather, a reduce-scatter or an all-to-all [-]
+    passes: 2 for an all-reduce (reduce-scatter, then all-gather), 1 for the others [-]
 
     >>> ring_traffic_factor(8, 2)
     1.75

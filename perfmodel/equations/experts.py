@@ -1,6 +1,6 @@
 """(E) Experts that a batch wakes."""
 
-from perfmodel.generic import Number, smaller
+from perfmodel.numbers.choices import Number, smaller
 
 
 def expected_distinct_experts(experts: Number, chosen: Number, tokens: Number) -> Number:

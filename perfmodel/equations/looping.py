@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from perfmodel.generic import Number, larger, smaller
+from perfmodel.numbers.choices import Number, larger, smaller
 
 
 class Prefetch(NamedTuple):
-    """What a prefetch window does to an iteration: how long the memory stands still, and how far the window fills and empties [s]."""
+    """What a prefetch window does to an iteration.
+
+    How long the memory stands still, and how far the window fills and empties [s].
+    """
 
     stall: Number
     swing: Number
@@ -73,7 +76,9 @@ def prefetch_room(prefetch: Number, room: Number, held: Number) -> Number:
 
 
 def spilled_bytes(held: Number, room: Number) -> Number:
-    """(L1, tiled) bytes in and out of a stage that do not stay on chip [B], larger(0, held - room): with no room, those of a plain call.
+    """(L1, tiled) bytes in and out of a stage that do not stay on chip [B], larger(0, held - room).
+
+    With no room, those of a plain call.
 
     held: what the activations of a stage occupy [B]
     room: on-chip memory of the device, from `on_chip_room` [B]
@@ -100,7 +105,15 @@ def arithmetic_beyond_streaming(arithmetic: Number, streaming: Number, overlap: 
     return larger((1 - overlap) * arithmetic - streaming, 0.0)
 
 
-def iteration_time(streaming: Number, chain: Number, arithmetic: Number, late: Number, stall: Number, overlap: Number = 0.0, links: Number = 0.0) -> Number:
+def iteration_time(
+    streaming: Number,
+    chain: Number,
+    arithmetic: Number,
+    late: Number,
+    stall: Number,
+    overlap: Number = 0.0,
+    links: Number = 0.0,
+) -> Number:
     """(L1) time of one iteration of a loop [s], i = larger(m, l + a + m_late, m + stall). After [1].
 
     Streaming hides the serial chain as far as prefetch reaches; arithmetic is on the chain, since no

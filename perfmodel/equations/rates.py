@@ -1,6 +1,6 @@
 """(P) Peak, fraction of peak and speed-up."""
 
-from perfmodel.generic import Number
+from perfmodel.numbers.choices import Number
 
 
 def peak_time(bytes_per_step: Number, devices: Number, bandwidth: Number) -> Number:

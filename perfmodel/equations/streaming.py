@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from operator import truediv
 
-from perfmodel.generic import Number, smaller
+from perfmodel.numbers.choices import Number, smaller
 
 
 def sustained_bandwidth(bandwidth: Number, sustained: Number, in_flight_limit: Number = None) -> Number:
@@ -39,7 +39,9 @@ def in_flight_limit(units: Number, bytes_in_flight: Number, latency: Number) -> 
 
 
 def few_tasks_limit(tasks: Number, stages: Number, block_bandwidth: Number) -> Number:
-    """(R1, few tasks) bandwidth that a stage cut into few tasks reaches [B/s]: units at work x bytes in flight per unit / latency.
+    """(R1, few tasks) bandwidth that a stage cut into few tasks reaches [B/s].
+
+    Units at work x bytes in flight per unit / latency.
 
     A persistent kernel hands out tasks; a stage with fewer tasks than there are units leaves the others idle.
 

@@ -6,6 +6,24 @@ stay in the activations' format when matrices are quantised.
 """
 
 from perfmodel.operations.builders import Formats, Operation
-from perfmodel.operations.step import Step, active_parameter_count, decode_step, embedding_elements, parameter_count, pipeline_stages, total_work
+from perfmodel.operations.step import (
+    Step,
+    active_parameter_count,
+    decode_step,
+    embedding_elements,
+    parameter_count,
+    pipeline_stages,
+    total_work,
+)
 
-__all__ = ["Formats", "Operation", "Step", "active_parameter_count", "decode_step", "embedding_elements", "parameter_count", "pipeline_stages", "total_work"]
+__all__ = [
+    "Formats",
+    "Operation",
+    "Step",
+    "active_parameter_count",
+    "decode_step",
+    "embedding_elements",
+    "parameter_count",
+    "pipeline_stages",
+    "total_work",
+]

@@ -1,11 +1,14 @@
-"""An operation, and the few shapes that all operations of a network have: matrices, elementwise work, norms, collectives."""
+"""An operation, and the few shapes that all operations of a network have.
+
+Matrices, elementwise work, norms, collectives.
+"""
 
 from functools import lru_cache
 
 import msgspec
 
-from perfmodel.formats import STORAGE_FORMATS
-from perfmodel.work import Collective, ExpertBank, Work
+from perfmodel.operations.work import Collective, ExpertBank, Work
+from perfmodel.specifications.formats import STORAGE_FORMATS
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -15,7 +18,8 @@ class Operation(msgspec.Struct, frozen=True):
     elements: weights it holds [-]; active: weights one token uses [-], which differs for routed experts.
     reads, writes: activation bytes per sequence [B].
     shares_input: it reads the same activations as the operation before it.
-    fusion: what shares its kernel call: '' as its name says, else 'anchor', 'norm' or 'pointwise' (see `perfmodel.fusions`).
+    fusion: what shares its kernel call: '' as its name says, else 'anchor', 'norm' or 'pointwise' (see
+    `perfmodel.schedule.styles`).
     unfused: what it does instead where a framework runs it out of primitive kernels, None for the same work.
     """
 
@@ -59,18 +63,41 @@ def stored(elements: float, storage: str) -> float:
     return elements * STORAGE_FORMATS[storage].bits / 8
 
 
-def matrix(name: str, rows: int, columns: int, formats: Formats, *, bias: bool = False, shares_input: bool = False, kind: str = "linear", count: int = 1) -> Operation:
+def matrix(
+    name: str,
+    rows: int,
+    columns: int,
+    formats: Formats,
+    *,
+    bias: bool = False,
+    shares_input: bool = False,
+    kind: str = "linear",
+    count: int = 1,
+) -> Operation:
     """Return a projection from `columns` inputs to `rows` outputs; `count` of them side by side, as one a head."""
     elements = count * rows * columns
     biases = count * rows if bias else 0
-    work = Work(weights=((formats.head if kind == "head" else formats.weights, stored(elements, formats.head if kind == "head" else formats.weights)),))
+    work = Work(
+        weights=(
+            (
+                formats.head if kind == "head" else formats.weights,
+                stored(elements, formats.head if kind == "head" else formats.weights),
+            ),
+        )
+    )
     if bias:
         work = work + Work(weights=((formats.activations, biases * formats.activation_size()),))
     size = formats.activation_size()
     return Operation(
-        name, kind, msgspec.structs.replace(work, flops=2.0 * elements + biases), elements=elements + biases, active=elements + biases,
-        reads=count * columns * size, writes=count * rows * size, shares_input=shares_input,
-    )  # fmt: skip
+        name,
+        kind,
+        msgspec.structs.replace(work, flops=2.0 * elements + biases),
+        elements=elements + biases,
+        active=elements + biases,
+        reads=count * columns * size,
+        writes=count * rows * size,
+        shares_input=shares_input,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -83,21 +110,40 @@ def largest_of_normals(count: int) -> float:
     return NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
 
 
-def expert_matrix(name: str, rows: int, columns: int, formats: Formats, *, experts: int, chosen: int, bias: bool, groups: int = 1, shares_input: bool = False) -> Operation:
+def expert_matrix(
+    name: str,
+    rows: int,
+    columns: int,
+    formats: Formats,
+    *,
+    experts: int,
+    chosen: int,
+    bias: bool,
+    groups: int = 1,
+    shares_input: bool = False,
+) -> Operation:
     """Return one projection of all routed experts, of which a token uses `chosen`, spread over `groups` of devices."""
     spread = largest_of_normals(groups)
     one, biases = rows * columns, rows if bias else 0
     banks = [ExpertBank(formats.experts, experts, chosen, stored(one, formats.experts), groups, spread)]
     if bias:
-        banks.append(ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size(), groups, spread))
+        banks.append(
+            ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size(), groups, spread)
+        )
     size = formats.activation_size()
     # Tokens spread evenly enough: a group does its part of the chosen pairs of token and expert.
     share = chosen / groups
     work = Work(experts=tuple(banks), flops=share * (2.0 * one + biases))
     return Operation(
-        name, "expert", Work() + work, elements=experts * (one + biases), active=chosen * (one + biases), reads=share * columns * size, writes=share * rows * size,
+        name,
+        "expert",
+        Work() + work,
+        elements=experts * (one + biases),
+        active=chosen * (one + biases),
+        reads=share * columns * size,
+        writes=share * rows * size,
         shares_input=shares_input,
-    )  # fmt: skip
+    )
 
 
 def for_tokens(operation: Operation, factor: int) -> Operation:
@@ -106,11 +152,22 @@ def for_tokens(operation: Operation, factor: int) -> Operation:
         return operation
     work = operation.work
     more = msgspec.structs.replace(work, activations=work.activations * factor, flops=work.flops * factor)
-    return msgspec.structs.replace(operation, work=more, reads=operation.reads * factor, writes=operation.writes * factor)
+    return msgspec.structs.replace(
+        operation, work=more, reads=operation.reads * factor, writes=operation.writes * factor
+    )
 
 
 def elementwise(
-    name: str, kind: str, width: int, formats: Formats, *, flops: float, inputs: int = 1, weights: int = 0, state: float = 0.0, shares_input: bool = False
+    name: str,
+    kind: str,
+    width: int,
+    formats: Formats,
+    *,
+    flops: float,
+    inputs: int = 1,
+    weights: int = 0,
+    state: float = 0.0,
+    shares_input: bool = False,
 ) -> Operation:
     """Return an operation over `width` activations.
 
@@ -118,14 +175,32 @@ def elementwise(
     state: bytes of recurrent state it reads and writes back, per sequence [B].
     """
     size = formats.activation_size()
-    work = Work(weights=((formats.activations, weights * size),) if weights else (), state=state, activations=state, flops=flops * width)
-    return Operation(name, kind, work, elements=weights, active=weights, reads=inputs * width * size, writes=width * size, shares_input=shares_input)
+    work = Work(
+        weights=((formats.activations, weights * size),) if weights else (),
+        state=state,
+        activations=state,
+        flops=flops * width,
+    )
+    return Operation(
+        name,
+        kind,
+        work,
+        elements=weights,
+        active=weights,
+        reads=inputs * width * size,
+        writes=width * size,
+        shares_input=shares_input,
+    )
 
 
-def norm(name: str, width: int, formats: Formats, *, elements: int = 1, copies: int = 1, shares_input: bool = False) -> Operation:
+def norm(
+    name: str, width: int, formats: Formats, *, elements: int = 1, copies: int = 1, shares_input: bool = False
+) -> Operation:
     """Return a norm over `width` channels, `copies` times side by side with the same `elements` x width weights."""
     # Square, sum, scale, weight: four operations an element.
-    return elementwise(name, "norm", width * copies, formats, flops=4.0, weights=elements * width, shares_input=shares_input)
+    return elementwise(
+        name, "norm", width * copies, formats, flops=4.0, weights=elements * width, shares_input=shares_input
+    )
 
 
 def collective(name: str, kind: str, width: float, formats: Formats, group: int, stride: int = 1) -> Operation:

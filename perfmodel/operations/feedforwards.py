@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 
-from perfmodel.generic import ceil_div
-from perfmodel.model import Experts, FeedForward
+from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Formats, Operation, collective, elementwise, expert_matrix, for_tokens, matrix
-from perfmodel.parallel import Parallel
+from perfmodel.operations.parallel import Parallel
+from perfmodel.specifications.model import Experts, FeedForward
 
 
-def feed_forward_operations(block: FeedForward | Experts, hidden: int, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
-    """Yield the operations of a feed-forward block on the fullest device, for the tokens that are there: all, or those of a data-parallel group."""
+def feed_forward_operations(
+    block: FeedForward | Experts, hidden: int, formats: Formats, parallel: Parallel
+) -> Iterator[Operation]:
+    """Yield the operations of a feed-forward block on the fullest device, for the tokens that are there.
+
+    All, or those of a data-parallel group.
+    """
     if isinstance(block, FeedForward):
         yield from _dense(block, hidden, formats, parallel.stage_devices)
     else:
@@ -17,7 +22,10 @@ def feed_forward_operations(block: FeedForward | Experts, hidden: int, formats: 
 
 
 def all_tokens_needed(block: FeedForward | Experts, parallel: Parallel) -> bool:
-    """Return whether each device needs the tokens of all data-parallel groups for the block: it holds a part of every matrix."""
+    """Return whether each device needs the tokens of all data-parallel groups for the block.
+
+    It holds a part of every matrix.
+    """
     return parallel.data > 1 and not (isinstance(block, Experts) and parallel.routed)
 
 
@@ -40,8 +48,9 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
 def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
     """Every expert is split over the devices of its group; the router is whole on each device.
 
-    The shared expert is split over the devices that see the same tokens. Where tokens travel, each goes to every expert it
-    chose and comes back, as in DeepEP (github.com/deepseek-ai/DeepEP); the devices of a group send a part of its tokens each.
+    The shared expert is split over the devices that see the same tokens. Where tokens travel, each goes to every expert
+    it chose and comes back, as in DeepEP (github.com/deepseek-ai/DeepEP); the devices of a group send a part of its
+    tokens each.
     """
     groups = parallel.expert
     # Tokens of the whole step pass through the routed experts, those of one group through the rest.

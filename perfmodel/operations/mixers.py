@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from perfmodel.generic import ceil_div
-from perfmodel.model import Attention, DeltaAttention, LatentAttention, Mixer, StateSpace
+from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
-from perfmodel.work import Cache, Work
+from perfmodel.operations.work import Cache, Work
+from perfmodel.specifications.model import Attention, DeltaAttention, LatentAttention, Mixer, StateSpace
 
 # Recurrent states are kept in 32 bits: rounding adds up over the tokens.
 STATE_SIZE = 4.0
@@ -38,7 +38,11 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
         yield matrix("value", kv_width, hidden, formats, bias=bias, shares_input=True)
     if attention.query_key_norm:
         by_head = attention.query_key_norm == "head"
-        for name, count, width in (("query_norm", heads, query_width), ("key_norm", kv_heads, kv_width)) if own else (("query_norm", heads, query_width),):
+        for name, count, width in (
+            (("query_norm", heads, query_width), ("key_norm", kv_heads, kv_width))
+            if own
+            else (("query_norm", heads, query_width),)
+        ):
             yield norm(name, attention.head_dim, formats, copies=count) if by_head else norm(name, width, formats)
     if attention.rotary:
         yield elementwise("rotary", "rotary", query_width + (kv_width if own else 0), formats, flops=3.0)
@@ -48,13 +52,28 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     repeats = ceil_div(heads, kv_heads)
     copied = Cache(attention.window, entry * (2 + (1 + repeats if repeats > 1 else 0)), 0.0)
     if own:
-        yield Operation("cache_write", "cache_write", Work(activations=entry), reads=2 * kv_width * size, unfused=Work(activations=entry, caches=(copied,)))
+        yield Operation(
+            "cache_write",
+            "cache_write",
+            Work(activations=entry),
+            reads=2 * kv_width * size,
+            unfused=Work(activations=entry, caches=(copied,)),
+        )
     # Scores and weighted sum: two FLOPs each per element of every query head and token.
     sinks = heads if attention.sinks else 0
     weights = ((formats.activations, sinks * size),) if sinks else ()
     work = Work(weights=weights, caches=(Cache(attention.window, entry, 4.0 * query_width, not own),))
     unfused = Work(weights=weights, caches=(Cache(attention.window, entry * repeats, 4.0 * query_width, not own),))
-    yield Operation("attention", "attention", work, elements=sinks, active=sinks, reads=query_width * size, writes=query_width * size, unfused=unfused)
+    yield Operation(
+        "attention",
+        "attention",
+        work,
+        elements=sinks,
+        active=sinks,
+        reads=query_width * size,
+        writes=query_width * size,
+        unfused=unfused,
+    )
     if attention.output_gate:
         yield elementwise("output_gate", "activation", query_width, formats, flops=5.0, inputs=2)
     yield matrix("output", hidden, query_width, formats, bias=attention.output_bias)
@@ -83,20 +102,31 @@ def _latent_attention(latent: LatentAttention, hidden: int, formats: Formats, de
     if latent.index_heads:
         yield from _index(latent, hidden, formats)
     cache = Cache(latent.index_chosen or None, entry * formats.cache_size(), flops)
-    yield Operation("attention", "attention", Work(caches=(cache,)), reads=heads * entry * size, writes=heads * latent.kv_rank * size)
+    yield Operation(
+        "attention",
+        "attention",
+        Work(caches=(cache,)),
+        reads=heads * entry * size,
+        writes=heads * latent.kv_rank * size,
+    )
     yield matrix("value_up", latent.value_dim, latent.kv_rank, formats, count=heads)
     yield matrix("output", hidden, heads * latent.value_dim, formats, bias=latent.bias)
 
 
 def _index(latent: LatentAttention, hidden: int, formats: Formats) -> Iterator[Operation]:
-    """The lightning indexer of sparse attention, whole on every device: scores of all tokens, from which the few that attention reads are chosen."""
+    """The lightning indexer of sparse attention, whole on every device.
+
+    Scores of all tokens, from which the few that attention reads are chosen.
+    """
     width, size = latent.index_heads * latent.index_dim, formats.activation_size()
     yield matrix("index_query", width, latent.query_rank or hidden, formats)
     yield matrix("index_key", latent.index_dim, hidden, formats)
     yield matrix("index_weight", latent.index_heads, hidden, formats, shares_input=True)
     yield norm("index_key_norm", latent.index_dim, formats, elements=2)
     cache = Cache(None, latent.index_dim * INDEX_KEY_SIZE + INDEX_SCALE_SIZE, 2.0 * width)
-    yield Operation("index_scores", "attention", Work(caches=(cache,)), reads=width * size, writes=latent.index_chosen * 4.0)
+    yield Operation(
+        "index_scores", "attention", Work(caches=(cache,)), reads=width * size, writes=latent.index_chosen * 4.0
+    )
 
 
 def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -108,7 +138,16 @@ def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: in
         yield norm("state_norm", block.step_rank + 2 * block.state, formats)
     yield matrix("step_projection", inner, block.step_rank, formats, bias=True)
     # Decay, input, sum and read-out of each state: six operations; A and D are weights.
-    yield elementwise("state_update", "state_update", inner, formats, flops=6.0 * block.state + 7.0, inputs=3, weights=inner * (block.state + 1), state=inner * block.state * STATE_SIZE)
+    yield elementwise(
+        "state_update",
+        "state_update",
+        inner,
+        formats,
+        flops=6.0 * block.state + 7.0,
+        inputs=3,
+        weights=inner * (block.state + 1),
+        state=inner * block.state * STATE_SIZE,
+    )
     yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
 
 
@@ -118,7 +157,16 @@ def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: in
     yield matrix("in_projection", inner + mixed + heads, hidden, formats, bias=block.projection_bias)
     yield _convolution(mixed, block, formats)
     # Step bias, decay and skip are one number a head each.
-    yield elementwise("state_update", "state_update", inner, formats, flops=6.0 * block.state + 7.0, inputs=3, weights=3 * heads, state=inner * block.state * STATE_SIZE)
+    yield elementwise(
+        "state_update",
+        "state_update",
+        inner,
+        formats,
+        flops=6.0 * block.state + 7.0,
+        inputs=3,
+        weights=3 * heads,
+        state=inner * block.state * STATE_SIZE,
+    )
     if block.gated_norm:
         yield norm("state_output_norm", inner, formats)
     yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
@@ -130,11 +178,26 @@ def _delta_attention(block: DeltaAttention, hidden: int, formats: Formats, devic
     yield matrix("in_projection", 2 * keys + 2 * values, hidden, formats)
     yield matrix("step_projection", 2 * value_heads, hidden, formats, shares_input=True)
     mixed = 2 * keys + values
-    yield elementwise("convolution", "convolution", mixed, formats, flops=2.0 * block.convolution, weights=mixed * block.convolution,
-                      state=mixed * block.convolution * formats.activation_size())  # fmt: skip
+    yield elementwise(
+        "convolution",
+        "convolution",
+        mixed,
+        formats,
+        flops=2.0 * block.convolution,
+        weights=mixed * block.convolution,
+        state=mixed * block.convolution * formats.activation_size(),
+    )
     # Decay, read, correct, write and read out a key_dim x value_dim matrix a head: eight operations an element.
-    yield elementwise("state_update", "state_update", values, formats, flops=8.0 * block.key_dim, inputs=3, weights=2 * value_heads,
-                      state=value_heads * block.key_dim * block.value_dim * STATE_SIZE)  # fmt: skip
+    yield elementwise(
+        "state_update",
+        "state_update",
+        values,
+        formats,
+        flops=8.0 * block.key_dim,
+        inputs=3,
+        weights=2 * value_heads,
+        state=value_heads * block.key_dim * block.value_dim * STATE_SIZE,
+    )
     yield norm("state_output_norm", block.value_dim, formats, copies=value_heads)
     yield matrix("out_projection", hidden, values, formats)
 
@@ -143,4 +206,6 @@ def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operatio
     """A causal convolution over the last tokens, whose inputs are kept as state."""
     weights = channels * (block.convolution + (1 if block.convolution_bias else 0))
     state = channels * block.convolution * formats.activation_size()
-    return elementwise("convolution", "convolution", channels, formats, flops=2.0 * block.convolution, weights=weights, state=state)
+    return elementwise(
+        "convolution", "convolution", channels, formats, flops=2.0 * block.convolution, weights=weights, state=state
+    )

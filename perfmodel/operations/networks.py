@@ -8,10 +8,21 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.generic import ceil_div
+from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Formats, Operation, stored
-from perfmodel.primitives import Block, Convolution, Custom, DotProduct, Elementwise, Linear, Lookup, Normalisation, Primitive, Recurrent
-from perfmodel.work import ON_CHIP, Cache, Collective, Work
+from perfmodel.operations.work import ON_CHIP, Cache, Collective, Work
+from perfmodel.specifications.primitives import (
+    Block,
+    Convolution,
+    Custom,
+    DotProduct,
+    Elementwise,
+    Linear,
+    Lookup,
+    Normalisation,
+    Primitive,
+    Recurrent,
+)
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -26,7 +37,9 @@ class Where(msgspec.Struct, frozen=True):
         size = stored(elements, self.formats.weights)
         kept = [(ON_CHIP if self.on_chip else self.formats.weights, size)] if elements else []
         if biases:
-            kept.append((ON_CHIP if self.on_chip else self.formats.activations, biases * self.formats.activation_size()))
+            kept.append(
+                (ON_CHIP if self.on_chip else self.formats.activations, biases * self.formats.activation_size())
+            )
         return (Work(weights=tuple(kept[:1])) + Work(weights=tuple(kept[1:]))).weights
 
 
@@ -37,12 +50,37 @@ def block_operations(block: Block, formats: Formats, devices: int) -> Iterator[O
         yield from _BUILDERS[type(primitive)](primitive, where)
 
 
-def _matrix(name: str, work: Work, elements: int, reads: float, writes: float, gathered: int, where: Where, *, shares_input: bool = False) -> Iterator[Operation]:
+def _matrix(
+    name: str,
+    work: Work,
+    elements: int,
+    reads: float,
+    writes: float,
+    gathered: int,
+    where: Where,
+    *,
+    shares_input: bool = False,
+) -> Iterator[Operation]:
     """Yield work that splits by its outputs, and the gathering of its `gathered` activations."""
     size = where.formats.activation_size()
-    yield Operation(name, "linear", work, elements=elements, active=elements, reads=reads * size, writes=writes * size, shares_input=shares_input, fusion="anchor")
+    yield Operation(
+        name,
+        "linear",
+        work,
+        elements=elements,
+        active=elements,
+        reads=reads * size,
+        writes=writes * size,
+        shares_input=shares_input,
+        fusion="anchor",
+    )
     if where.devices > 1:
-        yield Operation(f"{name}_gather", "all_gather", collective=Collective("all_gather", gathered * size, where.devices), fusion="anchor")
+        yield Operation(
+            f"{name}_gather",
+            "all_gather",
+            collective=Collective("all_gather", gathered * size, where.devices),
+            fusion="anchor",
+        )
 
 
 def _linear(linear: Linear, where: Where) -> Iterator[Operation]:
@@ -50,7 +88,14 @@ def _linear(linear: Linear, where: Where) -> Iterator[Operation]:
     matrix, biases = linear.inputs * outputs, linear.biases * outputs
     work = Work(weights=where.weights(matrix, biases), flops=(2.0 * matrix + biases) * linear.positions)
     yield from _matrix(
-        linear.name, work, matrix + biases, linear.inputs * linear.positions, outputs * linear.positions, linear.outputs * linear.positions, where, shares_input=linear.shares_input
+        linear.name,
+        work,
+        matrix + biases,
+        linear.inputs * linear.positions,
+        outputs * linear.positions,
+        linear.outputs * linear.positions,
+        where,
+        shares_input=linear.shares_input,
     )
 
 
@@ -59,9 +104,15 @@ def _convolution(convolution: Convolution, where: Where) -> Iterator[Operation]:
     matrix, biases = convolution.inputs // convolution.groups * outputs * convolution.taps, convolution.biases * outputs
     work = Work(weights=where.weights(matrix, biases), flops=(2.0 * matrix + biases) * convolution.positions)
     yield from _matrix(
-        convolution.name, work, matrix + biases, convolution.inputs * convolution.read, outputs * convolution.positions, convolution.outputs * convolution.positions, where,
+        convolution.name,
+        work,
+        matrix + biases,
+        convolution.inputs * convolution.read,
+        outputs * convolution.positions,
+        convolution.outputs * convolution.positions,
+        where,
         shares_input=convolution.shares_input,
-    )  # fmt: skip
+    )
 
 
 def _recurrent(cell: Recurrent, where: Where) -> Iterator[Operation]:
@@ -69,33 +120,101 @@ def _recurrent(cell: Recurrent, where: Where) -> Iterator[Operation]:
     handed_on = cell.projection or cell.hidden
     matrix, biases = cell.gates * hidden * (cell.inputs + handed_on), cell.biases * cell.gates * hidden
     work = Work(weights=where.weights(matrix, biases), flops=2.0 * matrix + biases)
-    yield Operation(f"{cell.name}_gates", "linear", work, elements=matrix + biases, active=matrix + biases, reads=cell.inputs * size, writes=cell.gates * hidden * size, fusion="anchor")
+    yield Operation(
+        f"{cell.name}_gates",
+        "linear",
+        work,
+        elements=matrix + biases,
+        active=matrix + biases,
+        reads=cell.inputs * size,
+        writes=cell.gates * hidden * size,
+        fusion="anchor",
+    )
     # What was handed on goes into every gate, so it is read whole; the other states are a device's own.
     state = (handed_on + (cell.states - 1) * hidden) * size
     # A sum and a nonlinearity of some four operations a gate, and the update of the states.
     update = Work(state=state, activations=state, flops=(5.0 * cell.gates + 4.0) * hidden)
-    yield Operation(f"{cell.name}_update", "elementwise", update, reads=cell.gates * hidden * size, writes=hidden * size, fusion="pointwise")
+    yield Operation(
+        f"{cell.name}_update",
+        "elementwise",
+        update,
+        reads=cell.gates * hidden * size,
+        writes=hidden * size,
+        fusion="pointwise",
+    )
     if cell.projection:
-        yield from _matrix(f"{cell.name}_projection", Work(weights=where.weights(cell.projection * hidden), flops=2.0 * cell.projection * hidden), cell.projection * hidden,
-                           hidden, cell.projection, cell.projection, where)  # fmt: skip
+        yield from _matrix(
+            f"{cell.name}_projection",
+            Work(weights=where.weights(cell.projection * hidden), flops=2.0 * cell.projection * hidden),
+            cell.projection * hidden,
+            hidden,
+            cell.projection,
+            cell.projection,
+            where,
+        )
     elif where.devices > 1:
-        yield Operation(f"{cell.name}_gather", "all_gather", collective=Collective("all_gather", cell.hidden * size, where.devices), fusion="anchor")
+        yield Operation(
+            f"{cell.name}_gather",
+            "all_gather",
+            collective=Collective("all_gather", cell.hidden * size, where.devices),
+            fusion="anchor",
+        )
 
 
-def _pointwise(name: str, kind: str, width: int, positions: int, flops: float, inputs: int, weights: int, where: Where, *, shares_input: bool) -> Operation:
+def _pointwise(
+    name: str,
+    kind: str,
+    width: int,
+    positions: int,
+    flops: float,
+    inputs: int,
+    weights: int,
+    where: Where,
+    *,
+    shares_input: bool,
+) -> Operation:
     size, elements = where.formats.activation_size(), weights * width
     work = Work(weights=where.weights(0, elements), flops=flops * width * positions)
-    return Operation(name, kind, work, elements=elements, active=elements, reads=inputs * width * positions * size, writes=width * positions * size, shares_input=shares_input,
-                     fusion="norm" if kind == "normalisation" else "pointwise")  # fmt: skip
+    return Operation(
+        name,
+        kind,
+        work,
+        elements=elements,
+        active=elements,
+        reads=inputs * width * positions * size,
+        writes=width * positions * size,
+        shares_input=shares_input,
+        fusion="norm" if kind == "normalisation" else "pointwise",
+    )
 
 
 def _normalisation(norm: Normalisation, where: Where) -> Iterator[Operation]:
     # Square, sum, scale, weight: four operations an element.
-    yield _pointwise(norm.name, "normalisation", norm.width, norm.positions, 4.0, 1, norm.weights, where, shares_input=norm.shares_input)
+    yield _pointwise(
+        norm.name,
+        "normalisation",
+        norm.width,
+        norm.positions,
+        4.0,
+        1,
+        norm.weights,
+        where,
+        shares_input=norm.shares_input,
+    )
 
 
 def _elementwise(work: Elementwise, where: Where) -> Iterator[Operation]:
-    yield _pointwise(work.name, "elementwise", work.width, work.positions, float(work.flops), work.inputs, work.weights, where, shares_input=work.shares_input)
+    yield _pointwise(
+        work.name,
+        "elementwise",
+        work.width,
+        work.positions,
+        float(work.flops),
+        work.inputs,
+        work.weights,
+        where,
+        shares_input=work.shares_input,
+    )
 
 
 def _dot_product(attention: DotProduct, where: Where) -> Iterator[Operation]:
@@ -108,7 +227,15 @@ def _dot_product(attention: DotProduct, where: Where) -> Iterator[Operation]:
         reads = width * attention.positions + keys * attention.positions
     else:
         work, reads = Work(flops=flops * attention.tokens), width * attention.positions + keys * attention.tokens
-    yield from _matrix(attention.name, work, 0, reads, width * attention.positions, attention.heads * attention.head_dim * attention.positions, where)
+    yield from _matrix(
+        attention.name,
+        work,
+        0,
+        reads,
+        width * attention.positions,
+        attention.heads * attention.head_dim * attention.positions,
+        where,
+    )
 
 
 def _lookup(lookup: Lookup, where: Where) -> Iterator[Operation]:
@@ -117,11 +244,31 @@ def _lookup(lookup: Lookup, where: Where) -> Iterator[Operation]:
 
 
 def _custom(custom: Custom, where: Where) -> Iterator[Operation]:
-    work = Work(weights=where.weights(custom.weights), state=float(custom.state), activations=float(custom.state), flops=float(custom.flops))
-    yield Operation(custom.name, "custom", work, elements=custom.weights, active=custom.weights, reads=float(custom.reads), writes=float(custom.writes), fusion="anchor")
+    work = Work(
+        weights=where.weights(custom.weights),
+        state=float(custom.state),
+        activations=float(custom.state),
+        flops=float(custom.flops),
+    )
+    yield Operation(
+        custom.name,
+        "custom",
+        work,
+        elements=custom.weights,
+        active=custom.weights,
+        reads=float(custom.reads),
+        writes=float(custom.writes),
+        fusion="anchor",
+    )
 
 
 _BUILDERS: dict[type[Primitive], Callable[[Any, Where], Iterator[Operation]]] = {
-    Linear: _linear, Convolution: _convolution, Recurrent: _recurrent, Normalisation: _normalisation, Elementwise: _elementwise,
-    DotProduct: _dot_product, Lookup: _lookup, Custom: _custom,
-}  # fmt: skip
+    Linear: _linear,
+    Convolution: _convolution,
+    Recurrent: _recurrent,
+    Normalisation: _normalisation,
+    Elementwise: _elementwise,
+    DotProduct: _dot_product,
+    Lookup: _lookup,
+    Custom: _custom,
+}

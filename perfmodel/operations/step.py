@@ -5,20 +5,22 @@ from itertools import groupby
 
 import msgspec
 
-from perfmodel.generic import ceil_div
-from perfmodel.model import Layer, Model
+from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Formats, Operation, collective, elementwise, for_tokens, matrix, norm
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.mixers import mixer_operations
 from perfmodel.operations.networks import block_operations
+from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.streams import correction, input_operations, low_rank_residual, output_operations, prediction
-from perfmodel.parallel import Parallel, over
-from perfmodel.primitives import Block
-from perfmodel.work import Work
+from perfmodel.operations.work import Work
+from perfmodel.specifications.model import Layer, Model
+from perfmodel.specifications.primitives import Block
 
 
 class Step(msgspec.Struct, frozen=True):
-    """All operations of a decode step, or of a stage of it, in order: what precedes the layers, the layers from `first_layer`, what follows them.
+    """All operations of a decode step, or of a stage of it, in order.
+
+    What precedes the layers, the layers from `first_layer`, what follows them.
 
     names: of the layers, where they have names of their own; a network of blocks has nothing before or after them.
     seen: the different layers of earlier stages.
@@ -57,12 +59,17 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     return Step(
         before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size), *inputs),
         layers=tuple(layers[layer] for layer in model.layers),
-        after=(*(output_operations(streams, model.hidden, formats) if streams else ()), *_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
+        after=(
+            *(output_operations(streams, model.hidden, formats) if streams else ()),
+            *_head(model, formats, 1 if "head" in replicates else parallel.tensor),
+        ),
     )
 
 
 def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int, stage_devices: int = 1) -> tuple[Step, ...]:
-    """Return `step` cut into pipeline stages, as even as the layers allow; all but the last send `hidden` activations on.
+    """Return `step` cut into pipeline stages, as even as the layers allow.
+
+    All but the last send `hidden` activations on.
 
     What is left over goes to the stages before the last, which has the head, as vLLM cuts (vllm/distributed/utils.py).
     """
@@ -76,7 +83,15 @@ def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int, stag
         last = stage == stages - 1
         stop = start + each + (1 if not last and stage >= stages - 1 - rest else 0)
         seen = tuple(dict.fromkeys(step.layers[:start]))
-        found.append(Step(step.before if stage == 0 else (), step.layers[start:stop], step.after if last else (send,), first_layer=start, seen=seen))
+        found.append(
+            Step(
+                step.before if stage == 0 else (),
+                step.layers[start:stop],
+                step.after if last else (send,),
+                first_layer=start,
+                seen=seen,
+            )
+        )
         start = stop
     return tuple(found)
 
@@ -94,11 +109,16 @@ def parameter_count(model: Model) -> int:
     """Return the number of weights [-] of `model`, exact from its shapes: embedding, layers, norms, head."""
     # A tied table is one with the head, which stands among the operations.
     embedding = 0 if model.tied else embedding_elements(model)
-    return embedding + model.other_parameters + sum(operation.elements for operation in _published(model).all_operations())
+    return (
+        embedding + model.other_parameters + sum(operation.elements for operation in _published(model).all_operations())
+    )
 
 
 def active_parameter_count(model: Model) -> int:
-    """Return the number of weights [-] one token uses: all but the experts it does not choose and the input embedding."""
+    """Return the number of weights [-] one token uses.
+
+    All but the experts it does not choose and the input embedding.
+    """
     return sum(operation.active for operation in _published(model).all_operations())
 
 
@@ -121,7 +141,9 @@ def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Paral
     if layer.streams is not None:
         yield from prediction(layer.streams, model.hidden, formats)
     if layer.mixer is not None:
-        yield from _normed("mixer", model, layer, formats, mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor))
+        yield from _normed(
+            "mixer", model, layer, formats, mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor)
+        )
         yield from _joined("mixer", model.hidden, formats, parallel.tensor)
         yield from _added("mixer", model, layer, formats)
     if layer.streams is not None:
@@ -138,7 +160,9 @@ def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Paral
         yield from correction(layer.streams, model.hidden, formats)
 
 
-def _normed(name: str, model: Model, layer: Layer, formats: Formats, operations: Iterator[Operation]) -> Iterator[Operation]:
+def _normed(
+    name: str, model: Model, layer: Layer, formats: Formats, operations: Iterator[Operation]
+) -> Iterator[Operation]:
     """Yield a block with the norm in front of it."""
     if layer.norms in ("before", "both"):
         yield norm(f"{name}_norm", model.hidden, formats, elements=model.norm_elements)
@@ -158,18 +182,30 @@ def _added(name: str, model: Model, layer: Layer, formats: Formats) -> Iterator[
     yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
-def _gathered(hidden: int, formats: Formats, parallel: Parallel, operations: Iterator[Operation]) -> Iterator[Operation]:
-    """Yield a feed-forward block that is split over all data-parallel groups: it sees the tokens of all, and each group gets its own back."""
-    yield collective("feed_forward_all_gather", "all_gather", parallel.data * hidden, formats, parallel.data, parallel.tensor)
+def _gathered(
+    hidden: int, formats: Formats, parallel: Parallel, operations: Iterator[Operation]
+) -> Iterator[Operation]:
+    """Yield a feed-forward block that is split over all data-parallel groups.
+
+    It sees the tokens of all, and each group gets its own back.
+    """
+    yield collective(
+        "feed_forward_all_gather", "all_gather", parallel.data * hidden, formats, parallel.data, parallel.tensor
+    )
     for operation in operations:
         yield for_tokens(operation, parallel.data)
-    yield collective("feed_forward_reduce_scatter", "reduce_scatter", parallel.data * hidden, formats, parallel.stage_devices)
+    yield collective(
+        "feed_forward_reduce_scatter", "reduce_scatter", parallel.data * hidden, formats, parallel.stage_devices
+    )
     if parallel.tensor > 1:
         yield collective("feed_forward_tensor_gather", "all_gather", hidden, formats, parallel.tensor)
 
 
 def _parallel_layer(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
-    """Both blocks from the same input: one addition for the two, and one all-reduce where the same devices share both."""
+    """Both blocks from the same input.
+
+    One addition for the two, and one all-reduce where the same devices share both.
+    """
     yield norm("mixer_norm", model.hidden, formats, elements=model.norm_elements)
     if layer.parallel == "two-norms":
         yield norm("feed_forward_norm", model.hidden, formats, elements=model.norm_elements, shares_input=True)
@@ -190,4 +226,6 @@ def _head(model: Model, formats: Formats, devices: int) -> Iterator[Operation]:
     yield matrix("head", ceil_div(model.vocabulary, devices), model.hidden, formats, kind="head", bias=model.head_bias)
     if devices > 1:
         yield collective("gather_logits", "all_gather", model.vocabulary, formats, devices)
-    yield Operation("sampling", "sampling", Work(flops=float(model.vocabulary)), reads=model.vocabulary * size, writes=4.0)
+    yield Operation(
+        "sampling", "sampling", Work(flops=float(model.vocabulary)), reads=model.vocabulary * size, writes=4.0
+    )

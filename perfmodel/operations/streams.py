@@ -1,9 +1,12 @@
-"""What Gemma 3n has around its layers: several residual streams (AltUp), a low-rank residual (LAuReL), inputs of each layer's own."""
+"""What Gemma 3n has around its layers.
+
+Several residual streams (AltUp), a low-rank residual (LAuReL), inputs of each layer's own.
+"""
 
 from collections.abc import Iterator
 
-from perfmodel.model import Streams
 from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
+from perfmodel.specifications.model import Streams
 
 
 def input_operations(streams: Streams, hidden: int, layers: int, formats: Formats) -> Iterator[Operation]:

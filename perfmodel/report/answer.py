@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from perfmodel.costs import Cost
+from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.costs import Cost
+from perfmodel.estimates.results import Assumption, Figures, Side
+from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.text import Document, Table
-from perfmodel.results import Assumption, Estimate, Figures, Side
-from perfmodel.terms import TERM_NAMES
 from perfmodel.units import format_quantity
 
 _NAMES = {"layer-fused": "one kernel a layer", "looped": "looping", "megakernel": "a megakernel"}
@@ -22,7 +23,10 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
     name = _NAMES.get(answer.after.mode, answer.after.mode)
     name = name[0].upper() + name[1:]
     if answer.speedup.value < 1:
-        return f"{name} would lose: {value} x ({low} to {high}) against {answer.before.mode}, for its stages cost more than the boundaries it removes."
+        return (
+            f"{name} would lose: {value} x ({low} to {high}) against {answer.before.mode}, for its stages cost more"
+            " than the boundaries it removes."
+        )
     losses = {term: getattr(answer.before.terms, term) for term in TERM_NAMES if term != "stream"}
     worst = max(losses, key=losses.__getitem__)
     share = losses[worst] / answer.before.time_per_step
@@ -36,7 +40,8 @@ _LONGEST = 52  # of what was measured, for a table of 80 columns
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """What may stand beside an answer, each found by its own room.
 
-    last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million tokens;
+    last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million
+    tokens;
     widest: the assumption that widens the speed-up's interval most, and its share of it [-];
     measured: published measurements near the question, as (what was measured, time per step [s], source).
     """
@@ -48,26 +53,40 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def beside_of(answer: Estimate) -> Beside:
-    """Return all that may stand beside an answer. What it asks loads here, so that a document alone needs none of it."""
-    from perfmodel.breakeven import last_paying_batch
-    from perfmodel.costs import cost_per_million_tokens
-    from perfmodel.measurements import measured_nearby
-    from perfmodel.sensitivities import sensitivity
+    """Return all that may stand beside an answer.
+
+    What it asks loads here, so that a document alone needs none of it.
+    """
+    from perfmodel.analysis.sensitivities import sensitivity
+    from perfmodel.estimates.breakeven import last_paying_batch
+    from perfmodel.estimates.costs import cost_per_million_tokens
+    from perfmodel.measurements.rows import measured_nearby
 
     widest = sensitivity(**answer.asked.arguments).measure_next
     share = widest.share if widest is not None else None
     return Beside(
-        last_paying_batch=last_paying_batch(answer), cost=cost_per_million_tokens(answer),
-        widest=(widest.name, share) if widest is not None and share else None, measured=measured_nearby(answer),
-    )  # fmt: skip
+        last_paying_batch=last_paying_batch(answer),
+        cost=cost_per_million_tokens(answer),
+        widest=(widest.name, share) if widest is not None and share else None,
+        measured=measured_nearby(answer),
+    )
 
 
 def document(answer: Estimate, beside: Beside | None = None) -> Document:
     """Return the whole answer as a document whose first line is the verdict."""
     beside = beside or Beside()
-    parts: list[str | Table] = [verdict(answer, beside.last_paying_batch), _question(answer), _figures(answer), _terms(answer), _facts(answer, beside)]
+    parts: list[str | Table] = [
+        verdict(answer, beside.last_paying_batch),
+        _question(answer),
+        _figures(answer),
+        _terms(answer),
+        _facts(answer, beside),
+    ]
     if beside.measured:
-        rows = [(what if len(what) <= _LONGEST else what[: _LONGEST - 3] + "...", format_quantity(time, "s"), source) for what, time, source in beside.measured]
+        rows = [
+            (what if len(what) <= _LONGEST else what[: _LONGEST - 3] + "...", format_quantity(time, "s"), source)
+            for what, time, source in beside.measured
+        ]
         parts.append(Table(("measured nearby", "a step", "source"), rows, frozenset({1})))
     parts.append(_assumptions(answer.assumptions))
     # That it does not fit stands in the table above, and the command line says it on stderr.
@@ -79,7 +98,10 @@ def _question(answer: Estimate) -> str:
     devices = f"{answer.devices} x " if answer.devices > 1 else ""
     # Tensor parallelism alone is what the number of devices says.
     shared = f" ({answer.parallel})" if "," in answer.parallel else ""
-    text = f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+    text = (
+        f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context"
+        f" {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+    )
     return f"{text}; a step is one {answer.asked.step} of each input of the batch" if answer.asked.step else text
 
 
@@ -101,7 +123,9 @@ def _range(value: str, low: str, high: str) -> str:
 def _figures(answer: Estimate) -> Table:
     sides = (answer.before, answer.after)
 
-    def row(label: str, show: Callable[[Figures | Side], str], *, low: str = "low", high: str = "high") -> tuple[str, ...]:
+    def row(
+        label: str, show: Callable[[Figures | Side], str], *, low: str = "low", high: str = "high"
+    ) -> tuple[str, ...]:
         return (label, *(_range(show(side), show(getattr(side, low)), show(getattr(side, high))) for side in sides))
 
     def time(f: Figures | Side) -> str:
@@ -110,7 +134,10 @@ def _figures(answer: Estimate) -> Table:
     rows = [
         # The pessimistic end is the longest time.
         row("time per step", time, low="high", high="low"),
-        row(f"{_counted(answer)}s per second", lambda f: f"{f.tokens_per_second:,.4g}" if f.tokens_per_second < 1e4 else f"{f.tokens_per_second:,.0f}"),
+        row(
+            f"{_counted(answer)}s per second",
+            lambda f: f"{f.tokens_per_second:,.4g}" if f.tokens_per_second < 1e4 else f"{f.tokens_per_second:,.0f}",
+        ),
         row("fraction of peak", lambda f: f"{f.fraction_of_peak:.1%}".replace("%", " %")),
         ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
         ("bound by", *(side.bound for side in sides)),
@@ -125,7 +152,11 @@ def _terms(answer: Estimate) -> Table:
         time = getattr(side.terms, term)
         return format_quantity(time, "s"), f"{time / side.time_per_step:.1%}".replace("%", " %")
 
-    rows = [(term, *cells(answer.before, term), *cells(answer.after, term)) for term in TERM_NAMES if getattr(answer.before.terms, term) or getattr(answer.after.terms, term)]
+    rows = [
+        (term, *cells(answer.before, term), *cells(answer.after, term))
+        for term in TERM_NAMES
+        if getattr(answer.before.terms, term) or getattr(answer.after.terms, term)
+    ]
     return Table(("where the time goes", "before", "", "after", ""), rows, frozenset({1, 2, 3, 4}))
 
 
@@ -133,19 +164,42 @@ def _facts(answer: Estimate, beside: Beside) -> Table:
     cost = beside.cost
     fits = answer.fits
     needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
-    fewest = "" if fits.devices_needed is None else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
+    fewest = (
+        ""
+        if fits.devices_needed is None
+        else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
+    )
     rows = [
-        ("peak", f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g} {'steps/s' if answer.asked.step else 'tok/s'}: {answer.bytes_per_step / 1e9:,.4g} GB a step"),
+        (
+            "peak",
+            (
+                f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g}"
+                f" {'steps/s' if answer.asked.step else 'tok/s'}: {answer.bytes_per_step / 1e9:,.4g} GB a step"
+            ),
+        ),
         ("memory", f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"),
     ]
-    rows += [("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else "")) for loop in answer.loops]
+    rows += [
+        ("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else ""))
+        for loop in answer.loops
+    ]
     if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
         before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
         rows.append(("energy", f"at most {before} a {_counted(answer)} before, {after} after, at the power limit"))
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        rows.append(("price", f"{cost.price_before:,.4g} USD for a million {_counted(answer)}s before, {cost.price_after:,.4g} after, at {cost.rental} a device"))
+        rows.append(
+            (
+                "price",
+                (
+                    f"{cost.price_before:,.4g} USD for a million {_counted(answer)}s before, {cost.price_after:,.4g}"
+                    f" after, at {cost.rental} a device"
+                ),
+            )
+        )
     if beside.widest is not None:
-        rows.append(("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %")))
+        rows.append(
+            ("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %"))
+        )
     return Table(("", ""), rows)
 
 

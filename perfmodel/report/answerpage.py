@@ -8,16 +8,29 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.closedforms import Explanation, SideForm
-from perfmodel.explanations import explain
-from perfmodel.picturedata.captions import counted, question_line, rate_unit
-from perfmodel.picturedata.records import Report, WhatIf
-from perfmodel.picturedata.reports import report_data, what_ifs
+from perfmodel.analysis.closedforms import Explanation, SideForm
+from perfmodel.analysis.explanations import explain
+from perfmodel.estimates.answers import Estimate
 from perfmodel.report.answer import Beside, beside_of, document, verdict
 from perfmodel.report.bars import picture_table
-from perfmodel.report.html import ASSUMPTIONS_SAID, TERMS_IN_WORDS, assumption_cells, assumption_words, figure, foot, percent, rate, shell, table, time, unbroken
+from perfmodel.report.html import (
+    ASSUMPTIONS_SAID,
+    TERMS_IN_WORDS,
+    assumption_cells,
+    assumption_words,
+    figure,
+    foot,
+    percent,
+    rate,
+    shell,
+    table,
+    time,
+    unbroken,
+)
+from perfmodel.report.picturedata.captions import counted, question_line, rate_unit
+from perfmodel.report.picturedata.records import Report, WhatIf
+from perfmodel.report.picturedata.reports import report_data, what_ifs
 from perfmodel.report.text import WIDTH, Document, Table
-from perfmodel.results import Estimate
 from perfmodel.units import format_quantity
 
 
@@ -45,21 +58,27 @@ def answer_dict(answer: Estimate) -> dict[str, Any]:
     """Return the same as plain dicts, lists, numbers and texts, in base units."""
     report = report_data(answer)
     return {
-        "answer": answer.to_dict(), "formula": explain(**answer.asked.arguments).to_dict(), "what_ifs": [{"change": w.change, "answer": w.answer.to_dict()} for w in report.what_ifs],
+        "answer": answer.to_dict(),
+        "formula": explain(**answer.asked.arguments).to_dict(),
+        "what_ifs": [{"change": w.change, "answer": w.answer.to_dict()} for w in report.what_ifs],
         "pictures": msgspec.to_builtins(report.pictures),
-    }  # fmt: skip
+    }
 
 
 def answer_rows(answer: Estimate) -> list[dict[str, Any]]:
     """Return the answer and the questions next to it as flat rows."""
-    return [{"change": change} | row for change, each in (("", answer), *((w.change, w.answer) for w in what_ifs(answer))) for row in each.rows()]
+    return [
+        {"change": change} | row
+        for change, each in (("", answer), *((w.change, w.answer) for w in what_ifs(answer)))
+        for row in each.rows()
+    ]
 
 
 _ASKED = {"token": "How fast are tokens generated", "step": "How fast does a step run"}
 
 
 def _page(report: Report, beside: Beside, form: Explanation, command: str) -> str:
-    from perfmodel import __version__
+    from perfmodel._layout import __version__
 
     answer = report.answer
     devices = f"{answer.devices} x " if answer.devices > 1 else ""
@@ -67,17 +86,31 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
     listed = assumption_words(answer.assumptions)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="question">{_ASKED[counted(answer)]}, what share of peak bandwidth is that, and what does {escape(answer.after.mode)} bring? {escape(question_line(answer))}.</p>',
+        (
+            f'<p class="question">{_ASKED[counted(answer)]}, what share of peak bandwidth is that, and what does'
+            f" {escape(answer.after.mode)} bring? {escape(question_line(answer))}.</p>"
+        ),
         f'<p class="verdict">{escape(unbroken(verdict(answer, beside.last_paying_batch)))}</p>',
         *(f'<p class="note">Note: {escape(note)}</p>' for note in answer.notes),
-        _figures(answer), _beside(answer, beside),
-        "<h2>Pictures</h2>", *(figure(picture, listed) for picture in report.pictures),
-        "<h2>Where the numbers come from</h2>", _terms(answer), _formula("Before", form.before, form), _formula("After", form.after, form),
+        _figures(answer),
+        _beside(answer, beside),
+        "<h2>Pictures</h2>",
+        *(figure(picture, listed) for picture in report.pictures),
+        "<h2>Where the numbers come from</h2>",
+        _terms(answer),
+        _formula("Before", form.before, form),
+        _formula("After", form.after, form),
         f"<h2>Next to this question</h2>{_what_ifs(answer, report.what_ifs)}",
-        "<h2>Assumptions</h2>", f"<p>{ASSUMPTIONS_SAID}</p>",
-        table(("assumption", "value", "interval", "kind", "source"), [assumption_cells(a) for a in answer.assumptions], numbers=(1, 2), words=(4,)),
+        "<h2>Assumptions</h2>",
+        f"<p>{ASSUMPTIONS_SAID}</p>",
+        table(
+            ("assumption", "value", "interval", "kind", "source"),
+            [assumption_cells(a) for a in answer.assumptions],
+            numbers=(1, 2),
+            words=(4,),
+        ),
         foot(command, __version__),
-    ]  # fmt: skip
+    ]
     return shell(title, parts)
 
 
@@ -89,13 +122,21 @@ def _figures(answer: Estimate) -> str:
     times, rates, shares = [], [], []
     for side in sides:
         times += [time(side.time_per_step), between(time(side.high.time_per_step), time(side.low.time_per_step))]
-        rates += [rate(side.tokens_per_second), between(rate(side.low.tokens_per_second), rate(side.high.tokens_per_second))]
-        shares += [percent(side.fraction_of_peak), between(percent(side.low.fraction_of_peak), percent(side.high.fraction_of_peak))]
+        rates += [
+            rate(side.tokens_per_second),
+            between(rate(side.low.tokens_per_second), rate(side.high.tokens_per_second)),
+        ]
+        shares += [
+            percent(side.fraction_of_peak),
+            between(percent(side.low.fraction_of_peak), percent(side.high.fraction_of_peak)),
+        ]
     rows = [
-        ("time per step", time(answer.peak.time_per_step), *times), (f"{counted(answer)}s per second", rate(answer.peak.tokens_per_second), *rates),
-        ("fraction of peak", "100 %", *shares), ("kernel calls", "", f"{answer.before.kernel_calls:,}", "", f"{answer.after.kernel_calls:,}", ""),
+        ("time per step", time(answer.peak.time_per_step), *times),
+        (f"{counted(answer)}s per second", rate(answer.peak.tokens_per_second), *rates),
+        ("fraction of peak", "100 %", *shares),
+        ("kernel calls", "", f"{answer.before.kernel_calls:,}", "", f"{answer.after.kernel_calls:,}", ""),
         ("largest term", "", answer.before.bound, "", answer.after.bound, ""),
-    ]  # fmt: skip
+    ]
     head = ("", "peak", f"before: {answer.before.mode}", "interval", f"after: {answer.after.mode}", "interval")
     return table(head, rows, numbers=(1, 2, 3, 4, 5))
 
@@ -103,18 +144,42 @@ def _figures(answer: Estimate) -> str:
 def _beside(answer: Estimate, beside: Beside) -> str:
     """Return what stands beside the figures: bytes, memory, loops, cost, the widest assumption, what was measured."""
     fits, cost = answer.fits, beside.cost
-    memory = f"{fits.bytes_needed / 1e9:,.2f} of {fits.bytes_available / 1e9:,.2f} GB on each device: {'fits' if fits.fits else 'does not fit'}"
-    lines = [f"A step reads {answer.bytes_per_step / 1e9:,.4g} GB and does {format_quantity(answer.flops_per_step, 'FLOP')}. Memory: {memory}."]
-    said = "; ".join(f"{' + '.join(loop.body)} x {loop.count}" + (f" (layers {loop.layers})" if loop.layers else "") for loop in answer.loops)
+    memory = (
+        f"{fits.bytes_needed / 1e9:,.2f} of {fits.bytes_available / 1e9:,.2f} GB on each device:"
+        f" {'fits' if fits.fits else 'does not fit'}"
+    )
+    lines = [
+        (
+            f"A step reads {answer.bytes_per_step / 1e9:,.4g} GB and does {format_quantity(answer.flops_per_step, 'FLOP')}."
+            f" Memory: {memory}."
+        )
+    ]
+    said = "; ".join(
+        f"{' + '.join(loop.body)} x {loop.count}" + (f" (layers {loop.layers})" if loop.layers else "")
+        for loop in answer.loops
+    )
     lines.append(f"Loops: {said}." if said else "No loop was found.")
     if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
-        lines.append(f"Energy at the power limit: {format_quantity(cost.energy_before / 1e6, 'J')} a {counted(answer)} before, {format_quantity(cost.energy_after / 1e6, 'J')} after.")
+        lines.append(
+            f"Energy at the power limit: {format_quantity(cost.energy_before / 1e6, 'J')} a {counted(answer)} before,"
+            f" {format_quantity(cost.energy_after / 1e6, 'J')} after."
+        )
     if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        lines.append(f"Price: {cost.price_before:,.4g} USD for a million {counted(answer)}s before, {cost.price_after:,.4g} after, at {cost.rental} a device.")
+        lines.append(
+            f"Price: {cost.price_before:,.4g} USD for a million {counted(answer)}s before, {cost.price_after:,.4g}"
+            f" after, at {cost.rental} a device."
+        )
     if beside.widest is not None:
         lines.append(f"Widest assumption: {beside.widest[0]}, {percent(beside.widest[1])} of the speed-up's interval.")
     if beside.measured:
-        lines.append("Measured nearby: " + "; ".join(f"{what}, {format_quantity(seconds, 's')} a step ({source})" for what, seconds, source in beside.measured) + ".")
+        lines.append(
+            "Measured nearby: "
+            + "; ".join(
+                f"{what}, {format_quantity(seconds, 's')} a step ({source})"
+                for what, seconds, source in beside.measured
+            )
+            + "."
+        )
     return "".join(f'<p class="note">{escape(line)}</p>' for line in lines)
 
 
@@ -122,12 +187,20 @@ def _terms(answer: Estimate) -> str:
     def times(name: str) -> tuple[str, str]:
         if name == "peak":
             return time(answer.peak.time_per_step), time(answer.peak.time_per_step)
-        before, after = (time(side.time_per_step if name == "step" else getattr(side.terms, name)) for side in (answer.before, answer.after))
+        before, after = (
+            time(side.time_per_step if name == "step" else getattr(side.terms, name))
+            for side in (answer.before, answer.after)
+        )
         return before, after
 
     rows = [(name, *times(name), labels, words) for name, labels, words in TERMS_IN_WORDS]
-    said = "The six terms from stream to host add up to the step. Labels are those of docs/equations.md, where each equation stands with its units and source."
-    return f"<p>{said}</p>{table(('term', 'before', 'after', 'equations', 'in words'), rows, numbers=(1, 2), words=(4,))}"
+    said = (
+        "The six terms from stream to host add up to the step. Labels are those of docs/equations.md, where each"
+        " equation stands with its units and source."
+    )
+    return (
+        f"<p>{said}</p>{table(('term', 'before', 'after', 'equations', 'in words'), rows, numbers=(1, 2), words=(4,))}"
+    )
 
 
 def _formula(name: str, side: SideForm, form: Explanation) -> str:
@@ -135,22 +208,44 @@ def _formula(name: str, side: SideForm, form: Explanation) -> str:
     names = {symbol.symbol: symbol.name for symbol in form.symbols}
 
     def written(formula: str) -> str:
-        return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), formula).replace("**", "^").replace("*", " × ").replace("/", " / ")
+        return (
+            re.sub(r"\w+", lambda word: names.get(word[0], word[0]), formula)
+            .replace("**", "^")
+            .replace("*", " × ")
+            .replace("/", " / ")
+        )
 
-    rows = [(written(a.formula), a.numbers.replace(" x ", " × "), time(a.time), percent(a.time / side.time_per_step)) for a in side.addends]
+    rows = [
+        (written(a.formula), a.numbers.replace(" x ", " × "), time(a.time), percent(a.time / side.time_per_step))
+        for a in side.addends
+    ]
     rows.append(("sum: time per step", "", time(side.time_per_step), ""))
-    said = f"{name} ({side.mode}), the closed form at this point, as perfmodel explain gives it; bandwidths in B/s, times in s."
+    said = (
+        f"{name} ({side.mode}), the closed form at this point, as perfmodel explain gives it; bandwidths in B/s, times"
+        " in s."
+    )
     return f"<p>{escape(said)}</p>{table(('the sum of', 'with numbers', 'time', 'share'), rows, numbers=(2, 3), code=(0, 1))}"
 
 
 def _what_if_rows(answer: Estimate, neighbours: Sequence[WhatIf]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     def cells(change: str, a: Estimate) -> tuple[str, ...]:
         speedup = f"{a.speedup.value:.3g} ({a.speedup.low:.3g} to {a.speedup.high:.3g})"
-        return (change + ("" if a.fits.fits else ", does not fit"), a.before.mode, rate(a.before.tokens_per_second), f"{a.before.fraction_of_peak:.0%}".replace("%", " %"), a.after.mode,
-                rate(a.after.tokens_per_second), f"{a.after.fraction_of_peak:.0%}".replace("%", " %"), speedup)  # fmt: skip
+        return (
+            change + ("" if a.fits.fits else ", does not fit"),
+            a.before.mode,
+            rate(a.before.tokens_per_second),
+            f"{a.before.fraction_of_peak:.0%}".replace("%", " %"),
+            a.after.mode,
+            rate(a.after.tokens_per_second),
+            f"{a.after.fraction_of_peak:.0%}".replace("%", " %"),
+            speedup,
+        )
 
     unit = rate_unit(answer)
-    return ("what if", "before", unit, "of peak", "after", unit, "of peak", "speed-up"), [cells("as asked", answer), *(cells(w.change, w.answer) for w in neighbours)]
+    return ("what if", "before", unit, "of peak", "after", unit, "of peak", "speed-up"), [
+        cells("as asked", answer),
+        *(cells(w.change, w.answer) for w in neighbours),
+    ]
 
 
 def _what_ifs(answer: Estimate, neighbours: Sequence[WhatIf]) -> str:

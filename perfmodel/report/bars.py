@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from perfmodel.picturedata.records import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
+from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.report.picturedata.records import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
 from perfmodel.report.pictures import title_of
 from perfmodel.report.scales import number_label, tokens_label
 from perfmodel.report.text import Document, Table
-from perfmodel.terms import TERM_NAMES
 from perfmodel.units import format_quantity
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -42,7 +42,13 @@ def picture_table(data: Picture) -> Table:
         return _waterfall(data)
     if isinstance(data, Roofline):
         groups = [
-            (_names(p.names), f"{p.intensity:.3g}", format_quantity(p.rate, "FLOP/s", 3), f"{p.share:.1%}".replace("%", " %"), bar(0, p.share, 1.0, 16))
+            (
+                _names(p.names),
+                f"{p.intensity:.3g}",
+                format_quantity(p.rate, "FLOP/s", 3),
+                f"{p.share:.1%}".replace("%", " %"),
+                bar(0, p.share, 1.0, 16),
+            )
             for p in data.points
         ]
         return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}))
@@ -50,11 +56,25 @@ def picture_table(data: Picture) -> Table:
         return _curves(data)
     if isinstance(data, Map):
         head = ("context \\ batch", *(number_label(b) for b in data.batches))
-        cells = [(tokens_label(c), *(f"{v:.2f}" + ("" if fits else "*") for v, fits in zip(data.speedup[i], data.fits[i], strict=True))) for i, c in enumerate(data.contexts)]
+        cells = [
+            (
+                tokens_label(c),
+                *(f"{v:.2f}" + ("" if fits else "*") for v, fits in zip(data.speedup[i], data.fits[i], strict=True)),
+            )
+            for i, c in enumerate(data.contexts)
+        ]
         return Table(head, cells, frozenset(range(1, len(head))))
     if isinstance(data, Tornado):
         longest = max((abs(b.at_high - b.at_low) for b in data.bars), default=1.0)
-        rows = [(b.name, f"{b.low} to {b.high}", f"{b.at_low:.4g} to {b.at_high:.4g}", bar(0, abs(b.at_high - b.at_low), longest, 12)) for b in data.bars]
+        rows = [
+            (
+                b.name,
+                f"{b.low} to {b.high}",
+                f"{b.at_low:.4g} to {b.at_high:.4g}",
+                bar(0, abs(b.at_high - b.at_low), longest, 12),
+            )
+            for b in data.bars
+        ]
         return Table(("assumption", "interval", data.figure, "swing"), rows)
     return _validated(data)
 
@@ -62,13 +82,24 @@ def picture_table(data: Picture) -> Table:
 def _names(names: Sequence[str]) -> str:
     """The first names, as many as one line takes."""
     words = [name.replace("_", " ") for name in names]
-    lines = [", ".join(words[:count]) + (f" and {len(words) - count} more" if count < len(words) else "") for count in range(len(words), 0, -1)]
+    lines = [
+        ", ".join(words[:count]) + (f" and {len(words) - count} more" if count < len(words) else "")
+        for count in range(len(words), 0, -1)
+    ]
     return next((line for line in lines if len(line) <= _LONGEST_NAMES), lines[-1])
 
 
 def _waterfall(data: Waterfall) -> Table:
     largest = max(data.before.step, data.after.step)
-    rows: list[tuple[str, ...]] = [("peak", format_quantity(data.peak, "s", 3), bar(0, data.peak, largest), format_quantity(data.peak, "s", 3), bar(0, data.peak, largest))]
+    rows: list[tuple[str, ...]] = [
+        (
+            "peak",
+            format_quantity(data.peak, "s", 3),
+            bar(0, data.peak, largest),
+            format_quantity(data.peak, "s", 3),
+            bar(0, data.peak, largest),
+        )
+    ]
     starts = [0.0, 0.0]
     for i, term in enumerate(TERM_NAMES):
         cells: list[str] = [term]
@@ -77,7 +108,11 @@ def _waterfall(data: Waterfall) -> Table:
             starts[j] += side.terms[i]
         if data.before.terms[i] or data.after.terms[i]:
             rows.append(tuple(cells))
-    steps = [cell for side in (data.before, data.after) for cell in (format_quantity(side.step, "s", 3), bar(0, side.step, largest))]
+    steps = [
+        cell
+        for side in (data.before, data.after)
+        for cell in (format_quantity(side.step, "s", 3), bar(0, side.step, largest))
+    ]
     rows.append(("step", *steps))
     return Table(("", "before", data.before.mode, "after", data.after.mode), rows, frozenset({1, 3}))
 
@@ -106,6 +141,10 @@ def _validated(data: Validated) -> Table:
     edges = (0.0, 0.5, 0.67, 0.8, 0.9, 1.1, 1.25, 1.5, 2.0, float("inf"))
     ratios = [p.predicted / p.measured for p in data.points]
     counts = [sum(low <= r < high for r in ratios) for low, high in pairwise(edges)]
-    names = [f"under {edges[1]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(edges[1:-1])), f"over {edges[-2]:g}"]
+    names = [
+        f"under {edges[1]:g}",
+        *(f"{low:g} to {high:g}" for low, high in pairwise(edges[1:-1])),
+        f"over {edges[-2]:g}",
+    ]
     rows = [(name, str(count), bar(0, count, max(counts), 40)) for name, count in zip(names, counts, strict=True)]
     return Table(("predicted / measured", "rows", ""), rows, frozenset({1}))

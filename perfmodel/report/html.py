@@ -1,26 +1,76 @@
-"""The parts of an HTML page: its shell and style, tables, pictures, and how numbers are written. No script, nothing fetched."""
+"""The parts of an HTML page: its shell and style, tables, pictures, and how numbers are written.
+
+No script, nothing fetched.
+"""
 
 from collections.abc import Collection, Sequence
 from html import escape
 
-from perfmodel.picturedata.captions import assumption_text
-from perfmodel.picturedata.records import Drawn, Validated
+from perfmodel.estimates.results import Assumption
 from perfmodel.report.drawing import DARK_STYLE
+from perfmodel.report.picturedata.captions import assumption_text
+from perfmodel.report.picturedata.records import Drawn, Validated
 from perfmodel.report.pictures import draw
-from perfmodel.results import Assumption
 from perfmodel.units import format_quantity
 
 # What each term is, by the labels of docs/equations.md.
 TERMS_IN_WORDS = (
-    ("peak", "P1, P2", "All bytes that the step must read (each weight, cache entry and state once) over the datasheet bandwidth of all devices. The fraction of peak is this time over that of the step."),
-    ("stream", "R1", "The bytes of each kind over the bandwidth that this kind sustains: a share of the datasheet's, at most what the loads in flight can carry."),
-    ("compute", "R2", "Floating-point operations over the sustained arithmetic rate, as far as they take longer than streaming does."),
-    ("boundary", "B1, L2", "Kernel calls times the cost of one call boundary: launch and drain of an empty kernel, ramp until enough bytes are in flight, tail; for fused kernels also filling their pipeline."),
-    ("collective", "C1", "For each collective its latency, and its payload times the ring factor over the sustained link; inside a loop only what streaming does not hide."),
-    ("latency", "L1", "Inside a loop: the chain of dependent stages, as far as neither streaming nor the prefetch window hides it."),
-    ("host", "S1, S2", "What the host adds to a step; where the host issues each call, the step is not faster than the host."),
-    ("step", "S1, L1, L2, L3", "The sum over calls of boundary and the longer of streaming and arithmetic. A loop of k iterations is one call; each takes the longest of streaming with stalls, serial chain, arithmetic."),
-)  # fmt: skip
+    (
+        "peak",
+        "P1, P2",
+        (
+            "All bytes that the step must read (each weight, cache entry and state once) over the datasheet bandwidth"
+            " of all devices. The fraction of peak is this time over that of the step."
+        ),
+    ),
+    (
+        "stream",
+        "R1",
+        (
+            "The bytes of each kind over the bandwidth that this kind sustains: a share of the datasheet's, at most"
+            " what the loads in flight can carry."
+        ),
+    ),
+    (
+        "compute",
+        "R2",
+        "Floating-point operations over the sustained arithmetic rate, as far as they take longer than streaming does.",
+    ),
+    (
+        "boundary",
+        "B1, L2",
+        (
+            "Kernel calls times the cost of one call boundary: launch and drain of an empty kernel, ramp until enough"
+            " bytes are in flight, tail; for fused kernels also filling their pipeline."
+        ),
+    ),
+    (
+        "collective",
+        "C1",
+        (
+            "For each collective its latency, and its payload times the ring factor over the sustained link; inside a"
+            " loop only what streaming does not hide."
+        ),
+    ),
+    (
+        "latency",
+        "L1",
+        "Inside a loop: the chain of dependent stages, as far as neither streaming nor the prefetch window hides it.",
+    ),
+    (
+        "host",
+        "S1, S2",
+        "What the host adds to a step; where the host issues each call, the step is not faster than the host.",
+    ),
+    (
+        "step",
+        "S1, L1, L2, L3",
+        (
+            "The sum over calls of boundary and the longer of streaming and arithmetic. A loop of k iterations is one"
+            " call; each takes the longest of streaming with stalls, serial chain, arithmetic."
+        ),
+    ),
+)
 
 _STYLE = (
     """
@@ -53,16 +103,28 @@ code{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.875em;ov
 
 def shell(title: str, parts: Sequence[str]) -> str:
     """Return a whole page; parts: its HTML, empty ones left out."""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width,'
+        f' initial-scale=1"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    )
     body = "\n".join(part for part in parts if part)
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = (), code: Collection[int] = (), words: Collection[int] = ()) -> str:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Collection[int] = (),
+    code: Collection[int] = (),
+    words: Collection[int] = (),
+) -> str:
     """Return a table that scrolls by itself where it is too wide; numbers, code, words: columns that hold these."""
 
     def cell(tag: str, i: int, text: str) -> str:
-        kind = "number" if i in numbers else "code" if i in code else "words" if i in words else "name" if i == 0 else ""
+        kind = (
+            "number" if i in numbers else "code" if i in code else "words" if i in words else "name" if i == 0 else ""
+        )
         return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</{tag}>"
 
     top = "".join(cell("th", i, text) for i, text in enumerate(head))
@@ -76,8 +138,14 @@ def figure(picture: Drawn, listed: Collection[str]) -> str:
         said = "Each measurement is a question of its own, with the assumptions of its own device."
     else:
         more = [assumption for assumption in picture.caption.assumptions if assumption not in listed]
-        said = f"Assumptions: {'the ' + str(len(picture.caption.assumptions) - len(more)) if picture.caption.assumptions else 'those'} in the table below{'; also ' + '; '.join(more) if more else ''}."
-    return f'<figure><div class="wide">{draw(picture, inline=True)}</div><figcaption>{escape(said)}</figcaption></figure>'
+        said = (
+            "Assumptions:"
+            f" {'the ' + str(len(picture.caption.assumptions) - len(more)) if picture.caption.assumptions else 'those'}"
+            f" in the table below{'; also ' + '; '.join(more) if more else ''}."
+        )
+    return (
+        f'<figure><div class="wide">{draw(picture, inline=True)}</div><figcaption>{escape(said)}</figcaption></figure>'
+    )
 
 
 def assumption_cells(a: Assumption) -> tuple[str, ...]:
@@ -91,7 +159,10 @@ def assumption_words(assumptions: Sequence[Assumption]) -> frozenset[str]:
     return frozenset(assumption_text(a) for a in assumptions)
 
 
-ASSUMPTIONS_SAID = "Each has a value, an interval from its 5th to its 95th percentile, and a source. Any can be changed with --set NAME=VALUE."
+ASSUMPTIONS_SAID = (
+    "Each has a value, an interval from its 5th to its 95th percentile, and a source. Any can be changed with --set"
+    " NAME=VALUE."
+)
 
 
 def foot(command: str, version: str) -> str:

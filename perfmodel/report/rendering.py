@@ -16,5 +16,7 @@ def to_png(svg: str) -> bytes:
     try:
         import cairosvg
     except (ImportError, OSError):  # OSError: cairosvg is there, the cairo library is not
-        raise PerfModelError("-o: a .png needs an SVG renderer; install one with `pip install 'perfmodel[plot]'`, or write .svg") from None
+        raise PerfModelError(
+            "-o: a .png needs an SVG renderer; install one with `pip install 'perfmodel[plot]'`, or write .svg"
+        ) from None
     return bytes(cairosvg.svg2png(bytestring=svg.encode(), scale=SCALE))

@@ -22,7 +22,11 @@ class Scale(msgspec.Struct, frozen=True):
 
     def place(self, value: float) -> float:
         """Return where `value` lies [px]; a logarithmic scale holds numbers under its low end at that end."""
-        share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low) if self.log else (value - self.low) / (self.high - self.low)
+        share = (
+            math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+            if self.log
+            else (value - self.low) / (self.high - self.low)
+        )
         return self.start + share * (self.end - self.start)
 
     def ticks(self, count: int = 5) -> tuple[float, ...]:
@@ -71,7 +75,12 @@ def log_ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     if len(decades) > 2:
         every = max(1, math.ceil(len(decades) / (count + 2)))
         return tuple(decades[::every])
-    finer = [factor * 10.0**power for power in range(first, last + 1) for factor in (1, 2, 5) if low <= factor * 10.0**power <= high]
+    finer = [
+        factor * 10.0**power
+        for power in range(first, last + 1)
+        for factor in (1, 2, 5)
+        if low <= factor * 10.0**power <= high
+    ]
     return tuple(finer) if len(finer) > 1 else linear_ticks(low, high, 3)
 
 
@@ -84,7 +93,10 @@ def unit_of(largest: float, dimension: str) -> tuple[str, float]:
     prefixes = {"s": ("s", "ms", "us", "ns"), "tok/s": ("tok/s",), "1": ("",)}.get(dimension)
     spellings = UNITS[dimension]
     names = prefixes or tuple(f"{p}{dimension}" for p in ("P", "T", "G", "M", "k", ""))
-    return next(((name, spellings[name]) for name in names if abs(largest) >= spellings[name]), (names[-1], spellings[names[-1]]))
+    return next(
+        ((name, spellings[name]) for name in names if abs(largest) >= spellings[name]),
+        (names[-1], spellings[names[-1]]),
+    )
 
 
 def number_label(value: float, digits: int = 3) -> str:
@@ -95,7 +107,11 @@ def number_label(value: float, digits: int = 3) -> str:
     """
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= (1e4 if factor == 1e3 else factor):
-            return f"{value / factor:.{digits}g}{prefix}" if abs(value) / factor < 1000 else f"{value / factor:,.0f}{prefix}"
+            return (
+                f"{value / factor:.{digits}g}{prefix}"
+                if abs(value) / factor < 1000
+                else f"{value / factor:,.0f}{prefix}"
+            )
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
@@ -106,7 +122,9 @@ def digits_of(values: Sequence[float]) -> int:
     4
     """
     different = len(set(values))
-    return next((digits for digits in range(3, 9) if len({number_label(value, digits) for value in values}) == different), 9)
+    return next(
+        (digits for digits in range(3, 9) if len({number_label(value, digits) for value in values}) == different), 9
+    )
 
 
 def tokens_label(tokens: int) -> str:
@@ -120,7 +138,9 @@ def tokens_label(tokens: int) -> str:
 
 def text_width(text: str, size: float) -> float:
     """Return about how wide `text` is in a sans-serif face of `size` [px]: rather too wide than too narrow."""
-    return size * sum(_NARROW if c in " .,:;|!'()[]ijlt/" else _WIDE if c in "mwMW@%" or ord(c) > 0x2000 else _USUAL for c in text)
+    return size * sum(
+        _NARROW if c in " .,:;|!'()[]ijlt/" else _WIDE if c in "mwMW@%" or ord(c) > 0x2000 else _USUAL for c in text
+    )
 
 
 def shortened(text: str, width: float, size: float) -> str:

@@ -6,10 +6,19 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.picturedata.records import Drawn
-from perfmodel.report.html import ASSUMPTIONS_SAID, TERMS_IN_WORDS, assumption_cells, figure, foot, shell, table, unbroken
+from perfmodel.estimates.results import Assumption
+from perfmodel.report.html import (
+    ASSUMPTIONS_SAID,
+    TERMS_IN_WORDS,
+    assumption_cells,
+    figure,
+    foot,
+    shell,
+    table,
+    unbroken,
+)
+from perfmodel.report.picturedata.records import Drawn
 from perfmodel.report.text import Document, Table
-from perfmodel.results import Assumption
 
 _SHORT = 12  # rows of a table that is not folded
 
@@ -23,21 +32,36 @@ class Section(msgspec.Struct, frozen=True):
     picture: Drawn | None
 
 
-def study_html(title: str, sections: Sequence[Section], assumptions: Sequence[tuple[str, Mapping[str, Any]]], *, command: str, version: str) -> str:
+def study_html(
+    title: str,
+    sections: Sequence[Section],
+    assumptions: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    command: str,
+    version: str,
+) -> str:
     """Return a study as a whole HTML page: no script, no network, light and dark.
 
     assumptions: device and assumption, of every question of its sweeps; command: the line that makes the page again.
     """
     parts = [
         f"<h1>{escape(title)}</h1>",
-        '<p class="question">How fast are tokens generated before and after looping, what does looping bring, and where?</p>',
+        (
+            '<p class="question">How fast are tokens generated before and after looping, what does looping bring, and'
+            " where?</p>"
+        ),
         *(part for section in sections for part in _section(section)),
         "<h2>Where the numbers come from</h2>",
-        "<p>Six terms, from stream to host, add up to the step. Labels are those of docs/equations.md, where each equation stands with its units and source.</p>",
+        (
+            "<p>Six terms, from stream to host, add up to the step. Labels are those of docs/equations.md, where each"
+            " equation stands with its units and source.</p>"
+        ),
         table(("term", "equations", "in words"), TERMS_IN_WORDS, words=(2,)),
-        "<h2>Assumptions</h2>", f"<p>{ASSUMPTIONS_SAID}</p>", _assumptions(assumptions),
+        "<h2>Assumptions</h2>",
+        f"<p>{ASSUMPTIONS_SAID}</p>",
+        _assumptions(assumptions),
         foot(command, version),
-    ]  # fmt: skip
+    ]
     return shell(title, parts)
 
 
@@ -58,5 +82,9 @@ def _table(part: Table) -> str:
 
 def _assumptions(assumptions: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Return each assumption once for each device and value."""
-    rows = dict.fromkeys((hardware, *assumption_cells(msgspec.convert(assumption, Assumption))) for hardware, assumption in assumptions)
-    return table(("device", "assumption", "value", "interval", "kind", "source"), list(rows), numbers=(2, 3), words=(5,))
+    rows = dict.fromkeys(
+        (hardware, *assumption_cells(msgspec.convert(assumption, Assumption))) for hardware, assumption in assumptions
+    )
+    return table(
+        ("device", "assumption", "value", "interval", "kind", "source"), list(rows), numbers=(2, 3), words=(5,)
+    )

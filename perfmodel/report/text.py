@@ -33,7 +33,10 @@ def _plain_table(table: Table) -> str:
     widths = [max((len(line[i]) for line in lines), default=0) for i in range(len(table.header))]
 
     def line_of(line: Sequence[str]) -> str:
-        cells = (text.rjust(w) if i in table.right else text.ljust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True)))
+        cells = (
+            text.rjust(w) if i in table.right else text.ljust(w)
+            for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
         return "  ".join(cells).rstrip()
 
     return "\n".join(line_of(line) for line in lines)
@@ -58,10 +61,14 @@ def to_terminal(document: Document, *, width: int | None = None) -> str:
             if isinstance(part, str):
                 console.print(Text(part, style="bold" if index == 0 else ""))
                 continue
-            made = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=any(part.header), header_style="bold")
+            made = RichTable(
+                box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=any(part.header), header_style="bold"
+            )
             widths = fitted(part, console.width)
             for i, name in enumerate(part.header):
-                made.add_column(Text(_broken(name, widths[i])), justify="right" if i in part.right else "left", overflow="fold")
+                made.add_column(
+                    Text(_broken(name, widths[i])), justify="right" if i in part.right else "left", overflow="fold"
+                )
             for row in part.rows:
                 made.add_row(*(Text(_broken(cell, widths[i])) for i, cell in enumerate(row)))
             console.print(made)
@@ -80,7 +87,14 @@ def fitted(table: Table, width: int) -> list[int]:
     cells = [max((len(row[i]) for row in table.rows), default=0) for i in columns]
     widths = [max(cells[i], len(table.header[i])) for i in columns]
     words = [max((len(word) for word in table.header[i].split()), default=0) for i in columns]
-    least = [cells[i] if i in table.right else max((len(piece.rstrip()) for row in table.rows for piece in _PIECE.findall(row[i])), default=0) for i in columns]
+    least = [
+        (
+            cells[i]
+            if i in table.right
+            else max((len(piece.rstrip()) for row in table.rows for piece in _PIECE.findall(row[i])), default=0)
+        )
+        for i in columns
+    ]
     room = width - _GAP * (len(columns) - 1)
     for floors in ([max(cells[i], words[i]) for i in columns], [max(least[i], words[i]) for i in columns]):
         while sum(widths) > room and any(widths[i] > floors[i] for i in columns):

@@ -1,4 +1,7 @@
-"""A recorded trace as a document: verdict, steps, kernels, gaps by cause, layers, what bounds the step, and what looping would bring."""
+"""A recorded trace as a document.
+
+Verdict, steps, kernels, gaps by cause, layers, what bounds the step, and what looping would bring.
+"""
 
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -8,26 +11,43 @@ from perfmodel.traces.summary import Summary
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
-    from perfmodel.tracepricing import Range, TracePricing
+    from perfmodel.traces.pricing import Range, TracePricing
 
 _CAUSES = {
-    "kernel": "between kernels", "memory": "beside a copy or memset", "graph": "launch of a graph", "host": "the launch came late", "stall": "disturbance of the recording",
-}  # fmt: skip
+    "kernel": "between kernels",
+    "memory": "beside a copy or memset",
+    "graph": "launch of a graph",
+    "host": "the launch came late",
+    "stall": "disturbance of the recording",
+}
 _TOP = 8
 
 
 def trace_verdict(summary: Summary, pricing: "TracePricing | None" = None) -> str:
-    """Return the line that answers the question: what looping would gain, and what share of the step is gaps, short kernels and collectives."""
+    """Return the line that answers the question.
+
+    What looping would gain, and what share of the step is gaps, short kernels and collectives.
+    """
     shares = summary.shares
     if shares is None:
         return "The trace holds no time of a kernel."
-    of = f"gaps {_whole(shares.gaps + shares.host)}, short kernels {_whole(shares.short_kernels)}, collectives {_whole(shares.collectives)}"
+    of = (
+        f"gaps {_whole(shares.gaps + shares.host)}, short kernels {_whole(shares.short_kernels)}, collectives"
+        f" {_whole(shares.collectives)}"
+    )
     prize = summary.prize
-    looped = pricing.prediction("looped") or pricing.prediction("megakernel") if pricing is not None and pricing.plausible else None
+    looped = (
+        pricing.prediction("looped") or pricing.prediction("megakernel")
+        if pricing is not None and pricing.plausible
+        else None
+    )
     if looped is not None:
         return f"Looping: {_gain(looped.speedup)}; {of}."
     if prize is None:
-        return f"Totals only, no gaps: short kernels {_whole(shares.short_kernels)}, collectives {_whole(shares.collectives)}."
+        return (
+            f"Totals only, no gaps: short kernels {_whole(shares.short_kernels)}, collectives"
+            f" {_whole(shares.collectives)}."
+        )
     if not summary.layers:
         return f"No layer repeats: {of}."
     high = prize.bandwidth or prize.floors
@@ -46,7 +66,9 @@ def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> D
         parts.append(_shares(summary))
     parts += [_wrapped(_layer_text(layer)) for layer in summary.repeats]
     if summary.top:
-        cells = [(_cut(one.name, 48), f"{one.count:,}", _time(one.total), _percent(one.share)) for one in summary.top[:_TOP]]
+        cells = [
+            (_cut(one.name, 48), f"{one.count:,}", _time(one.total), _percent(one.share)) for one in summary.top[:_TOP]
+        ]
         parts.append(Table(("longest kernels", "calls", "time", "share"), cells, frozenset({1, 2, 3})))
     if summary.prize is not None:
         parts.append(_prize(summary))
@@ -61,8 +83,17 @@ def trace_loops(summary: Summary) -> list[dict[str, Any]]:
     """Return the repeated layers of a trace as rows: body, count, layers, and why."""
     rows = []
     for layer in summary.repeats:
-        reason = "the same kernels again" if layer.matched > 0.999 else f"the same kernels but for {1 - layer.matched:.1%}"
-        rows.append({"body": " ".join(layer.body), "count": layer.count, "layers": str(layer.layers), "reason": f"{reason}, {layer.kernels} in a body"})
+        reason = (
+            "the same kernels again" if layer.matched > 0.999 else f"the same kernels but for {1 - layer.matched:.1%}"
+        )
+        rows.append(
+            {
+                "body": " ".join(layer.body),
+                "count": layer.count,
+                "layers": str(layer.layers),
+                "reason": f"{reason}, {layer.kernels} in a body",
+            }
+        )
     return rows
 
 
@@ -75,11 +106,17 @@ def trace_loops_document(summary: Summary) -> Document:
         outside = max(0, summary.kernels_per_step - inside)
         looped = f", {outside + len(summary.repeats):,} looped" if summary.repeats else ": no layer repeats"
         head = f"{summary.source.rpartition('/')[2]}: {summary.kernels_per_step:,} kernels a step{looped}"
-    cells = [(str(row["count"]), row["layers"], f"{layer.events} events", row["reason"]) for row, layer in zip(trace_loops(summary), summary.repeats, strict=True)]
+    cells = [
+        (str(row["count"]), row["layers"], f"{layer.events} events", row["reason"])
+        for row, layer in zip(trace_loops(summary), summary.repeats, strict=True)
+    ]
     parts: list[str | Table] = [head]
     if cells:
         parts.append(Table(("times", "layers", "body", "why"), cells, frozenset({0})))
-        parts += ["\n".join(f"  {place:>3}  {_cut(name, WIDTH - 7)}" for place, name in enumerate(layer.body, 1)) for layer in summary.repeats]
+        parts += [
+            "\n".join(f"  {place:>3}  {_cut(name, WIDTH - 7)}" for place, name in enumerate(layer.body, 1))
+            for layer in summary.repeats
+        ]
     return Document(parts)
 
 
@@ -92,12 +129,20 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if summary.step_time is not None and summary.idle is not None:
         label = f", {_cut(summary.step_label, 32)}" if summary.step_label else ""
-        spread = f" ({_time(summary.shortest_step)} to {_time(summary.longest_step)})" if summary.steps_complete > 1 else ""
+        spread = (
+            f" ({_time(summary.shortest_step)} to {_time(summary.longest_step)})" if summary.steps_complete > 1 else ""
+        )
         rows += [
             ("steps", f"{summary.steps_found:,} found, {summary.steps_complete:,} complete{label}"),
             ("time of a step", f"{_time(summary.step_time)}{spread}"),
             ("busy and idle", f"{_time(summary.busy)} and {_time(summary.idle)}"),
-            ("kernels a step", f"{summary.kernels_per_step:,}, {(summary.events_per_step or 0) - (summary.kernels_per_step or 0):,} copies and memsets"),
+            (
+                "kernels a step",
+                (
+                    f"{summary.kernels_per_step:,},"
+                    f" {(summary.events_per_step or 0) - (summary.kernels_per_step or 0):,} copies and memsets"
+                ),
+            ),
         ]
         if summary.step_period is not None:
             rows.insert(2, ("from start to start", _time(summary.step_period)))
@@ -106,10 +151,17 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
     if summary.kernels_per_layer is not None:
         rows.append(("layers", f"{summary.layers} of {summary.kernels_per_layer:g} kernels each"))
     if summary.floor is not None:
-        rows.append(("floor of a kernel", f"{_time(summary.floor)}; kernels below {_time(summary.short_below)} count as short"))
+        rows.append(
+            ("floor of a kernel", f"{_time(summary.floor)}; kernels below {_time(summary.short_below)} count as short")
+        )
     if summary.step_time is not None:
         below = f"below the {_time(summary.resolution)} of the stamps"
-        rows.append(("gap before a kernel", f"median {_time(summary.gap_median) or below}, 90 % up to {_time(summary.gap_90) or below}"))
+        rows.append(
+            (
+                "gap before a kernel",
+                f"median {_time(summary.gap_median) or below}, 90 % up to {_time(summary.gap_90) or below}",
+            )
+        )
     if summary.overlap:
         rows.append(("run side by side", _time(summary.overlap)))
     rows.append(("bound by", summary.bound))
@@ -118,7 +170,16 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
 
 def _gaps(summary: Summary) -> Table:
     time = summary.step_time or 1.0
-    cells = [(_CAUSES[gap.cause], f"{gap.count:,}", _time(gap.total), _percent(gap.total / time), _time(gap.median) or "unseen") for gap in summary.gaps]
+    cells = [
+        (
+            _CAUSES[gap.cause],
+            f"{gap.count:,}",
+            _time(gap.total),
+            _percent(gap.total / time),
+            _time(gap.median) or "unseen",
+        )
+        for gap in summary.gaps
+    ]
     return Table(("idle before a kernel", "gaps", "time", "share", "median"), cells, frozenset({1, 2, 3, 4}))
 
 
@@ -134,14 +195,19 @@ def _layer_text(layer: Any) -> str:
     several = f", {layer.layers // layer.count} layers in each" if layer.layers > layer.count else ""
     every = f"; every {layer.every}. alike" if layer.every > 1 else ""
     odd = f"; {layer.odd} of another length" if layer.odd else ""
-    return f"layer: {times}{several}, from event {layer.first}, {layer.matched:.1%} alike{every}{odd}".replace("%", " %")
+    return f"layer: {times}{several}, from event {layer.first}, {layer.matched:.1%} alike{every}{odd}".replace(
+        "%", " %"
+    )
 
 
 def _prize(summary: Summary) -> Table:
     prize = summary.prize
     assert prize is not None  # noqa: S101 (checked by the caller, for the types)
-    cells = [(f"{prize.basis} step", _time(prize.reference), ""), ("without the gaps between kernels", _time(prize.gaps_only.time), f"{prize.gaps_only.speedup:.3g} x"),
-             ("without the floor in each kernel too", _time(prize.floors.time), f"{prize.floors.speedup:.3g} x")]  # fmt: skip
+    cells = [
+        (f"{prize.basis} step", _time(prize.reference), ""),
+        ("without the gaps between kernels", _time(prize.gaps_only.time), f"{prize.gaps_only.speedup:.3g} x"),
+        ("without the floor in each kernel too", _time(prize.floors.time), f"{prize.floors.speedup:.3g} x"),
+    ]
     if prize.bandwidth is not None:
         cells.append(("bytes over bandwidth", _time(prize.bandwidth.time), f"{prize.bandwidth.speedup:.3g} x"))
     return Table(("what one kernel a step could win", "step", "gain"), cells, frozenset({1, 2}))
@@ -150,15 +216,29 @@ def _prize(summary: Summary) -> Table:
 def _priced(pricing: "TracePricing") -> list[str | Table]:
     devices = f"{pricing.devices} x " if pricing.devices > 1 else ""
     where = f"{pricing.model} on {devices}{pricing.hardware}, batch {pricing.batch:,}, context {pricing.context:,}"
-    how = f"weights {pricing.weight_format}, cache {pricing.kv_format}; recorded in mode {pricing.mode}; {pricing.modelled_calls:,} calls of {pricing.style} kernels stand for {pricing.recorded_kernels:,}"
+    how = (
+        f"weights {pricing.weight_format}, cache {pricing.kv_format}; recorded in mode {pricing.mode};"
+        f" {pricing.modelled_calls:,} calls of {pricing.style} kernels stand for {pricing.recorded_kernels:,}"
+    )
     priced = [
-        ("streaming", _range(pricing.streaming)), ("boundary of a kernel", _range(pricing.boundary)), ("boundary of a modelled call", _range(pricing.call_boundary)),
-        ("idle outside the kernels' gaps", _range(pricing.host)), *((("collectives", _time(pricing.collectives)),) if pricing.collectives else ()),
-    ]  # fmt: skip
+        ("streaming", _range(pricing.streaming)),
+        ("boundary of a kernel", _range(pricing.boundary)),
+        ("boundary of a modelled call", _range(pricing.call_boundary)),
+        ("idle outside the kernels' gaps", _range(pricing.host)),
+        *((("collectives", _time(pricing.collectives)),) if pricing.collectives else ()),
+    ]
     shares = [(share.path, _range(share.recorded, "1"), _range(share.device, "1")) for share in pricing.shares]
     steps = [(f"{pricing.mode}, in the trace", f"{pricing.recorded_kernels:,}", _time(pricing.step), "")]
     against = pricing.predictions[-1].against if pricing.predictions else pricing.mode
-    steps += [(p.mode, f"{p.kernel_calls:,}", _range(p.time), _gain(p.speedup) + (f" over {p.against}" if p.against != against else "")) for p in pricing.predictions]
+    steps += [
+        (
+            p.mode,
+            f"{p.kernel_calls:,}",
+            _range(p.time),
+            _gain(p.speedup) + (f" over {p.against}" if p.against != against else ""),
+        )
+        for p in pricing.predictions
+    ]
     return [
         f"{_wrapped(where)}\n{_wrapped(how)}",
         Table(("priced at the model's bytes", "value (low to high)"), priced),

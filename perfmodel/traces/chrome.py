@@ -32,7 +32,14 @@ _PART = re.compile(_STRING + rb"|[\"{}\[\]]", re.DOTALL)
 _SCALAR = re.compile(rb"(?:" + _STRING + rb"|[^\s,{}\[\]\"]++)(?=\s*+[,}])", re.DOTALL)
 _NOT_A_NUMBER = re.compile(rb"(?<=[:,\[])(\s*)-?(?:nan|inf(?:inity)?)(?=\s*[,}\]])", re.IGNORECASE)
 
-_DEVICE_KINDS = {"kernel": "kernel", "gpu_memcpy": "copy", "gpu_memset": "set", "memcpy": "copy", "memset": "set", "concurrent_kernel": "kernel"}
+_DEVICE_KINDS = {
+    "kernel": "kernel",
+    "gpu_memcpy": "copy",
+    "gpu_memset": "set",
+    "memcpy": "copy",
+    "memset": "set",
+    "concurrent_kernel": "kernel",
+}
 _LAUNCHES = frozenset(("cuda_runtime", "cuda_driver", "hip_runtime", "hip_driver", "runtime", "driver", "xpu_runtime"))
 _MARKS = {"user_annotation": "host", "gpu_user_annotation": "device"}
 
@@ -71,14 +78,19 @@ def read_chrome(path: Path) -> Trace:
             kind = _DEVICE_KINDS.get(raw.cat) or _DEVICE_KINDS.get(raw.cat.lower())
             if raw.ph != "X":
                 if kind and raw.ph in ("B", "E"):
-                    raise TraceError(f"{path}: {shown(raw.name)} is a begin-and-end event; expected complete events (ph X), as torch.profiler exports")
+                    raise TraceError(
+                        f"{path}: {shown(raw.name)} is a begin-and-end event; expected complete events (ph X), as"
+                        " torch.profiler exports"
+                    )
                 continue
             arguments = raw.args or _Arguments()
             if kind:
                 start, duration = _nanoseconds(path, raw, "ts", raw.ts), _nanoseconds(path, raw, "dur", raw.dur)
                 device = raw.pid if arguments.device is None else arguments.device
                 stream = raw.tid if arguments.stream is None else arguments.stream
-                events.append((start, duration, raw.name, str(device), str(stream), kind, _integer(arguments.correlation)))
+                events.append(
+                    (start, duration, raw.name, str(device), str(stream), kind, _integer(arguments.correlation))
+                )
             elif raw.cat in _LAUNCHES:
                 correlation = _integer(arguments.correlation)
                 if correlation is not None and raw.ts is not None:
@@ -139,7 +151,9 @@ class _Reader:
             self._position += 1
             yield from self._members()
         else:
-            raise TraceError(f"{self._path}: is not JSON: expected '{{' or '[' first, found {shown(first.decode('latin-1'))}")
+            raise TraceError(
+                f"{self._path}: is not JSON: expected '{{' or '[' first, found {shown(first.decode('latin-1'))}"
+            )
         if self._peek():
             raise self._broken("text after the end of the trace")
 
@@ -164,7 +178,9 @@ class _Reader:
                 raise self._broken("expected ',' or '}'")
         self._position += 1
         if not found:
-            raise TraceError(f"{self._path}: is JSON without traceEvents; expected a Chrome trace as torch.profiler exports it")
+            raise TraceError(
+                f"{self._path}: is JSON without traceEvents; expected a Chrome trace as torch.profiler exports it"
+            )
 
     def _events(self) -> Iterator[list[_Raw]]:
         while True:

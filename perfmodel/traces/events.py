@@ -1,4 +1,7 @@
-"""What a recorded profile holds once read: device events in order of time, marks, totals, and how fine the stamps are."""
+"""What a recorded profile holds once read.
+
+Device events in order of time, marks, totals, and how fine the stamps are.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -108,10 +111,14 @@ def build_trace(
 ) -> Trace:
     """Return the Trace of the events of a file, checked, sorted by time, with times in seconds from the first one.
 
-    Raises TraceError when there is no event, one has a negative or impossible duration, or the same one is listed twice.
+    Raises TraceError when there is no event, one has a negative or impossible duration, or the same one is listed
+    twice.
     """
     if not any(event.kind == "kernel" for event in events):
-        raise TraceError(f"{source}: no GPU kernel in it; record with device activity switched on (ProfilerActivity.CUDA, nsys --trace cuda, rocprofv3 --kernel-trace)")
+        raise TraceError(
+            f"{source}: no GPU kernel in it; record with device activity switched on (ProfilerActivity.CUDA, nsys"
+            " --trace cuda, rocprofv3 --kernel-trace)"
+        )
     ordered = sorted(events, key=_by_time)
     remarks = list(notes)
     remarks += _check(source, events, ordered)
@@ -133,7 +140,10 @@ def build_trace(
         )
         for e in ordered
     )
-    marks = sorted((Mark(r.name, (r.start - zero) / 1e9, (r.stop - zero) / 1e9, r.side) for r in ranges if r.stop > r.start), key=lambda mark: mark.start)
+    marks = sorted(
+        (Mark(r.name, (r.start - zero) / 1e9, (r.stop - zero) / 1e9, r.side) for r in ranges if r.stop > r.start),
+        key=lambda mark: mark.start,
+    )
     return Trace(source, form, kernels, tuple(marks), (), resolution, hardware, ranks, tuple(remarks))
 
 
@@ -148,13 +158,22 @@ def _check(source: str, events: Sequence[Event], ordered: Sequence[Event]) -> li
     seen: set[Event] = set()
     for event in ordered:
         if event.duration < 0:
-            raise TraceError(f"{source}: {shown(event.name)} ends {-event.duration} ns before it starts; expected a duration of 0 or more")
+            raise TraceError(
+                f"{source}: {shown(event.name)} ends {-event.duration} ns before it starts; expected a duration of 0 or"
+                " more"
+            )
         if event.duration > LONGEST_EVENT or event.start - zero > LONGEST_EVENT:
-            raise TraceError(f"{source}: {shown(event.name)} lasts or lies more than a day after the first event; the time stamps are broken")
+            raise TraceError(
+                f"{source}: {shown(event.name)} lasts or lies more than a day after the first event; the time stamps"
+                " are broken"
+            )
         if previous is None or event.start != previous.start:
             seen.clear()
         if event in seen and event.duration:
-            raise TraceError(f"{source}: {shown(event.name)} is listed twice with the same times; was the trace exported or merged twice?")
+            raise TraceError(
+                f"{source}: {shown(event.name)} is listed twice with the same times; was the trace exported or merged"
+                " twice?"
+            )
         seen.add(event)
         previous = event
     last: dict[tuple[str, str], int] = {}
@@ -171,6 +190,8 @@ def _resolution(ordered: Sequence[Event]) -> float:
     sample = ordered[:: max(1, len(ordered) // 2_000)]
     stamps = [e.start for e in sample] + [e.duration for e in sample]
     for step in _RESOLUTIONS:
-        if len({value // step for value in stamps}) > 2 and sum(value % step == 0 for value in stamps) >= 0.98 * len(stamps):
+        if len({value // step for value in stamps}) > 2 and sum(value % step == 0 for value in stamps) >= 0.98 * len(
+            stamps
+        ):
             return step / 1e9
     return 1e-9

@@ -43,11 +43,15 @@ def graph_launches(events: Sequence[Kernel]) -> frozenset[int]:
 
 def launch_latency(events: Sequence[Kernel]) -> float | None:
     """Return the shortest time [s] from launch call to start, its 1st percentile; None when no launch is known."""
-    delays = sorted(event.start - event.launched for event in events if event.launched is not None and event.start > event.launched)
+    delays = sorted(
+        event.start - event.launched for event in events if event.launched is not None and event.start > event.launched
+    )
     return delays[len(delays) // 100] if delays else None
 
 
-def step_kernels(events: Sequence[Kernel], others: Mapping[str, Sequence[Kernel]], graphs: frozenset[int], latency: float | None) -> tuple[StepKernel, ...]:
+def step_kernels(
+    events: Sequence[Kernel], others: Mapping[str, Sequence[Kernel]], graphs: frozenset[int], latency: float | None
+) -> tuple[StepKernel, ...]:
     """Return the events of one step with their gaps; the gaps and the busy time add up to the step.
 
     events: those of the compute streams, by start. others: events of other streams of the device.
@@ -67,16 +71,26 @@ def step_kernels(events: Sequence[Kernel], others: Mapping[str, Sequence[Kernel]
         overlap = reached - event.start
         found.append(
             StepKernel(
-                event.name, event.start - zero, event.duration, event.stream, event.kind, is_collective(event.name),
-                gap, covered, min(overlap, event.duration) if overlap > CLOCK_TICKS else 0.0, cause,
+                event.name,
+                event.start - zero,
+                event.duration,
+                event.stream,
+                event.kind,
+                is_collective(event.name),
+                gap,
+                covered,
+                min(overlap, event.duration) if overlap > CLOCK_TICKS else 0.0,
+                cause,
             )
-        )  # fmt: skip
+        )
         if event.stop >= reached:
             reached, previous = event.stop, event
     return _with_stalls(found)
 
 
-def _cause(event: Kernel, previous: Kernel, reached: float, gap: float, graphs: frozenset[int], latency: float | None) -> str:
+def _cause(
+    event: Kernel, previous: Kernel, reached: float, gap: float, graphs: frozenset[int], latency: float | None
+) -> str:
     if event.correlation in graphs:
         if event.correlation != previous.correlation:
             return "graph"
@@ -88,7 +102,10 @@ def _cause(event: Kernel, previous: Kernel, reached: float, gap: float, graphs: 
 def _with_stalls(kernels: list[StepKernel]) -> tuple[StepKernel, ...]:
     gaps = sorted(kernel.gap for kernel in kernels if kernel.cause == "kernel")
     limit = max(_STALL, _STALL_TIMES * gaps[len(gaps) // 2]) if gaps else _STALL
-    return tuple(msgspec.structs.replace(kernel, cause="stall") if kernel.cause == "kernel" and kernel.gap > limit else kernel for kernel in kernels)
+    return tuple(
+        msgspec.structs.replace(kernel, cause="stall") if kernel.cause == "kernel" and kernel.gap > limit else kernel
+        for kernel in kernels
+    )
 
 
 def _merged(events: Sequence[Kernel]) -> list[tuple[float, float]]:

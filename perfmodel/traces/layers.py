@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 _BODY_MATCHES = 0.6  # share of a body that must equal the usual one for it to count
 _POOR = 0.5  # the same for one body before one that does
 _FIRM, _MANY = 0.9, 6  # fewer bodies than this prove a layer only if they agree as well as that
-_EXTRA, _EXTRA_SHARE = 2, 0.3  # kernels between runs that are extra ones of a layer; share of a body where runs differ in length
+_EXTRA, _EXTRA_SHARE = (
+    2,
+    0.3,
+)  # kernels between runs that are extra ones of a layer; share of a body where runs differ in length
 
 
 class LayerRun(msgspec.Struct, frozen=True):
@@ -70,7 +73,9 @@ def _align(codes: "Codes", start: int, stop: int, length: int) -> tuple[int, int
 
     usual = usual_body(codes, start, stop, length)
     low = max(0, start - 3 * length)
-    agrees = np.concatenate(([0], np.cumsum(codes[low:] == usual[(np.arange(low, len(codes)) - start) % length], dtype=np.int64)))
+    agrees = np.concatenate(
+        ([0], np.cumsum(codes[low:] == usual[(np.arange(low, len(codes)) - start) % length], dtype=np.int64))
+    )
     best: tuple[float, int, int] | None = None
     for first in range(low, min(start + length, len(codes) - length + 1)):
         shares = np.diff(agrees[first - low :: length]) / length
@@ -116,11 +121,21 @@ def _join(codes: "Codes", runs: list[tuple[int, int]], length: int, breaks: Sequ
             body, between = codes[before.first : before.first + length], codes[before.stop : start]
             stop = start + more * length
             if more and len(between) <= few:
-                joined[-1] = _Joined(before.first, stop, before.bodies + more, (*before.odd, before.bodies - 1) if len(between) else before.odd)
+                joined[-1] = _Joined(
+                    before.first,
+                    stop,
+                    before.bodies + more,
+                    (*before.odd, before.bodies - 1) if len(between) else before.odd,
+                )
                 continue
             if more and like_layers(between, body):
                 odd = max(1, round(len(between) / length))
-                joined[-1] = _Joined(before.first, stop, before.bodies + odd + more, (*before.odd, *range(before.bodies, before.bodies + odd)))
+                joined[-1] = _Joined(
+                    before.first,
+                    stop,
+                    before.bodies + odd + more,
+                    (*before.odd, *range(before.bodies, before.bodies + odd)),
+                )
                 continue
         joined.append(_Joined(first, first + count * length, count, ()))
     return joined
@@ -132,10 +147,17 @@ def _turned(codes: "Codes", pattern: int, run: tuple[int, int], length: int) -> 
 
     first, count = run
     body = codes[pattern : pattern + length]
-    agrees = [np.count_nonzero(codes[first + turn : first + turn + length] == body) for turn in range(length if count > 1 else 1)]
+    agrees = [
+        np.count_nonzero(codes[first + turn : first + turn + length] == body)
+        for turn in range(length if count > 1 else 1)
+    ]
     start = first + int(np.argmax(agrees))
     more = 0
-    while start + (more + 1) * length <= len(codes) and np.count_nonzero(codes[start + more * length : start + (more + 1) * length] == body) >= _BODY_MATCHES * length:
+    while (
+        start + (more + 1) * length <= len(codes)
+        and np.count_nonzero(codes[start + more * length : start + (more + 1) * length] == body)
+        >= _BODY_MATCHES * length
+    ):
         more += 1
     return start, more
 

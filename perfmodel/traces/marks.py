@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from perfmodel.traces.events import Kernel, Mark, Trace
 from perfmodel.traces.names import family
 
-_STEP = re.compile(r"profilerstep|(^|[^a-z])step([^a-z]|$)|decode|iteration|^execute|execute_model|forward_step|model_forward|generate", re.IGNORECASE)
+_STEP = re.compile(
+    r"profilerstep|(^|[^a-z])step([^a-z]|$)|decode|iteration|^execute|execute_model|forward_step|model_forward|generate",
+    re.IGNORECASE,
+)
 
 
 def step_families(trace: Trace) -> list[list[Mark]]:

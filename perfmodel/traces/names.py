@@ -7,9 +7,15 @@ _COLLECTIVE = re.compile(
     r"nccl|rccl|mscclpp|nvshmem|deep_?ep|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce|multimem|one_?shot|two_?shot|p2p_?(send|recv)|ring_?(send|recv)",
     re.IGNORECASE,
 )
-_ATTENTION = re.compile(r"attention|attn|flash|fmha|\bmha|_mha|\bmla|_mla|sdpa|flex_decod|softmax_warp_forward|cunn_SoftMaxForward", re.IGNORECASE)
+_ATTENTION = re.compile(
+    r"attention|attn|flash|fmha|\bmha|_mha|\bmla|_mla|sdpa|flex_decod|softmax_warp_forward|cunn_SoftMaxForward",
+    re.IGNORECASE,
+)
 # Helpers of attention: one layer runs them beside the kernel that counts.
-_HELPER = re.compile(r"combine|reduce|merge|segment|metadata|schedul|rotary|rope|norm|cache|convert|pre_?process|post_?process|indices|gating|top_?k|moe|backward|_bwd", re.IGNORECASE)
+_HELPER = re.compile(
+    r"combine|reduce|merge|segment|metadata|schedul|rotary|rope|norm|cache|convert|pre_?process|post_?process|indices|gating|top_?k|moe|backward|_bwd",
+    re.IGNORECASE,
+)
 _DIGITS = re.compile(r"\d+")
 _TEMPLATE = re.compile(r"[<(].*", re.DOTALL)
 

@@ -1,4 +1,7 @@
-"""What a looped or mega kernel could win on a recorded step, as a range: gaps only, kernel floors too, all but the bytes."""
+"""What a looped or mega kernel could win on a recorded step, as a range.
+
+Gaps only, kernel floors too, all but the bytes.
+"""
 
 import msgspec
 
@@ -6,7 +9,9 @@ from perfmodel.errors import ValueRangeError
 from perfmodel.traces.gaps import StepKernel
 from perfmodel.traces.steps import Step
 
-_HOST_BOUND = 0.05  # share of the step lost to late launches above which the step as a graph is the thing to compare with
+_HOST_BOUND = (
+    0.05  # share of the step lost to late launches above which the step as a graph is the thing to compare with
+)
 
 
 class Gain(msgspec.Struct, frozen=True):
@@ -41,7 +46,9 @@ def kernel_floor(kernels: tuple[StepKernel, ...]) -> float:
     return durations[len(durations) // 20] if durations else 0.0
 
 
-def price_step(step: Step, *, bandwidth: float | None, bytes_per_step: float | None, measured: float | None, notes: list[str]) -> Prize:
+def price_step(
+    step: Step, *, bandwidth: float | None, bytes_per_step: float | None, measured: float | None, notes: list[str]
+) -> Prize:
     """Return the range for `step`; remarks on it are added to `notes`.
 
     bandwidth [B/s], bytes_per_step [B]: both or none. measured: an unprofiled step [s].
@@ -59,15 +66,28 @@ def price_step(step: Step, *, bandwidth: float | None, bytes_per_step: float | N
     removable = min(gaps["kernel"], reference - busy)
     floor = kernel_floor(step.kernels)
     floors = [min(k.duration, floor) for k in step.kernels if k.kind == "kernel" and not k.collective]
-    inside = min(max(0.0, sum(floors) - floor), busy) * (busy / step.busy if step.busy else 1.0)  # one kernel, and so one floor, stays
+    inside = min(max(0.0, sum(floors) - floor), busy) * (
+        busy / step.busy if step.busy else 1.0
+    )  # one kernel, and so one floor, stays
     top = None
     if bandwidth is not None and bytes_per_step is not None:
         ideal = bytes_per_step / bandwidth
         if ideal > reference:
-            notes.append(f"bytes over bandwidth take {ideal * 1e3:.4g} ms, longer than the step of {reference * 1e3:.4g} ms: one of them is not of this step")
+            notes.append(
+                f"bytes over bandwidth take {ideal * 1e3:.4g} ms, longer than the step of {reference * 1e3:.4g} ms: one"
+                " of them is not of this step"
+            )
         else:
             top = _gain(reference, ideal)
-    return Prize(step.time, measured, reference, basis, _gain(reference, reference - removable), _gain(reference, reference - removable - inside), top)
+    return Prize(
+        step.time,
+        measured,
+        reference,
+        basis,
+        _gain(reference, reference - removable),
+        _gain(reference, reference - removable - inside),
+        top,
+    )
 
 
 def _reference(step: Step, host: float, measured: float | None, notes: list[str]) -> tuple[float, str]:
@@ -76,15 +96,22 @@ def _reference(step: Step, host: float, measured: float | None, notes: list[str]
     if measured is None:
         if host_bound:
             notes.append(
-                f"{host / step.time:.0%} of the recorded step waits for launches, which a profiler inflates: gains count from the step without them "
-                f"({graph * 1e3:.4g} ms), which a graph reaches; give the unprofiled step as measured"
+                f"{host / step.time:.0%} of the recorded step waits for launches, which a profiler inflates: gains"
+                f" count from the step without them ({graph * 1e3:.4g} ms), which a graph reaches; give the unprofiled"
+                " step as measured"
             )
             return graph, "graph"
         return step.time, "recorded"
     if measured > step.time:
-        notes.append(f"the measured step of {measured * 1e3:.4g} ms is longer than the recorded one of {step.time * 1e3:.4g} ms: are they the same work?")
+        notes.append(
+            f"the measured step of {measured * 1e3:.4g} ms is longer than the recorded one of {step.time * 1e3:.4g} ms:"
+            " are they the same work?"
+        )
     if measured < step.busy:
-        notes.append(f"the measured step of {measured * 1e3:.4g} ms is shorter than the kernels of the recorded one ({step.busy * 1e3:.4g} ms): times of kernels are scaled down")
+        notes.append(
+            f"the measured step of {measured * 1e3:.4g} ms is shorter than the kernels of the recorded one"
+            f" ({step.busy * 1e3:.4g} ms): times of kernels are scaled down"
+        )
     if host_bound and graph < measured:
         return graph, "graph"
     return measured, "measured"
@@ -96,5 +123,7 @@ def _gain(reference: float, time: float) -> Gain:
 
 def check_positive(name: str, value: float | None) -> None:
     """Raise ValueRangeError unless `value` is None or a positive finite number."""
-    if value is not None and not (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")):
+    if value is not None and not (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    ):
         raise ValueRangeError(f"{name}: {value!r} is not a positive number")

@@ -37,7 +37,9 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     if text.startswith(b"PK\x03\x04"):
         raise TraceError(f"{file}: is a zip archive; unpack it and give the trace inside")
     if b"\x00" in start:
-        raise TraceError(f"{file}: is binary, but no SQLite database; an .nsys-rep becomes one with nsys export --type sqlite")
+        raise TraceError(
+            f"{file}: is binary, but no SQLite database; an .nsys-rep becomes one with nsys export --type sqlite"
+        )
     from perfmodel.traces.tables import read_table
 
     return read_table(file)

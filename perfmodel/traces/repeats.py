@@ -19,7 +19,9 @@ _LEAST = 0.4  # share of a sequence that a repeat must cover to be one
 _WHOLE = 0.85  # the same for a body to be repeats of a part of it
 _WORTH = 0.9  # a shorter body is taken when it covers this share of what the best covers
 _WINDOW = 12  # items at least over which that share is taken
-_MISMATCH = 2.0  # what a kernel that differs costs against one that agrees: a run ends where fewer than two in three agree
+_MISMATCH = (
+    2.0  # what a kernel that differs costs against one that agrees: a run ends where fewer than two in three agree
+)
 _ALIKE = 0.6  # overlap of names for something to count as a layer like the others
 
 
@@ -63,7 +65,10 @@ def _shortest_repeat(codes: "Codes", marked: "Codes", longest: int) -> int:
 
 
 def _candidates(codes: "Codes", longest: int) -> list[int]:
-    """Return the lags worth trying, in order: all of a short sequence, those at which kernels come again of a long one."""
+    """Return the lags worth trying, in order.
+
+    All of a short sequence, those at which kernels come again of a long one.
+    """
     if longest <= 3_000:
         return list(range(1, longest + 1))
     import numpy as np
@@ -125,11 +130,17 @@ def _trim(same: "NDArray[np.bool_]", first: int, last: int) -> tuple[int, int]:
 
 
 def _primitive(body: "Codes") -> int:
-    """Return the length of the shortest part of which `body` is whole repeats, nearly; its own length if there is none."""
+    """Return the length of the shortest part of which `body` is whole repeats, nearly.
+
+    Its own length if there is none.
+    """
     import numpy as np
 
     length = len(body)
-    return next((part for part in range(1, length) if length % part == 0 and np.mean(body == np.roll(body, part)) >= _WHOLE), length)
+    return next(
+        (part for part in range(1, length) if length % part == 0 and np.mean(body == np.roll(body, part)) >= _WHOLE),
+        length,
+    )
 
 
 def _body_at(codes: "Codes", lag: int) -> "Codes":
@@ -147,7 +158,9 @@ def usual_body(codes: "Codes", start: int, stop: int, length: int) -> "Codes":
 
 
 def _inner_repeat(body: "Codes", marked: "Codes") -> int:
-    """Return the length of a layer that repeats inside `body`, which then is a step; 0 when `body` is a layer, or layers of several kinds.
+    """Return the length of a layer that repeats inside `body`, which then is a step.
+
+    0 when `body` is a layer, or layers of several kinds.
 
     What is left of a step beside its layers (embedding, head, sampling) is unlike a layer.
     """
@@ -166,7 +179,11 @@ def _inner_repeat(body: "Codes", marked: "Codes") -> int:
         start, stop = max(long, key=lambda stretch: stretch[1] - stretch[0])
         inside = min(stop - start, len(body)) // lag
         rest = np.delete(np.arange(len(body)), np.arange(start, start + inside * lag) % len(body))
-        if inside >= FEWEST_BODIES and inside * lag >= _LEAST * len(body) and not (len(rest) and like_layers(body[rest], usual_body(round_trip, start, stop, lag))):
+        if (
+            inside >= FEWEST_BODIES
+            and inside * lag >= _LEAST * len(body)
+            and not (len(rest) and like_layers(body[rest], usual_body(round_trip, start, stop, lag)))
+        ):
             return lag
     return 0
 

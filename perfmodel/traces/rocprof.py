@@ -91,15 +91,25 @@ def read_rocprofiler_json(path: Path) -> Trace:
     events: list[Event] = []
     hardware = ""
     for process, tool in enumerate(tools):
-        names = {symbol.kernel_id: symbol.formatted_kernel_name or symbol.demangled_kernel_name or symbol.kernel_name for symbol in tool.kernel_symbols}
+        names = {
+            symbol.kernel_id: symbol.formatted_kernel_name or symbol.demangled_kernel_name or symbol.kernel_name
+            for symbol in tool.kernel_symbols
+        }
         launches: dict[int, int] = {}
         for call in tool.buffer_records.hip_api:
             if call.correlation_id.internal is not None:
                 launches.setdefault(call.correlation_id.internal, call.start_timestamp)
-        events += [_dispatch(record, names, launches, process if len(tools) > 1 else None) for record in tool.buffer_records.kernel_dispatch]
+        events += [
+            _dispatch(record, names, launches, process if len(tools) > 1 else None)
+            for record in tool.buffer_records.kernel_dispatch
+        ]
         used = {record.dispatch_info.agent_id.handle for record in tool.buffer_records.kernel_dispatch}
-        events += [_copy(copy, used, launches, process if len(tools) > 1 else None) for copy in tool.buffer_records.memory_copy]
-        hardware = hardware or next((agent.product_name or agent.name for agent in tool.agents if agent.id.handle in used), "")
+        events += [
+            _copy(copy, used, launches, process if len(tools) > 1 else None) for copy in tool.buffer_records.memory_copy
+        ]
+        hardware = hardware or next(
+            (agent.product_name or agent.name for agent in tool.agents if agent.id.handle in used), ""
+        )
     return build_trace(str(path), "rocprofiler-sdk", events, hardware=hardware)
 
 
@@ -111,7 +121,16 @@ def _dispatch(record: _Record, names: dict[int, str], launches: dict[int, int], 
     duration = record.end_timestamp - record.start_timestamp
     correlation = record.correlation_id.internal
     launched = None if correlation is None else launches.get(correlation)
-    return Event(record.start_timestamp, duration, name, _device(where.agent_id.handle, process), stream, "kernel", correlation, launched)
+    return Event(
+        record.start_timestamp,
+        duration,
+        name,
+        _device(where.agent_id.handle, process),
+        stream,
+        "kernel",
+        correlation,
+        launched,
+    )
 
 
 def _copy(copy: _Copy, used: set[int], launches: dict[int, int], process: int | None) -> Event:
@@ -119,7 +138,16 @@ def _copy(copy: _Copy, used: set[int], launches: dict[int, int], process: int | 
     stream = "copies" if copy.stream_id is None else str(copy.stream_id.handle)
     correlation = copy.correlation_id.internal
     launched = None if correlation is None else launches.get(correlation)
-    return Event(copy.start_timestamp, copy.end_timestamp - copy.start_timestamp, "Memory copy", _device(agent, process), stream, "copy", correlation, launched)
+    return Event(
+        copy.start_timestamp,
+        copy.end_timestamp - copy.start_timestamp,
+        "Memory copy",
+        _device(agent, process),
+        stream,
+        "copy",
+        correlation,
+        launched,
+    )
 
 
 def _device(agent: int, process: int | None) -> Any:

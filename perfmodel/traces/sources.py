@@ -1,4 +1,7 @@
-"""Open a file of any size: missing, empty, packed and unreasonably packed ones are told apart before any meaning is looked for."""
+"""Open a file of any size.
+
+Missing, empty, packed and unreasonably packed ones are told apart before any meaning is looked for.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +55,9 @@ def chunks(path: Path) -> Iterator[bytes]:
                 try:
                     piece = packed.read(CHUNK)
                 except (OSError, EOFError, zlib.error) as error:
-                    raise TraceError(f"{path}: is damaged gzip after {unpacked:,} unpacked bytes ({error}); was the file cut off?") from None
+                    raise TraceError(
+                        f"{path}: is damaged gzip after {unpacked:,} unpacked bytes ({error}); was the file cut off?"
+                    ) from None
                 if not piece:
                     return
                 unpacked += len(piece)
@@ -64,7 +69,9 @@ def _limit(path: Path, unpacked: int, file: IO[bytes]) -> None:
     if unpacked > LARGEST_UNPACKED:
         raise TraceError(f"{path}: unpacks to more than {LARGEST_UNPACKED:,} bytes; record fewer steps")
     if unpacked > _ALWAYS_ALLOWED and unpacked > LARGEST_RATIO * max(file.tell(), 1):
-        raise TraceError(f"{path}: unpacks to more than {LARGEST_RATIO} times its size, which no recorded trace does; is it one?")
+        raise TraceError(
+            f"{path}: unpacks to more than {LARGEST_RATIO} times its size, which no recorded trace does; is it one?"
+        )
 
 
 def head(path: Path, size: int = 1 << 16) -> bytes:

@@ -21,7 +21,9 @@ _FAR_UNMARKED, _FAR_MARKED = 0.1, 0.5  # gap as a share of the layers' time beyo
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step on the compute streams. Times [s]: start in the trace, time from first start to last end, busy + idle = time.
+    """One step on the compute streams.
+
+    Times [s]: start in the trace, time from first start to last end, busy + idle = time.
 
     before: idle time since the step before, None for the first. layers: LayerRun with indices into `kernels`.
     complete: has as many layers as most steps.
@@ -77,7 +79,11 @@ def find_steps(trace: Trace) -> StepsFound:
     streams = _streams(here)
     compute = {stream.name for stream in streams if stream.compute}
     events = [event for event in here if event.stream in compute]
-    others = {stream.name: [event for event in here if event.stream == stream.name] for stream in streams if not stream.compute}
+    others = {
+        stream.name: [event for event in here if event.stream == stream.name]
+        for stream in streams
+        if not stream.compute
+    }
     anchors = [event.kind == "kernel" and is_attention(event.name) for event in events]
     families = [groups(marks, events) for marks in step_families(trace)]
     breaks = sorted({place for held in families for _, first, stop in held for place in (first, stop)})
@@ -101,7 +107,10 @@ def _streams(events: Sequence[Kernel]) -> tuple[Stream, ...]:
     by_stream: dict[str, list[Kernel]] = {}
     for event in events:
         by_stream.setdefault(event.stream, []).append(event)
-    work = {name: sum(e.duration for e in members if e.kind == "kernel" and not is_collective(e.name)) for name, members in by_stream.items()}
+    work = {
+        name: sum(e.duration for e in members if e.kind == "kernel" and not is_collective(e.name))
+        for name, members in by_stream.items()
+    }
     if not any(work.values()):
         work = {name: sum(e.duration for e in members) for name, members in by_stream.items()}
     order = sorted(by_stream, key=lambda name: -work[name])
@@ -111,12 +120,18 @@ def _streams(events: Sequence[Kernel]) -> tuple[Stream, ...]:
         members = by_stream[name]
         busy = busy_time(members)
         # A fork of the same sequence runs between the kernels of the main stream, not beside them.
-        joins = name != order[0] and work[name] >= _SECOND_STREAM * work[order[0]] and shared_time(members, main) <= _CONCURRENT * busy
+        joins = (
+            name != order[0]
+            and work[name] >= _SECOND_STREAM * work[order[0]]
+            and shared_time(members, main) <= _CONCURRENT * busy
+        )
         found.append(Stream(name, len(members), busy, name == order[0] or joins))
     return tuple(found)
 
 
-def _pieces(families: Sequence[list[tuple[str, int, int]]], events: Sequence[Kernel], runs: Sequence[LayerRun], notes: list[str]) -> list[_Piece]:
+def _pieces(
+    families: Sequence[list[tuple[str, int, int]]], events: Sequence[Kernel], runs: Sequence[LayerRun], notes: list[str]
+) -> list[_Piece]:
     best: list[tuple[str, int, int]] = []
     best_score = (0, 0)
     for held in families:
@@ -128,7 +143,13 @@ def _pieces(families: Sequence[list[tuple[str, int, int]]], events: Sequence[Ker
         outside = len(events) - sum(stop - first for _, first, stop in best)
         if outside:
             notes.append(f"{outside:,} events lie outside the annotated steps and are left out")
-        pieces = [piece for label, first, stop in best for piece in _split(label, first, stop, [run for run in runs if _inside(run, (label, first, stop))], events, marked=True)]
+        pieces = [
+            piece
+            for label, first, stop in best
+            for piece in _split(
+                label, first, stop, [run for run in runs if _inside(run, (label, first, stop))], events, marked=True
+            )
+        ]
     else:
         pieces = _split("", 0, len(events), list(runs), events, marked=False)
         if len(pieces) > 2:
@@ -145,7 +166,9 @@ def _inside(run: LayerRun, group: tuple[str, int, int]) -> bool:
     return group[1] <= (run.first + run.stop) // 2 < group[2]
 
 
-def _split(label: str, first: int, stop: int, runs: list[LayerRun], events: Sequence[Kernel], *, marked: bool) -> list[_Piece]:
+def _split(
+    label: str, first: int, stop: int, runs: list[LayerRun], events: Sequence[Kernel], *, marked: bool
+) -> list[_Piece]:
     """Cut a stretch with several runs of the layer into steps, between runs, where the gap is longest."""
     counts = [run.count for run in runs]
     together = _runs_in_a_step(counts)
@@ -155,7 +178,9 @@ def _split(label: str, first: int, stop: int, runs: list[LayerRun], events: Sequ
     ends = [(runs[i - 1].stop, runs[i].first) for i in range(together, len(runs), together)]
     cuts += _cuts(ends, events)
     cuts.append(stop)
-    return [_Piece(label, a, b, tuple(runs[i * together : (i + 1) * together])) for i, (a, b) in enumerate(pairwise(cuts))]
+    return [
+        _Piece(label, a, b, tuple(runs[i * together : (i + 1) * together])) for i, (a, b) in enumerate(pairwise(cuts))
+    ]
 
 
 def _runs_in_a_step(counts: Sequence[int]) -> int:
@@ -167,7 +192,10 @@ def _runs_in_a_step(counts: Sequence[int]) -> int:
 
 
 def _cuts(ends: Sequence[tuple[int, int]], events: Sequence[Kernel]) -> list[int]:
-    """Return the first index of a step in each stretch between two runs: at the longest gap, the same place in all that are alike."""
+    """Return the first index of a step in each stretch between two runs.
+
+    At the longest gap, the same place in all that are alike.
+    """
     lengths = Counter(second - first for first, second in ends)
     places: dict[int, int] = {}
     for length in lengths:
@@ -181,7 +209,10 @@ def _gap(events: Sequence[Kernel], index: int) -> float:
 
 
 def _like_the_others(pieces: list[_Piece]) -> list[_Piece]:
-    """Return the pieces with the first and last as long before and after their layers as the others: a recording has other things at its ends."""
+    """Return the pieces with the first and last as long before and after their layers as the others.
+
+    A recording has other things at its ends.
+    """
     inner = pieces[1:-1]
     head = round(median(p.runs[0].first - p.first for p in [*inner, pieces[-1]]))
     tail = round(median(p.stop - p.runs[-1].stop for p in [pieces[0], *inner]))
@@ -205,10 +236,15 @@ def _without_strays(piece: _Piece, events: Sequence[Kernel], far: float) -> _Pie
 
 
 def _other_layers(events: Sequence[Kernel]) -> tuple[LayerRun, ...]:
-    """Return the layers of another kind before the main ones, such as dense ones before those with experts; only bodies with attention count."""
+    """Return the layers of another kind before the main ones, such as dense ones before those with experts.
+
+    Only bodies with attention count.
+    """
     if len(events) < 2 * FEWEST_BODIES:
         return ()
-    found = find_layer_runs([event.name for event in events], [event.kind == "kernel" and is_attention(event.name) for event in events])
+    found = find_layer_runs(
+        [event.name for event in events], [event.kind == "kernel" and is_attention(event.name) for event in events]
+    )
     return tuple(run for run in found if any(map(is_attention, run.body)))
 
 
@@ -222,10 +258,15 @@ def _steps(pieces: Sequence[_Piece], events: Sequence[Kernel], others: dict[str,
         kernels = step_kernels(members, others, graphs, latency)
         start, stop = members[0].start, max(event.stop for event in members)
         idle = sum(kernel.gap for kernel in kernels)
-        layers = tuple(msgspec.structs.replace(run, first=run.first - piece.first, stop=run.stop - piece.first) for run in piece.runs)
+        layers = tuple(
+            msgspec.structs.replace(run, first=run.first - piece.first, stop=run.stop - piece.first)
+            for run in piece.runs
+        )
         layers = _other_layers(members[: layers[0].first] if layers else []) + layers
         complete = sum(run.count for run in piece.runs) == usual
         before = None if end is None else max(0.0, start - end)
-        found.append(Step(piece.label, start, stop - start, busy_time(members), idle, before, complete, kernels, layers))
+        found.append(
+            Step(piece.label, start, stop - start, busy_time(members), idle, before, complete, kernels, layers)
+        )
         end = stop
     return tuple(found)

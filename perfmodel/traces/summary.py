@@ -1,4 +1,7 @@
-"""The numbers of a recorded trace as one frozen record: steps, kernels, gaps, layers, what bounds the step, and the range of the prize."""
+"""The numbers of a recorded trace as one frozen record.
+
+Steps, kernels, gaps, layers, what bounds the step, and the range of the prize.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -27,9 +30,12 @@ class GapClass(msgspec.Struct, frozen=True):
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """A repeated layer of the step: names of its body, events and kernels in it, bodies, layers, index of its first event.
+    """A repeated layer of the step.
 
-    every: bodies after which it repeats exactly; odd: bodies of another length; matched: share of events of the usual name.
+    Names of its body, events and kernels in it, bodies, layers, index of its first event.
+
+    every: bodies after which it repeats exactly; odd: bodies of another length; matched: share of events of the usual
+    name.
     """
 
     body: tuple[str, ...]
@@ -64,7 +70,9 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What a trace says about decode steps. Times [s]; of steps, that of the middle one is `step`, described by all figures below it.
+    """What a trace says about decode steps.
+
+    Times [s]; of steps, that of the middle one is `step`, described by all figures below it.
 
     shortest_step, longest_step: over the complete steps; step_period: from start to start, and between_steps: idle
     time from one to the next, medians, None for one step.
@@ -116,7 +124,9 @@ class Summary(msgspec.Struct, frozen=True):
         return answer
 
 
-def summarise(trace: Trace, *, bandwidth: float | None = None, bytes_per_step: float | None = None, measured: float | None = None) -> Summary:
+def summarise(
+    trace: Trace, *, bandwidth: float | None = None, bytes_per_step: float | None = None, measured: float | None = None
+) -> Summary:
     """Return steps, kernels, gaps, layers, bound and prize of a trace.
 
     bandwidth [B/s] that the device sustains and bytes_per_step [B] give the high end of the prize;
@@ -144,7 +154,9 @@ def summarise(trace: Trace, *, bandwidth: float | None = None, bytes_per_step: f
     waits = [one.before for one in complete if one.before is not None]
     between = median(waits) if waits else None
     if between is not None and between > _NOTABLE * step.time:
-        notes.append(f"{between * 1e3:.4g} ms lie idle between steps: they are the host's, and in no figure of the step")
+        notes.append(
+            f"{between * 1e3:.4g} ms lie idle between steps: they are the host's, and in no figure of the step"
+        )
     return Summary(
         source=trace.source,
         format=trace.format,
@@ -192,7 +204,17 @@ def _middle(steps: Sequence[Step]) -> Step:
 
 def _layer(run: Any, step: Step) -> Layer:
     inside = step.kernels[run.first : run.first + len(run.body)]
-    return Layer(run.body, len(run.body), sum(kernel.kind == "kernel" for kernel in inside), run.count, run.layers, run.first, run.every, run.odd, run.matched)
+    return Layer(
+        run.body,
+        len(run.body),
+        sum(kernel.kind == "kernel" for kernel in inside),
+        run.count,
+        run.layers,
+        run.first,
+        run.every,
+        run.odd,
+        run.matched,
+    )
 
 
 def _seen(value: float | None, resolution: float | None) -> float | None:
@@ -218,7 +240,14 @@ def _shares(step: Step, short: float) -> Shares:
     total = sum(parts.values())
     scale = step.busy / total / step.time if total and step.time else 0.0
     time = step.time or 1.0
-    return Shares(parts["long"] * scale, parts["short"] * scale, parts["collectives"] * scale, parts["copies"] * scale, (step.idle - host) / time, host / time)
+    return Shares(
+        parts["long"] * scale,
+        parts["short"] * scale,
+        parts["collectives"] * scale,
+        parts["copies"] * scale,
+        (step.idle - host) / time,
+        host / time,
+    )
 
 
 def _part(kernel: StepKernel, short: float) -> str:
@@ -248,7 +277,15 @@ def _of_totals(trace: Trace) -> Summary:
     parts = {"collectives": 0.0, "short": 0.0, "long": 0.0}
     for total in totals:
         mean = total.total / total.count
-        parts["collectives" if is_collective(total.name) else "short" if short is not None and _typical(total, mean) < short else "long"] += total.total
+        parts[
+            (
+                "collectives"
+                if is_collective(total.name)
+                else "short"
+                if short is not None and _typical(total, mean) < short
+                else "long"
+            )
+        ] += total.total
     scale = 1.0 / busy if busy else 0.0
     shares = Shares(parts["long"] * scale, parts["short"] * scale, parts["collectives"] * scale, 0.0, 0.0, 0.0)
     return Summary(

@@ -66,7 +66,9 @@ def _lines(path: Path) -> Iterator[str]:
             text, first = text.removeprefix("﻿"), False
         *lines, rest = text.splitlines(keepends=True)
         if len(rest) > LONGEST_LINE:
-            raise TraceError(f"{path}: has a line of more than {LONGEST_LINE:,} characters; expected CSV of nsys stats or rocprof")
+            raise TraceError(
+                f"{path}: has a line of more than {LONGEST_LINE:,} characters; expected CSV of nsys stats or rocprof"
+            )
         yield from lines
     if rest:
         yield rest
@@ -80,8 +82,8 @@ def _header(path: Path, rows: Iterator[list[str]]) -> dict[str, _Column]:
         if number >= _HEADER_WITHIN:
             break
     raise TraceError(
-        f"{path}: is no trace I know; expected a PyTorch Chrome trace, an Nsight Systems SQLite export, JSON or CSV of rocprofv3, "
-        "or CSV of nsys stats (columns Name and Start, or Name, Instances and Total Time)"
+        f"{path}: is no trace I know; expected a PyTorch Chrome trace, an Nsight Systems SQLite export, JSON or CSV of"
+        " rocprofv3, or CSV of nsys stats (columns Name and Start, or Name, Instances and Total Time)"
     )
 
 
@@ -103,20 +105,41 @@ def _events(path: Path, rows: Iterator[list[str]], columns: dict[str, _Column]) 
         if not any(row):
             continue
         start = _time(path, row, columns, "start", line)
-        duration = _time(path, row, columns, "stop", line) - start if "stop" in columns else _time(path, row, columns, "duration", line)
+        duration = (
+            _time(path, row, columns, "stop", line) - start
+            if "stop" in columns
+            else _time(path, row, columns, "duration", line)
+        )
         name = _cell(row, columns, "name") or "(no name)"
         device = _cell(row, columns, "device") or "0"
         identity = _cell(row, columns, "identity")
         if identity and f"{device} {identity}" in identities:
-            raise TraceError(f"{path}: row {line}: dispatch {shown(identity)} is listed twice; was the table joined from two?")
+            raise TraceError(
+                f"{path}: row {line}: dispatch {shown(identity)} is listed twice; was the table joined from two?"
+            )
         identities.add(f"{device} {identity}")
         stream = _cell(row, columns, "stream")
         if stream in ("", "0") and "queue" in columns:
             stream = f"queue {_cell(row, columns, 'queue')}"
         folded = name.lower()
-        kind = "copy" if "memcpy" in folded and folded.startswith(("[", "mem")) else "set" if "memset" in folded and folded.startswith(("[", "mem")) else "kernel"
+        kind = (
+            "copy"
+            if "memcpy" in folded and folded.startswith(("[", "mem"))
+            else "set"
+            if "memset" in folded and folded.startswith(("[", "mem"))
+            else "kernel"
+        )
         correlation = _cell(row, columns, "correlation")
-        yield Event(start, duration, name, device, stream or "0", kind, int(correlation) if correlation.isdecimal() and len(correlation) < 20 else None, None)
+        yield Event(
+            start,
+            duration,
+            name,
+            device,
+            stream or "0",
+            kind,
+            int(correlation) if correlation.isdecimal() and len(correlation) < 20 else None,
+            None,
+        )
 
 
 def _summary(path: Path, rows: Iterator[list[str]], columns: dict[str, _Column]) -> Trace:
@@ -126,12 +149,23 @@ def _summary(path: Path, rows: Iterator[list[str]], columns: dict[str, _Column])
             continue
         count, total = _number(path, row, columns, "count", line), _time(path, row, columns, "total", line)
         if count < 1 or count != int(count) or total < 0:
-            raise TraceError(f"{path}: row {line}: {int(count)} calls in {total} ns; expected a whole number of calls and a time of 0 or more")
-        ends = [_time(path, row, columns, key, line) / 1e9 if _cell(row, columns, key) else None for key in ("shortest", "median", "longest")]
+            raise TraceError(
+                f"{path}: row {line}: {int(count)} calls in {total} ns; expected a whole number of calls and a time of"
+                " 0 or more"
+            )
+        ends = [
+            _time(path, row, columns, key, line) / 1e9 if _cell(row, columns, key) else None
+            for key in ("shortest", "median", "longest")
+        ]
         totals.append(KernelTotal(_cell(row, columns, "name") or "(no name)", int(count), total / 1e9, *ends))
     if not totals:
         raise TraceError(f"{path}: names no kernel; was anything recorded?")
-    notes = ("a summary without times of day: gaps, steps and layers cannot be seen; export the trace itself (nsys export --type sqlite, rocprofv3 --kernel-trace)",)
+    notes = (
+        (
+            "a summary without times of day: gaps, steps and layers cannot be seen; export the trace itself (nsys"
+            " export --type sqlite, rocprofv3 --kernel-trace)"
+        ),
+    )
     return Trace(str(path), "kernel summary", (), (), tuple(totals), None, "", None, notes)
 
 

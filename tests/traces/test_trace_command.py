@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from perfmodel import estimate
-from perfmodel.catalogue import find_hardware
 from perfmodel.errors import PerfModelError
-from perfmodel.profiles import find_profile, load_profile, profile_text, with_profile
-from perfmodel.tracepricing import price_trace
+from perfmodel.specifications.catalogue import find_hardware
+from perfmodel.specifications.profiles import find_profile, load_profile, profile_text, with_profile
 from perfmodel.traces import read_trace
 from perfmodel.traces.events import Event, build_trace
+from perfmodel.traces.pricing import price_trace
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "traces"
 MODEL, HARDWARE, LAYERS = "llama-3.2-1b", "h100-sxm", 16
@@ -58,8 +58,30 @@ def kineto(trace, path):
     rows = []
     for number, k in enumerate(trace.kernels):
         correlation = 1 + (k.correlation or 0)
-        rows.append({"ph": "X", "cat": "kernel", "name": k.name, "pid": 0, "tid": 7, "ts": 1e6 + k.start * 1e6, "dur": k.duration * 1e6, "args": {"device": 0, "stream": 7, "correlation": correlation, "number": number}})
-        rows.append({"ph": "X", "cat": "cuda_runtime", "name": "launch", "pid": 1, "tid": 1, "ts": 1e6 + k.launched * 1e6, "dur": 1, "args": {"correlation": correlation}})
+        rows.append(
+            {
+                "ph": "X",
+                "cat": "kernel",
+                "name": k.name,
+                "pid": 0,
+                "tid": 7,
+                "ts": 1e6 + k.start * 1e6,
+                "dur": k.duration * 1e6,
+                "args": {"device": 0, "stream": 7, "correlation": correlation, "number": number},
+            }
+        )
+        rows.append(
+            {
+                "ph": "X",
+                "cat": "cuda_runtime",
+                "name": "launch",
+                "pid": 1,
+                "tid": 1,
+                "ts": 1e6 + k.launched * 1e6,
+                "dur": 1,
+                "args": {"correlation": correlation},
+            }
+        )
     path.write_text(json.dumps({"deviceProperties": [{"id": 0, "name": "NVIDIA H100"}], "traceEvents": rows}))
     return path
 
@@ -83,7 +105,14 @@ def test_report_without_a_model(run, file):
     assert lines[0].startswith("Looping: 1.")
     assert all(part in lines[0] for part in ("gaps", "short kernels", "collectives"))
     within_80_columns(answer.out)
-    for part in ("5 found, 5 complete", "16 of 8 kernels each", "between kernels", "bound by", "without the floor in each kernel too", "16 times a body of 8 events"):
+    for part in (
+        "5 found, 5 complete",
+        "16 of 8 kernels each",
+        "between kernels",
+        "bound by",
+        "without the floor in each kernel too",
+        "16 times a body of 8 events",
+    ):
         assert part in answer.out, part
     assert "bytes over bandwidth" not in answer.out
 
@@ -168,8 +197,20 @@ def test_loops_of_a_trace(run, file):
 
 def test_loops_of_a_model_is_as_before(run, tmp_path):
     assert run("loops", MODEL).out.startswith(MODEL)
-    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3, "num_key_value_heads": 4, "vocab_size": 100,
-              "torch_dtype": "bfloat16", "hidden_act": "silu", "tie_word_embeddings": False, "max_position_embeddings": 128}  # fmt: skip
+    config = {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 4,
+        "vocab_size": 100,
+        "torch_dtype": "bfloat16",
+        "hidden_act": "silu",
+        "tie_word_embeddings": False,
+        "max_position_embeddings": 128,
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert run("loops", tmp_path / "config.json").code == 0
     assert run("loops", tmp_path).code == 0
@@ -186,7 +227,9 @@ def test_boundary_and_share_of_a_known_step(run, file):
     assert (found.recorded_kernels, found.model_layers) == (132, 16)
     assert found.boundary.low <= 4.5e-6 <= found.boundary.high
     assert found.boundary.value == pytest.approx(4.5e-6, rel=0.35)
-    assert found.streaming.value == pytest.approx(estimate(MODEL, HARDWARE, context=1024).bytes_per_step / (3.35e12 * 0.9), rel=0.15)
+    assert found.streaming.value == pytest.approx(
+        estimate(MODEL, HARDWARE, context=1024).bytes_per_step / (3.35e12 * 0.9), rel=0.15
+    )
     assert found.streaming.low <= found.streaming.value <= found.streaming.high
     assert found.host.value == pytest.approx(0, abs=1e-9)
     assert [one.mode for one in found.predictions] == ["pdl", "layer-fused", "looped", "megakernel"]
@@ -206,7 +249,9 @@ def test_saved_profile_gives_the_recorded_step(make, measured, tmp_path):
     path.write_text(profile_text(found.profile))
     back = load_profile(path)
     assert back.values == found.profile.values
-    assert with_profile(find_hardware(HARDWARE), back).modes == with_profile(find_hardware(HARDWARE), found.profile).modes
+    assert (
+        with_profile(find_hardware(HARDWARE), back).modes == with_profile(find_hardware(HARDWARE), found.profile).modes
+    )
     answer = estimate(MODEL, HARDWARE, context=1024, before=found.mode, profile=str(path))
     assert answer.before.time_per_step == pytest.approx(found.step, rel=1e-6)
     assert answer.before.high.time_per_step <= found.step <= answer.before.low.time_per_step
@@ -231,7 +276,9 @@ def test_lesson_5_busy_time_predicts_the_graph_step():
     assert graphs[0].time.value == pytest.approx(graphs[1].time.value, rel=0.02)
     # What the graph brings is not counted as the gain of looping.
     assert slower.prediction("looped").against == "graph"
-    assert slower.prediction("looped").speedup.value == pytest.approx(eager.prediction("looped").speedup.value, rel=0.02)
+    assert slower.prediction("looped").speedup.value == pytest.approx(
+        eager.prediction("looped").speedup.value, rel=0.02
+    )
     assert any("unprofiled step" in note for note in eager.notes)
     # A measured step takes the doubt away.
     sure = price_trace(eager_trace(), MODEL, HARDWARE, context=1024, mode="eager", measured=2e-3)
@@ -241,29 +288,45 @@ def test_lesson_5_busy_time_predicts_the_graph_step():
 
 def test_mode_of_the_recording():
     assert price_trace(graph_trace(), MODEL, HARDWARE, context=1024).mode == "graph"
-    assert price_trace(eager_trace(), MODEL, HARDWARE, context=1024).mode == "stream"  # an engine's kernels launched one by one
+    assert (
+        price_trace(eager_trace(), MODEL, HARDWARE, context=1024).mode == "stream"
+    )  # an engine's kernels launched one by one
 
 
 def test_larger_boundaries_gain_more_from_looping():
-    gains = [price_trace(graph_trace(boundary=b), MODEL, HARDWARE, context=1024).prediction("looped").speedup.value for b in (2e-6, 5e-6, 12e-6)]
+    gains = [
+        price_trace(graph_trace(boundary=b), MODEL, HARDWARE, context=1024).prediction("looped").speedup.value
+        for b in (2e-6, 5e-6, 12e-6)
+    ]
     assert gains == sorted(gains)
 
 
 def test_what_does_not_match_is_told():
-    assert any("repeats 16 layers, smollm2-135m has 30" in note for note in price_trace(graph_trace(), "smollm2-135m", HARDWARE).notes)
+    assert any(
+        "repeats 16 layers, smollm2-135m has 30" in note
+        for note in price_trace(graph_trace(), "smollm2-135m", HARDWARE).notes
+    )
     with pytest.raises(PerfModelError, match="cannot be read in"):
         price_trace(graph_trace(), MODEL, HARDWARE, batch=512, context=8192)
-    assert any("has no collective" in note for note in price_trace(graph_trace(), MODEL, HARDWARE, devices=2, context=1024).notes)
+    assert any(
+        "has no collective" in note
+        for note in price_trace(graph_trace(), MODEL, HARDWARE, devices=2, context=1024).notes
+    )
 
 
 def test_a_prefill_is_no_decode_step(run, tmp_path):
     """Kernels that compute ten times as long as their bytes take: no boundary explains that, and the verdict does not claim it."""
-    events = [Event(200_000 * n, 199_000, name, "0", "7", "kernel", 1 + n // 131, 200_000 * n - 9_000) for n, name in enumerate(["embed", *BODY * LAYERS, "norm", "head"] * 2)]
+    events = [
+        Event(200_000 * n, 199_000, name, "0", "7", "kernel", 1 + n // 131, 200_000 * n - 9_000)
+        for n, name in enumerate(["embed", *BODY * LAYERS, "norm", "head"] * 2)
+    ]
     trace = build_trace("prefill.json", "made", events)
     found = price_trace(trace, MODEL, HARDWARE, context=1024)
     assert not found.plausible
     assert "more than a boundary can be" in found.notes[0]
-    verdict = run("trace", kineto(trace, tmp_path / "p.json"), "--model", MODEL, "--hardware", HARDWARE).out.splitlines()[0]
+    verdict = run(
+        "trace", kineto(trace, tmp_path / "p.json"), "--model", MODEL, "--hardware", HARDWARE
+    ).out.splitlines()[0]
     assert " to " in verdict
     assert "(" not in verdict
 
@@ -275,7 +338,16 @@ def test_collectives_are_priced_as_recorded():
             events.append(Event(now, 5000, name, "0", "7", "kernel", step, now - 9000))
             now += 5000
         for _ in range(LAYERS):
-            for name, duration in (("norm", 4000), ("qkv", 9000), ("flash_fwd_kernel", 9000), ("out", 9000), ("ncclDevKernel_AllReduce", 15000), ("up", 12000), ("down", 12000), ("ncclDevKernel_AllReduce", 15000)):
+            for name, duration in (
+                ("norm", 4000),
+                ("qkv", 9000),
+                ("flash_fwd_kernel", 9000),
+                ("out", 9000),
+                ("ncclDevKernel_AllReduce", 15000),
+                ("up", 12000),
+                ("down", 12000),
+                ("ncclDevKernel_AllReduce", 15000),
+            ):
                 events.append(Event(now, duration, name, "0", "7", "kernel", step, now - 9000))
                 now += duration
         now += 100_000
@@ -295,7 +367,9 @@ def test_save_and_ask_again(run, file, tmp_path):
     assert answer.out.splitlines()[0].startswith("Looping: ")
     profile = find_profile(str(mine))
     assert (profile.name, profile.tested_on[:7]) == ("mine", "nothing")
-    again = json.loads(run("estimate", MODEL, HARDWARE, "--context", "1024", "--before", "graph", "--profile", mine, "--json").out)
+    again = json.loads(
+        run("estimate", MODEL, HARDWARE, "--context", "1024", "--before", "graph", "--profile", mine, "--json").out
+    )
     summary = json.loads(run("trace", file, "--json").out)
     assert again["before"]["time_per_step"] == pytest.approx(summary["step_time"], rel=1e-6)
     assert str(tmp_path) not in mine.read_text()
@@ -312,7 +386,20 @@ def test_recorded_traces(run, tmp_path, name, model, layers):
     if not (FOLDER / name).exists():
         pytest.skip(f"{name} is not here")
     mine = tmp_path / "mine.toml"
-    answer = run("trace", FOLDER / name, "--model", model, "--hardware", "mi300x", "--batch", "32", "--context", "1024", "--save", mine)
+    answer = run(
+        "trace",
+        FOLDER / name,
+        "--model",
+        model,
+        "--hardware",
+        "mi300x",
+        "--batch",
+        "32",
+        "--context",
+        "1024",
+        "--save",
+        mine,
+    )
     assert answer.code == 0
     within_80_columns(answer.out)
     found = price_trace(read_trace(FOLDER / name), model, "mi300x", batch=32, context=1024)
@@ -326,7 +413,15 @@ def test_recorded_traces(run, tmp_path, name, model, layers):
     assert math.isclose(again.before.time_per_step, found.step, rel_tol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["hf_qwen1.5-0.5b_h100.json.gz", "mi210_gpu_only.json.gz", "nsys_h100_text_encoder.sqlite", "nsys_kern_sum_deepseek-ocr_decode.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hf_qwen1.5-0.5b_h100.json.gz",
+        "mi210_gpu_only.json.gz",
+        "nsys_h100_text_encoder.sqlite",
+        "nsys_kern_sum_deepseek-ocr_decode.csv",
+    ],
+)
 def test_every_recorded_trace_has_a_report(run, name):
     if not (FOLDER / name).exists():
         pytest.skip(f"{name} is not here")

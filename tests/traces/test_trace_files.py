@@ -19,15 +19,49 @@ def kineto(names=NAMES, *, duration=4.0, step=5.0, origin=1.7e15, **extra):
     events = []
     for number, name in enumerate(names):
         time = origin + step * number
-        events.append({"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": time, "dur": duration, "args": {"device": 0, "stream": 7, "correlation": number, "grid": [1, 2, 3], "x": {"y": {}}}})
-        events.append({"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1, "ts": time - 50, "dur": 1.0, "args": {"correlation": number}})
-        events.append({"ph": "i", "cat": "cpu_instant_event", "name": '{["]}\\', "pid": 1, "tid": 1, "ts": time, "s": "t"})
-    return {"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "NVIDIA H100"}], "distributedInfo": {"world_size": 2}, "traceEvents": events, "traceName": "a.json"} | extra
+        events.append(
+            {
+                "ph": "X",
+                "cat": "kernel",
+                "name": name,
+                "pid": 0,
+                "tid": 7,
+                "ts": time,
+                "dur": duration,
+                "args": {"device": 0, "stream": 7, "correlation": number, "grid": [1, 2, 3], "x": {"y": {}}},
+            }
+        )
+        events.append(
+            {
+                "ph": "X",
+                "cat": "cuda_runtime",
+                "name": "cudaLaunchKernel",
+                "pid": 1,
+                "tid": 1,
+                "ts": time - 50,
+                "dur": 1.0,
+                "args": {"correlation": number},
+            }
+        )
+        events.append(
+            {"ph": "i", "cat": "cpu_instant_event", "name": '{["]}\\', "pid": 1, "tid": 1, "ts": time, "s": "t"}
+        )
+    return {
+        "schemaVersion": 1,
+        "deviceProperties": [{"id": 0, "name": "NVIDIA H100"}],
+        "distributedInfo": {"world_size": 2},
+        "traceEvents": events,
+        "traceName": "a.json",
+    } | extra
 
 
 def written(folder, content, name="trace.json"):
     path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else (content if isinstance(content, str) else json.dumps(content)).encode())
+    path.write_bytes(
+        content
+        if isinstance(content, bytes)
+        else (content if isinstance(content, str) else json.dumps(content)).encode()
+    )
     return path
 
 
@@ -59,7 +93,15 @@ def test_chrome_layouts(tmp_path, layout):
     elif layout == "byte order mark":
         path = written(tmp_path, b"\xef\xbb\xbf" + json.dumps(content).encode())
     else:
-        path = written(tmp_path, json.dumps(content, indent=2 if layout == "indented" else None, separators=(",", ":") if layout == "compact" else None), "trace.txt" if layout == "wrong ending" else "trace.json")
+        path = written(
+            tmp_path,
+            json.dumps(
+                content,
+                indent=2 if layout == "indented" else None,
+                separators=(",", ":") if layout == "compact" else None,
+            ),
+            "trace.txt" if layout == "wrong ending" else "trace.json",
+        )
     trace = read_trace(path)
     summary = check(trace)
     if layout != "list":
@@ -75,19 +117,28 @@ def test_chrome_read_in_small_pieces(tmp_path, monkeypatch, size):
 
 
 def test_chrome_tolerates_what_recorders_write(tmp_path):
-    text = json.dumps(kineto()).replace('"grid": [1, 2, 3]', '"memory bandwidth (GB/s)": inf, "x": [NaN, -Infinity]').encode()
+    text = (
+        json.dumps(kineto())
+        .replace('"grid": [1, 2, 3]', '"memory bandwidth (GB/s)": inf, "x": [NaN, -Infinity]')
+        .encode()
+    )
     text = text.replace(b'"traceName": "a.json"', b'"traceName": "\xff\xfe", "more": nan')
     text = text.replace(b"cudaLaunchKernel", b"caf\xe9 launch")
     check(read_trace(written(tmp_path, text)))
     odd = kineto()
-    odd["traceEvents"] += [{"ph": "X", "cat": "cpu_op", "name": 3, "ts": "x", "args": [1]}, {"ph": "M", "name": "process_name", "args": {"name": "python"}}]
+    odd["traceEvents"] += [
+        {"ph": "X", "cat": "cpu_op", "name": 3, "ts": "x", "args": [1]},
+        {"ph": "M", "name": "process_name", "args": {"name": "python"}},
+    ]
     check(read_trace(written(tmp_path, odd)))
 
 
 def test_stamps_of_today_keep_their_nanoseconds(tmp_path):
     """Microseconds since 1970 as a float are good to a quarter of one."""
     text = json.dumps(kineto(["a", "b"]))
-    text = text.replace("1700000000000000.0", "1700000000000000.001").replace("1700000000000005.0", "1700000000000005.063")
+    text = text.replace("1700000000000000.0", "1700000000000000.001").replace(
+        "1700000000000005.0", "1700000000000005.063"
+    )
     first, second = read_trace(written(tmp_path, text)).kernels
     assert (first.start, second.start) == (0, pytest.approx(5.062e-6, abs=1e-15))
 
@@ -112,11 +163,17 @@ def nsight(path, *, names=NAMES, kernels="CUPTI_ACTIVITY_KIND_KERNEL", extra="",
             INSERT INTO TARGET_INFO_SYSTEM_ENV VALUES ('SECRET_TOKEN', 0, 'hunter2');
             {"CREATE TABLE CUPTI_ACTIVITY_KIND_GRAPH_TRACE (start INTEGER, end INTEGER);" if graphs else ""}
             {extra}
-        """)  # noqa: S608 (a test's own table names)
+        """)
         for number, name in enumerate(names):
             connection.execute("INSERT INTO StringIds VALUES (?, ?)", (number, name))
-            connection.execute(f"INSERT INTO {kernels} VALUES (?, ?, 0, 7, ?, ?, ?, ?)", (10**9 + 5000 * number, 10**9 + 5000 * number + 4000, number, 5 << 24, number, number))  # noqa: S608
-            connection.execute("INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, ?, ?, 0)", (10**9 + 5000 * number - 50_000, 10**9, (5 << 24) + 3, number))
+            connection.execute(
+                f"INSERT INTO {kernels} VALUES (?, ?, 0, 7, ?, ?, ?, ?)",
+                (10**9 + 5000 * number, 10**9 + 5000 * number + 4000, number, 5 << 24, number, number),
+            )
+            connection.execute(
+                "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, ?, ?, 0)",
+                (10**9 + 5000 * number - 50_000, 10**9, (5 << 24) + 3, number),
+            )
     connection.close()
     return path
 
@@ -135,12 +192,16 @@ def test_environment_of_the_recording_machine_is_never_read(tmp_path, monkeypatc
 
     asked = set()
     allow = reader._allow
-    monkeypatch.setattr(reader, "_allow", lambda action, table, *rest: (asked.add(table), allow(action, table, *rest))[1])
+    monkeypatch.setattr(
+        reader, "_allow", lambda action, table, *rest: (asked.add(table), allow(action, table, *rest))[1]
+    )
     read_trace(nsight(tmp_path / "report.sqlite"))
     assert not {table for table in asked if table and "ENV" in table.upper() and table != "NVTX_EVENTS"}
     path = nsight(tmp_path / "view.sqlite", extra="CREATE TABLE TARGET_INFO_GPU (name TEXT);")
     with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TABLE TARGET_INFO_GPU; CREATE VIEW TARGET_INFO_GPU AS SELECT value AS name FROM TARGET_INFO_SYSTEM_ENV;")
+        connection.executescript(
+            "DROP TABLE TARGET_INFO_GPU; CREATE VIEW TARGET_INFO_GPU AS SELECT value AS name FROM TARGET_INFO_SYSTEM_ENV;"
+        )
     connection.close()
     assert "hunter2" not in repr(read_trace(path))
 
@@ -150,19 +211,30 @@ TABLES = {
         "Generating SQLite file report.sqlite\nProcessing [report.sqlite] with [cuda_gpu_trace.py]... \n\nStart (ns),Duration (ns),CorrId,GrdX,Bytes (MB),Device,Ctx,Strm,Name\n",
         lambda n, name: f'{10**9 + 5000 * n},4000,{n},1,,NVIDIA H100 (0),1,7,"{name}"\n',
     ),
-    "nsys in microseconds": ("Start (us),Duration (us),CorrId,Device,Ctx,Strm,Name\n", lambda n, name: f"{10**6 + 5 * n}.000,4.000,{n},H100 (0),1,7,{name}\n"),
+    "nsys in microseconds": (
+        "Start (us),Duration (us),CorrId,Device,Ctx,Strm,Name\n",
+        lambda n, name: f"{10**6 + 5 * n}.000,4.000,{n},H100 (0),1,7,{name}\n",
+    ),
     "rocprofv3": (
         '"Kind","Agent_Id","Queue_Id","Stream_Id","Thread_Id","Dispatch_Id","Kernel_Id","Kernel_Name","Correlation_Id","Start_Timestamp","End_Timestamp","LDS_Block_Size"\n',
-        lambda n, name: f'"KERNEL_DISPATCH","Agent 4",1,0,77,{n},9,"{name}",{n},{10**12 + 5000 * n},{10**12 + 5000 * n + 4000},0\n',
+        lambda n, name: (
+            f'"KERNEL_DISPATCH","Agent 4",1,0,77,{n},9,"{name}",{n},{10**12 + 5000 * n},{10**12 + 5000 * n + 4000},0\n'
+        ),
     ),
-    "rocprof": ('"Index","KernelName","gpu-id","queue-id","queue-index","pid","tid","BeginNs","EndNs","DurationNs"\r\n', lambda n, name: f'{n},"{name}",0,0,{n},1,1,{5000 * n},{5000 * n + 4000},4000\r\n'),
+    "rocprof": (
+        '"Index","KernelName","gpu-id","queue-id","queue-index","pid","tid","BeginNs","EndNs","DurationNs"\r\n',
+        lambda n, name: f'{n},"{name}",0,0,{n},1,1,{5000 * n},{5000 * n + 4000},4000\r\n',
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_tables_with_times(tmp_path, kind):
     header, row = TABLES[kind]
-    check(read_trace(written(tmp_path, header + "".join(row(n, name) for n, name in enumerate(NAMES)), "table.csv")), launched=False)
+    check(
+        read_trace(written(tmp_path, header + "".join(row(n, name) for n, name in enumerate(NAMES)), "table.csv")),
+        launched=False,
+    )
 
 
 def test_tables_of_totals(tmp_path):
@@ -175,12 +247,29 @@ def test_tables_of_totals(tmp_path):
 
 def rocprofiler(names=NAMES, step=5000):
     records = [
-        {"start_timestamp": 10**12 + step * n, "end_timestamp": 10**12 + step * n + 4000, "correlation_id": {"internal": n, "external": 0}, "dispatch_info": {"agent_id": {"handle": 3}, "queue_id": {"handle": 1}, "kernel_id": n}, "stream_id": {"handle": 4}}
+        {
+            "start_timestamp": 10**12 + step * n,
+            "end_timestamp": 10**12 + step * n + 4000,
+            "correlation_id": {"internal": n, "external": 0},
+            "dispatch_info": {"agent_id": {"handle": 3}, "queue_id": {"handle": 1}, "kernel_id": n},
+            "stream_id": {"handle": 4},
+        }
         for n, _ in enumerate(names)
     ]
     symbols = [{"kernel_id": n, "formatted_kernel_name": name} for n, name in enumerate(names)]
-    calls = [{"start_timestamp": 10**12 + step * n - 50_000, "correlation_id": {"internal": n}} for n, _ in enumerate(names)]
-    return {"rocprofiler-sdk-tool": [{"metadata": {}, "agents": [{"id": {"handle": 3}, "product_name": "MI300X"}], "kernel_symbols": symbols, "buffer_records": {"kernel_dispatch": records, "hip_api": calls}}]}
+    calls = [
+        {"start_timestamp": 10**12 + step * n - 50_000, "correlation_id": {"internal": n}} for n, _ in enumerate(names)
+    ]
+    return {
+        "rocprofiler-sdk-tool": [
+            {
+                "metadata": {},
+                "agents": [{"id": {"handle": 3}, "product_name": "MI300X"}],
+                "kernel_symbols": symbols,
+                "buffer_records": {"kernel_dispatch": records, "hip_api": calls},
+            }
+        ]
+    }
 
 
 def test_rocprofiler_json(tmp_path):
@@ -230,7 +319,7 @@ def test_rocprofiler_json(tmp_path):
         (b"Kernel_Name,Start_Timestamp,End_Timestamp\na,1,nan\n", "expected a number"),
         (b"Kernel_Name,Start_Timestamp,End_Timestamp\na,1,1e99999\n", "expected a number"),
     ],
-)  # fmt: skip
+)
 def test_bad_content_ends_in_one_line(tmp_path, content, says):
     assert says in refused(written(tmp_path, content, "file"))
 
@@ -289,7 +378,12 @@ def test_cut_off_anywhere(tmp_path, share, packed):
 
 def test_zip_bomb(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_ALWAYS_ALLOWED", 1_000_000)
-    for filler in (b" " * 30_000_000, b'{"a": "' + b"x" * 30_000_000, b'{"traceEvents": [' + b'{"ph":"X"},' * 3_000_000, b"Name,Start\n" + b"\n" * 30_000_000):
+    for filler in (
+        b" " * 30_000_000,
+        b'{"a": "' + b"x" * 30_000_000,
+        b'{"traceEvents": [' + b'{"ph":"X"},' * 3_000_000,
+        b"Name,Start\n" + b"\n" * 30_000_000,
+    ):
         path = written(tmp_path, gzip.compress(filler), "bomb.json.gz")
         assert "times its size" in refused(path)
 
@@ -307,7 +401,10 @@ def test_value_without_end_is_given_up(tmp_path, monkeypatch):
         ({"end": "finish"}, "lacks end"),
         ({"names": []}, "no GPU kernel"),
         ({"extra": "INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES (5, 3, 0, 7, 1, 1, 1, 1);"}, "before it starts"),
-        ({"extra": "INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES ('a', NULL, 0, 7, 1, 1, 1, 1);"}, "whole start and end"),
+        (
+            {"extra": "INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES ('a', NULL, 0, 7, 1, 1, 1, 1);"},
+            "whole start and end",
+        ),
         ({"extra": "DROP TABLE StringIds; CREATE TABLE StringIds (id INTEGER, text TEXT);"}, "export it again"),
     ],
 )
@@ -315,7 +412,9 @@ def test_databases_of_another_schema(tmp_path, changes, says):
     if "StringIds (id INTEGER, text" in changes.get("extra", ""):
         path = tmp_path / "a.sqlite"
         with sqlite3.connect(path) as connection:
-            connection.executescript('CREATE TABLE StringIds (id INTEGER, text TEXT); CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, "end", deviceId, streamId, shortName);')
+            connection.executescript(
+                'CREATE TABLE StringIds (id INTEGER, text TEXT); CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, "end", deviceId, streamId, shortName);'
+            )
         connection.close()
     else:
         path = nsight(tmp_path / "a.sqlite", **changes)
@@ -327,7 +426,17 @@ def test_missing_and_folder(tmp_path):
     assert "is a folder" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("options", [{"bandwidth": -1}, {"measured": 0}, {"measured": float("nan")}, {"bandwidth": 1e12}, {"bytes_per_step": 1e9}, {"bandwidth": True, "bytes_per_step": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bandwidth": -1},
+        {"measured": 0},
+        {"measured": float("nan")},
+        {"bandwidth": 1e12},
+        {"bytes_per_step": 1e9},
+        {"bandwidth": True, "bytes_per_step": 1},
+    ],
+)
 def test_options_out_of_range(tmp_path, options):
     with pytest.raises(ValueRangeError):
         summarise(read_trace(written(tmp_path, kineto())), **options)
@@ -339,4 +448,6 @@ def test_errors_are_the_package_s_own():
 
 def test_import_is_cheap():
     code = "import sys, perfmodel.traces; print([m for m in ('numpy', 'sqlite3', 'gzip', 'msgspec', 'csv', 'ijson') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

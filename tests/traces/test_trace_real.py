@@ -150,7 +150,11 @@ def test_5_busy_time_foretells_the_graph_step():
     assert any("unprofiled step as measured" in note for note in summarise(eager).notes)
     assert summarise(eager).bound == "host"
     # Measured without a profiler, in a graph, nearer to the kernels than the recording: only what is left can be won.
-    graph = build_trace("made", "made", [event._replace(start=5_000 * n, correlation=1, launched=-50_000) for n, event in enumerate(events)])
+    graph = build_trace(
+        "made",
+        "made",
+        [event._replace(start=5_000 * n, correlation=1, launched=-50_000) for n, event in enumerate(events)],
+    )
     prize = summarise(graph, measured=210e-6).prize
     assert (prize.basis, prize.reference) == ("measured", 210e-6)
     assert prize.gaps_only.time == pytest.approx(200e-6)

@@ -22,7 +22,10 @@ def schedules(draw, fewest=8, most=40, smallest=3):
     """Return prologue, body, count and epilogue; the body holds one attention kernel, and no other makes up half of it."""
     size = draw(st.integers(smallest, 24))
     numbers = st.lists(st.integers(0, size), min_size=size - 1, max_size=size - 1)
-    body = [f"kernel_{number}" for number in draw(numbers.filter(lambda drawn: max(map(drawn.count, drawn)) <= len(drawn) / 2))]
+    body = [
+        f"kernel_{number}"
+        for number in draw(numbers.filter(lambda drawn: max(map(drawn.count, drawn)) <= len(drawn) / 2))
+    ]
     body.insert(draw(st.integers(0, size - 1)), "flash_fwd_kernel")
     prologue = [f"begin_{i}" for i in range(draw(st.integers(0, 8)))]
     epilogue = [f"finish_{i}" for i in range(draw(st.integers(0, 8)))]
@@ -90,7 +93,16 @@ def test_other_stream_beside_it(schedule, seed):
     events, gaps = timed(prologue + body * count + epilogue, seed)
     dice = random.Random(seed)
     beside = [
-        Event(dice.randrange(events[0].start, events[-1].start), dice.randrange(20_000, 40_000), f"prefetch_{dice.randrange(4)}", "0", "20", "kernel", None, None)
+        Event(
+            dice.randrange(events[0].start, events[-1].start),
+            dice.randrange(20_000, 40_000),
+            f"prefetch_{dice.randrange(4)}",
+            "0",
+            "20",
+            "kernel",
+            None,
+            None,
+        )
         for _ in range(len(events) // 10)
     ]
     copies = [Event(event.start, 3_000, "Memcpy", "0", "21", "copy", None, None) for event in events[::7]]
@@ -143,7 +155,9 @@ def test_many_steps_without_marks(schedule, repeats, seed):
 @pytest.mark.parametrize("extra", [0, 1, 2])
 def test_every_sixth_layer_of_another_kind(extra):
     local = [f"k{i}" for i in range(5)] + ["attention_local"] + [f"m{i}" for i in range(6)]
-    whole = [f"k{i}" for i in range(5)] + ["attention_global"] + [f"m{i}" for i in range(6)] + ["reduce_segments"] * extra
+    whole = (
+        [f"k{i}" for i in range(5)] + ["attention_global"] + [f"m{i}" for i in range(6)] + ["reduce_segments"] * extra
+    )
     names = ["embed", *(local * 5 + whole) * 10, *local * 2, "head"]
     (run,) = find_layer_runs(names, ["attention" in name for name in names])
     assert (len(run.body), run.count, run.layers, run.every) == (12, 62, 62, 6)
@@ -151,12 +165,18 @@ def test_every_sixth_layer_of_another_kind(extra):
 
 
 def test_dense_layers_before_the_others():
-    dense, moe = ["norm", "qkv", "mla_decode", "up", "down"], ["norm", "qkv", "mla_decode", "gate", "dispatch", "experts", "collect"]
+    dense, moe = (
+        ["norm", "qkv", "mla_decode", "up", "down"],
+        ["norm", "qkv", "mla_decode", "gate", "dispatch", "experts", "collect"],
+    )
     names = ["embed", *dense * 3, *moe * 58, "head"]
     (run,) = find_layer_runs(names, [name == "mla_decode" for name in names])
     assert (run.body, run.count) == (tuple(moe), 58)
     summary = summarise(build_trace("made", "made", timed(names, 2)[0]))
-    assert [(layer.body, layer.count, layer.first) for layer in summary.repeats] == [(tuple(dense), 3, 1), (tuple(moe), 58, 16)]
+    assert [(layer.body, layer.count, layer.first) for layer in summary.repeats] == [
+        (tuple(dense), 3, 1),
+        (tuple(moe), 58, 16),
+    ]
     assert summary.layers == 61
 
 
@@ -181,7 +201,11 @@ def test_random_names_hold_no_layer():
 
 def test_small_overlaps_are_the_clock_and_large_ones_are_told():
     ticks = round(CLOCK_TICKS * 1e9)
-    events = [Event(0, 1000, "a", "0", "7", "kernel", None, None), Event(1000 - ticks // 2, 1000, "b", "0", "7", "kernel", None, None), Event(1500, 1000, "c", "0", "7", "kernel", None, None)]
+    events = [
+        Event(0, 1000, "a", "0", "7", "kernel", None, None),
+        Event(1000 - ticks // 2, 1000, "b", "0", "7", "kernel", None, None),
+        Event(1500, 1000, "c", "0", "7", "kernel", None, None),
+    ]
     first, second, third = find_steps(build_trace("made", "made", events)).steps[0].kernels
     assert (first.overlap, second.overlap, second.gap) == (0, 0, 0)
     assert third.overlap == pytest.approx((2000 - ticks // 2 - 1500) / 1e9)
@@ -191,7 +215,10 @@ def test_several_ranks_do_not_mix():
     layer = ["qkv", "attention", "nccl_all_reduce", "up", "down"]
     events: list[Event] = []
     for device in ("0", "1"):
-        events += [event._replace(device=device, duration=event.duration + int(device)) for event in timed(["embed", *layer * 16, "head"], 3)[0]]
+        events += [
+            event._replace(device=device, duration=event.duration + int(device))
+            for event in timed(["embed", *layer * 16, "head"], 3)[0]
+        ]
     summary = summarise(build_trace("made", "made", events))
     assert (summary.devices, summary.device, summary.layers, summary.kernels_per_step) == (2, "1", 16, 82)
     assert summary.shares.collectives > 0
@@ -206,7 +233,10 @@ def test_marks_of_the_host_hold_kernels_by_launch():
         launched = 1_000 * number
         ranges.append(Range(launched, launched + 500, f"decode step {number}", "host"))
         start = 100_000 + 4_000_000 * number
-        events += [event._replace(correlation=number, launched=launched + 100) for event in timed(["embed", *layer * 12, "head"], 1, start=start)[0]]
+        events += [
+            event._replace(correlation=number, launched=launched + 100)
+            for event in timed(["embed", *layer * 12, "head"], 1, start=start)[0]
+        ]
     stray = [Event(50, 10, "warm_up", "0", "7", "kernel", 99, None)]
     summary = summarise(build_trace("made", "made", [*stray, *events], ranges))
     assert (summary.steps_found, summary.kernels_per_step, summary.layers) == (3, 50, 12)
@@ -216,7 +246,9 @@ def test_marks_of_the_host_hold_kernels_by_launch():
 
 def test_events_without_length():
     for names in (["a"], ["qkv", "attention", "up"] * 5):
-        summary = summarise(build_trace("made", "made", [Event(0, 0, name, "0", "7", "kernel", None, None) for name in names]))
+        summary = summarise(
+            build_trace("made", "made", [Event(0, 0, name, "0", "7", "kernel", None, None) for name in names])
+        )
         assert summary.step_time == 0
         json.dumps(summary.to_dict(kernels=True))
 

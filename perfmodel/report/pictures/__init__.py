@@ -1,8 +1,21 @@
-"""Pictures: plain data to SVG text. Every mark that stands for a number has its place from a Scale; nothing here computes a time."""
+"""Pictures: plain data to SVG text.
+
+Every mark that stands for a number has its place from a Scale; nothing here computes a time.
+"""
 
 from collections.abc import Callable
 
-from perfmodel.picturedata.records import Bars, Curves, Drawn, Lines, Map, Roofline, Tornado, Validated, Waterfall
+from perfmodel.report.picturedata.records import (
+    Bars,
+    Curves,
+    Drawn,
+    Lines,
+    Map,
+    Roofline,
+    Tornado,
+    Validated,
+    Waterfall,
+)
 from perfmodel.report.pictures.axes import WIDTH, title_of
 from perfmodel.report.pictures.curves import curves
 from perfmodel.report.pictures.lines import lines
@@ -16,8 +29,15 @@ from perfmodel.report.pictures.waterfalls import waterfall
 __all__ = ["WIDTH", "draw", "title_of"]
 
 _MAKERS: dict[type, Callable[..., str]] = {
-    Waterfall: waterfall, Roofline: roofline, Curves: curves, Map: speedup_map, Tornado: tornado, Validated: validation, Lines: lines, Bars: bars,
-}  # fmt: skip
+    Waterfall: waterfall,
+    Roofline: roofline,
+    Curves: curves,
+    Map: speedup_map,
+    Tornado: tornado,
+    Validated: validation,
+    Lines: lines,
+    Bars: bars,
+}
 
 
 def draw(data: Drawn, *, inline: bool = False) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from perfmodel.picturedata.records import Bars, Caption, Curves, Drawn, Lines, Map, Roofline, Tornado, Waterfall
 from perfmodel.report import drawing as d
+from perfmodel.report.picturedata.records import Bars, Caption, Curves, Drawn, Lines, Map, Roofline, Tornado, Waterfall
 from perfmodel.report.scales import Scale, digits_of, number_label, shortened, text_width, wrapped
 
 WIDTH = 860.0
@@ -26,8 +26,18 @@ BEFORE = Look(d.VERMILLION, "6,4", "square")
 AFTER = Look(d.BLUE, "", "circle", "blue")
 PEAK = Look(d.INK, "2,3", "", "edge")
 # Lines and groups of one picture, told apart by colour and by marker.
-SERIES = (Look(d.BLUE, "", "circle", "blue"), Look(d.VERMILLION, "", "square"), Look(d.GREEN, "", "triangle"), Look(d.PURPLE, "", "diamond"), Look("#8c8c8c", "", "cross"))
-AXIS_WORDS = {"devices": "devices [-]", "context": "context [tokens in the cache of each sequence; k = 1,024]", "batch": "batch [sequences in a step]"}
+SERIES = (
+    Look(d.BLUE, "", "circle", "blue"),
+    Look(d.VERMILLION, "", "square"),
+    Look(d.GREEN, "", "triangle"),
+    Look(d.PURPLE, "", "diamond"),
+    Look("#8c8c8c", "", "cross"),
+)
+AXIS_WORDS = {
+    "devices": "devices [-]",
+    "context": "context [tokens in the cache of each sequence; k = 1,024]",
+    "batch": "batch [sequences in a step]",
+}
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -46,7 +56,11 @@ def title_of(data: Drawn) -> str:
     if isinstance(data, Roofline):
         return f"The operations under the roofs of one {data.hardware}"
     if isinstance(data, Curves):
-        return {"devices": "Rate and fraction of peak over devices", "context": "Rate and speed-up over context", "batch": "Rate and speed-up over batch"}[data.axis]
+        return {
+            "devices": "Rate and fraction of peak over devices",
+            "context": "Rate and speed-up over context",
+            "batch": "Rate and speed-up over batch",
+        }[data.axis]
     if isinstance(data, Map):
         return f"Speed-up by {data.modes[1]} over {data.modes[0]}, by batch and context"
     if isinstance(data, Tornado):
@@ -63,7 +77,10 @@ def figure_words(figure: str) -> str:
 def head(data: Drawn) -> list[str]:
     """Return the title of a picture and the question under it."""
     room = WIDTH - 2 * MARGIN
-    return [d.text(MARGIN, 30, shortened(title_of(data), room, 17), size=17, bold=True), d.text(MARGIN, 50, shortened(data.caption.question, room, 12), size=12, kind="soft")]
+    return [
+        d.text(MARGIN, 30, shortened(title_of(data), room, 17), size=17, bold=True),
+        d.text(MARGIN, 50, shortened(data.caption.question, room, 12), size=12, kind="soft"),
+    ]
 
 
 def finish(parts: list[str], data: Drawn, y: float, note: str, *, inline: bool) -> str:
@@ -79,12 +96,19 @@ def finish(parts: list[str], data: Drawn, y: float, note: str, *, inline: bool) 
 
 
 def _description(caption: Caption) -> str:
-    return f"{caption.question}. Assumptions: {'; '.join(caption.assumptions)}." if caption.assumptions else f"{caption.question}."
+    return (
+        f"{caption.question}. Assumptions: {'; '.join(caption.assumptions)}."
+        if caption.assumptions
+        else f"{caption.question}."
+    )
 
 
 def scaled_ticks(scale: Scale, factor: float, count: int) -> tuple[float, ...]:
     """Ticks that are round in the unit of the axis."""
-    return tuple(tick * factor for tick in msgspec.structs.replace(scale, low=scale.low / factor, high=scale.high / factor).ticks(count))
+    return tuple(
+        tick * factor
+        for tick in msgspec.structs.replace(scale, low=scale.low / factor, high=scale.high / factor).ticks(count)
+    )
 
 
 def _thinned(values: Sequence[float], scale: Scale, room: Callable[[float], float]) -> tuple[float, ...]:
@@ -102,10 +126,19 @@ def _numbers(ticks: Sequence[float], factor: float) -> Callable[[float], str]:
     return lambda value: number_label(value / factor, digits)
 
 
-def x_axis(frame: Frame, scale: Scale, words: str, shown: Callable[[float], str] | None = None, *, ticks: Sequence[float] | None = None, factor: float = 1.0) -> list[str]:
+def x_axis(
+    frame: Frame,
+    scale: Scale,
+    words: str,
+    shown: Callable[[float], str] | None = None,
+    *,
+    ticks: Sequence[float] | None = None,
+    factor: float = 1.0,
+) -> list[str]:
     """Return grid, ticks and words under a frame.
 
-    words: with the unit; shown: how a tick is written, numbers in a unit of `factor` if not given; ticks: where, those of the scale if not given.
+    words: with the unit; shown: how a tick is written, numbers in a unit of `factor` if not given; ticks: where, those
+    of the scale if not given.
     """
     parts = []
     at = scale.ticks() if ticks is None else ticks
@@ -129,8 +162,13 @@ def y_axis(frame: Frame, scale: Scale, words: str, shown: Callable[[float], str]
     label = shown or _numbers(ticks, 1.0)
     for tick in ticks:
         y = scale.place(tick)
-        parts += [d.line(frame.left, y, frame.right, y, kind="grid", colour=d.GRID), d.text(frame.left - 7, y + 4, label(tick), size=11, anchor="end")]
+        parts += [
+            d.line(frame.left, y, frame.right, y, kind="grid", colour=d.GRID),
+            d.text(frame.left - 7, y + 4, label(tick), size=11, anchor="end"),
+        ]
     parts.append(d.line(frame.left, frame.top, frame.left, frame.bottom))
     widest = max((text_width(label(tick), 11) for tick in ticks), default=20.0)
-    parts.append(d.text(max(12.0, frame.left - widest - 16), (frame.top + frame.bottom) / 2, words, anchor="middle", turned=True))
+    parts.append(
+        d.text(max(12.0, frame.left - widest - 16), (frame.top + frame.bottom) / 2, words, anchor="middle", turned=True)
+    )
     return parts

@@ -1,8 +1,19 @@
 """A sweep over one axis: a line for each choice of the others."""
 
-from perfmodel.picturedata.records import Lines
 from perfmodel.report import drawing as d
-from perfmodel.report.pictures.axes import AXIS_WORDS, MARGIN, SERIES, WIDTH, Frame, finish, head, scaled_ticks, x_axis, y_axis
+from perfmodel.report.picturedata.records import Lines
+from perfmodel.report.pictures.axes import (
+    AXIS_WORDS,
+    MARGIN,
+    SERIES,
+    WIDTH,
+    Frame,
+    finish,
+    head,
+    scaled_ticks,
+    x_axis,
+    y_axis,
+)
 from perfmodel.report.scales import Scale, linear_scale, log_scale, shortened, text_width, tokens_label, unit_of
 
 _SCARCE = 40  # points of a line that still get a marker each
@@ -45,32 +56,74 @@ def _x_axis(data: Lines, frame: Frame, scale: Scale) -> list[str]:
 
 def _rates(data: Lines, frame: Frame, x: Scale) -> list[str]:
     ends = [value for line in data.lines for value in (*line.before, *line.after)]
-    y = log_scale(ends, frame.bottom, frame.top) if max(ends) / min(ends) > 30 else linear_scale(ends, frame.bottom, frame.top)
+    y = (
+        log_scale(ends, frame.bottom, frame.top)
+        if max(ends) / min(ends) > 30
+        else linear_scale(ends, frame.bottom, frame.top)
+    )
     parts = y_axis(frame, y, "rate [tok/s, all sequences]")
     for look, line in zip(SERIES, data.lines, strict=False):
         at = [x.place(a) for a in data.at]
-        parts.append(d.polyline(zip(at, map(y.place, line.before), strict=True), colour=look.colour, kind=look.kind or "line", width=1.4, dash="5,4"))
-        parts.append(d.polyline(zip(at, map(y.place, line.after), strict=True), colour=look.colour, kind=look.kind or "line"))
+        parts.append(
+            d.polyline(
+                zip(at, map(y.place, line.before), strict=True),
+                colour=look.colour,
+                kind=look.kind or "line",
+                width=1.4,
+                dash="5,4",
+            )
+        )
+        parts.append(
+            d.polyline(zip(at, map(y.place, line.after), strict=True), colour=look.colour, kind=look.kind or "line")
+        )
         parts += [
-            d.marker(px, y.place(value), look.shape, colour=look.colour, kind=look.kind, hollow=not fits, data={"line": line.name, "at": repr(a), "value": repr(value)})
-            for a, px, value, fits in zip(data.at, at, line.after, line.fits, strict=True) if len(at) <= _SCARCE
-        ]  # fmt: skip
+            d.marker(
+                px,
+                y.place(value),
+                look.shape,
+                colour=look.colour,
+                kind=look.kind,
+                hollow=not fits,
+                data={"line": line.name, "at": repr(a), "value": repr(value)},
+            )
+            for a, px, value, fits in zip(data.at, at, line.after, line.fits, strict=True)
+            if len(at) <= _SCARCE
+        ]
     return parts
 
 
 def _speedups(data: Lines, frame: Frame, x: Scale) -> list[str]:
-    y = linear_scale([0.95, *(end for line in data.lines for end in (*line.speedup.low, *line.speedup.high))], frame.bottom, frame.top, zero=False)
-    parts = [*y_axis(frame, y, "speed-up [x]"), d.line(frame.left, y.place(1.0), frame.right, y.place(1.0), kind="edge", colour=d.INK, width=1.2, dash="2,3")]
+    y = linear_scale(
+        [0.95, *(end for line in data.lines for end in (*line.speedup.low, *line.speedup.high))],
+        frame.bottom,
+        frame.top,
+        zero=False,
+    )
+    parts = [
+        *y_axis(frame, y, "speed-up [x]"),
+        d.line(frame.left, y.place(1.0), frame.right, y.place(1.0), kind="edge", colour=d.INK, width=1.2, dash="2,3"),
+    ]
     at = [x.place(a) for a in data.at]
     for look, line in zip(SERIES, data.lines, strict=False):
         low, high = ([y.place(value) for value in ends] for ends in (line.speedup.low, line.speedup.high))
-        parts.append(d.polygon([*zip(at, high, strict=True), *zip(reversed(at), reversed(low), strict=True)], colour=look.colour, opacity=0.12))
+        parts.append(
+            d.polygon(
+                [*zip(at, high, strict=True), *zip(reversed(at), reversed(low), strict=True)],
+                colour=look.colour,
+                opacity=0.12,
+            )
+        )
     for look, line in zip(SERIES, data.lines, strict=False):
-        parts.append(d.polyline(zip(at, map(y.place, line.speedup.values), strict=True), colour=look.colour, kind=look.kind or "line"))
+        parts.append(
+            d.polyline(
+                zip(at, map(y.place, line.speedup.values), strict=True), colour=look.colour, kind=look.kind or "line"
+            )
+        )
         parts += [
             d.marker(px, y.place(value), look.shape, colour=look.colour, kind=look.kind, hollow=not fits)
-            for px, value, fits in zip(at, line.speedup.values, line.fits, strict=True) if len(at) <= _SCARCE
-        ]  # fmt: skip
+            for px, value, fits in zip(at, line.speedup.values, line.fits, strict=True)
+            if len(at) <= _SCARCE
+        ]
     return parts
 
 

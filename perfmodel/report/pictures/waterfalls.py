@@ -1,17 +1,22 @@
 """The terms of both sides as bars, each starting where the one above ends."""
 
-from perfmodel.picturedata.records import SideBars, Waterfall
+from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report import drawing as d
+from perfmodel.report.picturedata.records import SideBars, Waterfall
 from perfmodel.report.pictures.axes import MARGIN, WIDTH, Frame, finish, head, scaled_ticks, x_axis
 from perfmodel.report.scales import Scale, unit_of
-from perfmodel.terms import TERM_NAMES
 from perfmodel.units import format_quantity
 
 # Colour and hatch of each term, the same in every picture.
 TERM_PAINTS = {
-    "peak": d.Paint(d.GREY), "stream": d.Paint(d.SKY), "compute": d.Paint(d.ORANGE, "dotted"), "boundary": d.Paint(d.VERMILLION, "rising"),
-    "collective": d.Paint(d.GREEN, "falling"), "latency": d.Paint(d.PURPLE, "flat"), "host": d.Paint(d.YELLOW, "upright"),
-}  # fmt: skip
+    "peak": d.Paint(d.GREY),
+    "stream": d.Paint(d.SKY),
+    "compute": d.Paint(d.ORANGE, "dotted"),
+    "boundary": d.Paint(d.VERMILLION, "rising"),
+    "collective": d.Paint(d.GREEN, "falling"),
+    "latency": d.Paint(d.PURPLE, "flat"),
+    "host": d.Paint(d.YELLOW, "upright"),
+}
 
 
 def waterfall(data: Waterfall, *, inline: bool = False) -> str:
@@ -29,19 +34,51 @@ def waterfall(data: Waterfall, *, inline: bool = False) -> str:
         scale = Scale(0.0, max(data.before.high, data.after.high) * 1.02, left, left + bars)
         frame = Frame(left, top, left + bars, bottom)
         parts.append(d.text(left, top - 24, f"{name}: {side.mode}", size=13, bold=True))
-        parts.append(d.text(left, top - 9, f"{side.kernel_calls:,} kernel call{'' if side.kernel_calls == 1 else 's'}", size=11, kind="soft"))
+        parts.append(
+            d.text(
+                left,
+                top - 9,
+                f"{side.kernel_calls:,} kernel call{'' if side.kernel_calls == 1 else 's'}",
+                size=11,
+                kind="soft",
+            )
+        )
         parts += x_axis(frame, scale, f"time of a step [{unit}]", ticks=scaled_ticks(scale, factor, 4), factor=factor)
         parts += _waterfall_side(data, name, side, frame, scale, height)
     low, high = data.speedup[1:]
-    parts.append(d.text(WIDTH - MARGIN, 30, f"speed-up {data.speedup[0]:.3g} x ({low:.3g} to {high:.3g})", size=13, anchor="end", bold=True))
-    note = "Dotted line: peak, all bytes of the step at the datasheet bandwidth. The thin bar at the end of step is the interval of the whole step."
+    parts.append(
+        d.text(
+            WIDTH - MARGIN,
+            30,
+            f"speed-up {data.speedup[0]:.3g} x ({low:.3g} to {high:.3g})",
+            size=13,
+            anchor="end",
+            bold=True,
+        )
+    )
+    note = (
+        "Dotted line: peak, all bytes of the step at the datasheet bandwidth. The thin bar at the end of step is the"
+        " interval of the whole step."
+    )
     return finish(parts, data, bottom + 46, note, inline=inline)
 
 
 def _waterfall_side(data: Waterfall, name: str, side: SideBars, frame: Frame, scale: Scale, height: float) -> list[str]:
-    parts = [d.line(scale.place(data.peak), frame.top, scale.place(data.peak), frame.bottom, kind="edge", colour=d.INK, dash="2,3")]
+    parts = [
+        d.line(
+            scale.place(data.peak),
+            frame.top,
+            scale.place(data.peak),
+            frame.bottom,
+            kind="edge",
+            colour=d.INK,
+            dash="2,3",
+        )
+    ]
     start = 0.0
-    for i, (term, time) in enumerate([("peak", data.peak), *zip(TERM_NAMES, side.terms, strict=True), ("step", side.step)]):
+    for i, (term, time) in enumerate(
+        [("peak", data.peak), *zip(TERM_NAMES, side.terms, strict=True), ("step", side.step)]
+    ):
         y = frame.top + height * i
         from_time = 0.0 if term in ("peak", "step") else start
         x, end = scale.place(from_time), scale.place(from_time + time)
@@ -59,6 +96,10 @@ def _waterfall_side(data: Waterfall, name: str, side: SideBars, frame: Frame, sc
                 *(d.line(e, middle - 5, e, middle + 5, kind="edge", colour=d.INK, width=1.5) for e in (low, high)),
             ]
         right = frame.right + 64
-        parts.append(d.text(right, middle + 4, format_quantity(time, "s", 3) if time else "0", anchor="end", bold=term == "step"))
-        parts.append(d.text(right + 50, middle + 4, f"{time / side.step:.0%}".replace("%", " %"), anchor="end", kind="soft"))
+        parts.append(
+            d.text(right, middle + 4, format_quantity(time, "s", 3) if time else "0", anchor="end", bold=term == "step")
+        )
+        parts.append(
+            d.text(right + 50, middle + 4, f"{time / side.step:.0%}".replace("%", " %"), anchor="end", kind="soft")
+        )
     return parts

@@ -1,0 +1,1 @@
+"""Backwards and inside: solving for a parameter, derivatives, closed forms, loop reports."""

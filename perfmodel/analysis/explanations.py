@@ -1,0 +1,290 @@
+"""The closed form of a question written out: symbols, numbers, limits, as text, LaTeX and Python."""
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Any, NamedTuple
+
+import sympy
+
+from perfmodel import equations
+from perfmodel.analysis.closedforms import Addend, Definition, Explanation, Limit, SideForm, SymbolUsed
+from perfmodel.analysis.formulas import (
+    PRINTER,
+    WORKLOAD,
+    Expression,
+    identifier,
+    latex_name,
+    latex_names,
+    numbers_of,
+    short,
+    symbols_of,
+    text_of,
+)
+from perfmodel.analysis.symbolic import Book, Symbolic, conditions_of, decided, limit_form, value_of
+from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, ask, whole_number
+from perfmodel.estimates.figures import costs_at, parameters_in_use
+from perfmodel.estimates.prepared import PreparedSide, Question
+from perfmodel.estimates.terms import busy_time, call_times, counts_at, step_time
+from perfmodel.numbers.choices import larger
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+
+
+def explain(
+    model: str | Model,
+    hardware: str | Hardware,
+    *,
+    devices: int | None = None,
+    batch: int = 1,
+    context: int = 4096,
+    weights: str | None = None,
+    kv: str | None = None,
+    before: str | None = None,
+    after: str = "looped",
+    loop_at_most: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    parallel: str | None = None,
+    loop_only: str | None = None,
+    offload: str | None = None,
+) -> Explanation:
+    """Return the closed form of the estimate with these arguments, which are those of `perfmodel.estimate`.
+
+    Raises PerfModelError for a name, file or value that cannot be used.
+
+    >>> answer = explain("llama-3.1-8b", "sn40l", devices=8)
+    >>> [addend.formula for addend in answer.before.addends][1:3]
+    ['35*modes_layer_fused_boundary', '65*collectives_all_reduce_latency']
+    """
+    question = ask(
+        model,
+        hardware,
+        devices=devices,
+        weights=weights,
+        kv=kv,
+        before=before,
+        after=after,
+        loop_at_most=loop_at_most,
+        parameters=parameters,
+        profile=profile,
+        parallel=parallel,
+        loop_only=loop_only,
+        offload=offload,
+        workload=(batch, context),
+    )
+    batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
+    context = whole_number(context, "context", 0, LONGEST_CONTEXT)
+    symbols = symbols_of(question)
+    numbers = numbers_of(question, batch, context)
+    units = {a.name: a.unit for a in question.assumptions} | dict.fromkeys(WORKLOAD, "1")
+    used = tuple(SymbolUsed(str(symbol), path, numbers[symbol], units[path]) for path, symbol in symbols.items())
+    sides = [
+        _side_form(question, side, name, symbols, numbers, units)
+        for name, side in (("before", question.before), ("after", question.after))
+    ]
+    return Explanation(
+        question.model.name,
+        question.hardware.name,
+        question.devices,
+        batch,
+        context,
+        used,
+        sides[0],
+        sides[1],
+        sides[0].time_per_step / sides[1].time_per_step,
+    )
+
+
+# --- symbols and numbers
+
+
+class _Line(NamedTuple):
+    """A line before it is written: an expression, or the two sides of a choice (larger, smaller)."""
+
+    name: str
+    expression: Expression
+    meaning: str
+    choice: str = ""
+
+
+class _Writer(Book):
+    """Names each choice, and what it is told to, line by line."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self.lines: list[_Line] = []
+        self._names: set[str] = set()
+        self._chosen: dict[tuple[str, Expression, Expression], Symbolic] = {}
+
+    def define(self, name: str, number: Any, meaning: str, choice: str = "", sides: Expression = None) -> Symbolic:
+        """Add a line and return its symbol; a name that is taken gets a number."""
+        base = name = f"{self.prefix}_{identifier(name)}"
+        count = 2
+        while name in self._names:
+            name, count = f"{base}_{count}", count + 1
+        self._names.add(name)
+        known = isinstance(number, Symbolic)
+        expression = sides if choice else number.expression if known else sympy.sympify(number)
+        self.lines.append(_Line(name, expression, meaning, choice))
+        return Symbolic(self, sympy.Symbol(name, positive=True), number.value if known else float(number))
+
+    def choose(self, kind: str, left: Symbolic, right: Symbolic, winner: Symbolic, loser: Symbolic) -> Symbolic:  # noqa: ARG002 - both sides are written
+        """Give the choice a line."""
+        key = (kind, left.expression, right.expression)
+        if key not in self._chosen:
+            self._chosen[key] = self.define(
+                f"choice_{len(self._chosen) + 1}", winner, f"the {kind} of two", kind, sympy.Tuple(*key[1:])
+            )
+        return self._chosen[key]
+
+    def needed(self) -> list[_Line]:
+        """Return the lines that the last one needs, in order."""
+        wanted = {self.lines[-1].name}
+        kept = []
+        for line in reversed(self.lines):
+            if line.name in wanted:
+                kept.append(line)
+                wanted |= {str(symbol) for symbol in line.expression.free_symbols}
+        return kept[::-1]
+
+
+def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping[sympy.Symbol, float]) -> list[_Line]:
+    """Return one side line by line: bandwidths, choices, the time of each call, the step."""
+    writer = _Writer(name)
+    named = {path: Symbolic(writer, symbol, numbers[symbol]) for path, symbol in symbols_of(question).items()}
+    rates, chain, fixed = costs_at(question, side, {path: named[path] for path in parameters_in_use(question)})
+    bandwidths = tuple(
+        writer.define(f"bandwidth_{kind}", b, f"(R1) bandwidth that {kind} reach, B/s")
+        for kind, b in zip(side.plan.kinds, rates.bandwidths, strict=True)
+    )
+    links = tuple(
+        tuple(
+            tuple(
+                route._replace(
+                    bandwidth=writer.define(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")
+                )
+                for route in leg
+            )
+            for leg in legs
+        )
+        for (kind, *_), legs in zip(side.plan.collectives, rates.collectives, strict=True)
+    )
+    rates = rates._replace(bandwidths=bandwidths, collectives=links)
+    calls: Any = 0.0
+    stages: dict[int, Any] = {}
+    in_flight: Any = 1
+    for (count, call), counts in zip(
+        side.schedule.calls, counts_at(side.plan, named["batch"], named["context"]), strict=True
+    ):
+        one = call_times(busy_time([counts._replace(times=1, microbatches=None)], rates, chain))
+        label = "(L1, L2) time of a fused call" if call.fused else "(S1) time of a call"
+        together = count * writer.define(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count} of them")
+        calls = calls + together
+        if counts.microbatches is not None:
+            in_flight = counts.microbatches
+            stages[counts.pipeline_stage] = stages.get(counts.pipeline_stage, 0.0) + together / counts.alike
+    if stages:
+        calls = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
+    writer.define("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")
+    return writer.needed()
+
+
+def _side_form(
+    question: Question,
+    side: PreparedSide,
+    name: str,
+    symbols: Mapping[str, sympy.Symbol],
+    numbers: Mapping[sympy.Symbol, float],
+    units: Mapping[str, str],
+) -> SideForm:
+    written = _written(question, side, name, numbers)
+    form, choices = decided(question, numbers, f"{name}.time_per_step")
+    form = sympy.expand(form)
+    parts = sorted(sympy.Add.make_args(form), key=lambda part: -abs(value_of(part, numbers)))
+    shown = {symbol: _quantity(numbers[symbol], units[path]) for path, symbol in symbols.items()}
+    addends = tuple(
+        Addend(text_of(part), _with_numbers(part, shown), value_of(part, numbers))
+        for part in parts
+        if value_of(part, numbers) != 0
+    )
+    latex = latex_names(question)
+    lines = [_latex_line(line, latex, written) for line in written]
+    lines.append(rf"T &= {sympy.latex(sympy.Add(*parts), symbol_names=latex)} \quad \text{{at this point}}")
+    return SideForm(
+        side.mode.name,
+        side.plan.kernel_calls,
+        value_of(form, numbers),
+        tuple(Definition(line.name, _python(line), line.meaning) for line in written),
+        text_of(form),
+        addends,
+        conditions_of(question, choices, numbers),
+        tuple(_limits(question, side, name, symbols, numbers)),
+        tuple(lines),
+    )
+
+
+def _limits(
+    question: Question,
+    side: PreparedSide,
+    name: str,
+    symbols: Mapping[str, sympy.Symbol],
+    numbers: Mapping[sympy.Symbol, float],
+) -> Iterable[Limit]:
+    def time(title: str, unknown: str, *, infinite: bool, per_unknown: bool = False) -> Limit:
+        form = limit_form(
+            question, f"{name}.time_per_step", unknown, numbers, infinite=infinite, per_unknown=per_unknown
+        )
+        endless = form == sympy.oo
+        return Limit(
+            title, "grows without end" if endless else text_of(form), None if endless else value_of(form, numbers), "s"
+        )
+
+    yield time("time per step, infinite bandwidth", "memory.bandwidth", infinite=True)
+    boundary = question.hardware.mode_value(side.mode.name, "boundary")
+    if boundary and boundary[0] in symbols:
+        yield time("time per step, zero boundary", boundary[0], infinite=False)
+    yield time("time per step and sequence, large batch", "batch", infinite=True, per_unknown=True)
+
+
+# --- printing
+
+
+def _python(definition: _Line) -> str:
+    if not definition.choice:
+        return str(PRINTER.doprint(definition.expression))
+    return f"{'max' if definition.choice == 'larger' else 'min'}({', '.join(PRINTER.doprint(side) for side in definition.expression)})"
+
+
+def _quantity(value: float, unit: str) -> str:
+    from perfmodel.units import format_quantity
+
+    return format_quantity(value, unit)
+
+
+def _with_numbers(part: Expression, shown: Mapping[sympy.Symbol, str]) -> str:
+    """Return a product with each symbol replaced by its quantity."""
+    above: list[str] = []
+    below: list[str] = []
+    for factor in sympy.Mul.make_args(part):
+        base, exponent = factor.as_base_exp()
+        if base not in shown or not exponent.is_Integer:
+            named = {symbol: sympy.Symbol(text) for symbol, text in shown.items()}
+            above.append(short(factor) if factor.is_number else f"({text_of(factor.xreplace(named))})")
+            continue
+        (above if exponent > 0 else below).extend([shown[base]] * abs(int(exponent)))
+    top = " x ".join(above) or "1"
+    if not below:
+        return top
+    bottom = " x ".join(below)
+    return f"{top} / ({bottom})"
+
+
+def _latex_line(definition: _Line, names: Mapping[sympy.Symbol, str], lines: Iterable[_Line]) -> str:
+    every = dict(names) | {sympy.Symbol(d.name, positive=True): latex_name(d.name) for d in lines}
+    if definition.choice:
+        sides = ", ".join(sympy.latex(side, symbol_names=every) for side in definition.expression)
+        written = rf"\{'max' if definition.choice == 'larger' else 'min'}\left({sides}\right)"
+    else:
+        written = sympy.latex(definition.expression, symbol_names=every)
+    return f"{latex_name(definition.name)} &= {written}"

@@ -1,0 +1,111 @@
+"""Symbols of a question, and formulas as Python and LaTeX write them."""
+
+import keyword
+import re
+from typing import Any
+
+import sympy
+from sympy.printing.pycode import PythonCodePrinter
+
+from perfmodel.estimates.figures import parameters_in_use
+from perfmodel.estimates.prepared import Question
+
+Expression = Any
+WORKLOAD = ("batch", "context")
+_LATEX = (
+    ("batch", "B"),
+    ("context", "L"),
+    ("memory.bandwidth", r"\beta"),
+    ("memory.latency", r"\tau"),
+    ("memory.bytes_in_flight", "b"),
+    ("units.count", "U"),
+    ("memory.sustained.(.*)", r"\eta_{\mathrm{%s}}"),
+    ("arithmetic.sustained", r"\eta_{a}"),
+    ("arithmetic.(.*)", r"\pi_{\mathrm{%s}}"),
+    ("link.bandwidth", r"\lambda"),
+    ("link.per_peer", r"\lambda_{1}"),
+    ("network.bandwidth", r"\lambda_{n}"),
+    ("network.latency", r"\alpha_{n}"),
+    ("collectives.(.*).latency", r"\alpha_{\mathrm{%s}}"),
+    ("collectives.(.*).hop", r"\delta_{\mathrm{%s}}"),
+    ("collectives.(.*).doubling", r"\kappa_{\mathrm{%s}}"),
+    ("collectives.(.*).sustained", r"\eta_{\mathrm{%s}}"),
+    ("modes.(.*).boundary", r"s_{\mathrm{%s}}"),
+    ("modes.(.*).stage", r"\sigma_{\mathrm{%s}}"),
+    ("modes.(.*).prefetch", r"C_{\mathrm{%s}}"),
+    ("modes.(.*).overlap", r"\omega_{\mathrm{%s}}"),
+    ("modes.(.*).fill", r"f_{\mathrm{%s}}"),
+    ("modes.(.*).host", r"h_{\mathrm{%s}}"),
+    ("modes.(.*).issue", r"t_{\mathrm{%s}}"),
+)
+
+
+def identifier(path: str) -> str:
+    """Return the name a parameter has as a symbol: its dotted path with underscores."""
+    name = re.sub(r"\W", "_", path)
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def symbols_of(question: Question) -> dict[str, sympy.Symbol]:
+    """Return the symbol of the batch, of the context, and of each parameter in use by its path."""
+    return {name: sympy.Symbol(identifier(name), positive=True) for name in (*WORKLOAD, *parameters_in_use(question))}
+
+
+def numbers_of(question: Question, batch: float, context: float) -> dict[sympy.Symbol, float]:
+    """Return the value of each symbol where the question stands [base units]."""
+    values = {a.name: a.value for a in question.assumptions} | {"batch": float(batch), "context": float(context)}
+    return {symbol: values[name] for name, symbol in symbols_of(question).items()}
+
+
+def short(number: Any) -> str:
+    """Return a coefficient as a person reads it: whole where it is whole and short, else five digits."""
+    value = float(number)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e7 else f"{value:.5g}"
+
+
+class _Printer(PythonCodePrinter):  # type: ignore[misc]  # sympy has no types
+    """Plain Python without an import: every number so that it reads back the same."""
+
+    def _print_Float(self, expr: Any) -> str:  # noqa: N802 - the name sympy calls
+        return repr(float(expr))
+
+
+PRINTER = _Printer({"fully_qualified_modules": False})
+
+
+def text_of(expression: Expression) -> str:
+    """Return an expression as text, coefficients cut to five digits."""
+    rounded = expression.replace(
+        lambda node: node.is_Float or (node.is_Integer and abs(node) >= 1e7), lambda node: sympy.Symbol(short(node))
+    )
+    return str(sympy.sstr(rounded, order="none"))
+
+
+def latex_names(question: Question) -> dict[sympy.Symbol, str]:
+    """Return how each symbol is written in LaTeX."""
+    names: dict[sympy.Symbol, str] = {}
+    for path, symbol in symbols_of(question).items():
+        for pattern, written in _LATEX:
+            match = re.fullmatch(pattern, path)
+            if match:
+                names[symbol] = (
+                    written % tuple(group.replace("_", r"\_") for group in match.groups())
+                    if match.groups()
+                    else written
+                )
+                break
+        else:
+            names[symbol] = rf"\mathrm{{{path}}}".replace("_", r"\_")
+    return names
+
+
+def latex_name(name: str) -> str:
+    """Return the name of a line, such as before_iteration_2, as LaTeX."""
+    _, _, rest = name.partition("_")
+    kind, _, of = rest.partition("_")
+    letters = {"bandwidth": r"\beta", "link": r"\lambda", "choice": "c", "time": "t"}
+    return (
+        "T"
+        if rest == "time_per_step"
+        else rf"{letters[kind]}_{{\mathrm{{{of}}}}}".replace("_", r"\_").replace(r"\_{", "_{")
+    )

@@ -1,0 +1,320 @@
+"""How much each parameter moves the answer: exact elasticities, and each parameter's share of the interval.
+
+Derivatives are exact: the equations run on dual numbers, which carry a derivative along with each value and
+take the branch that the value takes. The shares come from `estimate` itself: a parameter is closed at its
+value, and what the interval loses is its share.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from perfmodel.errors import SpecificationError
+from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, Estimate, ask, estimate, whole_number
+from perfmodel.estimates.figures import FIGURES, figure_at, figure_name
+from perfmodel.estimates.prepared import Question
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.parameters import Quantity
+
+# The figures whose elasticities stand in every row.
+RATES = ("before.tokens_per_second", "after.tokens_per_second", "speedup.value")
+
+
+class Dual:
+    """A number with its derivative in one direction. `perfmodel.numbers.choices` takes it as it takes numbers that note their operations."""
+
+    __slots__ = ("slope", "value")
+
+    def __init__(self, value: float, slope: float = 0.0) -> None:
+        self.value, self.slope = value, slope
+
+    def __add__(self, other: Any) -> "Dual":
+        other = _dual(other)
+        return Dual(self.value + other.value, self.slope + other.slope)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "Dual":
+        other = _dual(other)
+        return Dual(self.value - other.value, self.slope - other.slope)
+
+    def __rsub__(self, other: Any) -> "Dual":
+        return _dual(other) - self
+
+    def __mul__(self, other: Any) -> "Dual":
+        other = _dual(other)
+        return Dual(self.value * other.value, self.slope * other.value + self.value * other.slope)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "Dual":
+        other = _dual(other)
+        quotient = self.value / other.value
+        return Dual(quotient, (self.slope - quotient * other.slope) / other.value)
+
+    def __rtruediv__(self, other: Any) -> "Dual":
+        return _dual(other) / self
+
+    def __floordiv__(self, other: Any) -> "Dual":
+        # A slope of steps is that of the line through them.
+        other = _dual(other)
+        return Dual(self.value // other.value, (self / other).slope)
+
+    def __neg__(self) -> "Dual":
+        return self * -1.0
+
+    def __pow__(self, other: Any) -> "Dual":
+        other = _dual(other)
+        power = self.value**other.value
+        slope = other.value * self.value ** (other.value - 1) * self.slope if self.slope else 0.0
+        return Dual(power, slope + (power * math.log(self.value) * other.slope if other.slope and power else 0.0))
+
+    def __rpow__(self, other: Any) -> "Dual":
+        return _dual(other) ** self
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.value > _dual(other).value)
+
+    @staticmethod
+    def noted_choice(operation: str, left: Any, right: Any) -> "Dual":
+        """Return the larger ('maximum') or smaller ('minimum') of two numbers, the left one of equals."""
+        a, b = _dual(left), _dual(right)
+        if operation == "maximum":
+            return a if a.value >= b.value else b
+        return a if a.value <= b.value else b
+
+
+def _dual(number: Any) -> Dual:
+    return number if isinstance(number, Dual) else Dual(number)
+
+
+class Influence(msgspec.Struct, frozen=True):
+    """What one parameter, the batch or the context does to the answer.
+
+    value, low, high: as assumed [unit]. before, after, speedup: elasticities of the two rates and of the speed-up [-]:
+    per cent of change for one per cent more of the parameter.
+    at_low, at_high: the figure asked for with this parameter alone at its low and high end, the ends of its bar in
+    a tornado picture; share: the part of that figure's interval that goes when this parameter is known exactly [-].
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    kind: str
+    before: float
+    after: float
+    speedup: float
+    at_low: float
+    at_high: float
+    share: float
+
+    @property
+    def swing(self) -> float:
+        """Return the length of its bar in a tornado picture [unit of the figure]."""
+        return abs(self.at_high - self.at_low)
+
+
+class Sensitivity(msgspec.Struct, frozen=True, eq=False):
+    """Every influence on one answer, longest bar of a tornado picture first, then by elasticity.
+
+    figure: what at_low, at_high and share are of; value, low, high: that figure and its interval [unit].
+    """
+
+    figure: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    influences: tuple[Influence, ...]
+    answer: Estimate
+
+    @property
+    def measure_next(self) -> Influence | None:
+        """Return the influence with the largest share of the interval, None where nothing is uncertain."""
+        best = max(self.influences, key=lambda i: i.share, default=None)
+        return best if best is not None and best.share > 0 else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each influence; at_low and at_high are the ends of a bar around `base`."""
+        return [
+            msgspec.to_builtins(i) | {"swing": i.swing, "figure": self.figure, "base": self.value}
+            for i in self.influences
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain dicts, lists, numbers and texts, in base units."""
+        best = self.measure_next
+        head = {
+            "figure": self.figure,
+            "unit": self.unit,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "measure_next": best.name if best else None,
+        }
+        return head | {"influences": msgspec.to_builtins(self.influences), "answer": self.answer.to_dict()}
+
+
+def sensitivity(
+    model: str | Model,
+    hardware: str | Hardware,
+    *,
+    figure: str = "speedup",
+    devices: int | None = None,
+    batch: int = 1,
+    context: int = 4096,
+    weights: str | None = None,
+    kv: str | None = None,
+    before: str | None = None,
+    after: str = "looped",
+    loop_at_most: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    parallel: str | None = None,
+    loop_only: str | None = None,
+    offload: str | None = None,
+) -> Sensitivity:
+    """Say how much each parameter moves the rates, the speed-up and `figure`, and which is worth measuring next.
+
+    figure: one with an interval: speedup, or a time, rate or fraction of peak of either side.
+    The other arguments are those of `perfmodel.estimate`.
+    Raises UnknownNameError or SpecificationError for a figure, PerfModelError for the rest.
+
+    >>> sensitivity("llama-3.1-8b", "sn40l", devices=8).influences[0].name
+    'modes.layer-fused.boundary'
+    """
+    figure = _figure_with_interval(figure)
+    question = ask(
+        model,
+        hardware,
+        devices=devices,
+        weights=weights,
+        kv=kv,
+        before=before,
+        after=after,
+        loop_at_most=loop_at_most,
+        parameters=parameters,
+        profile=profile,
+        parallel=parallel,
+        loop_only=loop_only,
+        offload=offload,
+        workload=(batch, context),
+    )
+    batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
+    context = whole_number(context, "context", 0, LONGEST_CONTEXT)
+    arguments: dict[str, Any] = {
+        "model": question.model,
+        "hardware": question.hardware,
+        "devices": question.devices,
+        "batch": batch,
+        "context": context,
+        "weights": weights,
+        "kv": kv,
+        "before": question.before.mode.name,
+        "after": after,
+        "loop_at_most": loop_at_most,
+        "parallel": parallel,
+        "loop_only": loop_only,
+        "offload": offload,
+    }
+    answer = estimate(**arguments)
+    value, low, high = _interval(answer, figure)
+    found = []
+    for assumption in question.assumptions:
+        elastic = elasticities(question, assumption.name, batch, context)
+        at_low = at_high = value
+        share = 0.0
+        if assumption.low < assumption.high:
+            at_low, at_high = (
+                float(figure_at(question, figure, batch, context, {assumption.name: end}))
+                for end in (assumption.low, assumption.high)
+            )
+            share = _share(arguments, assumption.name, question.hardware.values[assumption.name], figure, high - low)
+        found.append(
+            Influence(
+                assumption.name,
+                assumption.value,
+                assumption.low,
+                assumption.high,
+                assumption.unit,
+                assumption.kind,
+                *elastic,
+                at_low,
+                at_high,
+                share,
+            )
+        )
+    for name, number in (("batch", batch), ("context", context)):
+        found.append(
+            Influence(
+                name,
+                number,
+                number,
+                number,
+                "1",
+                "asked",
+                *elasticities(question, name, batch, context),
+                value,
+                value,
+                0.0,
+            )
+        )
+    found.sort(key=lambda i: (-i.swing, -max(abs(i.before), abs(i.after), abs(i.speedup))))
+    return Sensitivity(figure, FIGURES[figure], value, low, high, tuple(found), answer)
+
+
+def elasticities(question: Question, name: str, batch: int, context: int) -> tuple[float, float, float]:
+    """Return the elasticities [-] of RATES to a parameter in use, the batch or the context.
+
+    Exact, on the branch that holds.
+
+    At a kink, where two branches are equal, the derivative is that of the branch the equations take.
+    """
+    workload: dict[str, Any] = {"batch": batch, "context": context}
+    known = question.hardware.values
+    number = float(workload[name] if name in workload else known[name].value)
+    direction = Dual(number, 1.0)
+    if name in workload:
+        workload[name] = direction
+    values = {} if name in workload else {name: direction}
+    found = []
+    for figure in RATES:
+        reached = _dual(figure_at(question, figure, workload["batch"], workload["context"], values))
+        found.append(number * reached.slope / reached.value)
+    return found[0], found[1], found[2]
+
+
+def _share(arguments: Mapping[str, Any], path: str, quantity: Quantity, figure: str, width: float) -> float:
+    """Return the part of the interval that goes when one parameter is known exactly."""
+    closed = msgspec.structs.replace(quantity, low=quantity.value, high=quantity.value)
+    _, low, high = _interval(estimate(**arguments, parameters={path: closed}), figure)
+    return max(0.0, 1 - (high - low) / width) if width > 0 else 0.0
+
+
+def _figure_with_interval(name: str) -> str:
+    figure = figure_name(name)
+    side, _, rest = figure.partition(".")
+    if figure != "speedup.value" and not (
+        side in ("before", "after")
+        and rest in ("time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak")
+    ):
+        raise SpecificationError(
+            f"{figure} has no interval; speedup has one, and time_per_step, tokens_per_second and fraction_of_peak of"
+            " either side"
+        )
+    return figure
+
+
+def _interval(answer: Estimate, figure: str) -> tuple[float, float, float]:
+    """Return a figure and the ends of its interval, the smaller number first."""
+    if figure == "speedup.value":
+        return answer.speedup.value, answer.speedup.low, answer.speedup.high
+    name, _, rest = figure.partition(".")
+    side = getattr(answer, name)
+    ends = sorted((getattr(side.low, rest), getattr(side.high, rest)))
+    return getattr(side, rest), ends[0], ends[1]

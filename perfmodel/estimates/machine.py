@@ -1,0 +1,294 @@
+"""The parameters of one side of a question, and their numbers at any point between slow and fast.
+
+Parameters move in groups: all bandwidths together, all arithmetic together, and so on. A position of
+-1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
+"""
+
+from collections.abc import Container
+from typing import NamedTuple
+
+from perfmodel import equations
+from perfmodel.errors import SpecificationError
+from perfmodel.estimates.routes import RoutePaths, collective_routes
+from perfmodel.estimates.terms import Chain, Fixed, Plan, Rates, Route
+from perfmodel.numbers.choices import smaller
+from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
+from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
+from perfmodel.specifications.hardware import Hardware, Mode
+from perfmodel.specifications.parameters import Quantity, lookup
+
+GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
+
+
+class Position(NamedTuple):
+    """Where the groups that set the time of the calls stand: slow (-1), value (0), fast (+1)."""
+
+    memory: float = 0.0
+    cache: float = 0.0
+    collective: float = 0.0
+    arithmetic: float = 0.0
+    chain: float = 0.0
+
+
+class Ends(NamedTuple):
+    """Where the groups that are added to the calls stand: slow (-1), value (0), fast (+1)."""
+
+    boundary: float = 0.0
+    host: float = 0.0
+
+
+def at(quantity: Quantity, position: float, slower: int) -> float:
+    """Return `quantity` at `position` between its slow and fast ends; straight between value and either end."""
+    if position == 0:
+        return quantity.value
+    # The slow end is the high one when a larger value slows the step.
+    end = quantity.high if (position < 0) == (slower > 0) else quantity.low
+    return quantity.value + abs(position) * (end - quantity.value)
+
+
+class SideParameters:
+    """The quantities that one side (a plan under a launch mode) takes from a device, by path and group."""
+
+    def __init__(self, hardware: Hardware, mode: Mode, plan: Plan, activations: str) -> None:
+        self.used: dict[str, tuple[str, Quantity]] = {}  # path -> group, quantity
+        self._hardware, self._mode, self._plan = hardware, mode, plan
+        self._memory = self._memory_paths()
+        self._tasks = self._task_paths()
+        self._arithmetic = self._arithmetic_paths(activations)
+        self._collective_legs = [self._collective_paths(*each) for each in plan.collectives]
+        fused = plan.fused_calls > 0
+        self._chain = [
+            self._mode_path(key, "chain", needed=key == "stage") if fused else None
+            for key in ("stage", "prefetch", "overlap")
+        ]
+        self._chain.append(self._mode_path("collective_overlap", "chain") if plan.collectives else None)
+        self._room = [self._take(path, "chain") for path in room_paths(hardware.values)] if plan.limited else []
+        self._boundary = self._mode_path("boundary", "boundary")
+        self._boundary_parts = (
+            []
+            if self._boundary
+            else [
+                self._mode_path(key, "boundary", needed=key != "hidden") for key in ("bare", "ramp", "tail", "hidden")
+            ]
+        )
+        if self._boundary and lookup_own(hardware, mode, "hidden"):
+            self._boundary_parts = [None, None, None, self._mode_path("hidden", "boundary")]
+        self._fill = self._mode_path("fill", "boundary") if fused else None
+        self._host = [self._mode_path(key, "host") for key in ("host", "issue")]
+
+    def _take(self, path: str, group: str) -> str:
+        self.used[path] = (group, self._hardware.values[path])
+        return path
+
+    def _memory_paths(self) -> list[tuple[str, ...]]:
+        values = self._hardware.values
+        paths: list[tuple[str, ...]] = []
+        for kind in self._plan.kinds:
+            tier, storage = split_kind(kind)
+            if tier:
+                share = f"tiers.{tier}.sustained"
+                paths.append(
+                    (
+                        self._take(f"tiers.{tier}.bandwidth", "memory"),
+                        self._take(share if share in values else "memory.sustained.weights", "memory"),
+                    )
+                )
+                continue
+            own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE else None
+            sustained = (
+                own[0]
+                if own
+                else next(
+                    (p for p in (f"memory.sustained.{name}" for name in sustained_names(storage)) if p in values), None
+                )
+            )
+            if sustained is None:
+                raise SpecificationError(
+                    f"{self._hardware.path}: has no memory.sustained.weights, the share of the bandwidth that reads"
+                    " sustain"
+                )
+            # Cache and weights may pull the speed-up apart: a loop hides the cache's reads, a plain call does not.
+            group = "cache" if kind == CACHE and sustained.endswith(f".{CACHE}") else "memory"
+            if kind == ON_CHIP and "on_chip.bandwidth" not in values:
+                raise SpecificationError(
+                    f"{self._hardware.path}: has no on_chip.bandwidth, from which weights that stay on chip are read;"
+                    " set it: --set on_chip.bandwidth=5TB/s"
+                )
+            paths.append(
+                (
+                    self._take("on_chip.bandwidth" if kind == ON_CHIP else "memory.bandwidth", "memory"),
+                    self._take(sustained, group),
+                )
+            )
+        limit = ("units.count", "memory.bytes_in_flight", "memory.latency")
+        if all(path in values for path in limit):
+            paths.append(tuple(self._take(path, "memory") for path in limit))
+        else:
+            paths.append(())
+        return paths
+
+    def _task_paths(self) -> tuple[str, str] | None:
+        tasks = self._hardware.mode_value(self._mode.name, "tasks")
+        if tasks is None:
+            return None
+        if "units.block_bandwidth" not in self._hardware.values:
+            raise SpecificationError(
+                f"{self._hardware.path}: has no units.block_bandwidth, which {tasks[0]} needs; set it: --set"
+                " units.block_bandwidth=12GB/s"
+            )
+        return self._take(tasks[0], "memory"), self._take("units.block_bandwidth", "memory")
+
+    def _arithmetic_paths(self, activations: str) -> tuple[str, str | None]:
+        values = self._hardware.values
+        offered = [path.removeprefix("arithmetic.") for path in values if path.startswith("arithmetic.")]
+        name = arithmetic_format(activations, offered)
+        if name is None:
+            raise SpecificationError(
+                f"{self._hardware.path}: has no arithmetic rate as wide as {activations}; it has"
+                f" {', '.join(offered) or 'none'}"
+            )
+        share = self._take("arithmetic.sustained", "arithmetic") if "arithmetic.sustained" in values else None
+        return self._take(f"arithmetic.{name}", "arithmetic"), share
+
+    def _collective_paths(self, kind: str, group: int, stride: int) -> tuple[tuple[RoutePaths, ...], ...]:
+        found = collective_routes(self._hardware, kind, group, stride)
+        for path in dict.fromkeys(path for leg in found for route in leg for path in route.paths()):
+            self._take(path, "collective")
+        return found
+
+    def _mode_path(self, key: str, group: str, *, needed: bool = False) -> str | None:
+        found = self._hardware.mode_value(self._mode.name, key)
+        if found is None:
+            if needed:
+                raise SpecificationError(
+                    f"{self._hardware.path}: modes.{self._mode.name} has no {key}; give it, or a base mode that has it"
+                )
+            return None
+        return self._take(found[0], group)
+
+    def _number(self, path: str | None, position: float, absent: float = 0.0) -> float:
+        if path is None:
+            return absent
+        parameter = lookup(path)
+        return at(self.used[path][1], position, parameter.slower if parameter else 0)
+
+    def rates(
+        self,
+        memory: float,
+        cache: float,
+        collective: float,
+        arithmetic: float,
+        own: float = 0.0,
+        shared: frozenset[str] | None = None,
+    ) -> Rates:
+        """Return what the machine sustains.
+
+        `shared` paths (None for all) with their groups at these positions, the others at `own`.
+        """
+        *kinds, limit_paths = self._memory
+        limit = (
+            equations.in_flight_limit(*(self._number(path, memory) for path in limit_paths)) if limit_paths else None
+        )
+        at = {"memory": memory, "cache": cache}
+
+        def position(path: str) -> float:
+            return at[self.used[path][0]] if shared is None or path in shared else own
+
+        if self._tasks:
+            tasks, block = (self._number(path, position(path)) for path in self._tasks)
+            few = equations.few_tasks_limit(tasks, self._plan.stages, block)
+            limit = few if limit is None else smaller(limit, few)
+        bandwidths = tuple(
+            equations.sustained_bandwidth(
+                self._number(beta, memory),
+                self._number(eta, position(eta)),
+                limit if beta == "memory.bandwidth" else None,
+            )
+            for beta, eta in kinds
+        )
+        collectives = tuple(
+            tuple(tuple(self._route(route, collective) for route in leg) for leg in legs)
+            for legs in self._collective_legs
+        )
+        rate, share = self._arithmetic
+        return Rates(
+            bandwidths,
+            self._number("memory.bandwidth", memory),
+            self._number(rate, arithmetic),
+            self._number(share, arithmetic, 1.0),
+            collectives,
+        )
+
+    def _route(self, paths: RoutePaths, position: float) -> Route:
+        hops, traffic, doublings = paths.shape
+        number = self._number
+        hop = number(paths.hop, position) if hops != 1 else 0.0
+        alpha = equations.collective_latency(
+            number(paths.latency, position),
+            hops,
+            hop,
+            doublings,
+            number(paths.doubling, position) if doublings else 0.0,
+        )
+        bandwidth = number(paths.bandwidth, position)
+        if paths.per_peer is not None:
+            bandwidth = equations.group_bandwidth(bandwidth, number(paths.per_peer, position), paths.devices)
+        return Route(alpha, traffic * paths.share, bandwidth * number(paths.sustained, position, 1.0))
+
+    def chain(self, chain: float, own: float, shared: frozenset[str]) -> Chain:
+        """Return what serialises fused calls: `shared` paths at the position `chain`, the others at `own`."""
+        room = None
+        if self._room:
+            parts = {path: self._number(path, chain if path in shared else own) for path in self._room}
+            room = equations.on_chip_room(*(parts.get(path, 0.0) for path in _ROOM))
+        stage, prefetch, overlap, links = (self._number(path, chain if path in shared else own) for path in self._chain)
+        return Chain(stage, prefetch, overlap, links, room)
+
+    def fixed(self, ends: Ends, own: float, shared: frozenset[str]) -> Fixed:
+        """Return the cost of calls and step: `shared` paths at `ends`, the others at `own`."""
+
+        def number(path: str | None) -> float:
+            if path is None:
+                return 0.0
+            return self._number(path, getattr(ends, self.used[path][0]) if path in shared else own)
+
+        if self._boundary:
+            hidden = number(self._boundary_parts[3]) if self._boundary_parts else 0.0
+            boundary = equations.call_boundary(number(self._boundary), 0.0, 0.0, hidden)
+        else:
+            boundary = equations.call_boundary(*(number(path) for path in self._boundary_parts))
+        return Fixed(boundary, number(self._fill), number(self._host[0]), number(self._host[1]))
+
+
+_ROOM = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count")
+
+
+def room_paths(known: Container[str]) -> list[str]:
+    """Return the keys that say how much on-chip memory a device has, of those in `known`.
+
+    None where it does not say.
+    """
+    scratchpads = all(path in known for path in _ROOM[1:])
+    return [path for path in _ROOM if path in known and (scratchpads or path == _ROOM[0])]
+
+
+def on_chip_room(hardware: Hardware) -> float | None:
+    """Return the on-chip memory of a device [B], None where its file does not say."""
+    paths = room_paths(hardware.values)
+    return (
+        equations.on_chip_room(*(hardware.values[path].value if path in paths else 0.0 for path in _ROOM))
+        if paths
+        else None
+    )
+
+
+def lookup_own(hardware: Hardware, mode: Mode, key: str) -> bool:
+    """Return whether `mode` itself, not the mode it is based on, gives `key`."""
+    return f"modes.{mode.name}.{key}" in hardware.values
+
+
+def sustained_names(kind: str) -> tuple[str, ...]:
+    """Return the keys under memory.sustained that may hold the share of `kind`, nearest first."""
+    if kind in (CACHE, ACTIVATIONS, ON_CHIP):
+        return kind, "weights"
+    return (kind, "quantised", "weights") if STORAGE_FORMATS[kind].bits < 16 else (kind, "weights")

@@ -1,0 +1,114 @@
+"""The parts of an answer: frozen records with the names of the JSON output."""
+
+from typing import Any
+
+import msgspec
+
+from perfmodel.estimates.terms import Terms
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """The main figures at one end of an interval. time [s], rates [tok/s], fraction [-]."""
+
+    time_per_step: float
+    tokens_per_second: float
+    tokens_per_second_per_sequence: float
+    fraction_of_peak: float
+
+
+class Peak(msgspec.Struct, frozen=True):
+    """The step if memory bandwidth were the only limit. time [s], rate [tok/s]."""
+
+    time_per_step: float
+    tokens_per_second: float
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One side of the answer. low is the pessimistic end; bound names the largest of the terms [s]."""
+
+    mode: str
+    kernel_calls: int
+    time_per_step: float
+    tokens_per_second: float
+    tokens_per_second_per_sequence: float
+    fraction_of_peak: float
+    bound: str
+    low: Figures
+    high: Figures
+    terms: Terms
+
+
+class Speedup(msgspec.Struct, frozen=True):
+    """T_before / T_after [-] with its interval, parameters that both sides share taken alike."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Fits(msgspec.Struct, frozen=True):
+    """Whether weights and cache fit, per device [B]. devices_needed: None when no number of devices is enough."""
+
+    fits: bool
+    bytes_needed: int
+    bytes_available: int
+    devices_needed: int | None
+
+
+class LoopFound(msgspec.Struct, frozen=True):
+    """A loop of the after side: the calls of its body, the decoder layers it covers, its iterations."""
+
+    body: tuple[str, ...]
+    layers: str
+    count: int
+
+
+class OnChip(msgspec.Struct, frozen=True):
+    """What the fused calls of the after side hold on chip, per device [B], against what there is.
+
+    fits: 'whole': activations of the batch and the prefetch window find room; 'tiled': they do not, so the window
+    shrinks, and what still does not fit goes through memory; 'split': the activations of one sequence do not fit, so a
+    body is several calls.
+    bytes_needed: activations, state and weights in flight; prefetch: the window that is left; spilled: through memory,
+    a stage at most.
+    """
+
+    fits: str
+    bytes_needed: int
+    bytes_available: int
+    prefetch: int
+    spilled: int
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """What a slower memory tier holds.
+
+    A share of each routed expert and of each other weight [-], and bytes on the fullest device [B].
+    """
+
+    tier: str
+    weights: float
+    experts: float
+    bytes: int
+
+
+class Assumption(msgspec.Struct, frozen=True):
+    """One parameter that went into the answer, in base units, with kind and source."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    kind: str
+    source: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The question, complete enough to ask it again.
+
+    step: what one step is, '' for a decode step, in which each sequence gets a token.
+    """
+
+    arguments: dict[str, Any]
+    step: str = ""

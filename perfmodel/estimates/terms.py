@@ -1,0 +1,482 @@
+"""Calls to terms: how long each part of a step takes, by the equations. Numbers, arrays and symbols alike.
+
+A plan is a schedule prepared for a list of byte kinds; counts are the plan at one batch and context;
+busy time is what the calls take without boundaries and host; terms add those and sum to the step.
+"""
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import msgspec
+
+from perfmodel import equations
+from perfmodel.numbers.choices import larger, smaller
+from perfmodel.numbers.recorded import Recorder, Replay
+from perfmodel.operations.parallel import Parallel
+from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
+from perfmodel.schedule.cutting import Schedule, Stage
+
+Number = Any
+TERM_NAMES = ("stream", "compute", "boundary", "collective", "latency", "host")
+
+
+class StagePlan(NamedTuple):
+    """A stage's coefficients, weights in the order of the plan's kinds."""
+
+    weights: tuple[float, ...]
+    experts: tuple[tuple[int, ExpertBank], ...]  # position of the storage format, and what is read of it
+    caches: tuple[Cache, ...]
+    state: float
+    activations: float
+    flops: float
+    payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
+    held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
+
+
+class CallPlan(NamedTuple):
+    """How often a call is made, and its segments.
+
+    Iterations and stages; in a pipeline the stage it belongs to, and how many are like that.
+    """
+
+    times: int
+    fused: bool
+    segments: tuple[tuple[int, tuple[StagePlan, ...]], ...]
+    pipeline_stage: int = 0
+    alike: int = 1
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A schedule made ready for workloads.
+
+    kinds: weight formats, then the cache, then activations; collectives: kind, devices and stride [-].
+
+    limited: whether what fused calls hold on chip is compared with the room there is.
+    """
+
+    calls: tuple[CallPlan, ...]
+    kinds: tuple[str, ...]
+    collectives: tuple[tuple[str, int, int], ...]
+    kernel_calls: int
+    fused_calls: int
+    parallel: Parallel
+    limited: bool = False
+
+    @property
+    def stages(self) -> int:
+        """Dependent stages of a step, one in each plain call."""
+        return sum(call.times * iterations * len(stages) for call in self.calls for iterations, stages in call.segments)
+
+
+class StageCounts(NamedTuple):
+    """A stage at one workload.
+
+    Bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B].
+
+    held: activations that a fused call keeps on chip [B]; state: recurrent state of one sequence, which passes through
+    [B].
+    """
+
+    bytes: tuple[Number, ...]
+    late: tuple[tuple[int, Number], ...]
+    flops: Number
+    payloads: tuple[tuple[int, Number], ...]
+    held: Number = 0.0
+    state: Number = 0.0
+
+
+class CallCounts(NamedTuple):
+    """A call at one workload.
+
+    microbatches: parts of the batch in the pipeline at once [-]; None where there is no pipeline.
+    """
+
+    times: int
+    fused: bool
+    segments: list[tuple[int, list[StageCounts]]]
+    pipeline_stage: int = 0
+    alike: int = 1
+    microbatches: Number = None
+
+
+class Route(NamedTuple):
+    """A way to do a collective: alpha [s] (C2), g(n) [-], and the bandwidth of its links [B/s]."""
+
+    latency: Number
+    traffic_factor: float
+    bandwidth: Number
+
+
+class Rates(NamedTuple):
+    """What the machine sustains.
+
+    bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; the legs of each collective, each with
+    its routes.
+    """
+
+    bandwidths: tuple[Number, ...]
+    datasheet_bandwidth: Number
+    arithmetic: Number
+    arithmetic_share: Number
+    collectives: tuple[tuple[tuple[Route, ...], ...], ...]
+
+
+class Chain(NamedTuple):
+    """What serialises calls.
+
+    Of fused ones: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that
+    any call hides [-]; on-chip memory [B], None where it is not known or nothing is held.
+    """
+
+    stage: Number
+    prefetch: Number
+    overlap: Number
+    collective_overlap: Number
+    room: Number = None
+
+
+class Fixed(NamedTuple):
+    """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s]."""
+
+    boundary: Number
+    first_bytes: Number
+    host: Number
+    issue: Number
+
+
+class Busy(NamedTuple):
+    """Sums over the calls of a step, without boundaries and host [s].
+
+    refill: the window's part of (L2) fill. calls: the time of all calls, which the terms add up to. waiting: time by
+    which serial chains exceed streaming and its stalls; it is part of the others, and says whether any loop is bound by
+    its own latency.
+    """
+
+    stream: Number
+    compute: Number
+    latency: Number
+    collective: Number
+    refill: Number
+    calls: Number
+    waiting: Number
+
+
+class Terms(NamedTuple):
+    """Where the time of a step goes [s]; the six add up to the step."""
+
+    stream: Number
+    compute: Number
+    boundary: Number
+    collective: Number
+    latency: Number
+    host: Number
+
+    def total(self) -> Number:
+        """Return the time of the step [s]."""
+        return self.stream + self.compute + self.boundary + self.collective + self.latency + self.host
+
+
+def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
+    """Return the kinds of bytes of `schedules`: weight formats, most bytes first, then the cache, then activations."""
+    total = Work()
+    for schedule in schedules:
+        for count, call in schedule.calls:
+            for segment in call.segments:
+                for stage in segment.stages:
+                    total = total + Work(weights=stage.work.weights, experts=stage.work.experts).times(
+                        count * segment.iterations
+                    )
+    sizes = dict(total.weights)
+    for bank in total.experts:
+        sizes[bank.kind] = sizes.get(bank.kind, 0.0) + bank.bytes_read(1)
+    return (*sorted(sizes, key=lambda kind: -sizes[kind]), CACHE, ACTIVATIONS)
+
+
+def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *, room_known: bool = False) -> Plan:
+    """Return `schedule` prepared for workloads. room_known: whether the device says how much on-chip memory it has."""
+    collectives = tuple(
+        sorted(
+            {
+                (c.kind, c.group, c.stride)
+                for _, call in schedule.calls
+                for segment in call.segments
+                for stage in segment.stages
+                for c in stage.collectives
+            }
+        )
+    )
+    stages = [(number, alike) for number, (alike, size) in enumerate(schedule.stages) for _ in range(size)] or [
+        (0, 1)
+    ] * len(schedule.calls)
+    calls = tuple(
+        CallPlan(
+            count,
+            call.fused,
+            tuple(
+                (s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages))
+                for s in call.segments
+            ),
+            *stage,
+        )
+        for (count, call), stage in zip(schedule.calls, stages, strict=True)
+    )
+    fused_calls = sum(count for count, call in schedule.calls if call.fused)
+    holds = any(
+        stage.held for _, call in schedule.calls if call.fused for segment in call.segments for stage in segment.stages
+    )
+    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel, room_known and holds)
+
+
+def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[str, int, int], ...]) -> StagePlan:
+    weights = dict(stage.work.weights)
+    return StagePlan(
+        tuple(weights.get(kind, 0.0) for kind in kinds[:-2]),
+        tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts),
+        stage.work.caches,
+        stage.work.state,
+        stage.work.activations,
+        stage.work.flops,
+        tuple((collectives.index((c.kind, c.group, c.stride)), c.payload) for c in stage.collectives),
+        stage.held,
+    )
+
+
+def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
+    """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache."""
+    tokens, sequences = plan.parallel.tokens(batch), plan.parallel.sequences(batch)
+    microbatches = plan.parallel.microbatches(batch) if plan.parallel.pipeline > 1 else None
+    return [
+        CallCounts(
+            count,
+            fused,
+            [
+                (iterations, [_stage_counts(stage, tokens, sequences, context) for stage in stages])
+                for iterations, stages in segments
+            ],
+            number,
+            alike,
+            microbatches,
+        )
+        for count, fused, segments, number, alike in plan.calls
+    ]
+
+
+def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: Number) -> StageCounts:
+    weights, experts, caches, state, activations, flops, payloads, held = stage
+    cache: Number = state
+    for entry in caches:
+        seen = context if entry.window is None else smaller(context, entry.window)
+        cache = cache + entry.bytes * seen
+        flops = flops + entry.flops * seen
+    late: tuple[tuple[int, Number], ...] = ()
+    read: tuple[Number, ...] = weights
+    if experts:
+        late = tuple((position, bank.bytes_read(tokens)) for position, bank in experts)
+        read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
+    exchanged = tuple([(position, size * sequences) for position, size in payloads]) if payloads else ()
+    return StageCounts(
+        (*read, cache * sequences, activations * sequences), late, flops * sequences, exchanged, held * sequences, state
+    )
+
+
+def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
+    """Return what the calls take without boundaries and host.
+
+    (R1), (R2), (C1), (S1) for plain calls, (L1), (L2) for fused ones, (S3) for a pipeline.
+    """
+    stream: Number = 0.0
+    compute: Number = 0.0
+    latency: Number = 0.0
+    collective: Number = 0.0
+    refill: Number = 0.0
+    calls: Number = 0.0
+    waiting: Number = 0.0
+    stages: dict[int, Number] = {}  # time of one stage of each kind
+    in_flight: Number = 1
+    for count, fused, segments, number, alike, microbatches in counts:
+        before = calls
+        if fused:
+            fill: Number = 0.0
+            for iterations, one in ((iterations, _iteration(stages, rates, chain)) for iterations, stages in segments):
+                times = count * iterations
+                stream = stream + times * one.stream
+                compute = compute + times * one.compute
+                latency = latency + times * one.latency
+                collective = collective + times * one.collective
+                calls = calls + times * one.time
+                waiting = waiting + times * one.waiting
+                fill = larger(fill, equations.fill_time(0.0, one.swing, one.chain, iterations * one.waiting))
+            refill = refill + count * fill
+            calls = calls + count * fill
+        else:
+            stage = segments[0][1][0]
+            m = equations.streaming_time(stage.bytes, rates.bandwidths)
+            a = equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share)
+            stream = stream + count * m
+            roofline = equations.plain_call_time(m, a)
+            compute = compute + count * (roofline - m)
+            calls = calls + count * roofline
+            if stage.payloads:
+                exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
+                collective, calls = collective + exchange, calls + exchange
+        if microbatches is not None:
+            in_flight = microbatches
+            stages[number] = stages.get(number, 0.0) + (calls - before) / alike
+    if not stages:
+        return Busy(stream, compute, latency, collective, refill, calls, waiting)
+    # What a step waits for its slowest stage is latency.
+    paced = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
+    return Busy(stream, compute, latency + (paced - calls), collective, refill, paced, waiting)
+
+
+def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool = True) -> Replay:
+    """Return `busy_time` of `plan` as a flat function of batch, context and the numbers of `flat_costs`.
+
+    It gives the fields of Busy, then `call_times`, to the last bit as the equations give them; without
+    `terms` only waiting and `call_times`, which takes half as long.
+    rates: any rates of the plan, for their number. generic: for any kind of number, not floats alone.
+    """
+    recorder = Recorder()
+    bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
+    collectives = [f"{part}{i}" for i in range(len(_routes(rates))) for part in ("alpha", "link")]
+    names = [
+        "batch",
+        "context",
+        *bandwidths,
+        "beta",
+        "arithmetic",
+        "share",
+        *collectives,
+        *(Chain._fields if plan.limited else Chain._fields[:-1]),
+    ]
+    number = dict(zip(names, recorder.inputs(names), strict=True))
+    costs = (number[name] for name in collectives)
+    routes = tuple(
+        tuple(tuple(Route(next(costs), route.traffic_factor, next(costs)) for route in leg) for leg in legs)
+        for legs in rates.collectives
+    )
+    recorded = Rates(
+        tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], routes
+    )
+    chain = Chain(*(number.get(name) for name in Chain._fields))
+    busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
+    return recorder.replay(
+        names,
+        [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)],
+        choices={"maximum": larger, "minimum": smaller} if generic else None,
+    )
+
+
+def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
+    """Return the numbers that a `busy_replay` takes after batch and context."""
+    return (
+        *rates.bandwidths,
+        rates.datasheet_bandwidth,
+        rates.arithmetic,
+        rates.arithmetic_share,
+        *(number for route in _routes(rates) for number in (route.latency, route.bandwidth)),
+        *(chain if chain.room is not None else chain[:-1]),
+    )
+
+
+def _routes(rates: Rates) -> list[Route]:
+    return [route for legs in rates.collectives for leg in legs for route in leg]
+
+
+class _Iteration(NamedTuple):
+    stream: Number
+    compute: Number
+    latency: Number
+    collective: Number
+    chain: Number
+    swing: Number
+    time: Number
+    waiting: Number
+
+
+def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iteration:
+    """One pass over the stages of a fused call, by (L1), split into terms."""
+    streaming = [equations.streaming_time(stage.bytes, rates.bandwidths) for stage in stages]
+    links = [_collectives(stage, rates) for stage in stages]
+    exchange = [
+        equations.exposed_collective(x, chain.collective_overlap) if stage.payloads else x
+        for x, stage in zip(links, stages, strict=True)
+    ]
+    m = sum(streaming)
+    arithmetic = [equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share) for stage in stages]
+    a = sum(arithmetic)
+    serial = sum([chain.stage + x for x in exchange])
+    # While a stage computes beyond its own bytes, the memory fetches ahead as far as the window goes, then waits.
+    beyond = [
+        equations.arithmetic_beyond_streaming(one, stream, chain.overlap)
+        for one, stream in zip(arithmetic, streaming, strict=True)
+    ]
+    latencies = [chain.stage + x + excess for x, excess in zip(exchange, beyond, strict=True)]
+    # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
+    waits = [
+        sum([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0
+        for stage in stages
+    ]
+    ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
+    prefetch = chain.prefetch
+    if chain.room is not None:
+        prefetch = equations.prefetch_room(
+            prefetch, chain.room, reduce(larger, [stage.held + stage.state for stage in stages])
+        )
+        # What does not stay on chip is made in the iteration, so it cannot be fetched ahead either.
+        spilled = [equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages]
+        m, waits = m + sum(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
+    # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
+    window = prefetch / rates.datasheet_bandwidth
+    stall, swing = equations.prefetch(latencies, ahead, window)
+    i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap, sum(links))
+    roofline = larger(larger(m, a), smaller(i, m + sum(beyond)))
+    # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
+    exposed = i - roofline
+    shared = exposed * sum(exchange) / larger(serial, 1e-30)
+    return _Iteration(m, roofline - m, exposed - shared, shared, serial, swing, i, i - (m + stall))
+
+
+def _collectives(stage: StageCounts, rates: Rates) -> Number:
+    """Return the time of a stage's collectives [s], each by the quickest route of each leg."""
+    total: Number = 0.0
+    for position, payload in stage.payloads:
+        for leg in rates.collectives[position]:
+            times = [
+                equations.collective_time(route.latency, payload, route.traffic_factor, route.bandwidth)
+                for route in leg
+            ]
+            quickest = times[0]
+            for time in times[1:]:
+                quickest = smaller(quickest, time)
+            total = total + quickest
+    return total
+
+
+def call_times(busy: Busy) -> Number:
+    """Return the sum of c over the calls [s], but for the first bytes of fused ones."""
+    return busy.calls
+
+
+def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
+    """Return the time of a step [s] by (S1, L2, L3), then (S2), from its `call_times`."""
+    unlimited = _unlimited(plan, calls, fixed)
+    if fixed.issue.__class__ is float and not fixed.issue:
+        return unlimited  # what (S2) gives for a host that issues calls in no time
+    return equations.host_bound_time(unlimited, fixed.host, plan.kernel_calls, fixed.issue)
+
+
+def _unlimited(plan: Plan, calls: Number, fixed: Fixed) -> Number:
+    """Return the time of a step as if the host were never late [s]."""
+    return equations.step_time(
+        fixed.host, plan.kernel_calls, fixed.boundary, calls + plan.fused_calls * fixed.first_bytes
+    )
+
+
+def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
+    """Return the terms of a step, which add up to its `step_time`."""
+    calls = call_times(busy)
+    boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
+    excess = step_time(plan, calls, fixed) - _unlimited(plan, calls, fixed)
+    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, fixed.host + excess)

@@ -1,5 +1,0 @@
-"""A Hugging Face config.json to a Model, exactly by `model_type`: no network, no remote code, no guess."""
-
-from perfmodel.huggingface.reader import KNOWN_TYPES, model_from_config
-
-__all__ = ["KNOWN_TYPES", "model_from_config"]

@@ -1,0 +1,1 @@
+"""Beside what was published: measured rows, validation, calibration and ladders."""

@@ -1,0 +1,246 @@
+"""Explaining a measurement: which boundary, sustained share or host time would make the prediction what was measured.
+
+One parameter at a time by bracketing, the others at their values; then all together at the most likely point, where
+the catalogue's intervals are the prior. What looping would bring is asked again from each explanation, since a gap
+that is boundary can be looped away and one that is bandwidth cannot.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from perfmodel.errors import ValueRangeError, shown
+from perfmodel.estimates.answers import Estimate, estimate, formats_of
+from perfmodel.estimates.results import Speedup
+from perfmodel.measurements.fitting import AdjustableStep, Prior, largest
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.profiles import find_profile, with_profile
+
+# How far a single parameter is followed from its value: a factor.
+_FARTHEST = 1e4
+_NAMES = {
+    "boundary": "boundary of a call",
+    "host": "host time of a step",
+    "issue": "host time of a call",
+    "stage": "cost of a stage",
+    "latency": "latency of a collective",
+}
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to explain the measurement.
+
+    values: the parameters that differ, by path, in base units; None where no value of a parameter explains it.
+    deviations: how many standard deviations of the catalogue each lies from its value [-].
+    after: what the after mode would take from there [s], and the speed-up with its interval.
+    """
+
+    what: str
+    values: dict[str, float] | None
+    deviations: dict[str, float]
+    after: float | None
+    speedup: Speedup | None
+
+    @property
+    def inside(self) -> bool:
+        """Whether every parameter stays within the catalogue's 5th to 95th percentile."""
+        return bool(self.values) and all(abs(d) <= 1.645 for d in self.deviations.values())
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A measurement beside its prediction [s], and what would explain the difference."""
+
+    model: str
+    hardware: str
+    mode: str
+    after_mode: str
+    measured: float
+    predicted: float
+    low: float
+    high: float
+    alone: tuple[Explanation, ...]
+    together: Explanation
+    assumed: dict[str, tuple[float, float, float]]
+    units: dict[str, str]
+    estimate: Estimate
+
+    @property
+    def inside(self) -> bool:
+        """Whether the measurement lies inside the interval of the prediction."""
+        return self.low <= self.measured <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as plain dicts and lists, in base units."""
+        answer = {
+            name: msgspec.to_builtins(getattr(self, name)) for name in self.__struct_fields__ if name != "estimate"
+        }
+        for part, one in [*zip(answer["alone"], self.alone, strict=True), (answer["together"], self.together)]:
+            part["inside"] = one.inside
+        return answer | {"inside": self.inside}
+
+
+def explain_gap(
+    model: str | Model,
+    hardware: str | Hardware,
+    measured: float,
+    *,
+    devices: int | None = None,
+    batch: int = 1,
+    context: int = 4096,
+    weights: str | None = None,
+    kv: str | None = None,
+    before: str | None = None,
+    after: str = "looped",
+    profile: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Gap:
+    """Explain why a step of the question (see `estimate`) took `measured` seconds.
+
+    Raises PerfModelError for what estimate refuses, and for a time that is not positive.
+    """
+    if not 0 < measured < math.inf:
+        raise ValueRangeError(f"--measured: {shown(measured)} is not a positive time")
+    answer = estimate(
+        model,
+        hardware,
+        devices=devices,
+        batch=batch,
+        context=context,
+        weights=weights,
+        kv=kv,
+        before=before,
+        after=after,
+        profile=profile,
+        parameters=parameters,
+    )
+    chosen = find_model(model) if isinstance(model, str) else model
+    device = find_hardware(hardware) if isinstance(hardware, str) else hardware
+    if profile is not None:
+        device = with_profile(device, find_profile(profile))
+    # What-ifs stand as the answer used them.
+    used = {a.name: a for a in answer.assumptions}
+    device = device.replace_values(
+        {
+            path: msgspec.structs.replace(quantity, low=used[path].low, value=used[path].value, high=used[path].high)
+            for path, quantity in device.values.items()
+            if path in used
+        }
+    )
+    step = AdjustableStep(
+        chosen,
+        device,
+        answer.before.mode,
+        answer.devices,
+        formats_of(chosen, weights, kv),
+        answer.batch,
+        answer.context,
+    )
+    priors = step.priors()
+
+    def explained(what: str, values: dict[str, float] | None) -> Explanation:
+        if values is None:
+            return Explanation(what=what, values=None, deviations={}, after=None, speedup=None)
+        settings = dict(parameters or {}) | {
+            path: str(value) + (f" {priors[path].quantity.unit}" if priors[path].quantity.unit != "1" else "")
+            for path, value in values.items()
+        }
+        again = answer.replace(parameters=settings)
+        deviations = {path: priors[path].deviation(math.log(value)) for path, value in values.items()}
+        return Explanation(
+            what=what, values=values, deviations=deviations, after=again.after.time_per_step, speedup=again.speedup
+        )
+
+    alone = tuple(explained(_name(path), _alone(step, priors[path], measured)) for path in _candidates(step, priors))
+    return Gap(
+        model=answer.model,
+        hardware=answer.hardware,
+        mode=answer.before.mode,
+        after_mode=answer.after.mode,
+        measured=measured,
+        predicted=answer.before.time_per_step,
+        low=answer.before.high.time_per_step,
+        high=answer.before.low.time_per_step,
+        alone=alone,
+        together=explained("together", _together(step, priors, measured)),
+        assumed={path: (p.quantity.low, p.quantity.value, p.quantity.high) for path, p in priors.items()},
+        units={path: p.quantity.unit for path, p in priors.items()},
+        estimate=answer,
+    )
+
+
+def _candidates(step: AdjustableStep, priors: Mapping[str, Prior]) -> list[str]:
+    """The parameters to try alone.
+
+    Boundary, weights and host always, others where half their value moves the step by a hundredth.
+    """
+    base = step.time({})
+    always = (step.weights_path, f"modes.{step.mode}.boundary", f"modes.{step.mode}.host")
+    return [
+        path
+        for path, p in priors.items()
+        if path in always or abs(step.time({path: p.quantity.value / 2}) - base) > 1e-2 * base
+    ]
+
+
+def _name(path: str) -> str:
+    if path.startswith("memory.sustained."):
+        return f"sustained share, {path.rpartition('.')[2]}"
+    return _NAMES.get(path.rpartition(".")[2], path)
+
+
+def _alone(step: AdjustableStep, prior: Prior, measured: float) -> dict[str, float] | None:
+    """The value of one parameter at which the step takes the measured time, or None."""
+    path, value = prior.path, prior.quantity.value
+    ends = (value / _FARTHEST, min(value * _FARTHEST, largest(path)))
+    slow, fast = (step.time({path: end}) for end in ends)
+    if not min(slow, fast) <= measured <= max(slow, fast):
+        return None
+    low, high = (math.log(end) for end in ends)
+    rising = fast > slow
+    for _ in range(60):
+        middle = (low + high) / 2
+        if (step.time({path: math.exp(middle)}) < measured) == rising:
+            low = middle
+        else:
+            high = middle
+    return {path: math.exp((low + high) / 2)}
+
+
+def _together(step: AdjustableStep, priors: Mapping[str, Prior], measured: float) -> dict[str, float] | None:
+    """The most likely point at which the step takes the measured time: the least sum of squared deviations.
+
+    Newton's way: linearise the logarithm of the time, go to the nearest point of that plane in units of the spreads.
+    """
+    paths = list(priors)
+    centre = [math.log(p.quantity.value) for p in priors.values()]
+    point = list(centre)
+    target = math.log(measured)
+
+    def logarithm(at: Sequence[float]) -> float:
+        return math.log(step.time(dict(zip(paths, map(math.exp, at), strict=True))))
+
+    for _ in range(40):
+        here = logarithm(point)
+        slopes = [(logarithm([*point[:i], x + 1e-4, *point[i + 1 :]]) - here) / 1e-4 for i, x in enumerate(point)]
+        # The spread of the side on which the way to the measurement lies.
+        wanted = target - here + sum(s * (x - c) for s, x, c in zip(slopes, point, centre, strict=True))
+        spreads = [p.above if s * wanted > 0 else p.below for p, s in zip(priors.values(), slopes, strict=True)]
+        weight = sum((s * d) ** 2 for s, d in zip(slopes, spreads, strict=True))
+        if weight <= 0:
+            return None
+        following = [c + d * d * s * wanted / weight for c, s, d in zip(centre, slopes, spreads, strict=True)]
+        following = [
+            min(max(new, old - 1.0), old + 1.0, math.log(largest(path)))
+            for new, old, path in zip(following, point, paths, strict=True)
+        ]
+        moved = max(abs(a - b) for a, b in zip(point, following, strict=True))
+        point = following
+        if moved < 1e-9:
+            break
+    if abs(logarithm(point) - target) > 1e-3:
+        return None
+    return dict(zip(paths, map(math.exp, point), strict=True))

@@ -1,0 +1,295 @@
+"""Predictions beside published measurements.
+
+Rows of validation/rows.csv asked one by one, and the errors of the answers.
+
+A row is asked either from first principles (specifications and modes only) or with the profile of its
+software stack; the two are never mixed in one result. Errors are of the time per step, relative to the
+measured one: +0.1 means that the prediction is a tenth slower than the measurement.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from perfmodel.errors import PerfModelError
+from perfmodel.estimates.intervals import SideTimes
+from perfmodel.estimates.prepared import prepare
+from perfmodel.measurements.rows import Row
+from perfmodel.measurements.stacks import kind_of, profile_of, row_formats, row_hardware
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.formats import storage_format
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.profiles import Profile, find_profile
+
+# Reasons why a row cannot be asked, in the order they are looked for.
+REASONS = (
+    "unknown model",
+    "unknown device",
+    "unknown format",
+    "mode the device lacks",
+    "parameter the device lacks",
+    "profile that does not fit the device",
+)
+
+
+class Predicted(msgspec.Struct, frozen=True, kw_only=True):
+    """A row with its prediction.
+
+    time, low, high [s]: value and interval; terms: where the time goes [s]; profile: '' for first principles.
+    """
+
+    row: Row
+    time: float
+    low: float
+    high: float
+    terms: Mapping[str, float]
+    kernel_calls: int
+    profile: str
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured time, less 1 [-]."""
+        return self.time / self.row.time_per_step - 1
+
+    @property
+    def inside(self) -> bool:
+        """Whether the measurement lies inside the interval."""
+        return self.low <= self.row.time_per_step <= self.high
+
+    @property
+    def width(self) -> float:
+        """High over low end of the interval, in time [-]."""
+        return self.high / self.low
+
+
+class Unasked(msgspec.Struct, frozen=True):
+    """A row that cannot be asked. reason: one of `REASONS`."""
+
+    row: Row
+    reason: str
+    message: str
+
+
+class Errors(msgspec.Struct, frozen=True, kw_only=True):
+    """Errors of some rows [-].
+
+    Median and 90th percentile of |error|, median error, share inside the interval, median width of it, share within a
+    factor 1.5.
+    """
+
+    name: str
+    rows: int
+    median: float
+    ninetieth: float
+    bias: float
+    inside: float
+    width: float
+    within_half: float
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True):
+    """All rows that were asked for.
+
+    way: first principles or profiles; over_sources: the median of each figure over the sources.
+    """
+
+    way: str
+    predicted: tuple[Predicted, ...]
+    unasked: tuple[Unasked, ...]
+    sources: tuple[Errors, ...]
+    over_sources: Errors | None
+    over_rows: Errors | None
+
+    def worst(self, count: int = 10) -> list[Predicted]:
+        """Return the rows with the largest ratio between prediction and measurement, either way."""
+        return sorted(self.predicted, key=lambda p: -abs(math.log(p.time / p.row.time_per_step)))[:count]
+
+    def reasons(self) -> dict[str, int]:
+        """Return how many rows could not be asked, by reason and what was unknown, most first."""
+        found: dict[str, int] = {}
+        for one in self.unasked:
+            key = f"{one.reason}: {_culprit(one)}"
+            found[key] = found.get(key, 0) + 1
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return figures and rows as plain dicts and lists."""
+        return {
+            "way": self.way,
+            "sources": [msgspec.to_builtins(e) for e in self.sources],
+            "over_sources": msgspec.to_builtins(self.over_sources),
+            "over_rows": msgspec.to_builtins(self.over_rows),
+            "not_asked": self.reasons(),
+            "rows": self.rows(),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat row for each prediction."""
+        return [
+            {
+                "id": p.row.id,
+                "source_id": p.row.source_id,
+                "trust": p.row.trust,
+                "class": p.row.row_class,
+                "stack": p.row.stack,
+                "profile": p.profile,
+                "model": p.row.model,
+                "hardware": p.row.hardware,
+                "devices": p.row.devices,
+                "parallel": p.row.parallel,
+                "weight_format": p.row.weight_format,
+                "kv_format": p.row.kv_format,
+                "batch": p.row.batch,
+                "context": p.row.context,
+                "mode": p.row.mode,
+                "measured": p.row.time_per_step,
+                "predicted": p.time,
+                "low": p.low,
+                "high": p.high,
+                "error": p.error,
+                "inside": p.inside,
+                "width": p.width,
+                "kernel_calls": p.kernel_calls,
+                **{f"terms.{name}": value for name, value in p.terms.items()},
+                "source": p.row.source,
+            }
+            for p in self.predicted
+        ]
+
+
+def predict(
+    row: Row, profile: Profile | None = None, adjust: Callable[[Hardware], Hardware] | None = None
+) -> Predicted:
+    """Return the prediction for a row, with the overrides of `profile`, or else of the kind of software (see `kind_of`).
+
+    adjust: what else to change on the device, after the profile.
+    Raises UnknownNameError or SpecificationError for a row that cannot be asked.
+    """
+    model, hardware = find_model(row.model), row_hardware(row, profile or kind_of(row))
+    if adjust is not None:
+        hardware = adjust(hardware)
+    mode = row.mode or hardware.default_mode
+    side_of = prepare(model, hardware, row.devices_at_work(), row_formats(row, model), mode, mode, None)
+    times = SideTimes(side_of.before, row.batch, row.context)
+    terms = times.terms()
+    # Every parameter moves a time one way only, so its bounds are two corners.
+    low, high = times.step(side_of.fast, 1.0), times.step(side_of.slow, -1.0)
+    return Predicted(
+        row=row,
+        time=float(terms.total()),
+        low=low,
+        high=high,
+        terms={name: float(value) for name, value in terms._asdict().items()},
+        kernel_calls=side_of.before.plan.kernel_calls,
+        profile="" if profile is None else profile.name,
+    )
+
+
+def validate(rows: Iterable[Row], *, profiles: bool = False) -> Validation:
+    """Predict each of `rows` and summarise the errors.
+
+    profiles: whether to use the profile of a row's software stack; rows of stacks without one are then left to first
+    principles and their `profile` is empty.
+    """
+    predicted: list[Predicted] = []
+    unasked: list[Unasked] = []
+    # Rows with the same question but for batch and context stand together, so that it is prepared once.
+    for row in sorted(
+        rows, key=lambda r: (r.hardware, r.stack, r.model, r.mode, r.devices, r.weight_format, r.kv_format, r.id)
+    ):
+        reason = why_not(row)
+        if reason is not None:
+            unasked.append(reason)
+            continue
+        name = profile_of(row) if profiles else None
+        try:
+            predicted.append(predict(row, find_profile(name) if name else None))
+        except PerfModelError as error:
+            unasked.append(Unasked(row, REASONS[5], str(error)))
+    return summary("profiles" if profiles else "first principles", predicted, unasked)
+
+
+def why_not(row: Row) -> Unasked | None:
+    """Return why `row` cannot be asked, None where it can."""
+    try:
+        find_model(row.model)
+    except PerfModelError as error:
+        return Unasked(row, REASONS[0], str(error))
+    try:
+        device = find_hardware(row.hardware)
+    except PerfModelError as error:
+        return Unasked(row, REASONS[1], str(error))
+    try:
+        for text in (row.weight_format, row.kv_format):
+            storage_format(text or "bf16", row.id)
+    except PerfModelError as error:
+        return Unasked(row, REASONS[2], str(error))
+    if row.mode and row.mode not in device.modes:
+        return Unasked(row, REASONS[3], f"{row.hardware} has no mode {row.mode}")
+    try:
+        predict(row)
+    except PerfModelError as error:
+        return Unasked(row, REASONS[4], str(error))
+    return None
+
+
+def summary(way: str, predicted: Sequence[Predicted], unasked: Sequence[Unasked] = ()) -> Validation:
+    """Return predictions with their errors by source and over sources."""
+    by_source: dict[str, list[Predicted]] = {}
+    for one in predicted:
+        by_source.setdefault(one.row.source_id, []).append(one)
+    sources = tuple(errors_of(name, by_source[name]) for name in sorted(by_source))
+    return Validation(
+        way=way,
+        predicted=tuple(predicted),
+        unasked=tuple(unasked),
+        sources=sources,
+        over_sources=_median_over(sources),
+        over_rows=errors_of("all rows", predicted) if predicted else None,
+    )
+
+
+def errors_of(name: str, predicted: Sequence[Predicted]) -> Errors:
+    """Return the errors of one or more predictions."""
+    absolute = [abs(p.error) for p in predicted]
+    return Errors(
+        name=name,
+        rows=len(predicted),
+        median=percentile(absolute, 0.5),
+        ninetieth=percentile(absolute, 0.9),
+        bias=percentile([p.error for p in predicted], 0.5),
+        inside=sum(p.inside for p in predicted) / len(predicted),
+        width=percentile([p.width for p in predicted], 0.5),
+        within_half=sum(1 / 1.5 <= 1 + p.error <= 1.5 for p in predicted) / len(predicted),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the percentile of one or more values, straight between neighbours; share from 0 to 1."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def _median_over(sources: Sequence[Errors]) -> Errors | None:
+    if not sources:
+        return None
+    figures = {
+        field: percentile([getattr(e, field) for e in sources], 0.5)
+        for field in ("median", "ninetieth", "bias", "inside", "width", "within_half")
+    }
+    return Errors(name="over sources", rows=sum(e.rows for e in sources), **figures)
+
+
+def _culprit(one: Unasked) -> str:
+    row = one.row
+    return {
+        "unknown model": row.model,
+        "unknown device": row.hardware,
+        "unknown format": row.weight_format,
+        "mode the device lacks": f"{row.mode} on {row.hardware}",
+    }.get(one.reason, row.hardware)

@@ -1,0 +1,1 @@
+"""One recording of the equations, and what reads it: floats, grids, machine code."""

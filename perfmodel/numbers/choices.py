@@ -1,0 +1,88 @@
+"""larger, smaller, ceil_div and log2 for plain floats, numpy arrays, sympy expressions and recorded numbers.
+
+The equations use these instead of max, min and -(-a // b), so that one formula serves a query,
+a sweep, a derivation and a replay. numpy and sympy are imported only when one of their values comes in.
+"""
+
+import math
+from typing import Any
+
+# A float, a numpy array or a sympy expression; the equations do not care which.
+Number = Any
+
+_PLAIN = frozenset({float, int})
+
+
+def larger(a: Any, b: Any) -> Any:
+    """Return the larger of `a` and `b`, elementwise for arrays, as an unevaluated Max for symbols.
+
+    >>> larger(2.0, 3.0)
+    3.0
+    """
+    if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
+        return a if a >= b else b  # type: ignore[operator]
+    return _dispatch("Max", "maximum", a, b)
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """Return the smaller of `a` and `b`, elementwise for arrays, as an unevaluated Min for symbols.
+
+    >>> smaller(2.0, 3.0)
+    2.0
+    """
+    if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
+        return a if a <= b else b  # type: ignore[operator]
+    return _dispatch("Min", "minimum", a, b)
+
+
+def ceil_div(a: Any, b: Any) -> Any:
+    """Return a / b rounded up to a whole number.
+
+    >>> ceil_div(7, 2)
+    4
+    """
+    if _symbolic(a) or _symbolic(b):
+        import sympy
+
+        return sympy.ceiling(a / b)
+    return -(-a // b)
+
+
+def log2(a: Any) -> Any:
+    """Return the logarithm of `a` to base 2.
+
+    >>> log2(8)
+    3.0
+    """
+    if a.__class__ in _PLAIN:
+        return math.log2(a)  # type: ignore[arg-type]
+    if _symbolic(a):
+        import sympy
+
+        return sympy.log(a, 2)
+    import numpy
+
+    return numpy.log2(a)
+
+
+def _symbolic(x: Any) -> bool:
+    return hasattr(x, "free_symbols")
+
+
+def _dispatch(symbolic_name: str, array_name: str, a: Any, b: Any) -> Any:
+    if _symbolic(a) or _symbolic(b):
+        import sympy
+
+        if a == b:
+            return a
+        a, b = sympy.sympify(a), sympy.sympify(b)
+        # Comparing nested Max and Min is exponential in sympy, so only numbers are decided here.
+        if a.is_number and b.is_number:
+            return getattr(sympy, symbolic_name)(a, b)
+        return getattr(sympy, symbolic_name)(a, b, evaluate=False)
+    for number in (a, b):
+        if hasattr(number, "noted_choice"):  # a number that notes its operations, see perfmodel.numbers.recorded
+            return number.noted_choice(array_name, a, b)
+    import numpy
+
+    return getattr(numpy, array_name)(a, b)

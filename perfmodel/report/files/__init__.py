@@ -1,0 +1,1 @@
+"""Answers as files: CSV, Parquet, studies, and grids shared by a cluster."""

@@ -1,0 +1,92 @@
+"""Answers as HTML fragments for notebooks: a picture and a table each, readable on light and on dark paper."""
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.estimates.answers import Estimate
+from perfmodel.report.answer import document
+from perfmodel.report.picturedata.choices import COLUMN_OF, comparison_picture, setting, sweep_picture
+from perfmodel.report.picturedata.steps import waterfall
+from perfmodel.report.pictures import draw
+from perfmodel.report.tables import comparison_document
+from perfmodel.report.text import Document, Table
+
+if TYPE_CHECKING:
+    from perfmodel.sweeps.comparisons import Comparison
+    from perfmodel.sweeps.sweeps import Sweep
+
+_MOST_ROWS = 20
+_TOLD = (
+    "before.tokens_per_second",
+    "after.tokens_per_second",
+    "speedup.value",
+    "speedup.low",
+    "speedup.high",
+    "fits.fits",
+)
+
+
+def estimate_fragment(answer: Estimate) -> str:
+    """Return an Estimate: its verdict, where the time goes as a picture, the figures, and the assumptions to unfold."""
+    first, *parts = document(answer).parts
+    assumptions = next(part for part in parts if isinstance(part, Table) and part.header[0] == "assumption")
+    rest = "".join(_part(part) for part in parts if part is not assumptions)
+    return (
+        f"<p><b>{escape(str(first))}</b></p>{_picture(draw(waterfall(answer)))}{rest}<details><summary>{len(assumptions.rows)}"
+        f" assumptions</summary>{_part(assumptions)}</details>"
+    )
+
+
+def comparison_fragment(found: "Comparison") -> str:
+    """Return a Comparison: its verdict, the choices as bars, and its table."""
+    picture = comparison_picture(found)
+    return _led(comparison_document(found), "" if picture is None else draw(picture))
+
+
+def sweep_fragment(found: "Sweep") -> str:
+    """Return a Sweep: what is the same at all points, a picture, and the first rows of what is not."""
+    plain = found.to_dict()
+    axes = [COLUMN_OF.get(axis, axis) for axis in found.axes]
+    picture = sweep_picture(plain, found.axes, found.shape)
+    same = [name for name, values in plain.items() if len(set(values)) == 1] if len(found) > 1 else []
+    said = ", ".join(setting(name, plain[name][0]) for name in same if name in axes)
+    told = [name for name in (*axes, *_TOLD) if name in plain] if set(_TOLD) <= set(plain) else list(plain)
+    shown = {name: plain[name][:_MOST_ROWS] for name in told if name not in same}
+    rows = [tuple(_cell(value) for value in row) for row in zip(*shown.values(), strict=True)]
+    table = Table(
+        tuple(shown), rows, frozenset(i for i, values in enumerate(shown.values()) if not isinstance(values[0], str))
+    )
+    more = [f"and {len(found) - _MOST_ROWS:,} more"] if len(found) > _MOST_ROWS else []
+    return _led(
+        Document([f"{len(found):,} points" + (f": {said}" if said else ""), table, *more]),
+        "" if picture is None else draw(picture),
+    )
+
+
+def _led(document: Document, picture: str) -> str:
+    first, *parts = document.parts
+    return f"<p><b>{escape(str(first))}</b></p>{_picture(picture)}{''.join(_part(part) for part in parts)}"
+
+
+def _picture(svg: str) -> str:
+    return f'<div style="max-width:860px;overflow-x:auto">{svg}</div>' if svg else ""
+
+
+def _part(part: str | Table) -> str:
+    if isinstance(part, str):
+        return f"<p>{escape(part)}</p>"
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in part.header)
+    left = ' style="text-align:left"'
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td{'' if i in part.right else left}>{escape(cell)}</td>" for i, cell in enumerate(row))
+        + "</tr>"
+        for row in part.rows
+    )
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if any(part.header) else ''}<tbody>{rows}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        return str(value)
+    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1e4 else f"{value:,.0f}"

@@ -1,0 +1,1 @@
+"""What files say: devices, models, formats, profiles, and the catalogue that finds them."""

@@ -1,0 +1,68 @@
+"""Read a TOML or JSON file safely: size, bytes and syntax are checked before any meaning is looked for."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import SpecificationError
+
+LARGEST_FILE = 4_000_000  # bytes; the largest config.json seen has 0.1 MB
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of `path`, or raise SpecificationError when it is missing, unreadable, empty or too large."""
+    try:
+        if path.is_dir():
+            raise SpecificationError(f"{path}: is a folder, expected a file")
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise SpecificationError(
+                f"{path}: has {size:,} bytes, more than any specification ({LARGEST_FILE:,}); is it the right file?"
+            )
+        if not path.is_file():
+            raise SpecificationError(f"{path}: is not a regular file")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecificationError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SpecificationError(f"{path}: cannot be read: {reason}") from None
+    if not data.strip():
+        raise SpecificationError(f"{path}: is empty")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """Return the text of `path`, which must be UTF-8."""
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecificationError(f"{path}: is not text: byte {error.start} is not UTF-8") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file."""
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecificationError(f"{path}: is not TOML: {error}") from None
+    except RecursionError:
+        raise SpecificationError(f"{path}: is nested too deeply") from None
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds; NaN and infinity are kept as floats for the reader to refuse."""
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise SpecificationError(
+            f"{path}: is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except (RecursionError, ValueError):
+        raise SpecificationError(
+            f"{path}: is not JSON that can be read: nested too deeply, or a number too long"
+        ) from None
+    if not isinstance(value, dict):
+        raise SpecificationError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value

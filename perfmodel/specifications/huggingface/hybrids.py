@@ -1,0 +1,232 @@
+"""Stacks with recurrent state: Mamba 2, Jamba, Nemotron-H and 3, Qwen3-Next and Qwen3.5."""
+
+from collections.abc import Callable
+
+from perfmodel.errors import SpecificationError, shown
+from perfmodel.specifications.huggingface.blocks import (
+    FULL,
+    LINEAR,
+    attention,
+    check_activation,
+    experts,
+    feed_forward,
+    layer_count,
+    layer_types,
+)
+from perfmodel.specifications.huggingface.dense import Shape
+from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.mixtures import qwen_blocks, sparse_stack
+from perfmodel.specifications.model import Attention, DeltaAttention, Experts, FeedForward, Layer, Mixer, StateSpace
+
+
+def read_mamba2(fields: Fields) -> Shape:
+    """Mamba 2: state-space blocks only, each behind one norm."""
+    check_activation(fields, "hidden_act")
+    fields.known(
+        "rms_norm",
+        "residual_in_fp32",
+        "rescale_prenorm_residual",
+        "time_step_rank",
+        "time_step_min",
+        "time_step_max",
+        "time_step_floor",
+        "time_step_limit",
+        "chunk_size",
+        "norm_before_gate",
+        "layer_norm_epsilon",
+        "time_step_init_scheme",
+        "time_step_scale",
+        "fused_add_norm",
+        "pad_vocab_size_multiple",
+        "use_mambapy",
+    )
+    hidden = fields.integer("hidden_size", most=1_000_000)
+    head_dim = fields.integer("head_dim", default=64, most=100_000)
+    inner = fields.integer("expand", default=2, most=64) * hidden
+    fields.known("intermediate_size")
+    heads = fields.integer("num_heads", default=inner // head_dim, most=100_000)
+    if heads * head_dim != inner:
+        raise SpecificationError(
+            f"{fields.where}: num_heads: {heads} x head_dim {head_dim} is not expand x hidden_size = {inner}"
+        )
+    block = StateSpace(
+        version=2,
+        inner=inner,
+        state=fields.integer("state_size", default=128, most=100_000),
+        convolution=fields.integer("conv_kernel", default=4, most=1000),
+        convolution_bias=fields.flag("use_conv_bias", default=True),
+        projection_bias=fields.flag("use_bias", default=False),
+        heads=heads,
+        groups=fields.integer("n_groups", default=8, most=100_000),
+    )
+    return {"layers": (Layer(mixer=block, feed_forward=None),) * layer_count(fields), "tied_default": True}
+
+
+def read_jamba(fields: Fields) -> Shape:
+    """Jamba: one attention layer in eight, Mamba in the others; experts in every second layer; no rotary embedding."""
+    check_activation(fields, "hidden_act")
+    fields.known("use_mamba_kernels", "num_logits_to_keep")
+    hidden, layers = fields.integer("hidden_size", most=1_000_000), layer_count(fields)
+    plain = attention(fields)
+    mixer = Attention(heads=plain.heads, kv_heads=plain.kv_heads, head_dim=plain.head_dim, rotary=False)
+    inner = fields.integer("mamba_expand", default=2, most=64) * hidden
+    rank = fields.integer("mamba_dt_rank", default=-(-hidden // 16), most=1_000_000)
+    block = StateSpace(
+        version=1,
+        inner=inner,
+        state=fields.integer("mamba_d_state", default=16, most=100_000),
+        convolution=fields.integer("mamba_d_conv", default=4, most=1000),
+        convolution_bias=fields.flag("mamba_conv_bias", default=True),
+        projection_bias=fields.flag("mamba_proj_bias", default=False),
+        step_rank=rank,
+        inner_norms=fields.flag("mamba_inner_layernorms", default=True),
+    )
+    period, offset = (
+        fields.integer("attn_layer_period", default=8, most=10_000),
+        fields.integer("attn_layer_offset", default=4, least=0, most=10_000),
+    )
+    expert_period, expert_offset = (
+        fields.integer("expert_layer_period", default=2, most=10_000),
+        fields.integer("expert_layer_offset", default=1, least=0, most=10_000),
+    )
+    dense, mixture = feed_forward(fields), experts(fields, "num_experts", "intermediate_size")
+    mixers: list[Mixer] = [mixer if index % period == offset else block for index in range(layers)]
+    blocks: list[FeedForward | Experts | None] = [
+        mixture if mixture.count > 1 and index % expert_period == expert_offset else dense for index in range(layers)
+    ]
+    return {"layers": sparse_stack(mixers, blocks)}
+
+
+def read_nemotron_h(fields: Fields) -> Shape:
+    """Nemotron-H and Nemotron 3: each layer is one block, as its pattern says.
+
+    M for Mamba 2, - for feed-forward, E for experts, * for attention.
+    """
+    pattern = fields.text("hybrid_override_pattern", "")
+    if not pattern or set(pattern) - set("M-E*"):
+        raise SpecificationError(
+            f"{fields.where}: hybrid_override_pattern: {shown(pattern)} is not a pattern of M, -, E and *"
+        )
+    if layer_count(fields) != len(pattern):
+        raise SpecificationError(
+            f"{fields.where}: num_hidden_layers: {layer_count(fields)} is not the length of hybrid_override_pattern,"
+            f" {len(pattern)}"
+        )
+    fields.known(
+        "mlp_hidden_act",
+        "mamba_hidden_act",
+        "residual_in_fp32",
+        "time_step_rank",
+        "time_step_min",
+        "time_step_max",
+        "time_step_floor",
+        "time_step_limit",
+        "chunk_size",
+        "mamba_dt_rank",
+        "rescale_prenorm_residual",
+        "mamba_ssm_cache_dtype",
+        "num_logits_to_keep",
+        "attention_head_dim",
+        "use_mamba_kernels",
+        "expand",
+        "mamba_d_conv",
+        "hidden_act",
+        "partial_rotary_factor",
+        "mtp_hybrid_override_pattern",
+        "moe_shared_expert_overlap",
+    )
+    dim = fields.integer("head_dim", default=fields.integer("attention_head_dim", required=False), most=100_000)
+    heads = fields.integer("num_attention_heads", most=100_000)
+    bias = fields.flag("attention_bias", default=False)
+    mixer = Attention(
+        heads=heads,
+        kv_heads=fields.integer("num_key_value_heads", default=heads, most=100_000),
+        head_dim=dim,
+        query_key_value_bias=bias,
+        output_bias=bias,
+        rotary=False,
+    )
+    mamba_heads, mamba_dim = (
+        fields.integer("mamba_num_heads", most=100_000),
+        fields.integer("mamba_head_dim", most=100_000),
+    )
+    block = StateSpace(
+        version=2,
+        inner=mamba_heads * mamba_dim,
+        state=fields.integer("ssm_state_size", most=100_000),
+        convolution=fields.integer("conv_kernel", default=4, most=1000),
+        convolution_bias=fields.flag("use_conv_bias", default=True),
+        projection_bias=fields.flag("mamba_proj_bias", default=False) or fields.flag("use_bias", default=False),
+        heads=mamba_heads,
+        groups=fields.integer("n_groups", most=100_000),
+    )
+    dense = feed_forward(fields, gated=False, bias=fields.flag("mlp_bias", default=False))
+    kinds = {
+        "M": Layer(mixer=block, feed_forward=None),
+        "-": Layer(mixer=None, feed_forward=dense),
+        "*": Layer(mixer=mixer, feed_forward=None),
+    }
+    if "E" in pattern:
+        # The router's correction is a number an expert; the shared expert works in the hidden width.
+        shared = (
+            fields.integer("moe_shared_expert_intermediate_size", most=10_000_000)
+            if fields.integer("n_shared_experts", default=1, least=0, most=1)
+            else 0
+        )
+        latent = fields.integer("moe_latent_size", default=0, least=0, most=1_000_000)
+        mixture = experts(
+            fields,
+            "n_routed_experts",
+            "moe_intermediate_size",
+            shared=shared,
+            router_bias=True,
+            gated=False,
+            latent=latent,
+        )
+        kinds["E"] = Layer(mixer=None, feed_forward=mixture)
+    return {"layers": tuple(kinds[letter] for letter in pattern)}
+
+
+def _read_delta(fields: Fields, blocks: Callable[[Fields, int], list[FeedForward | Experts | None]]) -> Shape:
+    """Three layers of gated delta rule to one of gated full attention, with the feed-forward blocks that `blocks` reads."""
+    check_activation(fields, "hidden_act")
+    fields.known(
+        "partial_rotary_factor",
+        "mamba_ssm_dtype",
+        "mtp_num_hidden_layers",
+        "mtp_use_dedicated_embeddings",
+        "attn_output_gate",
+        "mlp_only_layers",
+        "output_gate_type",
+    )
+    layers = layer_count(fields)
+    interval = fields.integer("full_attention_interval", default=4, most=10_000)
+    types = layer_types(fields, layers, (FULL, LINEAR)) or [
+        FULL if (index + 1) % interval == 0 else LINEAR for index in range(layers)
+    ]
+    full = attention(
+        fields,
+        bias=fields.flag("attention_bias", default=False),
+        query_key_norm="head",
+        output_gate=True,
+        head_dim_default=256,
+    )
+    delta = DeltaAttention(
+        key_heads=fields.integer("linear_num_key_heads", most=100_000),
+        value_heads=fields.integer("linear_num_value_heads", most=100_000),
+        key_dim=fields.integer("linear_key_head_dim", most=100_000),
+        value_dim=fields.integer("linear_value_head_dim", most=100_000),
+        convolution=fields.integer("linear_conv_kernel_dim", most=1000),
+    )
+    mixers: list[Mixer] = [full if kind == FULL else delta for kind in types]
+    return {"layers": sparse_stack(mixers, blocks(fields, layers))}
+
+
+def read_qwen3_next(fields: Fields) -> Shape:
+    """Qwen3-Next and the mixtures of Qwen3.5: experts with a shared one in every layer."""
+    return _read_delta(fields, lambda read, layers: qwen_blocks(read, layers, shared=True))
+
+
+def read_qwen3_5(fields: Fields) -> Shape:
+    """Qwen3.5 (dense)."""
+    return _read_delta(fields, lambda read, layers: [feed_forward(read)] * layers)

@@ -1,0 +1,183 @@
+"""Model: what a network is made of. Shapes and structure only; nothing here knows bytes, devices or time."""
+
+from typing import Any
+
+import msgspec
+
+from perfmodel.specifications.primitives import Block
+
+
+class Attention(msgspec.Struct, frozen=True, kw_only=True):
+    """Multi-head, grouped-query or multi-query attention.
+
+    window: tokens a layer can see at most (a sliding window, or the chunk of chunked attention), None for all.
+    query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
+    output_gate: the query projection also makes a gate for the output.
+    rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
+    shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    query_key_value_bias: bool = False
+    output_bias: bool = False
+    query_key_norm: str = ""
+    output_gate: bool = False
+    rotary: bool = True
+    sinks: bool = False
+    window: int | None = None
+    shares_cache: bool = False
+
+
+class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Multi-head latent attention, decoded with its up-projections absorbed.
+
+    The cache holds kv_rank + rotary_dim a token.
+
+    query_rank: None where queries are projected in one step.
+    index_heads, index_dim, index_chosen: a lightning indexer scores every token in a cache of its own, and attention
+    reads the chosen ones; 0 for none.
+    """
+
+    heads: int
+    query_rank: int | None
+    kv_rank: int
+    plain_dim: int
+    rotary_dim: int
+    value_dim: int
+    bias: bool = False
+    index_heads: int = 0
+    index_dim: int = 0
+    index_chosen: int = 0
+
+
+class StateSpace(msgspec.Struct, frozen=True, kw_only=True):
+    """A Mamba block. version 1 has a state a channel and a low-rank step size, version 2 heads and groups.
+
+    inner: width of the block; state: state a channel; convolution: taps.
+    inner_norms: Jamba's norms of step size, B and C.
+    """
+
+    version: int
+    inner: int
+    state: int
+    convolution: int
+    convolution_bias: bool = True
+    projection_bias: bool = False
+    step_rank: int = 0
+    inner_norms: bool = False
+    heads: int = 0
+    groups: int = 1
+    gated_norm: bool = True
+
+
+class DeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Linear attention by the gated delta rule: a matrix of state a value head."""
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    convolution: int
+
+
+class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
+    """A dense feed-forward block; gated ones have three matrices, plain ones two.
+
+    sparsified: activations below a quantile are cut off.
+    """
+
+    intermediate: int
+    gated: bool = True
+    bias: bool = False
+    sparsified: bool = False
+
+
+class Experts(msgspec.Struct, frozen=True, kw_only=True):
+    """A mixture of experts. shared: width of the experts every token uses together, 0 for none.
+
+    router_bias: one number an expert; shared_gate: a projection to one number that scales the shared expert.
+    latent: width in which the routed experts work, between two projections of their own; 0 where it is the hidden
+    width.
+    """
+
+    count: int
+    chosen: int
+    intermediate: int
+    gated: bool = True
+    bias: bool = False
+    router_bias: bool = False
+    shared: int = 0
+    shared_gate: bool = False
+    latent: int = 0
+
+
+Mixer = Attention | LatentAttention | StateSpace | DeltaAttention
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """Several residual streams around each layer.
+
+    count: of them; rank: of the residual beside the mixer; layer_input: width of a layer's own input.
+    """
+
+    count: int
+    rank: int
+    layer_input: int
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """One decoder layer: a mixer over the tokens and a feed-forward block, either of which may be absent.
+
+    norms: where they stand: 'before' each block, 'after' it, or 'both'.
+    parallel: both blocks read the same input and are added together; with one norm for both, or two.
+    """
+
+    mixer: Mixer | None
+    feed_forward: FeedForward | Experts | None
+    norms: str = "before"
+    parallel: str = ""  # '', 'one-norm', 'two-norms'
+    streams: Streams | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A decoder, or any network of blocks, as its file describes it.
+
+    layers: the decoder layers in order, or the blocks; equal layers are equal values.
+    step: what one step is where it is no decode step, such as 'denoising step'; such a network has no vocabulary.
+    tied: the LM head is the input embedding table. norm_elements: weights a norm has per channel (2 with a bias, 0 for
+    none).
+    weight_format, kv_format: the storage formats the model is published in; activations: their arithmetic width.
+    expert_format, head_format: those of experts and LM head where they differ from the other matrices.
+    other_parameters: weights that no step reads, such as a table of learned positions.
+    published_parameters: the published exact total, for checks; None where no exact figure is known.
+    """
+
+    name: str
+    title: str
+    family: str
+    source: str
+    hidden: int
+    vocabulary: int
+    layers: tuple[Layer | Block, ...]
+    tied: bool
+    step: str = ""
+    norm_elements: int = 1
+    final_norm: bool = True
+    head_bias: bool = False
+    other_parameters: int = 0
+    weight_format: str = "bf16"
+    expert_format: str | None = None
+    head_format: str | None = None
+    kv_format: str = "bf16"
+    activations: str = "bf16"
+    longest_context: int | None = None
+    published_parameters: int | None = None
+    aliases: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    path: str = ""
+
+    def replace(self, **changes: Any) -> "Model":
+        """Return this model with some fields replaced."""
+        return msgspec.structs.replace(self, **changes)

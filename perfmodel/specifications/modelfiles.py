@@ -1,0 +1,137 @@
+"""Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.specifications.files import read_json_object, read_toml
+from perfmodel.specifications.huggingface import model_from_config
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.networks import model_from_network
+
+_KEYS = (
+    "name",
+    "title",
+    "aliases",
+    "source",
+    "kind",
+    "published_parameters",
+    "published_parameters_source",
+    "published_active",
+    "published_total",
+    "note",
+    "config",
+    "network",
+    "blocks",
+    "segments",
+)
+_KINDS = ("read", "secondary", "derived", "assumed")
+
+
+def load_model(path: Path) -> Model:
+    """Return the model at `path`: a .toml of ours, else a config.json or a folder with one.
+
+    Raises SpecificationError with file, key and what would be right.
+    """
+    if path.suffix == ".toml":
+        return _from_toml(path)
+    if path.is_dir():
+        path = path / "config.json"
+    return model_from_config(
+        read_json_object(path), name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path)
+    )
+
+
+def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
+    """Return the text of a model file that holds `config` as it is, once it reads as a model.
+
+    Keys whose value is null are left out. Raises SpecificationError when the config is not understood.
+    """
+    model_from_config(config, name=name, source=source, where=source)
+    head = [
+        f"name = {_toml_value(name)}",
+        f"title = {_toml_value(name)}",
+        f"source = {_toml_value(source)}",
+        'kind = "read"',
+    ]
+    return "\n".join([*head, "", *_toml_table("config", config)]) + "\n"
+
+
+def _toml_table(path: str, table: dict[str, Any]) -> list[str]:
+    lines = [f"[{path}]"]
+    lines += [
+        f"{_toml_key(key)} = {_toml_value(value)}"
+        for key, value in table.items()
+        if value is not None and not isinstance(value, dict)
+    ]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += ["", *_toml_table(f"{path}.{_toml_key(key)}", value)]
+    return lines
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items() if v is not None) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(v) for v in value if v is not None) + "]"
+    # JSON's spelling of texts, numbers and truth values is TOML's too.
+    return json.dumps(value)
+
+
+def _from_toml(path: Path) -> Model:
+    raw = read_toml(path)
+    for key in raw:
+        if key not in _KEYS:
+            raise SpecificationError(f"{path}: {shown(key)} is not a key of a model file{nearest(key, _KEYS)}")
+    for key in ("name", "source", "kind"):
+        if not isinstance(raw.get(key), str) or not raw[key].strip():
+            raise SpecificationError(f"{path}: has no {key}; a model file states its name, source and kind")
+    if raw["kind"] not in _KINDS:
+        raise SpecificationError(
+            f"{path}: kind: {shown(raw['kind'])} is not one of {', '.join(_KINDS)}{nearest(raw['kind'], _KINDS)}"
+        )
+    config = raw.get("config")
+    if ("network" in raw) == ("config" in raw) or not ("network" in raw or isinstance(config, dict)):
+        raise SpecificationError(
+            f"{path}: needs either a table [config] with the keys of the model's config.json or a table [network] with"
+            " its [[segments]]"
+        )
+    if "config" in raw and (other := [key for key in ("blocks", "segments") if key in raw]):
+        raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [config]")
+    aliases = raw.get("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
+        raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(aliases)}")
+    described = {
+        "name": raw["name"],
+        "source": raw["source"],
+        "title": _text(raw, "title", raw["name"], path),
+        "published_parameters": _count(raw, path),
+        "aliases": tuple(aliases),
+        "notes": (_text(raw, "note", "", path),) if raw.get("note") else (),
+        "path": str(path),
+    }
+    return (
+        model_from_config(config, where=f"{path}: config", **described)
+        if isinstance(config, dict)
+        else model_from_network(raw, str(path), **described)
+    )
+
+
+def _text(raw: dict[str, Any], key: str, default: str, path: Path) -> str:
+    value = raw.get(key, default)
+    if not isinstance(value, str):
+        raise SpecificationError(f"{path}: {key}: expected text, found {shown(value)}")
+    return value
+
+
+def _count(raw: dict[str, Any], path: Path) -> int | None:
+    value = raw.get("published_parameters")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value <= 0):
+        raise SpecificationError(f"{path}: published_parameters: {shown(value)} is not a positive whole number")
+    return value

@@ -1,0 +1,400 @@
+"""The parameters a hardware file may hold: one table of keys, units, directions and meanings.
+
+Everything that needs to know what a key is reads it here: the file reader, `--set`, the interval
+(which end of a parameter is the slow one), the assumptions of an answer, and the documents.
+A `*` stands for one name: a storage format, a launch mode, a collective or an algorithm of collectives.
+"""
+
+from functools import lru_cache
+
+import msgspec
+
+from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.units import format_quantity, parse_quantity
+
+KINDS = ("datasheet", "measured", "derived", "assumed")
+MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
+COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send")
+ALGORITHMS = ("one-shot", "two-shot", "in-network", "ring", "tree", "torus")
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key means. `slower`: +1 when a larger value makes a step slower, -1 faster, 0 neither."""
+
+    key: str
+    unit: str
+    slower: int
+    meaning: str
+    least: float = 0.0
+    most: float = 1e30
+    positive: bool = False  # zero is refused too
+
+
+def _share(key: str, slower: int, meaning: str, *, positive: bool = True) -> Parameter:
+    return Parameter(key=key, unit="1", slower=slower, meaning=meaning, most=1.0, positive=positive)
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter(
+        key="memory.bandwidth",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="datasheet bandwidth of the device's own memory, beta",
+    ),
+    Parameter(key="memory.capacity", unit="B", slower=0, positive=True, meaning="size of the device's own memory"),
+    Parameter(
+        key="memory.clock",
+        unit="Hz",
+        slower=0,
+        positive=True,
+        meaning="memory transfer clock; clock x bus width x 2 transfers / 8 = bandwidth",
+    ),
+    Parameter(key="memory.bus_width", unit="1", slower=0, positive=True, meaning="memory bus width in bits"),
+    Parameter(key="memory.latency", unit="s", slower=1, meaning="time to the first byte of an unloaded read"),
+    Parameter(
+        key="memory.bytes_in_flight",
+        unit="B",
+        slower=-1,
+        positive=True,
+        meaning="bytes one unit keeps in flight; with units and latency it caps the bandwidth (R1)",
+    ),
+    _share(
+        "memory.sustained.*",
+        -1,
+        "sustained share of the datasheet bandwidth, eta, for one kind of bytes: weights, quantised (below 16 bits),"
+        " kv, activations, or one storage format",
+    ),
+    Parameter(
+        key="tiers.*.bandwidth",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="bandwidth of a slower memory tier, per device",
+    ),
+    _share("tiers.*.sustained", -1, "share of that bandwidth that streaming weights from the tier sustains"),
+    Parameter(
+        key="tiers.*.capacity", unit="B", slower=0, positive=True, meaning="size of a slower memory tier, per device"
+    ),
+    Parameter(
+        key="arithmetic.*",
+        unit="FLOP/s",
+        slower=-1,
+        positive=True,
+        meaning=(
+            "dense datasheet rate in one arithmetic format, pi; sparse rates have keys of their own that end in -sparse"
+        ),
+    ),
+    _share("arithmetic.sustained", -1, "sustained share of the arithmetic rate, eta_a"),
+    Parameter(key="units.count", unit="1", slower=-1, positive=True, meaning="parallel units: SMs, CUs, cores"),
+    Parameter(
+        key="units.block_bandwidth",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="bandwidth that one block of threads reaches alone; it limits stages that are cut into few tasks (R1)",
+    ),
+    Parameter(key="units.clock", unit="Hz", slower=0, positive=True, meaning="boost clock of a unit"),
+    Parameter(
+        key="units.operations_per_clock.*",
+        unit="1",
+        slower=0,
+        positive=True,
+        meaning="dense operations a unit does in one clock, by format",
+    ),
+    Parameter(
+        key="on_chip.capacity",
+        unit="B",
+        slower=-1,
+        positive=True,
+        meaning="on-chip memory that holds data across calls: last-level cache or distributed SRAM",
+    ),
+    Parameter(
+        key="on_chip.bandwidth", unit="B/s", slower=-1, positive=True, meaning="bandwidth of that on-chip memory"
+    ),
+    Parameter(
+        key="on_chip.shared_per_unit",
+        unit="B",
+        slower=-1,
+        positive=True,
+        meaning="scratchpad of one unit: shared memory, LDS",
+    ),
+    Parameter(
+        key="link.bandwidth",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="link bandwidth of a device, per direction, all its links",
+    ),
+    Parameter(
+        key="link.per_peer",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="what a device can send to one other device, where no switch joins its links (C1)",
+    ),
+    Parameter(
+        key="link.domain",
+        unit="1",
+        slower=0,
+        positive=True,
+        meaning="devices that reach each other over this link; more are joined by the network",
+    ),
+    Parameter(
+        key="network.bandwidth",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="bandwidth of a device beyond its link's domain, per direction",
+    ),
+    Parameter(key="network.latency", unit="s", slower=1, meaning="one hop beyond the link's domain (C2)"),
+    Parameter(
+        key="collectives.*.latency",
+        unit="s",
+        slower=1,
+        meaning="latency of the smallest collective without any launch: two devices, one hop (C2)",
+    ),
+    Parameter(
+        key="collectives.*.hop",
+        unit="s",
+        slower=1,
+        meaning="what each transfer that follows the first adds to the latency of a collective (C2)",
+    ),
+    Parameter(
+        key="collectives.*.doubling",
+        unit="s",
+        slower=1,
+        meaning="what each doubling of the devices beyond two adds where all wait for all (C2)",
+    ),
+    _share("collectives.*.sustained", -1, "share of the link bandwidth that a large collective reaches"),
+    Parameter(key="conditions.predicate", unit="s", slower=1, meaning="cost of one predicate inside a loop, c_p (X2)"),
+    Parameter(
+        key="conditions.device",
+        unit="s",
+        slower=1,
+        meaning="time until the device has decided on a condition between calls, d (X3)",
+    ),
+    Parameter(
+        key="conditions.host",
+        unit="s",
+        slower=1,
+        meaning="time until the host has decided on a condition between calls, d (X3)",
+    ),
+    Parameter(
+        key="conditions.switch",
+        unit="s",
+        slower=1,
+        meaning="cost of starting another prebuilt kernel than the last one, w_s (X5)",
+    ),
+    Parameter(key="power.tdp", unit="W", slower=0, positive=True, meaning="board or package power limit"),
+    Parameter(key="price.purchase", unit="USD", slower=0, meaning="price of one device"),
+    Parameter(key="price.rental", unit="USD/h", slower=0, meaning="price of one device for an hour"),
+    Parameter(
+        key="modes.*.boundary",
+        unit="s",
+        slower=1,
+        meaning="whole cost of one call boundary, s; where it is given it replaces bare + ramp + tail (B1)",
+    ),
+    Parameter(
+        key="modes.*.bare",
+        unit="s",
+        slower=1,
+        meaning="bare boundary: launch, first instruction, drain of an empty kernel (B1)",
+    ),
+    Parameter(key="modes.*.ramp", unit="s", slower=1, meaning="time lost until enough bytes are in flight (B1)"),
+    Parameter(key="modes.*.tail", unit="s", slower=1, meaning="time lost while the last blocks finish alone (B1)"),
+    _share(
+        "modes.*.hidden",
+        -1,
+        "share of the boundary that dependent launch hides behind the call before (B1)",
+        positive=False,
+    ),
+    Parameter(
+        key="modes.*.stage",
+        unit="s",
+        slower=1,
+        meaning="cost of one dependent stage inside a call: barrier, hand-over, pipeline fill (L1)",
+    ),
+    Parameter(
+        key="modes.*.fill",
+        unit="s",
+        slower=1,
+        meaning="latency of the first bytes of a fused, looped or mega kernel (L2)",
+    ),
+    Parameter(
+        key="modes.*.prefetch",
+        unit="B",
+        slower=-1,
+        meaning="effective room for weights fetched ahead, C, per device (L1)",
+    ),
+    _share(
+        "modes.*.overlap",
+        -1,
+        "share of the arithmetic that overlaps the serial chain of an iteration (L1)",
+        positive=False,
+    ),
+    Parameter(
+        key="modes.*.tasks",
+        unit="1",
+        slower=-1,
+        positive=True,
+        meaning=(
+            "tasks that a step is cut into, where a persistent kernel hands them out; no more units work at a time than"
+            " a stage has tasks (R1)"
+        ),
+    ),
+    _share(
+        "modes.*.kv",
+        -1,
+        "sustained share of the bandwidth for cache and state in this mode, where its kernels differ from"
+        " memory.sustained.kv",
+    ),
+    _share(
+        "modes.*.collective_overlap",
+        -1,
+        "share of a collective that other work hides: tiles sent as they are done, other sequences computed meanwhile"
+        " (C3)",
+        positive=False,
+    ),
+    Parameter(key="modes.*.host", unit="s", slower=1, meaning="host time of a step that nothing hides, h (S1)"),
+    Parameter(key="modes.*.issue", unit="s", slower=1, meaning="host time to issue one call, t_issue (S2)"),
+)
+
+
+class Quantity(msgspec.Struct, frozen=True, kw_only=True):
+    """A value in base units with its 5th and 95th percentile, its kind and where it comes from."""
+
+    low: float
+    value: float
+    high: float
+    unit: str
+    kind: str
+    source: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return format_quantity(self.value, self.unit)
+        return (
+            f"{format_quantity(self.value, self.unit)} ({format_quantity(self.low, self.unit)} to"
+            f" {format_quantity(self.high, self.unit)})"
+        )
+
+
+_EXACT = {p.key: p for p in PARAMETERS if "*" not in p.key}
+_PATTERNS = [(p.key.split("."), p) for p in PARAMETERS if "*" in p.key]
+
+
+@lru_cache(maxsize=4096)
+def lookup(path: str) -> Parameter | None:
+    """Return the parameter that the dotted `path` names, or None; an exact key wins over a pattern."""
+    if path in _EXACT:
+        return _EXACT[path]
+    parts = path.split(".")
+    for pattern, parameter in _PATTERNS:
+        if len(pattern) == len(parts) and all(p in ("*", q) and q for p, q in zip(pattern, parts, strict=True)):
+            if pattern[0] == "modes" and parts[1] not in MODES:
+                return None
+            if pattern[0] == "collectives" and parts[1] not in (*COLLECTIVES, *ALGORITHMS):
+                return None
+            return parameter
+    return None
+
+
+def unknown_key(path: str, known: object, where: str) -> UnknownNameError:
+    """Return the error for a key that is no parameter, with the nearest of `known` and of the table."""
+    candidates = [
+        *known,
+        *_EXACT,
+        *(p.key.replace("*", part) for p in PARAMETERS if "*" in p.key for part in path.split(".")),
+    ]  # type: ignore[misc]
+    return UnknownNameError(
+        f"{where}: {shown(path)} is not a key of a hardware file{nearest(path, [c for c in candidates if lookup(c)])}"
+    )
+
+
+def check_range(value: float, parameter: Parameter, where: str, text: object) -> float:
+    """Return `value` when `parameter` can hold it, else raise ValueRangeError that says what can be."""
+    if parameter.least <= value <= parameter.most and not (parameter.positive and value == 0):
+        return value
+    lower = "more than 0" if parameter.positive else "at least 0"
+    upper = f" and at most {parameter.most:g}" if parameter.most < 1e30 else ""
+    raise ValueRangeError(f"{where}: {shown(text)} is out of range; {lower}{upper} is accepted")
+
+
+def read_quantity(raw: object, parameter: Parameter, where: str) -> Quantity:
+    """Turn one entry of a TOML file into a Quantity.
+
+    raw: a table with `value` (or `low`, `value`, `high`), `kind` and `source`, optional `note`.
+    Raises SpecificationError when a part is missing, unknown or out of order.
+    """
+    if not isinstance(raw, dict):
+        raise SpecificationError(
+            f"{where}: expected a table like {{ value = ..., kind = ..., source = ... }}, found {shown(raw)}"
+        )
+    for key in raw:
+        if key not in ("low", "value", "high", "kind", "source", "note"):
+            raise SpecificationError(
+                f"{where}.{key}: unknown key{nearest(key, ('low', 'value', 'high', 'kind', 'source', 'note'))}; a"
+                " quantity has low, value, high, kind, source, note"
+            )
+    if "value" not in raw:
+        raise SpecificationError(f"{where}: has no value")
+    for key in ("kind", "source"):
+        if not isinstance(raw.get(key), str) or not raw[key].strip():
+            raise SpecificationError(f"{where}: has no {key}; every value states where it comes from")
+    if raw["kind"] not in KINDS:
+        raise SpecificationError(
+            f"{where}.kind: {shown(raw['kind'])} is not one of {', '.join(KINDS)}{nearest(raw['kind'], KINDS)}"
+        )
+    if ("low" in raw) != ("high" in raw):
+        raise SpecificationError(f"{where}: give low and high together")
+    numbers = {
+        k: check_range(parse_quantity(raw[k], parameter.unit, f"{where}.{k}"), parameter, f"{where}.{k}", raw[k])
+        for k in ("low", "value", "high")
+        if k in raw
+    }
+    value = numbers["value"]
+    low, high = numbers.get("low", value), numbers.get("high", value)
+    if not low <= value <= high:
+        raise SpecificationError(
+            f"{where}: low, value, high are not in order: {shown(raw['low'])}, {shown(raw['value'])},"
+            f" {shown(raw['high'])}"
+        )
+    return Quantity(
+        low=low,
+        value=value,
+        high=high,
+        unit=parameter.unit,
+        kind=raw["kind"],
+        source=raw["source"],
+        note=str(raw.get("note", "")),
+    )
+
+
+def parse_setting(path: str, text: object, known: object, where: str = "--set") -> Quantity:
+    """Turn what `--set PATH=TEXT` gives into a Quantity: one value closes the interval, `5us..8us` sets low and high.
+
+    Raises UnknownNameError for a path that is no parameter, SpecificationError or ValueRangeError for a bad value.
+    """
+    parameter = lookup(path)
+    if parameter is None:
+        raise unknown_key(path, known, where)
+    where = f"{where} {path}"
+    if isinstance(text, str) and ".." in text:
+        low_text, _, high_text = text.partition("..")
+        low = check_range(parse_quantity(low_text, parameter.unit, where), parameter, where, text)
+        high = check_range(parse_quantity(high_text, parameter.unit, where), parameter, where, text)
+        if low > high:
+            raise ValueRangeError(f"{where}: {shown(text)} is not in order; write low..high")
+        value = (low + high) / 2
+    elif not isinstance(text, str) and parameter.unit != "1":
+        value = low = high = check_range(_base_number(text, where), parameter, where, text)
+    else:
+        value = low = high = check_range(parse_quantity(text, parameter.unit, where), parameter, where, text)
+    return Quantity(low=low, value=value, high=high, unit=parameter.unit, kind="assumed", source="set by the caller")
+
+
+def _base_number(value: object, where: str) -> float:
+    """From Python a bare number is in base units; only text needs a unit."""
+    return parse_quantity(value, "1", where)

@@ -1,0 +1,167 @@
+"""Profiles: what a software stack does differently from the defaults of a device, fitted from measurements."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from perfmodel._layout import data_folder
+from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
+from perfmodel.specifications.files import read_toml
+from perfmodel.specifications.hardware import Hardware, Mode, Offered, merge_mode, read_layer
+from perfmodel.specifications.parameters import Quantity
+
+# Operations that a stack may leave whole on every device.
+REPLICABLE = ("head",)
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Overrides for a device: values and modes as in a hardware file, and what the stack does not split.
+
+    fitted_on, tested_on: which measurements it rests on, and which it was checked against.
+    """
+
+    name: str
+    title: str
+    values: dict[str, Quantity]
+    modes: dict[str, Mode]
+    replicates: tuple[str, ...]
+    fitted_on: str
+    tested_on: str
+    path: str
+    algorithms: Offered = Offered()
+
+
+@lru_cache(maxsize=128)
+def find_profile(name: str) -> Profile:
+    """Return the profile called `name` in profiles/, or in the TOML file at that path.
+
+    Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be used.
+    """
+    if "/" in name or name.endswith(".toml"):
+        return load_profile(Path(name))
+    known = profile_names()
+    if name not in known:
+        raise UnknownNameError(
+            f"--profile: {shown(name)} is not a profile{nearest(name, known)}; known are {', '.join(known) or 'none'}"
+        )
+    return load_profile(data_folder("profiles") / f"{name}.toml")
+
+
+def profile_names() -> list[str]:
+    """Return the sorted names of the profiles that come with the package."""
+    return sorted(path.stem for path in data_folder("profiles").glob("*.toml"))
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile file over the profile it inherits, which describes its kind of software.
+
+    Raises SpecificationError with file, key and what would be right.
+    """
+    head, values, modes = read_layer(path, also={"replicates": list, "fitted_on": str, "tested_on": str})
+    replicates = tuple(head.get("replicates", ()))
+    for name in head.get("inherits", ()):
+        kind = _kind(name, path)
+        values = kind.values | values
+        modes = kind.modes | {name: merge_mode(kind.modes.get(name), mode) for name, mode in modes.items()}
+        replicates = replicates or kind.replicates
+    for name in replicates:
+        if name not in REPLICABLE:
+            raise SpecificationError(f"{path}: replicates: {shown(name)} is not one of {', '.join(REPLICABLE)}")
+    name = head.get("name") or path.stem
+    return Profile(
+        name=name,
+        title=head.get("title") or name,
+        values=values,
+        modes=modes,
+        replicates=replicates,
+        fitted_on=head.get("fitted_on", ""),
+        tested_on=head.get("tested_on", ""),
+        path=str(path),
+        algorithms=head.get("algorithms", Offered()),
+    )
+
+
+def _kind(name: str, path: Path) -> Profile:
+    """Return the profile that the one at `path` inherits; such a profile inherits none itself."""
+    known = [kind for kind in profile_names() if "inherits" not in read_toml(data_folder("profiles") / f"{kind}.toml")]
+    if name not in known:
+        raise SpecificationError(
+            f"{path}: inherits: {shown(name)} is not a profile that others may inherit{nearest(name, known)}; these are"
+            f" {', '.join(known)}"
+        )
+    return find_profile(name)
+
+
+def profile_text(profile: Profile) -> str:
+    """Return a profile as a TOML file that `load_profile` reads back to the same numbers."""
+    lines = [
+        f"{key} = {json.dumps(text, ensure_ascii=False)}"
+        for key, text in (
+            ("name", profile.name),
+            ("title", profile.title),
+            ("fitted_on", profile.fitted_on),
+            ("tested_on", profile.tested_on),
+        )
+    ]
+    if profile.replicates:
+        lines.append(f"replicates = {json.dumps(list(profile.replicates))}")
+    sources = {
+        text: f"source-{number}"
+        for number, text in enumerate(dict.fromkeys(quantity.source for quantity in profile.values.values()), 1)
+    }
+    tables: dict[str, list[str]] = {
+        "sources": [f"{key} = {json.dumps(text, ensure_ascii=False)}" for text, key in sources.items()]
+    }
+    if profile.algorithms.names:
+        tables["collectives"] = [
+            (
+                f"algorithms = {{ value = {json.dumps(profile.algorithms.names)}, kind ="
+                f" {json.dumps(profile.algorithms.kind)}, source ="
+                f" {json.dumps(profile.algorithms.source, ensure_ascii=False)} }}"
+            )
+        ]
+    for mode in profile.modes.values():
+        tables[f"modes.{mode.name}"] = [
+            f"{key} = {json.dumps(text, ensure_ascii=False)}"
+            for key, text in (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note))
+            if text
+        ]
+    for path, quantity in profile.values.items():
+        table, _, key = path.rpartition(".")
+        key = key if key.replace("-", "").replace("_", "").isalnum() else json.dumps(key)
+        tables.setdefault(table, []).append(f"{key} = {_quantity_text(quantity, sources[quantity.source])}")
+    for table, entries in tables.items():
+        lines += ["", f"[{table}]", *entries]
+    return "\n".join(lines) + "\n"
+
+
+def _quantity_text(quantity: Quantity, source: str) -> str:
+    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+    ends = ("low", "value", "high") if quantity.low < quantity.high else ("value",)
+    numbers = ", ".join(f'{end} = "{getattr(quantity, end)!r}{unit}"' for end in ends)
+    return f"{{ {numbers}, kind = {json.dumps(quantity.kind)}, source = {json.dumps(source)} }}"
+
+
+@lru_cache(maxsize=256)
+def with_profile(hardware: Hardware, profile: Profile) -> Hardware:
+    """Return `hardware` as a stack uses it; the same pair gives the same object.
+
+    Modes that the device lacks and the profile does not describe whole are left out.
+    Raises SpecificationError when the profile is about no mode that the device has.
+    """
+    modes = dict(hardware.modes)
+    lacking = {name for name, mode in profile.modes.items() if name not in modes and not mode.base}
+    if lacking and len(lacking) == len(profile.modes):
+        raise SpecificationError(
+            f"{profile.path}: modes.{min(lacking)}: {hardware.name} has no such mode; it has {', '.join(modes)}"
+        )
+    modes |= {name: merge_mode(modes.get(name), mode) for name, mode in profile.modes.items() if name not in lacking}
+    return msgspec.structs.replace(
+        hardware,
+        values=hardware.values | profile.values,
+        modes=modes,
+        replicates=profile.replicates,
+        algorithms=profile.algorithms if profile.algorithms.names else hardware.algorithms,
+    )

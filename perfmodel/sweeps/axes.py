@@ -1,0 +1,87 @@
+"""Axes of a grid from what is given for a key: one value, a sequence, an array, or a text such as 1:64:x2."""
+
+from typing import Any
+
+import numpy
+
+from perfmodel.errors import ValueRangeError, shown
+from perfmodel.estimates.answers import whole_number
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.parameters import check_range, lookup, parse_setting, unknown_key
+from perfmodel.sweeps.grids import Axis, listed, parse_grid, parse_names
+from perfmodel.units import parse_quantity
+
+
+def objects_axis(given: Any, name: str) -> Axis:
+    """Return an axis of names, or of objects, that are given as one, a list, or a comma list."""
+    if isinstance(given, str):
+        return parse_names(given, name)
+    values = [given] if isinstance(given, Model | Hardware) else _sequence(given)
+    if values is None:
+        raise ValueRangeError(f"{name}: expected names or a list of them, found {shown(given)}")
+    return listed(name, values)
+
+
+def _sequence(given: Any) -> list[Any] | None:
+    """Return a list, tuple or array as a list of plain values, None for anything else."""
+    if isinstance(given, numpy.ndarray):
+        return list(given.ravel().tolist())
+    return list(given) if isinstance(given, list | tuple | range) else None
+
+
+def names_axis(given: Any, name: str) -> Axis:
+    """Return an axis of names of formats or modes; None for the one that is usual."""
+    if isinstance(given, str):
+        return parse_names(given, f"--{name}").renamed(name)
+    return listed(name, (_sequence(given) or []) if _sequence(given) is not None else [given])
+
+
+def whole_axis(given: Any, name: str, least: int, most: int, *, k: int = 1000) -> Axis:
+    """Return an axis of whole numbers between `least` and `most`."""
+
+    def read(text: str) -> float:
+        cleaned = text.replace("_", "")
+        factor = k if cleaned[-1:] in ("k", "K") else 1
+        try:
+            return float(cleaned[:-1] if factor != 1 else cleaned) * factor
+        except ValueError:
+            raise ValueRangeError(f"--{name}: {shown(text)} is not a whole number from {least} to {most:,}") from None
+
+    if isinstance(given, str):
+        axis = parse_grid(given, f"--{name}", read, whole=True).renamed(name)
+        for value in axis.values or (axis[0], axis[axis.count - 1]):
+            whole_number(value, f"--{name}", least, most)
+        return axis
+    values = _sequence(given)
+    return listed(name, [whole_number(value, name, least, most) for value in ([given] if values is None else values)])
+
+
+def parameter_axis(path: str, given: Any, known: object) -> Axis:
+    """Return an axis of values [base units] or, where one has an interval, of Quantities."""
+    parameter = lookup(path)
+    if parameter is None:
+        raise unknown_key(path, known, "--set")
+    where = f"--set {path}"
+    if isinstance(given, str) and ":" in given:
+        axis = parse_grid(given, where, lambda text: parse_quantity(text, parameter.unit, where)).renamed(path)
+        for value in axis.values or (axis[0], axis[axis.count - 1]):
+            check_range(float(value), parameter, where, given)
+        return axis
+    if (
+        isinstance(given, numpy.ndarray)
+        and given.dtype.kind in "fiu"
+        and given.size
+        and numpy.all(numpy.isfinite(given))
+    ):
+        for end in (given.min(), given.max()):
+            check_range(float(end), parameter, where, float(end))
+        return listed(path, given.ravel().astype(float).tolist())
+    values = [item.strip() for item in given.split(",")] if isinstance(given, str) else _sequence(given)
+    quantities: list[Any] = [
+        parse_setting(path, value, known) if not hasattr(value, "low") else value
+        for value in (values if values is not None else [given])
+    ]
+    if all(q.low == q.value == q.high for q in quantities):
+        return listed(path, [q.value for q in quantities])
+    return listed(path, quantities)

@@ -1,0 +1,218 @@
+"""One question at many points at once.
+
+The same equations, parameters and corners as `perfmodel.estimates.answers`, on numpy arrays.
+
+The equations run once on recorded numbers (see `perfmodel.numbers.arrays`); what they leave is worked out for block
+after block of the points. Points are arrays, one for each key that varies, along an axis of its own or all along one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+
+from perfmodel import equations
+from perfmodel.estimates.capacity import MOST_DEVICES
+from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.terms import TERM_NAMES, Terms, step_time
+from perfmodel.numbers.arrays import GridRecorder, Program, greater
+from perfmodel.numbers.choices import larger, smaller
+from perfmodel.sweeps.recordedsides import Array, Number, Points, RecordedSide, names_of
+from perfmodel.sweeps.speedups import FLAGS, SpeedupSearch
+
+FIGURES = ("time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak")
+_BOUNDS = frozenset({"speedup.low", "speedup.high"})
+
+
+class Case:
+    """A prepared question that is asked at many points.
+
+    ranges: least and largest value of batch, context and each parameter that is an array [base units].
+    large: whether there are so many points that compiling kernels pays.
+    """
+
+    def __init__(self, question: Question, ranges: Mapping[str, tuple[float, float]], *, large: bool = False) -> None:
+        self.question, self.large, self._ranges = question, large, ranges
+        self._sides = RecordedSide(question.before), RecordedSide(question.after)
+        self._programs: dict[Any, Program] = {}
+        self._intervals: dict[Any, SpeedupSearch] = {}
+        self._rooms: dict[str, Array] = {}
+
+    def answer(
+        self, points: Points, wanted: frozenset[str], out: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Return the columns of `wanted` that vary, by their names in `Estimate.rows`, as arrays that broadcast to the points.
+
+        `bound` is the position in TERM_NAMES; `devices_needed` is -1 where no number is enough.
+        out: contiguous arrays of the points' shape, into which columns may be put.
+        """
+        out = {name: self.room(name, points.shape) for name in (*FLAGS, "speedup.value") if name not in wanted} | dict(
+            out or {}
+        )
+        key = (*points.axes.items(), points.counts, wanted)
+        if key not in self._programs:
+            self._programs[key] = self._record(points, wanted)
+        found = self._programs[key].run(points.inputs(), points.shape, out)
+        for name in ("bytes_per_step", "flops_per_step"):
+            if name in found:
+                found[name] = numpy.rint(found[name])
+        if wanted & _BOUNDS:
+            extremes = self.interval(points).search(points, found, out)
+            value = found["speedup.value"]
+            for name, extreme, choose in zip(
+                ("speedup.low", "speedup.high"), extremes, (numpy.minimum, numpy.maximum), strict=True
+            ):
+                found[name] = (
+                    choose(extreme, value, out=extreme)
+                    if numpy.shape(extreme) == points.shape
+                    else choose(extreme, value)
+                )
+        if any(name.startswith("fits.") for name in wanted):
+            self._fits(found, points, wanted)
+        return {name: array for name, array in found.items() if name in wanted}
+
+    def room(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return an array that is used again and again, for what is only looked at on the way."""
+        found = self._rooms.get(name)
+        if found is None or found.shape != shape:
+            found = self._rooms[name] = numpy.empty(shape)
+        return found
+
+    def interval(self, points: Points) -> "SpeedupSearch":
+        """Return the search for the interval of the speed-up at such points."""
+        key = (*points.axes.items(), points.counts)
+        if key not in self._intervals:
+            self._intervals[key] = SpeedupSearch(
+                self.question,
+                self._sides,
+                points,
+                self._ranges,
+                large=self.large,
+                room=self.room,
+                search_at=self.interval,
+            )
+        return self._intervals[key]
+
+    def _record(self, points: Points, wanted: frozenset[str]) -> Program:
+        """Return the program of the columns, and of what decides which corners are tried."""
+        # Whether a term is nothing at all decides what is searched, so these are had to the last bit.
+        recorder = GridRecorder(exact=True)
+        question = self.question
+        numbers = {
+            key: recorder.input(name, points.axes[key], *self._ranges[key])
+            for key, name in names_of(points.values).items()
+        }
+        batch, context = numbers.pop("batch"), numbers.pop("context")
+        size = question.whole.bytes_read(batch, context)
+        peak = equations.peak_time(
+            size, question.devices, numbers.get("memory.bandwidth", question.hardware.values["memory.bandwidth"].value)
+        )
+        results: dict[str, Number] = {
+            "bytes_per_step": size,
+            "flops_per_step": question.whole.flops_at(batch, context),
+            "peak.time_per_step": peak,
+            "peak.tokens_per_second": batch / peak,
+        }
+        terms = [side.terms(numbers, batch, context) for side in self._sides]
+        for name, side, parts in zip(("before", "after"), self._sides, terms, strict=True):
+            times = {"": parts.total()}
+            for end, (position, ends), own in ((".low", question.slow, -1.0), (".high", question.fast, 1.0)):
+                if any(column.startswith(f"{name}{end}.") for column in wanted):
+                    times[end] = step_time(
+                        side.plan, side.calls(numbers, batch, context, position, own)[1], side.fixed(numbers, ends, own)
+                    )
+            for end, time in times.items():
+                figures = (time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
+                results |= {f"{name}{end}.{figure}": number for figure, number in zip(FIGURES, figures, strict=True)}
+            results |= {f"{name}.terms.{term}": number for term, number in zip(TERM_NAMES, parts, strict=True)}
+            if f"{name}.bound" in wanted:
+                results[f"{name}.bound"] = _largest(parts)
+        results["speedup.value"] = equations.speedup(terms[0].total(), terms[1].total())
+        needed = wanted
+        if wanted & _BOUNDS:
+            results |= zip(FLAGS, self._flags(terms, numbers, batch, context), strict=True)
+            needed = wanted | {*FLAGS, "speedup.value"}
+        return Program(
+            recorder,
+            points.counts,
+            {name: number for name, number in results.items() if name in needed},
+            compiled=self.large,
+        )
+
+    def _flags(
+        self, terms: list[Terms], numbers: Mapping[str, Number], batch: Number, context: Number
+    ) -> tuple[Number, Number, Number]:
+        """Return what decides which corners are tried (see `perfmodel.estimates.intervals.speedup_interval`), 1 where it holds and 0 where not."""
+        question = self.question
+        arithmetic = larger(greater(terms[0].compute, 0.0), greater(terms[1].compute, 0.0))
+        exposed, near = terms[1].latency + terms[1].collective, 0.0
+        if question.after.plan.fused_calls:
+            near = smaller(greater(exposed, 0.0), greater(0.02 * terms[1].total(), exposed))
+        cache: Number = 0.0
+        for side in self._sides:
+            cache = larger(cache, greater(side.parameters(numbers).chain(1.0, 1.0, side.shared).prefetch, 0.0))
+        if not isinstance(cache, float) or not cache:
+            apart = question.fast[0]._replace(chain=question.slow[0].chain)
+            for side in self._sides:
+                cache = larger(cache, greater(side.calls(numbers, batch, context, apart, -1.0)[0], 0.0))
+        return larger(arithmetic, near), arithmetic, cache
+
+    def _fits(self, found: dict[str, Array], points: Points, wanted: frozenset[str]) -> None:
+        question = self.question
+        batch, context = points.values["batch"], points.values["context"]
+        needed = question.resident.bytes_resident(batch, context)
+        available = points.values.get("memory.capacity", question.hardware.values["memory.capacity"].value)
+        fits = needed <= available
+        found |= {
+            "fits.fits": fits,
+            "fits.bytes_needed": numpy.rint(needed),
+            "fits.bytes_available": numpy.rint(available),
+        }
+        if "fits.devices_needed" in wanted:
+            fewest = _fewest_devices(question, batch, context, available)
+            found["fits.devices_needed"] = numpy.where(fits, 1, fewest) if question.devices == 1 else fewest
+
+
+def _largest(terms: Terms) -> Number:
+    """The position of the first of the largest terms."""
+    position: Number = 0.0
+    largest: Number = terms[0]
+    for i, term in enumerate(terms[1:], 1):
+        more = greater(term, largest)
+        position = position + more * (i - position)
+        largest = larger(largest, term)
+    return position
+
+
+def _fewest_devices(question: Question, batch: Array, context: Array, available: Array) -> Array:
+    """Return `perfmodel.estimates.capacity.fewest_devices` at each point, -1 for None.
+
+    The same doubling, then the same bisection.
+    """
+    shape = numpy.broadcast_shapes(*(numpy.shape(x) for x in (batch, context, available)))
+    batch, context, room = (numpy.broadcast_to(x, shape).ravel() for x in (batch, context, available))
+
+    def enough(devices: Array, at: Array) -> Array:
+        fits = numpy.empty(len(at), bool)
+        for n in numpy.unique(devices).tolist():
+            here = devices == n
+            who = at[here]
+            fits[here] = question.resident_over(n).bytes_resident(batch[who], context[who]) <= room[who]
+        return fits
+
+    high = numpy.ones(len(batch), numpy.int64)
+    trying = numpy.arange(len(batch))
+    while len(trying):
+        trying = trying[~enough(high[trying], trying)]
+        high[trying] *= 2
+        trying = trying[high[trying] <= MOST_DEVICES]
+    never = high > MOST_DEVICES
+    low = numpy.where(high > 1, high // 2 + 1, 1)
+    low[never] = high[never]
+    while len(open_ := numpy.flatnonzero(low < high)):
+        middle = (low[open_] + high[open_]) // 2
+        fits = enough(middle, open_)
+        high[open_[fits]] = middle[fits]
+        low[open_[~fits]] = middle[~fits] + 1
+    fewest = numpy.where(never, -1, high * question.parallel.pipeline * question.parallel.data)
+    return fewest.reshape(shape)

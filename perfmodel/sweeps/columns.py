@@ -1,0 +1,319 @@
+"""A grid ready to be worked out, and the columns of its blocks."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import msgspec
+import numpy
+
+from perfmodel.estimates.answers import ask
+from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.sweeps.cases import FIGURES, Case
+from perfmodel.sweeps.grids import Axis, points
+from perfmodel.sweeps.recordedsides import Array, Points
+
+# The names and the nine keys in the order of the rows, first slowest; then come the parameters as given.
+KEYS = ("model", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after")
+AXIS_COLUMNS = (
+    "model",
+    "hardware",
+    "devices",
+    "batch",
+    "context",
+    "weight_format",
+    "kv_format",
+    "before.mode",
+    "after.mode",
+)
+_SIDE = (
+    "mode",
+    "kernel_calls",
+    *FIGURES,
+    "bound",
+    *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
+    *(f"terms.{term}" for term in TERM_NAMES),
+)
+ROW_COLUMNS = (
+    *AXIS_COLUMNS[:7],
+    "bytes_per_step",
+    "flops_per_step",
+    "peak.time_per_step",
+    "peak.tokens_per_second",
+    *(f"{side}.{column}" for side in ("before", "after") for column in _SIDE),
+    "speedup.value",
+    "speedup.low",
+    "speedup.high",
+    "fits.fits",
+    "fits.bytes_needed",
+    "fits.bytes_available",
+    "fits.devices_needed",
+    "parallel",
+)
+_COUNTS = frozenset(
+    {
+        "bytes_per_step",
+        "flops_per_step",
+        "fits.bytes_needed",
+        "fits.bytes_available",
+        "before.kernel_calls",
+        "after.kernel_calls",
+        "devices",
+        "batch",
+        "context",
+    }
+)
+_COUNTS_OR_NONE = frozenset({"fits.devices_needed"})
+_LARGEST_INTEGER = float(2**62)
+MOST_PREPARED = 4096
+# Points of one question from which compiling its kernels takes less time than it saves.
+_WORTH_COMPILING = 200_000
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column of some rows.
+
+    names: what the integer codes in `values` stand for; without names the values speak for themselves.
+    """
+
+    values: Array
+    names: tuple[str, ...] | None = None
+
+    def to_list(self) -> list[Any]:
+        """Return the values as plain Python objects, None for unknown."""
+        plain: list[Any] = self.values.tolist()
+        if self.names is not None:
+            return [self.names[code] for code in plain]
+        return plain
+
+    def at(self, row: int) -> Any:
+        """Return the value of one row as a plain Python object."""
+        value = self.values[row]
+        return self.names[int(value)] if self.names is not None else value.item() if hasattr(value, "item") else value
+
+    def array(self) -> Array:
+        """Return the values as an array, texts as objects."""
+        return self.values if self.names is None else numpy.array(self.names, dtype=object)[self.values]
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """A grid ready to be worked out: its axes in the order of the rows, and what is the same at every point."""
+
+    axes: tuple[Axis, ...]
+    columns: tuple[str, ...]
+    models: tuple[Model, ...]
+    hardware: tuple[Hardware, ...]
+    loop_at_most: int | None
+    profile: str | None
+    parallel: Any
+    loop_only: str | None
+    settings: dict[str, Any]
+    questions: dict[tuple[Any, ...], Case]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that are swept or set, in the order given."""
+        return tuple(axis.name for axis in self.axes[len(KEYS) :])
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """Every column there is."""
+        return (*ROW_COLUMNS[:7], *self.parameters, *ROW_COLUMNS[7:])
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many values each axis has."""
+        return tuple(axis.count for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return points(self.axes)
+
+
+def is_array(axis: Axis) -> bool:
+    """Return whether an axis is worked out as an array: batch, context, and parameters without an interval."""
+    return axis.name in ("batch", "context") or (
+        axis.name not in KEYS and axis.count > 1 and isinstance(axis[0], float | int)
+    )
+
+
+def cases(grid: Grid, part: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """Yield the combinations of the axes that need a question of their own, as positions; 0 on axes that are arrays."""
+    ranges = [range(1) if is_array(axis) else range(*ends) for axis, ends in zip(grid.axes, part, strict=True)]
+    yield from product(*ranges)
+
+
+def question_of(grid: Grid, case: tuple[int, ...]) -> Case:
+    """Return the prepared question of one combination of the axes that are no arrays."""
+    found = grid.questions.get(case)
+    if found is None:
+        value = dict(
+            zip(
+                (axis.name for axis in grid.axes),
+                (axis[i] for axis, i in zip(grid.axes, case, strict=True)),
+                strict=True,
+            )
+        )
+        settings = {path: value[path] for path in grid.parameters}
+        asked = ask(
+            value["model"],
+            value["hardware"],
+            devices=value["devices"],
+            weights=value["weights"],
+            kv=value["kv"],
+            before=value["before"],
+            after=value["after"] or "looped",
+            loop_at_most=grid.loop_at_most,
+            profile=grid.profile,
+            parameters=settings,
+            parallel=grid.parallel,
+            loop_only=grid.loop_only,
+        )
+        ranges = {axis.name: axis.ends() for axis in grid.axes if is_array(axis)}
+        found = Case(
+            asked, ranges, large=math.prod(axis.count for axis in grid.axes if is_array(axis)) >= _WORTH_COMPILING
+        )
+        if len(grid.questions) >= MOST_PREPARED:
+            grid.questions.clear()
+        grid.questions[case] = found
+    return found
+
+
+def block_columns(
+    grid: Grid, part: Sequence[tuple[int, int]], into: Mapping[str, Array] | None = None
+) -> dict[str, Column]:
+    """Return the columns of one part of a grid (see `perfmodel.sweeps.grids.blocks`), one flat array each.
+
+    into: arrays for some of the columns of floats, which are put there.
+    """
+    shape = tuple(stop - start for start, stop in part)
+    vectors = [i for i, axis in enumerate(grid.axes) if is_array(axis)]
+    inner = tuple(shape[i] for i in vectors)
+    arrays = {}
+    for place, i in enumerate(vectors):
+        values = _axis_values(grid.axes[i], *part[i])
+        arrays[grid.axes[i].name] = values.reshape([-1 if p == place else 1 for p in range(len(vectors))])
+    counts = tuple(grid.axes[i].count for i in vectors)
+    asked = Points(arrays, {grid.axes[i].name: 2 << place for place, i in enumerate(vectors)}, counts, inner)
+    wanted = frozenset(grid.columns)
+    whole: dict[str, Array] = {name: values.reshape(shape) for name, values in (into or {}).items()}
+    labels: dict[str, tuple[list[str], Array]] = {}
+    for case in cases(grid, part):
+        here = tuple(slice(None) if i in vectors else case[i] - part[i][0] for i in range(len(shape)))
+        _put_case(question_of(grid, case), asked, grid, here, shape, whole, labels)
+    for name, values in arrays.items():
+        if name in wanted:
+            at = [1] * len(shape)
+            i = next(i for i in vectors if grid.axes[i].name == name)
+            at[i] = -1
+            if name in whole:
+                whole[name][...] = values.reshape(at)
+            else:
+                whole[name] = numpy.broadcast_to(values.reshape(at), shape)
+    return {name: _column(name, whole, labels) for name in grid.columns}
+
+
+def _put_case(
+    prepared: Case,
+    asked: Points,
+    grid: Grid,
+    here: tuple[Any, ...],
+    shape: tuple[int, ...],
+    whole: dict[str, Array],
+    labels: dict[str, tuple[list[str], Array]],
+) -> None:
+    """Put the answers of one question into the columns of a block, at `here`."""
+    wanted = frozenset(grid.columns)
+    out = {name: values[here] for name, values in whole.items() if values[here].flags.c_contiguous and is_float(name)}
+    for name, values in prepared.answer(asked, wanted, out).items():
+        if name not in whole:
+            whole[name] = numpy.empty(shape, _kind_of(name))
+        if values is not out.get(name):
+            whole[name][here] = values
+    for name, text in texts_of(prepared.question).items():
+        if name in wanted:
+            names, codes = labels.setdefault(name, ([], numpy.empty(shape, numpy.int32)))
+            if text not in names:
+                names.append(text)
+            codes[here] = names.index(text)
+    for name, number in _numbers(prepared.question, grid).items():
+        if name in wanted:
+            whole.setdefault(name, numpy.empty(shape, float))[here] = number
+
+
+def _axis_values(axis: Axis, start: int, stop: int) -> Array:
+    """Return the values of an axis from `start` up to `stop`, to the last bit those of `Axis.part`."""
+    if axis.values or axis.factor:
+        return numpy.array(axis.values[start:stop] if axis.values else axis.part(start, stop), dtype=float)
+    places = numpy.arange(start, stop)
+    if axis.last is None or isinstance(axis.step, int):
+        return axis.start + places * float(axis.step)
+    values = axis.start + (axis.last - axis.start) * places / (axis.count - 1)
+    values[places == axis.count - 1] = axis.last
+    return values
+
+
+def is_float(name: str) -> bool:
+    """Return whether a column holds floats: neither counts nor texts."""
+    return not (
+        name in AXIS_COLUMNS
+        or name == "parallel"
+        or name in _COUNTS
+        or name in _COUNTS_OR_NONE
+        or name.endswith(".bound")
+        or name == "fits.fits"
+    )
+
+
+def _kind_of(name: str) -> type:
+    if name == "fits.fits":
+        return bool
+    return numpy.int8 if name.endswith(".bound") else float
+
+
+def texts_of(question: Question) -> dict[str, str]:
+    """Return the texts of an answer that are the same for every workload."""
+    weights = question.formats.experts if question.whole.experts else question.formats.weights
+    return {
+        "model": question.model.name,
+        "hardware": question.hardware.name,
+        "parallel": str(question.parallel),
+        "weight_format": weights,
+        "kv_format": question.formats.kv,
+        "before.mode": question.before.mode.name,
+        "after.mode": question.after.mode.name,
+    }
+
+
+def _numbers(question: Question, grid: Grid) -> dict[str, float]:
+    """Return the numbers of an answer that are the same for every workload."""
+    found: dict[str, float] = {
+        "devices": question.devices,
+        "before.kernel_calls": question.before.plan.kernel_calls,
+        "after.kernel_calls": question.after.plan.kernel_calls,
+    }
+    for axis in grid.axes[len(KEYS) :]:
+        if not is_array(axis):
+            found[axis.name] = question.hardware.values[axis.name].value
+    return found
+
+
+def _column(name: str, whole: dict[str, Array], labels: dict[str, tuple[list[str], Array]]) -> Column:
+    if name in labels:
+        return Column(labels[name][1].reshape(-1), tuple(labels[name][0]))
+    values = whole[name].reshape(-1)
+    if name.endswith(".bound"):
+        return Column(values, TERM_NAMES)
+    if name in _COUNTS_OR_NONE:
+        known = values.astype(numpy.int64)
+        return Column(known if known.min() >= 0 else numpy.where(known < 0, None, known.astype(object)))
+    if name in _COUNTS:
+        if values.max() < _LARGEST_INTEGER:
+            return Column(values.astype(numpy.int64))
+        return Column(numpy.array([int(value) for value in values.tolist()], dtype=object))
+    return Column(values)

@@ -1,0 +1,136 @@
+"""One side of a question on recorded numbers, and the points at which it is asked."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy
+
+from perfmodel.estimates.machine import Ends, Position, SideParameters
+from perfmodel.estimates.prepared import PreparedSide
+from perfmodel.estimates.terms import Busy, Fixed, Terms, busy_replay, flat_costs, step_terms
+
+Array = Any  # a numpy array that broadcasts to the points, or a float
+Number = Any  # a float or a recorded number
+
+
+class Points(NamedTuple):
+    """The points asked.
+
+    values: batch [-], context [-] and parameters by path [base units], arrays that broadcast together to `shape`.
+    axes: along which axis each varies, a bit each, 2 for the first; 0 where it does not.
+    counts: how many values each axis has in the whole grid, of which this may be a block.
+    """
+
+    values: Mapping[str, Array]
+    axes: Mapping[str, int]
+    counts: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def where(self, mask: Array) -> "Points":
+        """Return the points at which `mask` holds, all along one axis."""
+        values = {key: taken(array, mask, self.shape) for key, array in self.values.items()}
+        shape = (int(numpy.count_nonzero(mask)),)
+        return Points(values, {key: 2 if axes else 0 for key, axes in self.axes.items()}, (_MANY,), shape)
+
+    def inputs(self) -> dict[str, Array]:
+        """Return the values for a program, with an axis for the corners in front."""
+        return {name: numpy.asarray(self.values[key], float)[None] for key, name in names_of(self.values).items()}
+
+
+_MANY = 1 << 30
+
+
+def names_of(keys: Mapping[str, Any]) -> dict[str, str]:
+    """Names of the keys that Python takes."""
+    return {key: key if key in ("batch", "context") else f"p{i}" for i, key in enumerate(keys)}
+
+
+def taken(values: Array, mask: Array, shape: tuple[int, ...]) -> Array:
+    """Return the values at the points where `mask` holds."""
+    return numpy.broadcast_to(values, shape)[mask]
+
+
+def everywhere(mask: Array) -> bool | None:
+    """Return True or False where `mask` is so at all points, else None."""
+    if numpy.all(mask):
+        return True
+    return None if numpy.any(mask) else False
+
+
+class _Given(SideParameters):
+    """The parameters of a side with numbers of any kind in place of quantities.
+
+    number: (path, quantity at its position) to number.
+    """
+
+    def __init__(self, parameters: SideParameters, number: Callable[[str, float], Number]) -> None:
+        self.__dict__.update(parameters.__dict__)
+        self._given = number
+
+    def _number(self, path: str | None, position: float, absent: float = 0.0) -> Number:
+        return absent if path is None else self._given(path, super()._number(path, position))
+
+
+class RecordedSide:
+    """One side of a question on recorded numbers."""
+
+    def __init__(self, side: PreparedSide) -> None:
+        self.side, self.plan, self.shared = side, side.plan, side.shared
+        self._rates = side.parameters.rates(0.0, 0.0, 0.0, 0.0)
+
+    @cached_property
+    def _terms(self) -> Any:
+        return busy_replay(self.plan, self._rates, generic=True)
+
+    @cached_property
+    def _calls(self) -> Any:
+        return busy_replay(self.plan, self._rates, generic=True, terms=False)
+
+    def parameters(self, numbers: Mapping[str, Number]) -> SideParameters:
+        """Return the parameters of this side, those in `numbers` replaced."""
+        return _Given(self.side.parameters, numbers.get)
+
+    def terms(self, numbers: Mapping[str, Number], batch: Number, context: Number) -> Terms:
+        """Return the terms of a step [s] with every parameter at its value."""
+        parameters = self.parameters(numbers)
+        busy = self._terms(
+            batch,
+            context,
+            *flat_costs(
+                parameters.rates(0.0, 0.0, 0.0, 0.0, 0.0, self.shared), parameters.chain(0.0, 0.0, self.shared)
+            ),
+        )
+        return step_terms(self.plan, Busy(*busy[:-1]), parameters.fixed(Ends(), 0.0, self.shared))
+
+    def calls(
+        self, numbers: Mapping[str, Number], batch: Number, context: Number, position: Position, own: float
+    ) -> tuple[Number, Number]:
+        """Return waiting (see Busy) and the time of the calls [s] at a corner."""
+        parameters = self.parameters(numbers)
+        found = self._calls(
+            batch,
+            context,
+            *flat_costs(
+                parameters.rates(*position[:4], own, self.shared), parameters.chain(position.chain, own, self.shared)
+            ),
+        )
+        return found[0], found[1]
+
+    def fixed(self, numbers: Mapping[str, Number], ends: Ends, own: float) -> Fixed:
+        """Return the costs of calls and step [s] at a corner."""
+        return self.parameters(numbers).fixed(ends, own, self.shared)
+
+    def corner(self, numbers: Mapping[str, Number], position: Position, own: float) -> dict[str, float]:
+        """Return the numbers that enter the calls at a corner, by path, but for those in `numbers`."""
+        taken: dict[str, float] = {}
+
+        def note(path: str, value: float) -> float:
+            if path not in numbers:
+                taken[path] = value
+            return value
+
+        parameters = _Given(self.side.parameters, note)
+        parameters.rates(*position[:4], own, self.shared)
+        parameters.chain(position.chain, own, self.shared)
+        return taken

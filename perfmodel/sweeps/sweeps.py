@@ -1,0 +1,247 @@
+"""Sweeps: a grid over models, devices, workloads, formats, modes and parameters, as columns of numpy arrays."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy
+
+from perfmodel._layout import ShownInNotebooks
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.formats import storage_format
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.sweeps.axes import names_axis, objects_axis, parameter_axis, whole_axis
+from perfmodel.sweeps.columns import (
+    AXIS_COLUMNS,
+    KEYS,
+    MOST_PREPARED,
+    Grid,
+    block_columns,
+    cases,
+    is_float,
+    question_of,
+)
+from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
+from perfmodel.sweeps.recordedsides import Array
+
+# The axes and the twelve main figures; parameters that are swept stand between them.
+MAIN_FIGURES = (
+    *(
+        f"{side}.{figure}"
+        for side in ("before", "after")
+        for figure in ("time_per_step", "tokens_per_second", "fraction_of_peak", "bound")
+    ),
+    "speedup.value",
+    "speedup.low",
+    "speedup.high",
+    "fits.fits",
+)
+
+
+class Sweep(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
+    """The answer of `sweep`: one flat array for each column, rows with the first axis slowest.
+
+    columns: arrays by the dotted names of `Estimate.rows`; base units (s, B, FLOP, tok/s). Texts are object arrays.
+    shape: how many values each axis has, in the order of `axes`, so that `column.reshape(shape)` is the grid.
+    """
+
+    columns: dict[str, Any]
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(numpy.prod(self.shape))
+
+    def __getitem__(self, column: str) -> Any:
+        """Return the array of a column; raise UnknownNameError with the nearest name."""
+        if column not in self.columns:
+            raise UnknownNameError(f"column: {shown(column)} is not in this sweep{nearest(column, self.columns)}")
+        return self.columns[column]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict for each point."""
+        plain = self.to_dict()
+        return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return plain lists by column."""
+        return {name: values.tolist() for name, values in self.columns.items()}
+
+    def to_pandas(self) -> Any:
+        """Return the columns as a pandas DataFrame (pandas is not a dependency of this package)."""
+        import pandas
+
+        return pandas.DataFrame(self.columns)
+
+    def to_polars(self) -> Any:
+        """Return the columns as a polars DataFrame (polars is not a dependency of this package)."""
+        import polars
+
+        return polars.DataFrame(self.to_dict())
+
+
+def sweep(
+    models: Any,
+    hardware: Any,
+    *,
+    devices: Any = None,
+    batch: Any = 1,
+    context: Any = 4096,
+    weights: Any = None,
+    kv: Any = None,
+    before: Any = None,
+    after: Any = "looped",
+    loop_at_most: int | None = None,
+    profile: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    columns: Sequence[str] | str | None = None,
+    yes: bool = False,
+    parallel: Any = None,
+    loop_only: str | None = None,
+) -> Sweep:
+    """Answer `estimate` at every point of a grid.
+
+    Every key takes one value, a sequence, or a text: "1,2,4", "1:64:x2", "0:8:+2", "1:100:12" (times, steps, even
+    points).
+    models, hardware: names, paths, or Model and Hardware objects.
+    parameters: what-ifs by dotted path, each of which may be a grid as well: {"modes.looped.stage": "0us:4us:+1us"}.
+    devices: None takes all of a system, else one; parallel: how they share the work, as in `estimate`, the same at
+    every point.
+    columns: names of `Estimate.rows`, "all", or None for the axes and the main figures.
+    yes: work out more points than MOST_POINTS.
+    Raises PerfModelError before any work, with one line that says what can.
+
+    >>> found = sweep("llama-3.1-8b", "sn40l", devices="8,16", batch="1:16:x4")
+    >>> found["speedup.value"].reshape(2, 3).round(1).tolist()
+    [[1.6, 1.5, 1.4], [1.9, 1.8, 1.5]]
+    """
+    grid = make_grid(
+        models,
+        hardware,
+        devices=devices,
+        batch=batch,
+        context=context,
+        weights=weights,
+        kv=kv,
+        before=before,
+        after=after,
+        loop_at_most=loop_at_most,
+        profile=profile,
+        parameters=parameters,
+        columns=columns,
+        yes=yes,
+        parallel=parallel,
+        loop_only=loop_only,
+    )
+    return work_out(grid)
+
+
+def work_out(grid: Grid) -> Sweep:
+    """Return every point of a grid in memory."""
+    if grid.size <= BLOCK:
+        parts = [block_columns(grid, part) for part in blocks(grid.counts)]
+        whole = {name: column.array() for name, column in parts[0].items()}
+    else:
+        whole = _in_memory(grid)
+    return Sweep(whole, tuple(axis.name for axis in grid.axes), grid.counts)
+
+
+def _in_memory(grid: Grid) -> dict[str, Array]:
+    """Return all columns, block by block into arrays made beforehand."""
+    whole: dict[str, Array] = {name: numpy.empty(grid.size) for name in grid.columns if is_float(name)}
+    start = 0
+    for part in blocks(grid.counts):
+        stop = start + math.prod(last - first for first, last in part)
+        found = block_columns(
+            grid, part, {name: values[start:stop] for name, values in whole.items() if is_float(name)}
+        )
+        for name, column in found.items():
+            if is_float(name):
+                continue
+            values = column.array()
+            if name not in whole:
+                whole[name] = numpy.empty(grid.size, values.dtype)
+            elif whole[name].dtype != values.dtype:
+                whole[name] = whole[name].astype(numpy.result_type(whole[name].dtype, values.dtype))
+            whole[name][start:stop] = values
+        start = stop
+    return {name: whole[name] for name in grid.columns}
+
+
+def make_grid(
+    models: Any,
+    hardware: Any,
+    *,
+    devices: Any = None,
+    batch: Any = 1,
+    context: Any = 4096,
+    weights: Any = None,
+    kv: Any = None,
+    before: Any = None,
+    after: Any = "looped",
+    loop_at_most: int | None = None,
+    profile: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    columns: Sequence[str] | str | None = None,
+    yes: bool = False,
+    parallel: Any = None,
+    loop_only: str | None = None,
+) -> Grid:
+    """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked."""
+    found_models = tuple(
+        model if isinstance(model, Model) else find_model(str(model)) for model in objects_axis(models, "MODELS").values
+    )
+    found_hardware = tuple(
+        device if isinstance(device, Hardware) else find_hardware(str(device))
+        for device in objects_axis(hardware, "HARDWARE").values
+    )
+    axes = [
+        Axis("model", len(found_models), found_models),
+        Axis("hardware", len(found_hardware), found_hardware),
+        Axis("devices", 1, (None,)) if devices is None else whole_axis(devices, "devices", 1, MOST_DEVICES),
+        whole_axis(batch, "batch", 1, LARGEST_BATCH),
+        whole_axis(context, "context", 0, LONGEST_CONTEXT, k=1024),
+        *(
+            names_axis(given, name)
+            for given, name in ((weights, "weights"), (kv, "kv"), (before, "before"), (after, "after"))
+        ),
+    ]
+    for axis in axes[5:7]:
+        for name in axis.values:
+            if name is not None:
+                storage_format(str(name), f"--{axis.name}")
+    known = found_hardware[0].values
+    axes += [parameter_axis(path, given, known) for path, given in (parameters or {}).items()]
+    settings = {axis.name: axis[0] for axis in axes[len(KEYS) :]}
+    grid = Grid(tuple(axes), (), found_models, found_hardware, loop_at_most, profile, parallel, loop_only, settings, {})
+    if grid.size > MOST_POINTS and not yes:
+        raise ValueRangeError(
+            f"grid: {grid.size:,} points are more than {MOST_POINTS:,}; make an axis coarser, or say yes to it with"
+            " --yes"
+        )
+    grid = msgspec.structs.replace(grid, columns=tuple(_chosen(columns, grid)))
+    for case in cases(grid, tuple((0, count) for count in grid.counts)):
+        question_of(grid, case)  # a mode or a value that a device lacks is found before any work
+        if len(grid.questions) >= MOST_PREPARED:
+            break
+    return grid
+
+
+def _chosen(columns: Sequence[str] | str | None, grid: Grid) -> list[str]:
+    if columns is None:
+        return [*AXIS_COLUMNS, *grid.parameters, *MAIN_FIGURES]
+    if columns == "all":
+        return list(grid.available)
+    names = columns.split(",") if isinstance(columns, str) else list(columns)
+    names = list(dict.fromkeys(name.strip() for name in names))
+    for name in names:
+        if name not in grid.available:
+            raise UnknownNameError(
+                f"--columns: {shown(name)} is not a column{nearest(name, grid.available)}; 'all' gives every one"
+            )
+    return names
