@@ -22,6 +22,7 @@ tpu-v5e tpu-v6e trainium2 inferentia2 wse-3 groq-lpu""".split()
 ROUNDING = 0.005
 BANDWIDTH_TOLERANCE = {
     "b200": (0.042, "NVIDIA prints 8 TB/s for 7680 bits at 3996 MHz, which are 7.67"),
+    "h800-pcie": (0.02, "as H100 PCIe"),
     "h100-pcie": (0.02, "printed as 2 TB/s; the memory's clock gives 2.04"),
     "h200-sxm": (0.025, "the driver's highest memory clock gives 4.92; NVIDIA prints 4.8"),
     "mi350x": (0.025, "8 Gb/s a pin on 8192 pins are 8.19; AMD prints 8"),
