@@ -41,15 +41,17 @@ def register(app: typer.Typer) -> None:
 
 
 def is_trace(name: str) -> bool:
-    """Return whether `name` is a file that is neither a TOML file nor a model's config.json."""
+    """Return whether `name` is that of a file with a recorded trace, by its content; a catalogue name is a model."""
     path = Path(name)
-    return (
-        path.suffix != ".toml"
-        and not path.name.endswith("config.json")
-        and len(name) < 4096
-        and "\0" not in name
-        and path.is_file()
-    )
+    try:
+        if path.suffix == ".toml" or not path.is_file():
+            return False
+    except (OSError, ValueError):
+        return False
+    from perfmodel.specifications.catalogue import names
+    from perfmodel.traces.reading import looks_like_trace
+
+    return name not in names("models") and looks_like_trace(path)
 
 
 def trace_command(
@@ -57,13 +59,15 @@ def trace_command(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Chrome trace (.json, .json.gz), Nsight Systems SQLite, nsys or rocprof CSV, rocprofiler-sdk JSON.",
+            help="Chrome trace (.json, .json.gz), SQLite of Nsight Systems or rocpd, CSV of nsys, rocprof or Ascend.",
         ),
     ],
     measured: Annotated[
         str | None,
         typer.Option(
-            "--measured", metavar="TIME", help="An unprofiled step, such as 12.6ms: a profiler makes steps longer."
+            "--measured",
+            metavar="TIME",
+            help="An unprofiled step, from one to the next, such as 12.6ms: a profiler makes steps longer.",
         ),
     ] = None,
     bandwidth: Annotated[

@@ -35,6 +35,13 @@ def trace_verdict(summary: Summary, pricing: "TracePricing | None" = None) -> st
         f"gaps {_whole(shares.gaps + shares.host)}, short kernels {_whole(shares.short_kernels)}, collectives"
         f" {_whole(shares.collectives)}"
     )
+    if shares.graphs and summary.step_time is not None:
+        period = summary.step_period or summary.step_time
+        return (
+            f"{summary.steps_complete:,} steps of {_time(summary.step_time)}, {_whole(summary.busy / period)} busy;"
+            " graphs were recorded whole: what looping would gain shows in a recording of their nodes (nsys profile"
+            " --cuda-graph-trace=node)."
+        )
     prize = summary.prize
     looped = (
         pricing.prediction("looped") or pricing.prediction("megakernel")
@@ -136,13 +143,7 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
             ("steps", f"{summary.steps_found:,} found, {summary.steps_complete:,} complete{label}"),
             ("time of a step", f"{_time(summary.step_time)}{spread}"),
             ("busy and idle", f"{_time(summary.busy)} and {_time(summary.idle)}"),
-            (
-                "kernels a step",
-                (
-                    f"{summary.kernels_per_step:,},"
-                    f" {(summary.events_per_step or 0) - (summary.kernels_per_step or 0):,} copies and memsets"
-                ),
-            ),
+            ("kernels a step", f"{summary.kernels_per_step:,}, {_others(summary)}"),
         ]
         if summary.step_period is not None:
             rows.insert(2, ("from start to start", _time(summary.step_period)))
@@ -166,6 +167,15 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
         rows.append(("run side by side", _time(summary.overlap)))
     rows.append(("bound by", summary.bound))
     return rows
+
+
+def _others(summary: Summary) -> str:
+    """Return what a step holds beside kernels."""
+    kinds = [] if summary.step is None else [kernel.kind for kernel in summary.steps[summary.step].kernels]
+    graphs = kinds.count("graph")
+    copies = kinds.count("copy") + kinds.count("set")
+    whole = f", {graphs:,} graph{'s' if graphs > 1 else ''} recorded whole" if graphs else ""
+    return f"{copies:,} copies and memsets{whole}"
 
 
 def _gaps(summary: Summary) -> Table:

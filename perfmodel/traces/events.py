@@ -21,7 +21,7 @@ class TraceError(PerfModelError):
 class Kernel(msgspec.Struct, frozen=True, gc=False):
     """One event on a device stream. start [s] from the first event of the trace, duration [s].
 
-    kind: 'kernel', 'copy' or 'set'. launched: start of the host call that launched it [s], None when unknown.
+    kind: 'kernel', 'copy', 'set', or 'graph' for a graph of kernels that was recorded whole. launched: start of the host call that launched it [s], None when unknown.
     """
 
     name: str
@@ -114,7 +114,7 @@ def build_trace(
     Raises TraceError when there is no event, one has a negative or impossible duration, or the same one is listed
     twice.
     """
-    if not any(event.kind == "kernel" for event in events):
+    if not any(event.kind in ("kernel", "graph") for event in events):
         raise TraceError(
             f"{source}: no GPU kernel in it; record with device activity switched on (ProfilerActivity.CUDA, nsys"
             " --trace cuda, rocprofv3 --kernel-trace)"
@@ -176,10 +176,10 @@ def _check(source: str, events: Sequence[Event], ordered: Sequence[Event]) -> li
             )
         seen.add(event)
         previous = event
-    last: dict[tuple[str, str], int] = {}
+    last: dict[tuple[str, str, str], int] = {}
     late = 0
     for event in events:
-        stream = event.device, event.stream
+        stream = event.device, event.stream, event.kind  # a database has a table for each kind
         late += event.start < last.get(stream, event.start)
         last[stream] = event.start
     return [f"{late:,} events of a stream stood out of order of time and were sorted"] if late else []

@@ -11,6 +11,7 @@ from perfmodel.traces.names import is_collective
 CLOCK_TICKS = 128e-9  # s; neighbours that overlap by less only show the grain of the clock
 GRAPH_KERNELS = 3  # events under one launch that make it a graph
 _STALL, _STALL_TIMES = 20e-6, 20.0  # s and medians; a gap beyond both is a disturbance of the recording
+_MEMORY = ("copy", "set")
 CAUSES = ("kernel", "memory", "graph", "host", "stall")
 
 
@@ -91,12 +92,14 @@ def step_kernels(
 def _cause(
     event: Kernel, previous: Kernel, reached: float, gap: float, graphs: frozenset[int], latency: float | None
 ) -> str:
+    if event.kind == "graph":
+        return "graph"
     if event.correlation in graphs:
         if event.correlation != previous.correlation:
             return "graph"
     elif event.launched is not None and latency is not None and event.launched + latency - reached > 0.5 * gap:
         return "host"
-    return "memory" if event.kind != "kernel" or previous.kind != "kernel" else "kernel"
+    return "memory" if event.kind in _MEMORY or previous.kind in _MEMORY else "kernel"
 
 
 def _with_stalls(kernels: list[StepKernel]) -> tuple[StepKernel, ...]:

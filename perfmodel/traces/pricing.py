@@ -171,15 +171,13 @@ def price_trace(
     Raises ValueRangeError when the bytes cannot be read in the recorded time or the trace has no step,
     and what `estimate` raises.
     """
-    summary = summarise(trace, measured=measured)
-    if summary.step is None or summary.step_time is None:
-        raise ValueRangeError(f"{trace.source}: has totals only, no step to price; give a trace with times of day")
+    summary = _with_step(trace, measured)
     chosen = find_model(model) if isinstance(model, str) else model
     device = find_hardware(hardware) if isinstance(hardware, str) else hardware
     devices = whole_number(devices, "devices", 1, 65_536)
     formats = formats_of(chosen, weights, kv)
     question = _Question(chosen, {"devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv})
-    kernels = sum(kernel.kind == "kernel" for kernel in summary.steps[summary.step].kernels)
+    kernels = summary.kernels_per_step or 0
 
     # The style whose calls are nearest in number stands for the recorded kernels.
     counts = {
@@ -297,6 +295,19 @@ def price_trace(
         notes=(*notes, *first.notes),
         profile=profile,
     )
+
+
+def _with_step(trace: Trace, measured: float | None) -> Summary:
+    """Return the summary of a trace whose kernels can be priced; raise ValueRangeError for any other."""
+    summary = summarise(trace, measured=measured)
+    if summary.step is None or summary.step_time is None:
+        raise ValueRangeError(f"{trace.source}: has totals only, no step to price; give a trace with times of day")
+    if summary.prize is None:
+        raise ValueRangeError(
+            f"{trace.source}: graphs were recorded whole, so there are no kernels to price; record nodes (nsys profile"
+            f" --cuda-graph-trace=node), or ask explain-gap with --measured {summary.step_time * 1e3:.4g}ms"
+        )
+    return summary
 
 
 def _recorded_mode(trace: Trace, summary: Summary, style: str, device: Hardware) -> str:

@@ -12,6 +12,7 @@ from perfmodel.traces.steps import Step
 _HOST_BOUND = (
     0.05  # share of the step lost to late launches above which the step as a graph is the thing to compare with
 )
+_JITTER = 0.02  # share by which a measured step may be longer than the recorded ones before it is told
 
 
 class Gain(msgspec.Struct, frozen=True):
@@ -47,11 +48,18 @@ def kernel_floor(kernels: tuple[StepKernel, ...]) -> float:
 
 
 def price_step(
-    step: Step, *, bandwidth: float | None, bytes_per_step: float | None, measured: float | None, notes: list[str]
+    step: Step,
+    *,
+    bandwidth: float | None,
+    bytes_per_step: float | None,
+    measured: float | None,
+    period: float,
+    notes: list[str],
 ) -> Prize:
     """Return the range for `step`; remarks on it are added to `notes`.
 
-    bandwidth [B/s], bytes_per_step [B]: both or none. measured: an unprofiled step [s].
+    bandwidth [B/s], bytes_per_step [B]: both or none. measured: an unprofiled step [s], from one step to the next, as
+    is the recorded `period` [s].
     Raises ValueRangeError when one is not a positive number, or one of the pair is missing.
     """
     check_positive("bandwidth", bandwidth)
@@ -60,10 +68,12 @@ def price_step(
     if (bandwidth is None) != (bytes_per_step is None):
         raise ValueRangeError("bandwidth and bytes_per_step belong together: give both or none")
     gaps = {cause: sum(k.gap for k in step.kernels if k.cause == cause) for cause in ("host", "kernel")}
-    reference, basis = _reference(step, gaps["host"], measured, notes)
-    # A profiler stretches gaps and hardly the kernels: no more gap can be won than the reference has.
+    reference, basis = _reference(step, gaps["host"], measured, period, notes)
+    # A profiler stretches idle time, all of it alike, and hardly the kernels.
     busy = min(step.busy, reference)
     removable = min(gaps["kernel"], reference - busy)
+    if basis == "measured" and period > step.busy:
+        removable = min(removable, gaps["kernel"] * (reference - busy) / (period - step.busy))
     floor = kernel_floor(step.kernels)
     floors = [min(k.duration, floor) for k in step.kernels if k.kind == "kernel" and not k.collective]
     inside = min(max(0.0, sum(floors) - floor), busy) * (
@@ -90,7 +100,7 @@ def price_step(
     )
 
 
-def _reference(step: Step, host: float, measured: float | None, notes: list[str]) -> tuple[float, str]:
+def _reference(step: Step, host: float, measured: float | None, period: float, notes: list[str]) -> tuple[float, str]:
     graph = step.time - host
     host_bound = host > _HOST_BOUND * step.time
     if measured is None:
@@ -102,10 +112,10 @@ def _reference(step: Step, host: float, measured: float | None, notes: list[str]
             )
             return graph, "graph"
         return step.time, "recorded"
-    if measured > step.time:
+    if measured > period * (1 + _JITTER):
         notes.append(
-            f"the measured step of {measured * 1e3:.4g} ms is longer than the recorded one of {step.time * 1e3:.4g} ms:"
-            " are they the same work?"
+            f"the measured step of {measured * 1e3:.4g} ms is longer than the recorded one of {period * 1e3:.4g} ms from"
+            " start to start: are they the same work?"
         )
     if measured < step.busy:
         notes.append(

@@ -17,6 +17,7 @@ from perfmodel.traces.repeats import FEWEST_BODIES
 
 _SECOND_STREAM = 0.05  # share of the main stream's time that makes another one worth a look
 _CONCURRENT = 0.1  # share of a stream's time beside the main stream above which it is no part of the sequence
+_NEAR = 0.3  # share of a body by which a marked step may begin beside one
 _FAR_UNMARKED, _FAR_MARKED = 0.1, 0.5  # gap as a share of the layers' time beyond which an event is not of the step
 
 
@@ -84,21 +85,89 @@ def find_steps(trace: Trace) -> StepsFound:
         for stream in streams
         if not stream.compute
     }
-    anchors = [event.kind == "kernel" and is_attention(event.name) for event in events]
     families = [groups(marks, events) for marks in step_families(trace)]
     breaks = sorted({place for held in families for _, first, stop in held for place in (first, stop)})
-    runs = find_layer_runs([event.name for event in events], anchors, breaks)
+    found = _repeats(events, breaks)
+    whole = tuple(run for run in found if _holds(run, events, ("graph",)))
+    runs = tuple(part for run in found if run not in whole for part in _parted(run, families))
+    graphs = [event for event in events if event.kind == "graph"]
+    if 2 * sum(event.duration for event in graphs) > sum(event.duration for event in events):
+        runs = ()  # the layers of a prompt, run before the graphs, are not those of a step
     notes: list[str] = []
     pieces = _pieces(families, events, runs, notes)
-    if not runs:
+    if not runs and len(pieces) == 1:
+        pieces = _around_graphs(whole, events) or pieces
+    if graphs:
+        notes.append(
+            f"{len(graphs):,} graphs were recorded whole, as one event each: what is inside cannot be seen; record"
+            " nodes (nsys profile --cuda-graph-trace=node) to see kernels, gaps and layers"
+        )
+    elif not runs:
         notes.append("no layer repeats: nothing here that kernel looping could loop")
     return StepsFound(device, devices, streams, _steps(pieces, events, others), tuple(notes))
+
+
+def _repeats(events: Sequence[Kernel], breaks: Sequence[int]) -> tuple[LayerRun, ...]:
+    """Return what repeats in a sequence, of kernels or of graphs; copies and memsets alone are no layer."""
+    names = [event.name for event in events]
+    anchors = [event.kind == "kernel" and is_attention(event.name) for event in events]
+    for _ in range(2):
+        runs = find_layer_runs(names, anchors, breaks)
+        bare = [run for run in runs if not _holds(run, events, ("kernel", "graph"))]
+        if not bare:
+            return runs
+        # Named apart they repeat no longer, and what else repeats is found.
+        for run in bare:
+            for place in range(run.first, run.stop):
+                names[place] = f"{names[place]} at {place}"
+    return tuple(run for run in runs if run not in bare)
+
+
+def _holds(run: LayerRun, events: Sequence[Kernel], kinds: tuple[str, ...]) -> bool:
+    """Whether a body of the run has an event of these kinds."""
+    return any(event.kind in kinds for event in events[run.first : run.first + len(run.body)])
+
+
+def _parted(run: LayerRun, families: Sequence[list[tuple[str, int, int]]]) -> list[LayerRun]:
+    """Return a run cut where steps are marked to begin: layers of one step may follow those of another at once."""
+    length = len(run.body)
+    if run.odd:
+        return [run]
+    for held in families:
+        starts = [first for _, first, _ in held if run.first < first < run.stop]
+        bodies = [round((first - run.first) / length) for first in starts]
+        near = all(
+            abs(run.first + count * length - first) <= _NEAR * length
+            for count, first in zip(bodies, starts, strict=True)
+        )
+        edges = [0, *bodies, run.count]
+        if starts and near and all(b - a >= FEWEST_BODIES for a, b in pairwise(edges)):
+            within = run.layers // run.count
+            return [
+                msgspec.structs.replace(
+                    run, first=run.first + a * length, stop=run.first + b * length, count=b - a, layers=(b - a) * within
+                )
+                for a, b in pairwise(edges)
+            ]
+    return [run]
+
+
+def _around_graphs(runs: Sequence[LayerRun], events: Sequence[Kernel]) -> list[_Piece]:
+    """Return a step for each whole body that has a graph recorded whole, begun at the longest gap of a body."""
+    pieces = []
+    for run in runs:
+        length = len(run.body)
+        starts = range(run.first, run.stop - length + 1, length)
+        turn = max(range(length), key=lambda turn: sum(_gap(events, start + turn) for start in starts))
+        edges = range(run.first + turn, run.stop + 1, length)
+        pieces += [_Piece("", a, b, ()) for a, b in pairwise(edges)]
+    return pieces
 
 
 def _busiest_device(trace: Trace) -> tuple[str, int]:
     times: Counter[str] = Counter()
     for event in trace.kernels:
-        times[event.device] += event.duration if event.kind == "kernel" else 0.0  # type: ignore[assignment]  # a Counter of seconds
+        times[event.device] += event.duration if event.kind in ("kernel", "graph") else 0.0  # type: ignore[assignment]  # a Counter of seconds
     return max(times, key=lambda device: times[device]), len(times)
 
 
@@ -108,7 +177,7 @@ def _streams(events: Sequence[Kernel]) -> tuple[Stream, ...]:
     for event in events:
         by_stream.setdefault(event.stream, []).append(event)
     work = {
-        name: sum(e.duration for e in members if e.kind == "kernel" and not is_collective(e.name))
+        name: sum(e.duration for e in members if e.kind in ("kernel", "graph") and not is_collective(e.name))
         for name, members in by_stream.items()
     }
     if not any(work.values()):

@@ -59,7 +59,10 @@ class KernelShare(msgspec.Struct, frozen=True):
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """Where a step goes, shares of its time [-] that add up to 1. short: kernels below `Summary.short_below`."""
+    """Where a step goes, shares of its time [-] that add up to 1.
+
+    short: kernels below `Summary.short_below`; graphs: those recorded whole, whose kernels and gaps cannot be seen.
+    """
 
     long_kernels: float
     short_kernels: float
@@ -67,6 +70,7 @@ class Shares(msgspec.Struct, frozen=True):
     copies: float
     gaps: float
     host: float
+    graphs: float = 0.0
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -78,6 +82,7 @@ class Summary(msgspec.Struct, frozen=True):
     time from one to the next, medians, None for one step.
     busy + idle = step_time. gap_median and gap_90 are None where they lie below the resolution of the stamps.
     A trace that is a summary has totals only: the fields that need times of day are None or empty.
+    prize: None without times of day, and where graphs were recorded whole.
     """
 
     source: str
@@ -144,6 +149,7 @@ def summarise(
     complete = [step for step in found.steps if step.complete]
     step = _middle(complete)
     kernels = [kernel for kernel in step.kernels if kernel.kind == "kernel"]
+    whole = any(kernel.kind == "graph" for kernel in step.kernels)
     floor = kernel_floor(step.kernels)
     shares = _shares(step, _SHORT * floor)
     repeats = tuple(_layer(run, step) for run in step.layers)
@@ -151,6 +157,7 @@ def summarise(
     gaps = sorted(kernel.gap for kernel in step.kernels[1:])
     starts = [one.start for one in complete]
     adjacent = [b - a for a, b in pairwise(starts)]
+    period = median(adjacent) if adjacent else None
     waits = [one.before for one in complete if one.before is not None]
     between = median(waits) if waits else None
     if between is not None and between > _NOTABLE * step.time:
@@ -169,7 +176,7 @@ def summarise(
         steps_complete=len(complete),
         shortest_step=min(one.time for one in complete),
         longest_step=max(one.time for one in complete),
-        step_period=median(adjacent) if adjacent else None,
+        step_period=period,
         between_steps=between,
         step=found.steps.index(step),
         step_label=step.label,
@@ -190,7 +197,16 @@ def summarise(
         shares=shares,
         bound=max(msgspec.structs.asdict(shares).items(), key=lambda item: item[1])[0].replace("_", " "),
         top=_top([(kernel.name, 1, kernel.duration) for kernel in step.kernels], step.time),
-        prize=price_step(step, bandwidth=bandwidth, bytes_per_step=bytes_per_step, measured=measured, notes=notes),
+        prize=None
+        if whole
+        else price_step(
+            step,
+            bandwidth=bandwidth,
+            bytes_per_step=bytes_per_step,
+            measured=measured,
+            period=step.time if period is None else period,
+            notes=notes,
+        ),
         notes=tuple(notes),
         steps=found.steps,
     )
@@ -234,7 +250,7 @@ def _gap_classes(step: Step, resolution: float | None) -> tuple[GapClass, ...]:
 def _shares(step: Step, short: float) -> Shares:
     """Return where the time of a step goes; events that overlap share the time between them."""
     host = sum(kernel.gap for kernel in step.kernels if kernel.cause == "host")
-    parts = {"copies": 0.0, "collectives": 0.0, "short": 0.0, "long": 0.0}
+    parts = {"copies": 0.0, "collectives": 0.0, "short": 0.0, "long": 0.0, "graphs": 0.0}
     for kernel in step.kernels:
         parts[_part(kernel, short)] += kernel.duration
     total = sum(parts.values())
@@ -247,12 +263,13 @@ def _shares(step: Step, short: float) -> Shares:
         parts["copies"] * scale,
         (step.idle - host) / time,
         host / time,
+        parts["graphs"] * scale,
     )
 
 
 def _part(kernel: StepKernel, short: float) -> str:
     if kernel.kind != "kernel":
-        return "copies"
+        return "graphs" if kernel.kind == "graph" else "copies"
     if kernel.collective:
         return "collectives"
     return "short" if kernel.duration < short else "long"

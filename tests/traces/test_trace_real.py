@@ -190,10 +190,10 @@ def test_8_what_needs_no_megakernel_is_not_its_gain(trace):
 
 
 def test_9_only_listed_tables_are_read(trace):
-    from perfmodel.traces.nsight import READ_TABLES
+    from perfmodel.traces.nsight import NSIGHT_TABLES
 
     trace(NSYS)
-    assert not [table for table in READ_TABLES if "ENV" in table.replace("NVTX_EVENTS", "")]
+    assert not [table for table in NSIGHT_TABLES if "ENV" in table.replace("NVTX_EVENTS", "")]
 
 
 @pytest.mark.parametrize(
