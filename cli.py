@@ -131,7 +131,7 @@ def estimate_command(
 # Which module of perfmodel.commands has a command: building all of them takes longer than most answers.
 _HOMES = {
     "models": "catalogues",
-    "hardware": "catalogues",
+    "hardware": "devices",
     "loops": "catalogues",
     "sweep": "sweeping",
     "compare": "sweeping",

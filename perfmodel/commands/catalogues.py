@@ -1,4 +1,4 @@
-"""The commands about models, devices and loops: list, show, check, import."""
+"""The commands about models and loops: list, show, check, import."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,21 +10,21 @@ from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
     CsvFlag,
-    Hardware,
     JsonFlag,
     LoopAtMost,
     LoopOnly,
     Model,
+    Names,
     Output,
     Parallel,
     SharedDevices,
     Weights,
     deliver_list,
     show,
+    tally,
     whole,
 )
 from perfmodel.commands.tracing import is_trace, trace_loops_command
-from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
     from perfmodel.operations.parallel import Parallel as Shared
@@ -32,16 +32,11 @@ if TYPE_CHECKING:
     from perfmodel.specifications.model import Model as SpecifiedModel
 
 models_app = typer.Typer(no_args_is_help=True, help="The models in the catalogue, and what a model file holds.")
-hardware_app = typer.Typer(no_args_is_help=True, help="The devices in the catalogue, and what a hardware file holds.")
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME...]", help="Names or files; the whole catalogue if none is given.")
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the command line."""
     app.add_typer(models_app, name="models")
-    app.add_typer(hardware_app, name="hardware")
     app.command("loops", epilog="Example: perfmodel loops gemma-3-27b")(loops)
 
 
@@ -198,7 +193,7 @@ def models_check(
         ]
         return Document(
             [
-                _tally(len(found), sum(bool(r["fault"]) for r in found), "model"),
+                tally(len(found), sum(bool(r["fault"]) for r in found), "model"),
                 Table(("name", "parameters", "against published", "fault"), cells, frozenset({1, 2})),
             ]
         )
@@ -238,209 +233,6 @@ def models_import(
         show(text)
     else:
         write_whole(Path(output), text)
-
-
-@hardware_app.command("list", epilog="Example: perfmodel hardware list --vendor AMD --sort bandwidth")
-def hardware_list(
-    vendor: Annotated[str | None, typer.Option("--vendor", help="Only devices of this vendor.")] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option("--mode", autocompletion=completing.modes, help="Only devices that have this launch mode."),
-    ] = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            "--sort",
-            metavar="COLUMN",
-            help="Sort by name, vendor, year, bandwidth, capacity or bf16; numbers largest first.",
-        ),
-    ] = "name",
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
-) -> None:
-    """The devices in the catalogue."""
-    from perfmodel.specifications.catalogue import find_hardware, names
-    from perfmodel.specifications.parameters import MODES
-
-    sortable = ("name", "vendor", "year", "bandwidth", "capacity", "bf16")
-    if sort not in sortable:
-        raise UnknownNameError(f"--sort: {shown(sort)} is not one of {', '.join(sortable)}{nearest(sort, sortable)}")
-    if mode is not None and mode not in MODES:
-        raise UnknownNameError(
-            f"--mode: {shown(mode)} is not a launch mode{nearest(mode, MODES)}; known are {', '.join(MODES)}"
-        )
-    vendors = sorted({find_hardware(name).vendor for name in names("hardware")}) if vendor is not None else []
-    if vendor is not None and vendor.lower() not in [known.lower() for known in vendors]:
-        raise UnknownNameError(
-            f"--vendor: no device is of {shown(vendor)}{nearest(vendor, vendors)}; known are {', '.join(vendors)}"
-        )
-
-    def rows() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for name in names("hardware"):
-            device = find_hardware(name)
-            values = device.values
-            if (vendor is not None and device.vendor.lower() != vendor.lower()) or (
-                mode is not None and mode not in device.modes
-            ):
-                continue
-            bf16 = values.get("arithmetic.bf16") or values.get("arithmetic.fp16")
-            found.append(
-                {
-                    "name": name,
-                    "title": device.title,
-                    "vendor": device.vendor,
-                    "year": device.year,
-                    "status": device.status,
-                    "bandwidth": values["memory.bandwidth"].value,
-                    "capacity": values["memory.capacity"].value,
-                    "bf16": bf16.value if bf16 else None,
-                    "default_mode": device.default_mode,
-                    "modes": " ".join(device.modes),
-                }
-            )
-        if sort in ("name", "vendor"):
-            return sorted(found, key=lambda r: str(r[sort]))
-        return sorted(found, key=lambda r: -(r[sort] or 0))
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-        from perfmodel.units import format_quantity
-
-        cells = [
-            (
-                r["name"],
-                r["vendor"],
-                format_quantity(r["bandwidth"], "B/s"),
-                format_quantity(r["capacity"], "B"),
-                format_quantity(r["bf16"], "FLOP/s"),
-                r["default_mode"],
-            )
-            for r in rows()
-        ]
-        return Document(
-            [Table(("name", "vendor", "bandwidth", "capacity", "16-bit rate", "before"), cells, frozenset({2, 3, 4}))]
-        )
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
-
-
-@hardware_app.command("show", epilog="Example: perfmodel hardware show h100-sxm")
-def hardware_show(
-    hardware: Hardware,
-    key: Annotated[
-        str | None, typer.Argument(metavar="[KEY]", help="One value by its key, such as arithmetic.fp8.")
-    ] = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
-) -> None:
-    """Every value of a device with its interval, kind and source."""
-    from perfmodel.specifications.catalogue import find_hardware
-
-    device = find_hardware(hardware)
-    if key is not None and key not in device.values:
-        raise UnknownNameError(
-            f"{device.name} has no {key}: what no source gives is left out{nearest(key, device.values)}"
-        )
-    values = device.values if key is None else {key: device.values[key]}
-
-    def rows() -> list[dict[str, Any]]:
-        return [
-            {
-                "name": path,
-                "value": q.value,
-                "low": q.low,
-                "high": q.high,
-                "unit": q.unit,
-                "kind": q.kind,
-                "source": q.source,
-                "note": q.note,
-            }
-            for path, q in values.items()
-        ]
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-
-        sources = list(dict.fromkeys(q.source for q in values.values()))
-        table = Table(
-            ("key", "value (low to high)", "kind", "source"),
-            [(path, str(q), q.kind, f"[{sources.index(q.source) + 1}]") for path, q in values.items()],
-        )
-        modes = Table(
-            ("mode", "calls kernels as", "costs not given come from"),
-            [(m.name, m.kernels, m.base or "") for m in device.modes.values()],
-        )
-        offered = device.algorithms
-        by = (
-            [f"collectives by {', '.join(offered.names)} ({offered.kind}: {offered.source})"]
-            if key is None and offered.names
-            else []
-        )
-        return Document(
-            [
-                f"{device.title} ({device.name}), before looping: {device.default_mode}",
-                table,
-                modes,
-                *by,
-                "\n".join(f"[{i}] {s}" for i, s in enumerate(sources, 1)),
-            ]
-        )
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
-
-
-@hardware_app.command("check", epilog="Example: perfmodel hardware check ./mine.toml")
-def hardware_check(
-    names: Names = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
-) -> None:
-    """Check devices against their own arithmetic: clocks, units, tiers, links, modes; exit 1 on an error."""
-    from perfmodel.errors import PerfModelError
-    from perfmodel.specifications.catalogue import find_hardware
-    from perfmodel.specifications.catalogue import names as catalogue_names
-    from perfmodel.specifications.checks import check_hardware
-
-    asked = names or catalogue_names("hardware")
-    found: list[dict[str, Any]] = []
-    for name in asked:
-        try:
-            found += [
-                {"name": f.hardware, "key": f.key, "severity": f.severity, "message": f.message}
-                for f in check_hardware(find_hardware(name))
-            ]
-        except PerfModelError as error:
-            found.append({"name": name, "key": "", "severity": "error", "message": str(error)})
-    errors = sum(f["severity"] == "error" for f in found)
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-
-        head = f"{_tally(len(asked), errors, 'device')}, {len(found) - errors} doubts"
-        if not found:
-            return Document([head])
-        return Document(
-            [
-                head,
-                Table(("name", "key", "", "what"), [(f["name"], f["key"], f["severity"], f["message"]) for f in found]),
-            ]
-        )
-
-    deliver_list(
-        lambda: found, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command
-    )
-    if errors:
-        raise typer.Exit(1)
 
 
 def loops(
@@ -508,7 +300,3 @@ def _shortened(calls: tuple[str, ...]) -> str:
     from itertools import groupby
 
     return " + ".join(f"{n} x {name}" if (n := sum(1 for _ in group)) > 1 else name for name, group in groupby(calls))
-
-
-def _tally(checked: int, faults: int, what: str) -> str:
-    return f"{checked} {what}{'s' if checked != 1 else ''} checked, {faults} fault{'s' if faults != 1 else ''}"

@@ -146,6 +146,9 @@ _QUESTION: dict[str, tuple[Any, Any]] = {
 # Options that every command with an answer shares.
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV, in base units.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME...]", help="Names or files; the whole catalogue if none is given.")
+]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt."),
@@ -339,3 +342,8 @@ def show(text: str) -> None:
 def note(text: str) -> None:
     """Write a remark to stderr, in one line."""
     sys.stderr.write(f"perfmodel: note: {text}\n")
+
+
+def tally(checked: int, faults: int, what: str) -> str:
+    """Return how many of `what` were checked, and how many faults were found."""
+    return f"{checked} {what}{'s' if checked != 1 else ''} checked, {faults} fault{'s' if faults != 1 else ''}"

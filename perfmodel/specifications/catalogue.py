@@ -1,14 +1,15 @@
 """Find a specification by name or path, and list what the catalogue holds."""
 
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware, load_hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
+from perfmodel.specifications.spellings import device_meant, spelled
 
 
 def is_path(name: str) -> bool:
@@ -45,8 +46,9 @@ def _catalogue_file(kind: str, name: str) -> Path:
     if name and not set(name) & set("*?[]\0") and len(name) < 200 and path.is_file():
         return path
     aliases = _aliases(kind)
-    if name.lower() in aliases:
-        return folder / f"{aliases[name.lower()]}.toml"
+    known = aliases.get(spelled(name)) or (device_meant(name, aliases) if kind == "hardware" else None)
+    if known:
+        return folder / f"{known}.toml"
     what = "device" if kind == "hardware" else "model"
     raise UnknownNameError(
         f"{shown(name)} is not a {what} in the catalogue{nearest(name, [*names(kind), *aliases])}; see: perfmodel"
@@ -56,9 +58,12 @@ def _catalogue_file(kind: str, name: str) -> Path:
 
 @lru_cache(maxsize=4)
 def _aliases(kind: str) -> dict[str, str]:
+    """Return every name and alias of `kind` as `spelled` writes it, with the name of its file."""
     found: dict[str, str] = {}
     for name in names(kind):
-        found[name.lower()] = name
-        for alias in read_toml(data_folder(kind) / f"{name}.toml").get("aliases", ()):
-            found[str(alias).lower()] = name
+        found[spelled(name)] = name
+        # Aliases stand before the first table; reading no further is four times as quick.
+        head = (data_folder(kind) / f"{name}.toml").read_text(encoding="utf-8").partition("\n[")[0]
+        for alias in tomllib.loads(head).get("aliases", ()):
+            found[spelled(str(alias))] = name
     return found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,7 @@ _TABLES = (
     "power",
     "price",
     "modes",
+    "conditions",
 )
 _DEEPEST_INHERITANCE = 8
 
@@ -254,6 +255,8 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
     sources = raw.pop("sources", {})
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
         raise SpecificationError(f"{path}: sources: expected a table of texts")
+    own = not any(path.resolve().is_relative_to(data_folder(kind).resolve()) for kind in ("hardware", "profiles"))
+    file = _File(path, sources, f"given in {path.name}" if own else None)
     head: dict[str, Any] = {}
     values: dict[str, Quantity] = {}
     modes: dict[str, Mode] = {}
@@ -263,8 +266,8 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
         elif key in _TABLES and isinstance(entry, dict):
             if key == "collectives" and "algorithms" in entry:
                 where = f"{path}: collectives.algorithms"
-                head["algorithms"] = _read_algorithms(_with_source(entry.pop("algorithms"), sources, where), where)
-            _read_table(entry, key, path, sources, values, modes)
+                head["algorithms"] = _read_algorithms(file.with_source(entry.pop("algorithms"), where), where)
+            _read_table(entry, key, file, values, modes)
         elif key in _TABLES:
             raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
         else:
@@ -300,13 +303,9 @@ def _head_value(key: str, entry: object, also: type | None, path: Path) -> objec
 
 
 def _read_table(
-    table: dict[str, Any],
-    prefix: str,
-    path: Path,
-    sources: dict[str, str],
-    values: dict[str, Quantity],
-    modes: dict[str, Mode],
+    table: dict[str, Any], prefix: str, file: "_File", values: dict[str, Quantity], modes: dict[str, Mode]
 ) -> None:
+    path = file.path
     if prefix.startswith("modes."):
         modes[prefix[6:]] = _read_mode(table, prefix, path)
         table = {k: v for k, v in table.items() if k not in ("kernels", "base", "note")}
@@ -314,16 +313,15 @@ def _read_table(
         dotted = f"{prefix}.{key}"
         parameter = lookup(dotted)
         if parameter is not None:
-            values[dotted] = read_quantity(
-                _with_source(entry, sources, f"{path}: {dotted}"), parameter, f"{path}: {dotted}"
-            )
+            where = f"{path}: {dotted}"
+            values[dotted] = read_quantity(file.with_source(entry, where), parameter, where, file.given)
         elif (
             isinstance(entry, dict)
             and dotted.count(".") == 1
             and not {"value", "low", "high"} & entry.keys()
             and _may_hold(dotted)
         ):
-            _read_table(entry, dotted, path, sources, values, modes)
+            _read_table(entry, dotted, file, values, modes)
         elif prefix == "modes":
             raise SpecificationError(
                 f"{path}: {dotted}: {shown(key)} is not a launch mode{nearest(key, MODES)}; the modes are"
@@ -380,15 +378,22 @@ def _read_algorithms(entry: object, where: str) -> Offered:
     return Offered(tuple(names), kind, source)
 
 
-def _with_source(entry: object, sources: dict[str, str], where: str) -> object:
-    """Replace a short source key by the text it stands for; a source is that text, a key of [sources] or a sentence."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
+class _File(NamedTuple):
+    """A file that is being read, with its table of sources. given: the source of what a user's own file leaves without."""
+
+    path: Path
+    sources: dict[str, str]
+    given: str | None
+
+    def with_source(self, entry: object, where: str) -> object:
+        """Replace a short source key by the text it stands for; a source is that text, a key of [sources] or a sentence."""
+        if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
+            return entry
+        source = entry["source"]
+        if source in self.sources:
+            return entry | {"source": self.sources[source]}
+        if source and " " not in source and "/" not in source:
+            raise SpecificationError(
+                f"{where}.source: {shown(source)} is not in the table [sources]{nearest(source, self.sources)}"
+            )
         return entry
-    source = entry["source"]
-    if source in sources:
-        return entry | {"source": sources[source]}
-    if source and " " not in source and "/" not in source:
-        raise SpecificationError(
-            f"{where}.source: {shown(source)} is not in the table [sources]{nearest(source, sources)}"
-        )
-    return entry

@@ -12,7 +12,8 @@ import msgspec
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.units import format_quantity, parse_quantity
 
-KINDS = ("datasheet", "measured", "derived", "assumed")
+# The last is for a user's own file, where a plain value is enough; the catalogue says where its values come from.
+KINDS = ("datasheet", "measured", "derived", "assumed", "given")
 MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send")
 ALGORITHMS = ("one-shot", "two-shot", "in-network", "ring", "tree", "torus")
@@ -322,12 +323,15 @@ def check_range(value: float, parameter: Parameter, where: str, text: object) ->
     raise ValueRangeError(f"{where}: {shown(text)} is out of range; {lower}{upper} is accepted")
 
 
-def read_quantity(raw: object, parameter: Parameter, where: str) -> Quantity:
+def read_quantity(raw: object, parameter: Parameter, where: str, given: str | None = None) -> Quantity:
     """Turn one entry of a TOML file into a Quantity.
 
     raw: a table with `value` (or `low`, `value`, `high`), `kind` and `source`, optional `note`.
+    given: in a user's own file, the source of what says none: there a plain value is enough, of the kind `given`.
     Raises SpecificationError when a part is missing, unknown or out of order.
     """
+    if given is not None:
+        raw = _with_given(raw, given)
     if not isinstance(raw, dict):
         raise SpecificationError(
             f"{where}: expected a table like {{ value = ..., kind = ..., source = ... }}, found {shown(raw)}"
@@ -343,9 +347,10 @@ def read_quantity(raw: object, parameter: Parameter, where: str) -> Quantity:
     for key in ("kind", "source"):
         if not isinstance(raw.get(key), str) or not raw[key].strip():
             raise SpecificationError(f"{where}: has no {key}; every value states where it comes from")
-    if raw["kind"] not in KINDS:
+    kinds = KINDS if given is not None else KINDS[:-1]
+    if raw["kind"] not in kinds:
         raise SpecificationError(
-            f"{where}.kind: {shown(raw['kind'])} is not one of {', '.join(KINDS)}{nearest(raw['kind'], KINDS)}"
+            f"{where}.kind: {shown(raw['kind'])} is not one of {', '.join(kinds)}{nearest(raw['kind'], kinds)}"
         )
     if ("low" in raw) != ("high" in raw):
         raise SpecificationError(f"{where}: give low and high together")
@@ -370,6 +375,12 @@ def read_quantity(raw: object, parameter: Parameter, where: str) -> Quantity:
         source=raw["source"],
         note=str(raw.get("note", "")),
     )
+
+
+def _with_given(raw: object, given: str) -> object:
+    """Return an entry of a user's own file with the kind `given`, and with a source, where it says neither."""
+    entry = raw if isinstance(raw, dict) else {"value": raw}
+    return {"kind": "given", "source": given} | entry if entry.get("kind", "given") == "given" else entry
 
 
 def parse_setting(path: str, text: object, known: object, where: str = "--set") -> Quantity:

@@ -1,0 +1,88 @@
+"""How people, drivers and profilers spell the names of the catalogue, and which entry they mean."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from perfmodel.errors import UnknownNameError, shown
+
+# Words that products carry and catalogue names do not: who made it, and what kind of thing it is.
+_MAKERS = frozenset(("nvidia", "geforce", "tesla", "amd", "instinct", "intel", "apple", "google", "aws", "huawei"))
+_KINDS = frozenset(("data", "center", "gpu", "graphics", "generation", "cpu", "processor", "gen"))
+_FAMILIES = frozenset(("radeon", "quadro"))
+_COUNTED = re.compile(r"\d+(st|nd|rd|th)|\d+-core")
+_SIZE = re.compile(r"\b(\d+)-gb\b")
+_MARKS = re.compile(r"\((r|tm|c)\)|[®™©]")
+_MOST_SHOWN = 8
+_SHORTEST = 3  # of letters that may stand for a longer name
+
+
+def spelled(name: str) -> str:
+    """Return `name` as catalogue names are written: small letters, `-` for spaces and `_`, no trade marks, 80gb for 80 GB.
+
+    >>> spelled("NVIDIA H100 80GB HBM3")
+    'nvidia-h100-80gb-hbm3'
+    """
+    joined = re.sub(r"[\s_-]+", "-", _MARKS.sub(" ", name.lower()).strip()).strip("-")
+    return _SIZE.sub(r"\1gb", joined)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield what a product's full name may be called for short, the longest first."""
+    short = spelled(name)
+    yield short
+    words = _COUNTED.sub("", short).split("-")
+    for left_out in (_MAKERS | _KINDS, _MAKERS | _KINDS | _FAMILIES):
+        yield "-".join(word for word in words if word and word not in left_out)
+
+
+def device_meant(name: str, known: Mapping[str, str]) -> str | None:
+    """Return the device that `name` means, or None.
+
+    known: every name and alias as `spelled` writes it, with the device it stands for. Looked for as a whole name, then
+    as the last words of one (`4090`, `b60`), then as any of its words; without makers' words, and with or without `-`.
+    Raises UnknownNameError with the devices it may mean, if they are several.
+
+    >>> device_meant("NVIDIA GeForce RTX 4090 Laptop GPU", {"rtx-4090-laptop": "rtx-4090-laptop"})
+    'rtx-4090-laptop'
+    """
+    candidates = [spelling.replace("-", "") for spelling in dict.fromkeys(_spellings(name)) if spelling]
+    parts = [(_Parts.of(other), device) for other, device in known.items()]
+    for spelling in candidates:
+        if len(found := {device for part, device in parts if spelling == part.whole}) == 1:
+            return found.pop()
+    for spelling in [each for each in candidates if len(each) >= _SHORTEST]:
+        last = {device for part, device in parts if spelling in part.last}
+        # `rtx-6000` ends one name and begins others: it may be any of them.
+        found = last | {device for part, device in parts if spelling in part.first}
+        found = found if last else {device for part, device in parts if spelling in part.inner}
+        if len(found) == 1:
+            return found.pop()
+        if found:
+            raise UnknownNameError(f"{shown(name)} may be one of several devices; ask for {_listed(sorted(found))}")
+    return None
+
+
+class _Parts(NamedTuple):
+    """A name without `-`: as a whole, its last words, its first words, and words between."""
+
+    whole: str
+    last: frozenset[str]
+    first: frozenset[str]
+    inner: frozenset[str]
+
+    @classmethod
+    def of(cls, name: str) -> "_Parts":
+        words = name.split("-")
+        ends = range(1, len(words))
+        return cls(
+            "".join(words),
+            frozenset("".join(words[start:]) for start in ends),
+            frozenset("".join(words[:end]) for end in ends),
+            frozenset("".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words))),
+        )
+
+
+def _listed(members: list[str]) -> str:
+    more = f" and {len(members) - _MOST_SHOWN} more" if len(members) > _MOST_SHOWN else ""
+    return ", ".join(members[:_MOST_SHOWN]) + more
