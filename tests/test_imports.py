@@ -146,6 +146,17 @@ def test_the_top_of_the_package_holds_rooms_and_a_few_small_files(repository):
     assert sum(path.is_file() for path in top) <= 6
 
 
+def test_only_recorded_numbers_overload_arithmetic(repository):
+    arithmetic = {f"__{side}{name}__" for side in ("", "r") for name in ("mul", "truediv", "floordiv", "pow", "sub")}
+    overloading = {
+        path.relative_to(repository / "perfmodel").as_posix()
+        for path in (repository / "perfmodel").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name in arithmetic
+    }
+    assert overloading == {"numbers/recorded.py"}
+
+
 def test_nothing_below_the_command_line_prints_or_exits(repository):
     for path in (repository / "perfmodel").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -39,7 +39,8 @@ def time_of_collective(hardware, mode, kind, size, devices, position=0.0):
     """A collective in a call of its own, its bare boundary [s] included; position: all of its parameters slow (-1), at their value or fast (1)."""
     call = Call(kind, (Segment(1, (Stage(kind, Work(), (Collective(kind, size, devices),)),)),))
     plan = make_plan(Schedule(((1, call),)), ("bf16", "kv", "activations"), Parallel(tensor=devices))
-    rates = SideParameters(hardware, hardware.mode(mode, "a test"), plan, "bf16").rates(0.0, 0.0, position, 0.0)
+    parameters = SideParameters(hardware, hardware.mode(mode, "a test"), plan, "bf16")
+    rates = parameters.rates(parameters.standing(position))
     _, bare = hardware.mode_value(mode, "bare")
     return call_times(busy_time(counts_at(plan, 1, 0), rates, NO_CHAIN)) + at(bare, position, 1)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from perfmodel import estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.answers import ask, formats_of, read_parallel
-from perfmodel.estimates.machine import Ends
+from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.terms import busy_time, counts_at
 from perfmodel.operations import decode_step, pipeline_stages
 from perfmodel.operations.parallel import Parallel
@@ -197,11 +197,7 @@ def test_one_sequence_passes_all_stages_in_turn(mode):
 def test_a_full_pipeline_takes_its_slowest_stage_as_often_as_it_has_stages():
     question = ask("llama-3.1-70b", "h100-sxm", parallel="pp=4")
     side = question.before
-    rates, chain, fixed = (
-        side.parameters.rates(0, 0, 0, 0),
-        side.parameters.chain(0, 0, frozenset()),
-        side.fixed(Ends(), 0.0),
-    )
+    rates, chain, fixed = costs_at(side, {})
     counts = counts_at(side.plan, 64, 4096)
     by_stage = {}
     for call in counts:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from perfmodel import equations, estimate, find_hardware
 from perfmodel.estimates.answers import ask
 from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.terms import TERM_NAMES, busy_time, counts_at
 from perfmodel.operations import parameter_count
 from perfmodel.specifications.model import Attention, FeedForward, Layer, Model
@@ -278,7 +279,7 @@ def test_looping_gains_little_once_arithmetic_binds(after):
 def test_a_fused_call_without_prefetch_takes_what_its_stages_take(batch):
     settings = {"modes.megakernel.prefetch": 0.0, "modes.megakernel.stage": 0.0, "modes.megakernel.fill": 0.0}
     side = ask("llama-3.1-8b", "h100-sxm", before="megakernel", parameters=settings).before
-    rates, chain = side.parameters.rates(0, 0, 0, 0), side.parameters.chain(0, 0, frozenset())
+    rates, chain, _ = costs_at(side, {})
     counts = counts_at(side.plan, batch, 128)
     alone = sum(
         call.times

@@ -1,16 +1,19 @@
 """Elasticities are those of the estimate, by differences of it; shares and bars are those of its interval."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import estimate, sensitivity
-from perfmodel.analysis.sensitivities import RATES, Dual, elasticities
+from perfmodel.analysis.sensitivities import RATES, elasticities
 from perfmodel.estimates.answers import ask
 from perfmodel.estimates.figures import figure_at
-from perfmodel.numbers.choices import larger, smaller
+from perfmodel.numbers.choices import ceil_div, larger, smaller
+from perfmodel.numbers.recorded import Recorder
+from perfmodel.numbers.slopes import slopes_of, values_at
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -71,15 +74,15 @@ def test_elasticities_equal_central_differences_away_from_kinks(name, factor, ba
     bandwidth = ask(model, hardware, **fixed).hardware.values["memory.bandwidth"].value * factor
     question = ask(model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth})
     path = data.draw(st.sampled_from([a.name for a in question.assumptions if a.value > 0] + ["batch", "context"]))
-    exact = elasticities(question, path, batch, context)
+    exact = elasticities(question, batch, context)[path]
     for figure, elasticity in zip(RATES, exact, strict=True):
         difference = central_difference(question, path, batch, context, figure)
         if abs(elasticity - difference) > 1e-6:
             # Only a kink within the step of the difference may tell them apart.
             near = [
                 elasticities(
-                    ask(model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth * f}), path, batch, context
-                )
+                    ask(model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth * f}), batch, context
+                )[path]
                 for f in (1 - 1e-4, 1 + 1e-4)
             ]
             values = {a.name: a.value for a in question.assumptions}
@@ -89,10 +92,9 @@ def test_elasticities_equal_central_differences_away_from_kinks(name, factor, ba
                         ask(
                             model, hardware, **fixed, parameters={"memory.bandwidth": bandwidth, path: values[path] * f}
                         ),
-                        path,
                         batch,
                         context,
-                    )
+                    )[path]
                     for f in (1 - 2e-5, 1 + 2e-5)
                 ]
             assert max(abs(one - elasticity) for triple in near for one in triple) > 1e-4 or path in (
@@ -152,21 +154,27 @@ def test_nothing_uncertain_leaves_nothing_to_measure():
 
 
 @given(st.floats(0.1, 10), st.floats(0.1, 10))
-def test_dual_numbers_carry_derivatives(x, y):
-    a = Dual(x, 1.0)
-    for function, slope in (
-        (lambda v: v * v + y, 2 * x),
-        (lambda v: y - v, -1.0),
-        (lambda v: y / v, -y / x**2),
-        (lambda v: v / y, 1 / y),
-        (lambda v: v**2, 2 * x),
-        (lambda v: larger(v, y), 1.0 if x >= y else 0.0),
-        (lambda v: smaller(v, y), 1.0 if x <= y else 0.0),
+def test_slopes_of_a_recording_are_derivatives(x, y):
+    for function, along_x, along_y in (
+        (lambda a, b: a * a + b, 2 * x, 1.0),
+        (lambda a, b: b - a, -1.0, 1.0),
+        (lambda a, b: b / a, -y / x**2, 1 / x),
+        (lambda a, b: a**2 / b, 2 * x / y, -(x**2) / y**2),
+        (lambda a, b: a**b, y * x ** (y - 1), x**y * math.log(x)),
+        (larger, 1.0 if x >= y else 0.0, 0.0 if x >= y else 1.0),
+        (smaller, 1.0 if x <= y else 0.0, 0.0 if x <= y else 1.0),
+        (ceil_div, 1 / y, -x / y**2),  # that of the line through the steps
     ):
-        assert function(a).value == pytest.approx(function(x))
-        assert function(a).slope == pytest.approx(slope)
-    assert (0.75**a).slope == pytest.approx(((0.75 ** (x + 1e-6)) - 0.75 ** (x - 1e-6)) / 2e-6, rel=1e-4)
-    assert (0.0**a).slope == 0.0
+        recorder = Recorder()
+        result = function(*recorder.inputs(["x", "y"])).name
+        values = values_at(recorder.lines, {"x": x, "y": y})
+        assert values[result] == function(x, y)
+        slopes = slopes_of(recorder.lines, values, result)
+        assert slopes.get("x", 0.0) == pytest.approx(along_x, rel=1e-9, abs=1e-300)
+        assert slopes.get("y", 0.0) == pytest.approx(along_y, rel=1e-9, abs=1e-300)
+    recorder = Recorder()
+    power = 0.0 ** recorder.inputs(["x"])[0]
+    assert slopes_of(recorder.lines, values_at(recorder.lines, {"x": x}), power.name).get("x", 0.0) == 0.0
 
 
 def test_sensitivity_in_every_form(run):

@@ -115,7 +115,7 @@ def test_forward_and_inverse_have_the_same_terms(name):
     answer = estimate(model, hardware, **rest)
     question = ask(model, hardware, **{k: v for k, v in rest.items() if k not in ("batch", "context")})
     for side, shown in ((question.before, answer.before), (question.after, answer.after)):
-        assert terms_at(question, side, answer.batch, answer.context, {}) == shown.terms
+        assert terms_at(side, answer.batch, answer.context, {}) == shown.terms
     assert parameters_in_use(question) == tuple(a.name for a in answer.assumptions)
 
 

@@ -12,10 +12,10 @@ import pytest
 import sympy
 
 from perfmodel import estimate, explain
-from perfmodel.analysis.formulas import identifier, numbers_of, symbols_of
-from perfmodel.analysis.symbolic import decided, limit_of, powers, value_of
+from perfmodel.analysis.formulas import decided, identifier, numbers_of, symbols_of
 from perfmodel.estimates.answers import ask
 from perfmodel.estimates.figures import FIGURES, figure_at, parameters_in_use
+from perfmodel.numbers.symbols import limit_of, powers, value_of
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -244,4 +244,4 @@ def test_only_the_symbolic_room_and_the_generic_choice_import_sympy(repository):
         ]
         if any(name.split(".")[0] == "sympy" for name in names + modules):
             importing.add(path.name)
-    assert importing == {"formulas.py", "symbolic.py", "explanations.py", "choices.py"}
+    assert importing == {"formulas.py", "symbols.py", "explanations.py", "choices.py"}

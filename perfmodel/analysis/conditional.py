@@ -13,7 +13,7 @@ import msgspec
 from perfmodel import equations
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, ask, whole_number
-from perfmodel.estimates.machine import Ends, at
+from perfmodel.estimates.machine import at
 from perfmodel.estimates.prepared import Question
 from perfmodel.estimates.results import Assumption
 from perfmodel.estimates.terms import busy_time, counts_at, make_plan, step_time
@@ -274,11 +274,11 @@ class _Priced:
 
     def __init__(self, question: Question, batch: int, context: int, loop_at_most: int | None, position: float) -> None:
         self._question, self._batch, self._context, self._loop_at_most = question, batch, context, loop_at_most
-        side, none = question.after, frozenset[str]()
+        side = question.after
+        numbers = side.parameters.standing(position)
         self._plan = side.plan
-        self._rates = side.parameters.rates(position, position, position, position)
-        self._chain = side.parameters.chain(position, position, none)
-        self._fixed = side.parameters.fixed(Ends(position, position), position, none)
+        self._rates, self._chain = side.parameters.rates(numbers), side.parameters.chain(numbers)
+        self._fixed = side.parameters.fixed(numbers)
         self._cost = {
             path.partition(".")[2]: at(_quantity(question, path), position, lookup(path).slower)  # type: ignore[union-attr]
             for path in _DEFAULTS

@@ -1,31 +1,32 @@
 """The closed form of a question written out: symbols, numbers, limits, as text, LaTeX and Python."""
 
 from collections.abc import Iterable, Mapping
-from functools import reduce
 from typing import Any, NamedTuple
 
 import sympy
 
-from perfmodel import equations
 from perfmodel.analysis.closedforms import Addend, Definition, Explanation, Limit, SideForm, SymbolUsed
 from perfmodel.analysis.formulas import (
     PRINTER,
     WORKLOAD,
     Expression,
+    conditions_of,
+    decided,
     identifier,
     latex_name,
     latex_names,
+    limit_form,
     numbers_of,
     short,
     symbols_of,
     text_of,
 )
-from perfmodel.analysis.symbolic import Book, Symbolic, conditions_of, decided, limit_form, value_of
 from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, ask, whole_number
-from perfmodel.estimates.figures import costs_at, parameters_in_use
+from perfmodel.estimates.figures import argument_names, costs_at
 from perfmodel.estimates.prepared import PreparedSide, Question
-from perfmodel.estimates.terms import busy_time, call_times, counts_at, step_time
-from perfmodel.numbers.choices import larger
+from perfmodel.estimates.terms import busy_time, call_times, counts_at, pipelined, step_time
+from perfmodel.numbers.recorded import Recorded, Recorder
+from perfmodel.numbers.symbols import Valued, expressions_of, value_of
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 
@@ -107,62 +108,36 @@ class _Line(NamedTuple):
     choice: str = ""
 
 
-class _Writer(Book):
-    """Names each choice, and what it is told to, line by line."""
+class _Names:
+    """Gives names to numbers of a recording, and remembers what they mean."""
 
-    def __init__(self, prefix: str) -> None:
-        super().__init__()
-        self.prefix = prefix
-        self.lines: list[_Line] = []
-        self._names: set[str] = set()
-        self._chosen: dict[tuple[str, Expression, Expression], Symbolic] = {}
+    def __init__(self, prefix: str, recorder: Recorder) -> None:
+        self._prefix, self._recorder = prefix, recorder
+        self.meanings: dict[str, str] = {}
 
-    def define(self, name: str, number: Any, meaning: str, choice: str = "", sides: Expression = None) -> Symbolic:
-        """Add a line and return its symbol; a name that is taken gets a number."""
-        base = name = f"{self.prefix}_{identifier(name)}"
+    def give(self, name: str, number: Any, meaning: str) -> Recorded:
+        """Return `number` under a name of its own; a name that is taken gets a count."""
+        base = name = f"{self._prefix}_{identifier(name)}"
         count = 2
-        while name in self._names:
+        while name in self.meanings:
             name, count = f"{base}_{count}", count + 1
-        self._names.add(name)
-        known = isinstance(number, Symbolic)
-        expression = sides if choice else number.expression if known else sympy.sympify(number)
-        self.lines.append(_Line(name, expression, meaning, choice))
-        return Symbolic(self, sympy.Symbol(name, positive=True), number.value if known else float(number))
-
-    def choose(self, kind: str, left: Symbolic, right: Symbolic, winner: Symbolic, loser: Symbolic) -> Symbolic:  # noqa: ARG002 - both sides are written
-        """Give the choice a line."""
-        key = (kind, left.expression, right.expression)
-        if key not in self._chosen:
-            self._chosen[key] = self.define(
-                f"choice_{len(self._chosen) + 1}", winner, f"the {kind} of two", kind, sympy.Tuple(*key[1:])
-            )
-        return self._chosen[key]
-
-    def needed(self) -> list[_Line]:
-        """Return the lines that the last one needs, in order."""
-        wanted = {self.lines[-1].name}
-        kept = []
-        for line in reversed(self.lines):
-            if line.name in wanted:
-                kept.append(line)
-                wanted |= {str(symbol) for symbol in line.expression.free_symbols}
-        return kept[::-1]
+        self.meanings[name] = meaning
+        return self._recorder.named(name, number)
 
 
-def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping[sympy.Symbol, float]) -> list[_Line]:
-    """Return one side line by line: bandwidths, choices, the time of each call, the step."""
-    writer = _Writer(name)
-    named = {path: Symbolic(writer, symbol, numbers[symbol]) for path, symbol in symbols_of(question).items()}
-    rates, chain, fixed = costs_at(question, side, {path: named[path] for path in parameters_in_use(question)})
+def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> None:
+    """Record one side, its bandwidths, the time of each call and of the step under names of their own."""
+    batch, context = given.pop("batch"), given.pop("context")
+    rates, chain, fixed = costs_at(side, given)
     bandwidths = tuple(
-        writer.define(f"bandwidth_{kind}", b, f"(R1) bandwidth that {kind} reach, B/s")
+        names.give(f"bandwidth_{kind}", b, f"(R1) bandwidth that {kind} reach, B/s")
         for kind, b in zip(side.plan.kinds, rates.bandwidths, strict=True)
     )
     links = tuple(
         tuple(
             tuple(
                 route._replace(
-                    bandwidth=writer.define(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")
+                    bandwidth=names.give(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")
                 )
                 for route in leg
             )
@@ -171,23 +146,55 @@ def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping
         for (kind, *_), legs in zip(side.plan.collectives, rates.collectives, strict=True)
     )
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
-    calls: Any = 0.0
-    stages: dict[int, Any] = {}
-    in_flight: Any = 1
-    for (count, call), counts in zip(
-        side.schedule.calls, counts_at(side.plan, named["batch"], named["context"]), strict=True
-    ):
-        one = call_times(busy_time([counts._replace(times=1, microbatches=None)], rates, chain))
+    counts = counts_at(side.plan, batch, context)
+    times = []
+    for call, count in zip((call for _, call in side.schedule.calls), counts, strict=True):
+        one = call_times(busy_time([count._replace(times=1, microbatches=None)], rates, chain))
         label = "(L1, L2) time of a fused call" if call.fused else "(S1) time of a call"
-        together = count * writer.define(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count} of them")
-        calls = calls + together
-        if counts.microbatches is not None:
-            in_flight = counts.microbatches
-            stages[counts.pipeline_stage] = stages.get(counts.pipeline_stage, 0.0) + together / counts.alike
-    if stages:
-        calls = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
-    writer.define("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")
-    return writer.needed()
+        times.append(names.give(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count.times} of them"))
+    calls = pipelined(counts, [count.times * time for count, time in zip(counts, times, strict=True)])
+    names.give("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")
+
+
+def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping[sympy.Symbol, float]) -> list[_Line]:
+    """Return one side line by line: bandwidths, choices, the time of each call, the step."""
+    recorder, arguments, symbols = Recorder(), argument_names(question), symbols_of(question)
+    names = _Names(name, recorder)
+    given = dict(zip(arguments, recorder.inputs(list(arguments.values())), strict=True))
+    _named_step(side, names, given)
+    lines: list[_Line] = []
+    chosen: dict[tuple[str, Expression, Expression], Valued] = {}
+
+    def define(line: _Line, value: float) -> Valued:
+        lines.append(line)
+        return Valued(sympy.Symbol(line.name, positive=True), value)
+
+    def choose(kind: str, left: Valued, right: Valued, winner: Valued) -> Valued:
+        key = (kind, left.expression, right.expression)
+        if key not in chosen:
+            choice = f"{name}_choice_{len(chosen) + 1}"
+            chosen[key] = define(_Line(choice, sympy.Tuple(*key[1:]), f"the {kind} of two", kind), winner.value)
+        return chosen[key]
+
+    inputs = {arguments[path]: Valued(symbol, numbers[symbol]) for path, symbol in symbols.items()}
+    expressions_of(
+        recorder.lines,
+        inputs,
+        choose,
+        lambda given, number: define(_Line(given, number.expression, names.meanings[given]), number.value),
+    )
+    return _needed(lines)
+
+
+def _needed(lines: list[_Line]) -> list[_Line]:
+    """Return the lines that the last one needs, in order."""
+    wanted = {lines[-1].name}
+    kept = []
+    for line in reversed(lines):
+        if line.name in wanted:
+            kept.append(line)
+            wanted |= {str(symbol) for symbol in line.expression.free_symbols}
+    return kept[::-1]
 
 
 def _side_form(

@@ -1,14 +1,19 @@
-"""Symbols of a question, and formulas as Python and LaTeX write them."""
+"""The figures of a question as formulas: symbols, what they are called, roots, conditions and limits."""
 
 import keyword
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 import sympy
 from sympy.printing.pycode import PythonCodePrinter
 
-from perfmodel.estimates.figures import parameters_in_use
+from perfmodel.analysis.closedforms import Condition
+from perfmodel.estimates.figures import parameters_in_use, record
 from perfmodel.estimates.prepared import Question
+from perfmodel.numbers import symbols as symbolic
+from perfmodel.numbers.symbols import Choice, Valued, value_of, zero_near
 
 Expression = Any
 WORKLOAD = ("batch", "context")
@@ -109,3 +114,95 @@ def latex_name(name: str) -> str:
         if rest == "time_per_step"
         else rf"{letters[kind]}_{{\mathrm{{{of}}}}}".replace("_", r"\_").replace(r"\_{", "_{")
     )
+
+
+# --- figures of a question as formulas
+
+
+def decided(question: Question, numbers: Mapping[sympy.Symbol, float], figure: str) -> tuple[Expression, list[Choice]]:
+    """Return a figure of `perfmodel.estimates.figures` in `symbols_of` the question, each choice decided at a point, and the choices."""
+    recording, symbols = record(question, (figure,)), symbols_of(question)
+    inputs = recording.inputs({name: Valued(symbol, numbers[symbol]) for name, symbol in symbols.items()})
+    return symbolic.decided(recording.lines, inputs, recording.results[figure])
+
+
+class Root(msgspec.Struct, frozen=True):
+    """An unknown written out.
+
+    The formula, its LaTeX, its value [base units], and the conditions under which it holds.
+    """
+
+    formula: str
+    latex: str
+    value: float
+    conditions: tuple[Condition, ...]
+
+
+def closed_root(
+    question: Question, figure: str, target: float, unknown: str, batch: float, context: float, near: float
+) -> Root | None:
+    """Return the unknown for which `figure` is `target`, solved for by sympy on the branch that holds `near` a known root.
+
+    unknown: batch, context or the path of a parameter in use. None where the figure is no quadratic in it or the branch
+    ends before.
+    """
+    symbols, numbers = symbols_of(question), numbers_of(question, batch, context)
+    x = symbols[unknown]
+    numbers[x] = near
+    form, choices = decided(question, numbers, figure)
+    goal = sympy.Symbol("target", positive=True)
+    root = symbolic.root_near(form, goal, x, numbers | {goal: target})
+    if root is None:
+        return None
+    formula, value = root
+    names = latex_names(question) | {goal: r"y^{\ast}"}
+    return Root(
+        sympy.sstr(formula, order="none"),
+        rf"{names[x]} = {sympy.latex(formula, symbol_names=names)}",
+        value,
+        conditions_of(question, choices, numbers),
+    )
+
+
+def conditions_of(
+    question: Question, choices: Iterable[Choice], numbers: Mapping[sympy.Symbol, float]
+) -> tuple[Condition, ...]:
+    """Return the choices as conditions, the nearest to switching first.
+
+    Those that no positive number can switch are left out.
+    """
+    symbols = symbols_of(question)
+    found = []
+    for kind, winner, loser in choices:
+        ahead = sympy.expand(winner - loser if kind == "larger" else loser - winner)
+        if ahead.is_nonnegative:
+            continue
+        a, b = value_of(winner, numbers), value_of(loser, numbers)
+        switches = [zero_near(winner - loser, symbols[name], numbers) for name in WORKLOAD]
+        found.append(Condition(kind, text_of(winner), text_of(loser), a, b, *switches))
+    return tuple(
+        sorted(
+            found,
+            key=lambda c: abs(c.winner_value - c.loser_value) / (max(abs(c.winner_value), abs(c.loser_value)) or 1.0),
+        )
+    )
+
+
+def limit_form(
+    question: Question,
+    figure: str,
+    unknown: str,
+    numbers: Mapping[sympy.Symbol, float],
+    *,
+    infinite: bool,
+    per_unknown: bool = False,
+) -> Expression:
+    """Return what a figure tends to as `unknown` goes to infinity or to zero, in the other symbols.
+
+    Oo where it has no end.
+
+    per_unknown: the limit of figure / unknown instead.
+    """
+    x = symbols_of(question)[unknown]
+    form, _ = decided(question, dict(numbers) | {x: max(numbers[x], 1.0) * 1e60 if infinite else 0.0}, figure)
+    return symbolic.limit_of(form / x if per_unknown else form, x, infinite=infinite)

@@ -1,11 +1,9 @@
 """How much each parameter moves the answer: exact elasticities, and each parameter's share of the interval.
 
-Derivatives are exact: the equations run on dual numbers, which carry a derivative along with each value and
-take the branch that the value takes. The shares come from `estimate` itself: a parameter is closed at its
+Derivatives are exact: those of the recorded equations, on the branch that holds. The shares come from `estimate` itself: a parameter is closed at its
 value, and what the interval loses is its share.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,82 +11,15 @@ import msgspec
 
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, Estimate, ask, estimate, whole_number
-from perfmodel.estimates.figures import FIGURES, figure_at, figure_name
+from perfmodel.estimates.figures import FIGURES, figure_at, figure_name, record
 from perfmodel.estimates.prepared import Question
+from perfmodel.numbers.slopes import slopes_of, values_at
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import Quantity
 
 # The figures whose elasticities stand in every row.
 RATES = ("before.tokens_per_second", "after.tokens_per_second", "speedup.value")
-
-
-class Dual:
-    """A number with its derivative in one direction. `perfmodel.numbers.choices` takes it as it takes numbers that note their operations."""
-
-    __slots__ = ("slope", "value")
-
-    def __init__(self, value: float, slope: float = 0.0) -> None:
-        self.value, self.slope = value, slope
-
-    def __add__(self, other: Any) -> "Dual":
-        other = _dual(other)
-        return Dual(self.value + other.value, self.slope + other.slope)
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> "Dual":
-        other = _dual(other)
-        return Dual(self.value - other.value, self.slope - other.slope)
-
-    def __rsub__(self, other: Any) -> "Dual":
-        return _dual(other) - self
-
-    def __mul__(self, other: Any) -> "Dual":
-        other = _dual(other)
-        return Dual(self.value * other.value, self.slope * other.value + self.value * other.slope)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> "Dual":
-        other = _dual(other)
-        quotient = self.value / other.value
-        return Dual(quotient, (self.slope - quotient * other.slope) / other.value)
-
-    def __rtruediv__(self, other: Any) -> "Dual":
-        return _dual(other) / self
-
-    def __floordiv__(self, other: Any) -> "Dual":
-        # A slope of steps is that of the line through them.
-        other = _dual(other)
-        return Dual(self.value // other.value, (self / other).slope)
-
-    def __neg__(self) -> "Dual":
-        return self * -1.0
-
-    def __pow__(self, other: Any) -> "Dual":
-        other = _dual(other)
-        power = self.value**other.value
-        slope = other.value * self.value ** (other.value - 1) * self.slope if self.slope else 0.0
-        return Dual(power, slope + (power * math.log(self.value) * other.slope if other.slope and power else 0.0))
-
-    def __rpow__(self, other: Any) -> "Dual":
-        return _dual(other) ** self
-
-    def __gt__(self, other: Any) -> bool:
-        return bool(self.value > _dual(other).value)
-
-    @staticmethod
-    def noted_choice(operation: str, left: Any, right: Any) -> "Dual":
-        """Return the larger ('maximum') or smaller ('minimum') of two numbers, the left one of equals."""
-        a, b = _dual(left), _dual(right)
-        if operation == "maximum":
-            return a if a.value >= b.value else b
-        return a if a.value <= b.value else b
-
-
-def _dual(number: Any) -> Dual:
-    return number if isinstance(number, Dual) else Dual(number)
 
 
 class Influence(msgspec.Struct, frozen=True):
@@ -225,8 +156,8 @@ def sensitivity(
     answer = estimate(**arguments)
     value, low, high = _interval(answer, figure)
     found = []
+    elastic = elasticities(question, batch, context)
     for assumption in question.assumptions:
-        elastic = elasticities(question, assumption.name, batch, context)
         at_low = at_high = value
         share = 0.0
         if assumption.low < assumption.high:
@@ -243,50 +174,37 @@ def sensitivity(
                 assumption.high,
                 assumption.unit,
                 assumption.kind,
-                *elastic,
+                *elastic[assumption.name],
                 at_low,
                 at_high,
                 share,
             )
         )
     for name, number in (("batch", batch), ("context", context)):
-        found.append(
-            Influence(
-                name,
-                number,
-                number,
-                number,
-                "1",
-                "asked",
-                *elasticities(question, name, batch, context),
-                value,
-                value,
-                0.0,
-            )
-        )
+        found.append(Influence(name, number, number, number, "1", "asked", *elastic[name], value, value, 0.0))
     found.sort(key=lambda i: (-i.swing, -max(abs(i.before), abs(i.after), abs(i.speedup))))
     return Sensitivity(figure, FIGURES[figure], value, low, high, tuple(found), answer)
 
 
-def elasticities(question: Question, name: str, batch: int, context: int) -> tuple[float, float, float]:
-    """Return the elasticities [-] of RATES to a parameter in use, the batch or the context.
+def elasticities(question: Question, batch: int, context: int) -> dict[str, tuple[float, float, float]]:
+    """Return the elasticities [-] of RATES to each parameter in use, the batch and the context, by name.
 
-    Exact, on the branch that holds.
-
-    At a kink, where two branches are equal, the derivative is that of the branch the equations take.
+    Exact, on the branch that holds; at a kink, where two branches are equal, on the one that the equations take.
     """
-    workload: dict[str, Any] = {"batch": batch, "context": context}
-    known = question.hardware.values
-    number = float(workload[name] if name in workload else known[name].value)
-    direction = Dual(number, 1.0)
-    if name in workload:
-        workload[name] = direction
-    values = {} if name in workload else {name: direction}
-    found = []
-    for figure in RATES:
-        reached = _dual(figure_at(question, figure, workload["batch"], workload["context"], values))
-        found.append(number * reached.slope / reached.value)
-    return found[0], found[1], found[2]
+    numbers = {a.name: a.value for a in question.assumptions} | {"batch": float(batch), "context": float(context)}
+    recording = record(question, RATES)
+    values = values_at(recording.lines, recording.inputs(numbers))
+    before, after, speedup = (
+        (slopes_of(recording.lines, values, name), values[name]) for name in recording.results.values()
+    )
+
+    def elasticity(key: str, name: str, figure: tuple[dict[str, float], float]) -> float:
+        return numbers[key] * figure[0].get(name, 0.0) / figure[1]
+
+    return {
+        key: (elasticity(key, name, before), elasticity(key, name, after), elasticity(key, name, speedup))
+        for key, name in recording.arguments.items()
+    }
 
 
 def _share(arguments: Mapping[str, Any], path: str, quantity: Quantity, figure: str, width: float) -> float:

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from perfmodel.analysis.closedforms import Condition
+from perfmodel.analysis.formulas import closed_root
 from perfmodel.analysis.shapes import deeper, wider
-from perfmodel.analysis.symbolic import closed_root
 from perfmodel.analysis.targets import NAMED, Target, read_target
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, Estimate, ask, estimate
@@ -181,7 +181,7 @@ class _Problem:
 
     def _with_boundary(self, path: str) -> tuple[str, ...]:
         """Let one boundary cost stand for bare + ramp + tail, as `--set` would, and return the parameters then in use."""
-        bare = costs_at(self.asked, self.asked.before, {})[2].boundary
+        bare = costs_at(self.asked.before, {})[2].boundary
         hidden = self.asked.hardware.values.get(path.replace(".boundary", ".hidden"))
         whole = bare / (1 - hidden.value) if hidden and hidden.value < 1 else bare
         self.arguments["parameters"] = dict(self.arguments["parameters"] or {}) | {path: whole}

@@ -10,10 +10,11 @@ from perfmodel import equations
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, shown
 from perfmodel.estimates.capacity import resident_work
+from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.intervals import SideTimes, speedup_interval
 from perfmodel.estimates.placement import bytes_in_tier, read_offload, what_does_not_fit
 from perfmodel.estimates.prepared import PreparedSide, Question, prepare
-from perfmodel.estimates.results import Asked, Assumption, Figures, Fits, LoopFound, OnChip, Peak, Placed, Side, Speedup
+from perfmodel.estimates.results import Asked, Assumption, Fits, LoopFound, OnChip, Peak, Placed, Side, Speedup
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations import Formats
@@ -399,14 +400,10 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     )
 
 
-def _figures(time: float, peak: float, batch: int) -> Figures:
-    return Figures(time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
-
-
 def _side(question: Question, side: PreparedSide, times: SideTimes, terms: Terms, peak: float, batch: int) -> Side:
     # Every parameter moves a time one way only, so its bounds are two corners.
     slow, fast = times.step(question.slow, -1.0), times.step(question.fast, 1.0)
-    value = _figures(terms.total(), peak, batch)
+    value = rates_of(terms.total(), peak, batch)
     largest = terms.index(max(terms))
     return Side(
         side.mode.name,
@@ -416,8 +413,8 @@ def _side(question: Question, side: PreparedSide, times: SideTimes, terms: Terms
         value.tokens_per_second_per_sequence,
         value.fraction_of_peak,
         TERM_NAMES[largest],
-        _figures(slow, peak, batch),
-        _figures(fast, peak, batch),
+        rates_of(slow, peak, batch),
+        rates_of(fast, peak, batch),
         terms,
     )
 

@@ -1,19 +1,17 @@
-"""The figures of an answer at any point, for any kind of number: floats, symbols, dual numbers.
+"""The figures of an answer at any point, for any kind of number, and their recording.
 
 `estimate` gives the figures where the question stands. Here a parameter, the batch or the context may be
 replaced by any number the equations take; the terms are those of perfmodel.estimates.terms, so that what is solved
-or differentiated is what is estimated.
+or differentiated is what is estimated. A time becomes rates and a fraction of the peak here only.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-import msgspec
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.estimates.machine import Ends, SideParameters
 from perfmodel.estimates.prepared import PreparedSide, Question
+from perfmodel.estimates.results import Figures
 from perfmodel.estimates.terms import (
     TERM_NAMES,
     CallCounts,
@@ -25,9 +23,9 @@ from perfmodel.estimates.terms import (
     counts_at,
     step_terms,
 )
+from perfmodel.numbers.recorded import Line, Recorder, needed, operand
 
 Number = Any
-_NO_PATHS: frozenset[str] = frozenset()
 
 # What a side has, with its dimension (see `perfmodel.units`).
 SIDE_FIGURES = {
@@ -64,25 +62,15 @@ def parameters_in_use(question: Question) -> tuple[str, ...]:
     return tuple(assumption.name for assumption in question.assumptions)
 
 
-def costs_at(question: Question, side: PreparedSide, values: Mapping[str, Number]) -> tuple[Rates, Chain, Fixed]:
+def costs_at(side: PreparedSide, values: Mapping[str, Number]) -> tuple[Rates, Chain, Fixed]:
     """Return what one side's machine sustains and costs, the parameters in `values` [base units] replaced."""
-    known = question.hardware.values
-    replaced = {
-        path: msgspec.structs.replace(known[path], low=v, value=v, high=v)
-        for path, v in values.items()
-        if path in known
-    }
-    parameters = SideParameters(
-        question.hardware.replace_values(replaced), side.mode, side.plan, question.formats.activations
-    )
-    return parameters.rates(0, 0, 0, 0), parameters.chain(0, 0, _NO_PATHS), parameters.fixed(Ends(), 0, _NO_PATHS)
+    numbers = side.parameters.values() | dict(values)
+    return side.parameters.rates(numbers), side.parameters.chain(numbers), side.parameters.fixed(numbers)
 
 
-def terms_at(
-    question: Question, side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]
-) -> Terms:
+def terms_at(side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]) -> Terms:
     """Return the terms of a step [s] of one side, the parameters in `values` [base units] replaced."""
-    rates, chain, fixed = costs_at(question, side, values)
+    rates, chain, fixed = costs_at(side, values)
     return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context), rates, chain), fixed)
 
 
@@ -102,24 +90,54 @@ def figure_at(question: Question, name: str, batch: Number, context: Number, val
         peak = peak_at(question, batch, context, values)
         return peak if rest == "time_per_step" else batch / peak
     if side_name == "speedup":
-        times = [terms_at(question, side, batch, context, values).total() for side in (question.before, question.after)]
+        times = [terms_at(side, batch, context, values).total() for side in (question.before, question.after)]
         return equations.speedup(*times)
     side = question.before if side_name == "before" else question.after
-    terms = terms_at(question, side, batch, context, values)
+    terms = terms_at(side, batch, context, values)
     if rest == "arithmetic_over_streaming":
-        rates, _, _ = costs_at(question, side, values)
+        rates, _, _ = costs_at(side, values)
         flops = sum(_flops(call) for call in counts_at(side.plan, batch, context))
         return equations.arithmetic_time(flops, rates.arithmetic, rates.arithmetic_share) / terms.stream
     if rest.startswith("terms."):
         return getattr(terms, rest.removeprefix("terms."))
-    time = terms.total()
-    if rest == "fraction_of_peak":
-        return equations.fraction_of_peak(peak_at(question, batch, context, values), time)
-    return {
-        "time_per_step": lambda: time,
-        "tokens_per_second": lambda: batch / time,
-        "tokens_per_second_per_sequence": lambda: 1 / time,
-    }[rest]()
+    return getattr(rates_of(terms.total(), peak_at(question, batch, context, values), batch), rest)
+
+
+def rates_of(time: Number, peak: Number, batch: Number) -> Figures:
+    """Return the main figures of a side whose step takes `time` [s] where the peak takes `peak` [s]."""
+    return Figures(time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
+
+
+class Recording(NamedTuple):
+    """Figures of a question as lines of operations on its workload and parameters.
+
+    arguments: the name that batch, context and each parameter in use (by path) has in the lines; results: the name, or
+    the number, of each figure asked for.
+    """
+
+    arguments: dict[str, str]
+    lines: list[Line]
+    results: dict[str, Any]
+
+    def inputs(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """Return numbers for batch, context and paths by their names in the lines."""
+        return {name: numbers[key] for key, name in self.arguments.items()}
+
+
+def record(question: Question, figures: Iterable[str]) -> Recording:
+    """Return figures of FIGURES recorded for any batch, context and parameters in use."""
+    recorder, arguments = Recorder(), argument_names(question)
+    given = dict(zip(arguments, recorder.inputs(list(arguments.values())), strict=True))
+    batch, context = given.pop("batch"), given.pop("context")
+    results = {figure: operand(figure_at(question, figure, batch, context, given)) for figure in figures}
+    return Recording(arguments, needed(recorder.lines, results.values()), results)
+
+
+def argument_names(question: Question) -> dict[str, str]:
+    """Return a name for batch, context and each parameter in use, by its path."""
+    return {"batch": "batch", "context": "context"} | {
+        path: f"p{i}" for i, path in enumerate(parameters_in_use(question))
+    }
 
 
 def _flops(call: CallCounts) -> Number:

@@ -1,17 +1,17 @@
-"""The parameters of one side of a question, and their numbers at any point between slow and fast.
+"""The parameters of one side of a question by their paths, and what the machine sustains and costs at numbers for them.
 
-Parameters move in groups: all bandwidths together, all arithmetic together, and so on. A position of
+Numbers are handed in by path, and may be of any kind. Parameters move in groups: all bandwidths together, all arithmetic together, and so on. A position of
 -1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.routes import RoutePaths, collective_routes
 from perfmodel.estimates.terms import Chain, Fixed, Plan, Rates, Route
-from perfmodel.numbers.choices import smaller
+from perfmodel.numbers.choices import Number, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
 from perfmodel.specifications.hardware import Hardware, Mode
@@ -166,91 +166,61 @@ class SideParameters:
             return None
         return self._take(found[0], group)
 
-    def _number(self, path: str | None, position: float, absent: float = 0.0) -> float:
-        if path is None:
-            return absent
-        parameter = lookup(path)
-        return at(self.used[path][1], position, parameter.slower if parameter else 0)
+    def values(self) -> dict[str, float]:
+        """Return the value of each path in use [base units]."""
+        return {path: quantity.value for path, (_, quantity) in self.used.items()}
 
-    def rates(
-        self,
-        memory: float,
-        cache: float,
-        collective: float,
-        arithmetic: float,
-        own: float = 0.0,
-        shared: frozenset[str] | None = None,
-    ) -> Rates:
-        """Return what the machine sustains.
+    def standing(self, position: float) -> dict[str, float]:
+        """Return the number of each path in use, all of them at `position` [base units]."""
+        return self.numbers(Position(*[position] * 5), Ends(position, position), position, self.used)
 
-        `shared` paths (None for all) with their groups at these positions, the others at `own`.
+    def numbers(self, position: Position, ends: Ends, own: float, shared: Container[str]) -> dict[str, float]:
+        """Return the number of each path in use [base units].
+
+        `shared` paths stand where `position` and `ends` have their groups, the others at `own`.
         """
+        stands = position._asdict() | ends._asdict()
+        return {
+            path: at(quantity, stands[group] if path in shared else own, parameter.slower if parameter else 0)
+            for path, (group, quantity) in self.used.items()
+            for parameter in (lookup(path),)
+        }
+
+    def rates(self, numbers: Mapping[str, Number]) -> Rates:
+        """Return what the machine sustains, with each path in use at its number [base units]."""
         *kinds, limit_paths = self._memory
-        limit = (
-            equations.in_flight_limit(*(self._number(path, memory) for path in limit_paths)) if limit_paths else None
-        )
-        at = {"memory": memory, "cache": cache}
-
-        def position(path: str) -> float:
-            return at[self.used[path][0]] if shared is None or path in shared else own
-
+        limit = equations.in_flight_limit(*(numbers[path] for path in limit_paths)) if limit_paths else None
         if self._tasks:
-            tasks, block = (self._number(path, position(path)) for path in self._tasks)
+            tasks, block = (numbers[path] for path in self._tasks)
             few = equations.few_tasks_limit(tasks, self._plan.stages, block)
             limit = few if limit is None else smaller(limit, few)
         bandwidths = tuple(
-            equations.sustained_bandwidth(
-                self._number(beta, memory),
-                self._number(eta, position(eta)),
-                limit if beta == "memory.bandwidth" else None,
-            )
+            equations.sustained_bandwidth(numbers[beta], numbers[eta], limit if beta == "memory.bandwidth" else None)
             for beta, eta in kinds
         )
         collectives = tuple(
-            tuple(tuple(self._route(route, collective) for route in leg) for leg in legs)
-            for legs in self._collective_legs
+            tuple(tuple(_route(route, numbers) for route in leg) for leg in legs) for legs in self._collective_legs
         )
         rate, share = self._arithmetic
         return Rates(
             bandwidths,
-            self._number("memory.bandwidth", memory),
-            self._number(rate, arithmetic),
-            self._number(share, arithmetic, 1.0),
+            numbers["memory.bandwidth"],
+            numbers[rate],
+            1.0 if share is None else numbers[share],
             collectives,
         )
 
-    def _route(self, paths: RoutePaths, position: float) -> Route:
-        hops, traffic, doublings = paths.shape
-        number = self._number
-        hop = number(paths.hop, position) if hops != 1 else 0.0
-        alpha = equations.collective_latency(
-            number(paths.latency, position),
-            hops,
-            hop,
-            doublings,
-            number(paths.doubling, position) if doublings else 0.0,
-        )
-        bandwidth = number(paths.bandwidth, position)
-        if paths.per_peer is not None:
-            bandwidth = equations.group_bandwidth(bandwidth, number(paths.per_peer, position), paths.devices)
-        return Route(alpha, traffic * paths.share, bandwidth * number(paths.sustained, position, 1.0))
-
-    def chain(self, chain: float, own: float, shared: frozenset[str]) -> Chain:
-        """Return what serialises fused calls: `shared` paths at the position `chain`, the others at `own`."""
-        room = None
-        if self._room:
-            parts = {path: self._number(path, chain if path in shared else own) for path in self._room}
-            room = equations.on_chip_room(*(parts.get(path, 0.0) for path in _ROOM))
-        stage, prefetch, overlap, links = (self._number(path, chain if path in shared else own) for path in self._chain)
+    def chain(self, numbers: Mapping[str, Number]) -> Chain:
+        """Return what serialises fused calls, with each path in use at its number [base units]."""
+        room = equations.on_chip_room(*(numbers[p] if p in self._room else 0.0 for p in _ROOM)) if self._room else None
+        stage, prefetch, overlap, links = (0.0 if path is None else numbers[path] for path in self._chain)
         return Chain(stage, prefetch, overlap, links, room)
 
-    def fixed(self, ends: Ends, own: float, shared: frozenset[str]) -> Fixed:
-        """Return the cost of calls and step: `shared` paths at `ends`, the others at `own`."""
+    def fixed(self, numbers: Mapping[str, Number]) -> Fixed:
+        """Return the cost of calls and step, with each path in use at its number [base units]."""
 
-        def number(path: str | None) -> float:
-            if path is None:
-                return 0.0
-            return self._number(path, getattr(ends, self.used[path][0]) if path in shared else own)
+        def number(path: str | None) -> Number:
+            return 0.0 if path is None else numbers[path]
 
         if self._boundary:
             hidden = number(self._boundary_parts[3]) if self._boundary_parts else 0.0
@@ -258,6 +228,22 @@ class SideParameters:
         else:
             boundary = equations.call_boundary(*(number(path) for path in self._boundary_parts))
         return Fixed(boundary, number(self._fill), number(self._host[0]), number(self._host[1]))
+
+
+def _route(paths: RoutePaths, numbers: Mapping[str, Number]) -> Route:
+    hops, traffic, doublings = paths.shape
+    alpha = equations.collective_latency(
+        numbers[paths.latency],
+        hops,
+        numbers[paths.hop] if hops != 1 and paths.hop is not None else 0.0,
+        doublings,
+        numbers[paths.doubling] if doublings and paths.doubling is not None else 0.0,
+    )
+    bandwidth = numbers[paths.bandwidth]
+    if paths.per_peer is not None:
+        bandwidth = equations.group_bandwidth(bandwidth, numbers[paths.per_peer], paths.devices)
+    sustained = 1.0 if paths.sustained is None else numbers[paths.sustained]
+    return Route(alpha, traffic * paths.share, bandwidth * sustained)
 
 
 _ROOM = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count")

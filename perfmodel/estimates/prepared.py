@@ -28,7 +28,7 @@ from perfmodel.estimates.terms import (
     make_plan,
     plan_kinds,
 )
-from perfmodel.numbers.recorded import Replay
+from perfmodel.numbers.python import Replay
 from perfmodel.operations import Formats, decode_step, pipeline_stages, total_work
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.schedule.cutting import Schedule, make_pipeline, read_loop_only
@@ -92,14 +92,16 @@ class PreparedSide:
         """Return the costs of calls and step with shared parameters at `ends`, own ones at `own`."""
         found = self._fixed.get((ends, own))
         if found is None:
-            found = self._fixed[ends, own] = self.parameters.fixed(ends, own, self.shared)
+            found = self._fixed[ends, own] = self.parameters.fixed(
+                self.parameters.numbers(Position(), ends, own, self.shared)
+            )
         return found
 
     def _sequences_with_room(self) -> float:
         """The most sequences at which the room on chip is short of nothing, wherever the parameters stand [-]."""
         if not self.plan.limited:
             return math.inf
-        chains = [self.parameters.chain(end, end, self.shared) for end in (-1.0, 1.0)]
+        chains = [self.parameters.chain(self.parameters.standing(end)) for end in (-1.0, 1.0)]
         spare = min(chain.room for chain in chains) - max(chain.prefetch for chain in chains)
         return float(min((spare - state) / held for held, state in self._held if held))
 
@@ -162,10 +164,8 @@ class PreparedSide:
     def _costs_at(self, position: Position, own: float, *, short: bool) -> _Costs:
         costs = self._costs[short].get((position, own))
         if costs is None:
-            rates, chain = (
-                self.parameters.rates(*position[:4], own, self.shared),
-                self.parameters.chain(position.chain, own, self.shared),
-            )
+            numbers = self.parameters.numbers(position, Ends(), own, self.shared)
+            rates, chain = self.parameters.rates(numbers), self.parameters.chain(numbers)
             chain = chain if short else chain._replace(room=None)
             costs = self._costs[short][position, own] = rates, chain, flat_costs(rates, chain)
         return costs
@@ -242,8 +242,8 @@ class Question:
         self._guessed: dict[tuple[tuple[bool, ...], float], list[tuple[Fixed, Fixed]]] = {}
         self.added = self._added_groups()
         self.times_met = tuple(times for met in self.added.values() for times in met)
-        sides = ((side, side.parameters) for side in (self.before, self.after))
-        self.prefetches = any(parameters.chain(1.0, 1.0, side.shared).prefetch > 0 for side, parameters in sides)
+        sides = (self.before.parameters, self.after.parameters)
+        self.prefetches = any(side.chain(side.standing(1.0)).prefetch > 0 for side in sides)
         self.issues = any(side.fixed(Ends(), 0.0).issue > 0 for side in (self.before, self.after))
 
     def _added_groups(self) -> dict[str, tuple[float, ...]]:

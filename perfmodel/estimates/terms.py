@@ -4,7 +4,7 @@ A plan is a schedule prepared for a list of byte kinds; counts are the plan at o
 busy time is what the calls take without boundaries and host; terms add those and sum to the step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.numbers.choices import larger, smaller
-from perfmodel.numbers.recorded import Recorder, Replay
+from perfmodel.numbers.python import Replay, function_of
+from perfmodel.numbers.recorded import Recorder, operand
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
 from perfmodel.schedule.cutting import Schedule, Stage
@@ -292,9 +293,9 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     refill: Number = 0.0
     calls: Number = 0.0
     waiting: Number = 0.0
-    stages: dict[int, Number] = {}  # time of one stage of each kind
-    in_flight: Number = 1
-    for count, fused, segments, number, alike, microbatches in counts:
+    each: list[Number] = []
+    counts = list(counts)
+    for count, fused, segments, _, _, microbatches in counts:
         before = calls
         if fused:
             fill: Number = 0.0
@@ -320,14 +321,27 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
-        if microbatches is not None:
-            in_flight = microbatches
-            stages[number] = stages.get(number, 0.0) + (calls - before) / alike
-    if not stages:
+        each.append(0.0 if microbatches is None else calls - before)
+    paced = pipelined(counts, each, calls)
+    if paced is calls:
         return Busy(stream, compute, latency, collective, refill, calls, waiting)
     # What a step waits for its slowest stage is latency.
-    paced = equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
     return Busy(stream, compute, latency + (paced - calls), collective, refill, paced, waiting)
+
+
+def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Number = None) -> Number:
+    """Return the time of the calls of a step [s] by (S3); of a step without a pipeline their sum.
+
+    times: of each of `counts`, all of it together [s]; calls: their sum, where it is known.
+    """
+    calls = sum(times) if calls is None else calls
+    stages: dict[int, Number] = {}  # time of one stage of each kind
+    in_flight: Number = None
+    for count, time in zip(counts, times, strict=True):
+        if count.microbatches is not None:
+            in_flight = count.microbatches
+            stages[count.pipeline_stage] = stages.get(count.pipeline_stage, 0.0) + time / count.alike
+    return calls if in_flight is None else equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
 
 
 def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool = True) -> Replay:
@@ -361,9 +375,11 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
     )
     chain = Chain(*(number.get(name) for name in Chain._fields))
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
-    return recorder.replay(
+    results = [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)]
+    return function_of(
+        recorder.needed(results),
         names,
-        [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)],
+        [operand(result) for result in results],
         choices={"maximum": larger, "minimum": smaller} if generic else None,
     )
 

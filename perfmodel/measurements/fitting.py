@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perfmodel.estimates.machine import Ends, SideParameters, sustained_names
+from perfmodel.estimates.machine import sustained_names
 from perfmodel.estimates.prepared import prepare
-from perfmodel.estimates.terms import Fixed, busy_time, call_times, counts_at, step_time
+from perfmodel.estimates.terms import busy_time, call_times, counts_at, step_time
 from perfmodel.operations import Formats
 from perfmodel.operations.work import ACTIVATIONS
 from perfmodel.specifications.formats import STORAGE_FORMATS
@@ -99,12 +99,10 @@ class AdjustableStep:
         self.hardware = with_format_shares(
             with_boundary(hardware, mode), (formats.weights, formats.experts, formats.head)
         )
-        question = prepare(model, self.hardware, devices, formats, mode, mode, None)
-        self.mode, self.plan = mode, question.before.plan
+        side = prepare(model, self.hardware, devices, formats, mode, mode, None).before
+        self.mode, self.plan = mode, side.plan
         self._counts = counts_at(self.plan, batch, context)
-        # A set of its own, since the prepared question is shared.
-        self._parameters = SideParameters(self.hardware, hardware.mode(mode, "mode"), self.plan, formats.activations)
-        self._originals = dict(self._parameters.used)
+        self._parameters, self._values = side.parameters, side.parameters.values()
         self.weights_path = self._sustained(self.plan.kinds[0])
 
     def _sustained(self, kind: str) -> str:
@@ -128,7 +126,7 @@ class AdjustableStep:
         ]
         found: dict[str, Prior] = {}
         for path in dict.fromkeys(wanted):
-            used = self._originals.get(path)
+            used = self._parameters.used.get(path)
             if used is not None and used[1].value > 0 and used[1].low < used[1].high:
                 found[path] = prior_of(path, used[1])
         return found
@@ -138,18 +136,10 @@ class AdjustableStep:
 
         Those it does not use are ignored.
         """
-        used = self._parameters.used
-        for path, value in values.items():
-            if path in self._originals:
-                group, quantity = self._originals[path]
-                used[path] = group, msgspec.structs.replace(quantity, low=value, value=value, high=value)
-        none: frozenset[str] = frozenset()
-        rates, chain = self._parameters.rates(0.0, 0.0, 0.0, 0.0), self._parameters.chain(0.0, 0.0, none)
-        fixed: Fixed = self._parameters.fixed(Ends(), 0.0, none)
-        for path in values:
-            if path in self._originals:
-                used[path] = self._originals[path]
-        return float(step_time(self.plan, call_times(busy_time(self._counts, rates, chain)), fixed))
+        numbers = self._values | {path: value for path, value in values.items() if path in self._values}
+        parameters = self._parameters
+        busy = busy_time(self._counts, parameters.rates(numbers), parameters.chain(numbers))
+        return float(step_time(self.plan, call_times(busy), parameters.fixed(numbers)))
 
 
 def largest(path: str) -> float:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from perfmodel.numbers.recorded import Line, Recorded, Recorder, operand, replay_of
+from perfmodel.numbers.python import function_of
+from perfmodel.numbers.recorded import Line, Recorded, Recorder, operand
 
 Array = Any
 Number = Any
@@ -248,7 +249,7 @@ class Program:
         names = [*taken, *given, *(name for line in lines for name in (line.left, line.right) if isinstance(name, str))]
         targets = {line.target for line in lines}
         self._arguments = list(dict.fromkeys(name for name in names if name not in targets))
-        self._small_lines = replay_of(
+        self._small_lines = function_of(
             [line for line in lines if line.target in small], self._arguments, self._first, _CHOICES
         )
         full = [line for line in lines if line.target in whole]

@@ -1,14 +1,25 @@
-"""Record a formula once and replay it as straight-line Python, for many evaluations of the same plan.
+"""Numbers that note what is done with them: a formula run on them leaves a list of lines, which other modules read.
 
-The equations are run on `Recorded` numbers, which note every operation; what they noted becomes one
-flat function, several times faster than calling the equations again, with the same operations in
-the same order and so the same result to the last bit. No formula is written here.
+The equations are run once on `Recorded` numbers. What they noted is read as straight-line Python
+(`perfmodel.numbers.python`), as derivatives (`slopes`), as formulas (`symbols`) and on grids (`arrays`).
+No formula is written here, and no other module overloads operators.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-Replay = Callable[..., tuple[Any, ...]]
+
+class Line(NamedTuple):
+    """An operation on names, numbers, or both.
+
+    operation: + - * / // **, maximum, minimum, greater (1 where left is more, else 0), or `is` for a left that is given
+    a name.
+    """
+
+    target: str
+    operation: str
+    left: Any
+    right: Any
 
 
 class Recorder:
@@ -25,60 +36,21 @@ class Recorder:
     def note(self, operation: str, left: Any, right: Any) -> Any:
         """Note `left operation right` and return its result."""
         key = (operation, operand(left), operand(right))
-        if key not in self._known:
+        noted = self._known.get(key)
+        if noted is None:
             name = f"v{len(self.lines)}"
             self.lines.append(Line(name, *key))
-            self._known[key] = Recorded(self, name)
-        return self._known[key]
+            noted = self._known[key] = Recorded(self, name)
+        return noted
 
-    def needed(self, results: Iterable[Any]) -> list["Line"]:
+    def named(self, name: str, number: Any) -> "Recorded":
+        """Return `number` under a name of its own, for a reader that writes names out."""
+        self.lines.append(Line(name, "is", operand(number), None))
+        return Recorded(self, name)
+
+    def needed(self, results: Iterable[Any]) -> list[Line]:
         """Return the operations that the results rest on, in order."""
-        wanted = {operand(result) for result in results}
-        lines = []
-        for line in reversed(self.lines):
-            if line.target in wanted:
-                wanted.update((line.left, line.right))
-                lines.append(line)
-        return lines[::-1]
-
-    def replay(
-        self, arguments: Sequence[str], results: Sequence[Any], *, choices: Mapping[str, Any] | None = None
-    ) -> Replay:
-        """Return a function of `arguments` that gives `results`, for floats.
-
-        Or for what the functions in `choices` take.
-        """
-        return replay_of(self.needed(results), arguments, [operand(result) for result in results], choices)
-
-
-class Line(NamedTuple):
-    """An operation on names, numbers, or both."""
-
-    target: str
-    operation: str
-    left: Any
-    right: Any
-
-
-def replay_of(
-    lines: Sequence[Line], arguments: Sequence[str], results: Sequence[Any], choices: Mapping[str, Any] | None = None
-) -> Replay:
-    """Return a function of `arguments` that does `lines` and gives `results`, each a name or a number.
-
-    choices: functions of two numbers for "maximum", "minimum" and "greater"; None for floats.
-    """
-    body = [f"    {line.target} = {_operation(line, inline=choices is None)}" for line in lines]
-    source = "\n".join(
-        [
-            f"def replay({', '.join(arguments)}):",
-            *body,
-            f"    return ({', '.join(map(str, results))}{',' if results else ''})",
-        ]
-    )
-    scope = dict(choices or {})
-    exec(compile(source, "<plan>", "exec"), scope)  # noqa: S102 - the text is made above from our own equations
-    replay: Replay = scope["replay"]
-    return replay
+        return needed(self.lines, (operand(result) for result in results))
 
 
 class Recorded:
@@ -134,8 +106,15 @@ class Recorded:
         return self._recorder.note(operation, left, right)
 
 
-def _is(value: object, number: int) -> bool:
-    return value.__class__ in (int, float) and value == number
+def needed(lines: Sequence[Line], results: Iterable[Any]) -> list[Line]:
+    """Return those of `lines` that the results rest on, which are names or numbers, in order."""
+    wanted = set(results)
+    kept = []
+    for line in reversed(lines):
+        if line.target in wanted:
+            wanted.update((line.left, line.right))
+            kept.append(line)
+    return kept[::-1]
 
 
 def operand(value: Any) -> Any:
@@ -143,12 +122,5 @@ def operand(value: Any) -> Any:
     return value.name if isinstance(value, Recorded) else value
 
 
-def _operation(line: Line, *, inline: bool) -> str:
-    operation, left, right = line[1:]
-    if operation not in ("maximum", "minimum", "greater"):
-        return f"{left} {operation} {right}"
-    if not inline:
-        return f"{operation}({left}, {right})"
-    if operation == "greater":
-        return f"1.0 if {left} > {right} else 0.0"
-    return f"{left} if {left} {'>=' if operation == 'maximum' else '<='} {right} else {right}"
+def _is(value: object, number: int) -> bool:
+    return value.__class__ in (int, float) and value == number

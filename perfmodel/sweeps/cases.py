@@ -13,14 +13,16 @@ import numpy
 
 from perfmodel import equations
 from perfmodel.estimates.capacity import MOST_DEVICES
+from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.results import Figures
 from perfmodel.estimates.terms import TERM_NAMES, Terms, step_time
 from perfmodel.numbers.arrays import GridRecorder, Program, greater
 from perfmodel.numbers.choices import larger, smaller
 from perfmodel.sweeps.recordedsides import Array, Number, Points, RecordedSide, names_of
 from perfmodel.sweeps.speedups import FLAGS, SpeedupSearch
 
-FIGURES = ("time_per_step", "tokens_per_second", "tokens_per_second_per_sequence", "fraction_of_peak")
+FIGURES = Figures.__struct_fields__
 _BOUNDS = frozenset({"speedup.low", "speedup.high"})
 
 
@@ -122,8 +124,8 @@ class Case:
                         side.plan, side.calls(numbers, batch, context, position, own)[1], side.fixed(numbers, ends, own)
                     )
             for end, time in times.items():
-                figures = (time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
-                results |= {f"{name}{end}.{figure}": number for figure, number in zip(FIGURES, figures, strict=True)}
+                figures = rates_of(time, peak, batch)
+                results |= {f"{name}{end}.{figure}": getattr(figures, figure) for figure in FIGURES}
             results |= {f"{name}.terms.{term}": number for term, number in zip(TERM_NAMES, parts, strict=True)}
             if f"{name}.bound" in wanted:
                 results[f"{name}.bound"] = _largest(parts)
@@ -150,7 +152,7 @@ class Case:
             near = smaller(greater(exposed, 0.0), greater(0.02 * terms[1].total(), exposed))
         cache: Number = 0.0
         for side in self._sides:
-            cache = larger(cache, greater(side.parameters(numbers).chain(1.0, 1.0, side.shared).prefetch, 0.0))
+            cache = larger(cache, greater(side.prefetch(numbers), 0.0))
         if not isinstance(cache, float) or not cache:
             apart = question.fast[0]._replace(chain=question.slow[0].chain)
             for side in self._sides:

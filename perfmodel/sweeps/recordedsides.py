@@ -1,17 +1,18 @@
 """One side of a question on recorded numbers, and the points at which it is asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy
 
-from perfmodel.estimates.machine import Ends, Position, SideParameters
+from perfmodel.estimates.machine import Ends, Position
 from perfmodel.estimates.prepared import PreparedSide
 from perfmodel.estimates.terms import Busy, Fixed, Terms, busy_replay, flat_costs, step_terms
 
 Array = Any  # a numpy array that broadcasts to the points, or a float
 Number = Any  # a float or a recorded number
+_VALUES, _VALUE_ENDS = Position(), Ends()
 
 
 class Points(NamedTuple):
@@ -58,26 +59,12 @@ def everywhere(mask: Array) -> bool | None:
     return None if numpy.any(mask) else False
 
 
-class _Given(SideParameters):
-    """The parameters of a side with numbers of any kind in place of quantities.
-
-    number: (path, quantity at its position) to number.
-    """
-
-    def __init__(self, parameters: SideParameters, number: Callable[[str, float], Number]) -> None:
-        self.__dict__.update(parameters.__dict__)
-        self._given = number
-
-    def _number(self, path: str | None, position: float, absent: float = 0.0) -> Number:
-        return absent if path is None else self._given(path, super()._number(path, position))
-
-
 class RecordedSide:
     """One side of a question on recorded numbers."""
 
     def __init__(self, side: PreparedSide) -> None:
         self.side, self.plan, self.shared = side, side.plan, side.shared
-        self._rates = side.parameters.rates(0.0, 0.0, 0.0, 0.0)
+        self._rates = side.parameters.rates(side.parameters.values())
 
     @cached_property
     def _terms(self) -> Any:
@@ -87,50 +74,35 @@ class RecordedSide:
     def _calls(self) -> Any:
         return busy_replay(self.plan, self._rates, generic=True, terms=False)
 
-    def parameters(self, numbers: Mapping[str, Number]) -> SideParameters:
-        """Return the parameters of this side, those in `numbers` replaced."""
-        return _Given(self.side.parameters, numbers.get)
+    def numbers(
+        self, given: Mapping[str, Number], position: Position = _VALUES, ends: Ends = _VALUE_ENDS, own: float = 0.0
+    ) -> dict[str, Number]:
+        """Return the parameters of this side at a corner, those in `given` replaced."""
+        return self.side.parameters.numbers(position, ends, own, self.shared) | dict(given)
 
-    def terms(self, numbers: Mapping[str, Number], batch: Number, context: Number) -> Terms:
+    def terms(self, given: Mapping[str, Number], batch: Number, context: Number) -> Terms:
         """Return the terms of a step [s] with every parameter at its value."""
-        parameters = self.parameters(numbers)
-        busy = self._terms(
-            batch,
-            context,
-            *flat_costs(
-                parameters.rates(0.0, 0.0, 0.0, 0.0, 0.0, self.shared), parameters.chain(0.0, 0.0, self.shared)
-            ),
-        )
-        return step_terms(self.plan, Busy(*busy[:-1]), parameters.fixed(Ends(), 0.0, self.shared))
+        numbers, parameters = self.numbers(given), self.side.parameters
+        busy = self._terms(batch, context, *flat_costs(parameters.rates(numbers), parameters.chain(numbers)))
+        return step_terms(self.plan, Busy(*busy[:-1]), parameters.fixed(numbers))
 
     def calls(
-        self, numbers: Mapping[str, Number], batch: Number, context: Number, position: Position, own: float
+        self, given: Mapping[str, Number], batch: Number, context: Number, position: Position, own: float
     ) -> tuple[Number, Number]:
         """Return waiting (see Busy) and the time of the calls [s] at a corner."""
-        parameters = self.parameters(numbers)
-        found = self._calls(
-            batch,
-            context,
-            *flat_costs(
-                parameters.rates(*position[:4], own, self.shared), parameters.chain(position.chain, own, self.shared)
-            ),
-        )
-        return found[0], found[1]
+        numbers, parameters = self.numbers(given, position, own=own), self.side.parameters
+        times = self._calls(batch, context, *flat_costs(parameters.rates(numbers), parameters.chain(numbers)))
+        return times[0], times[1]
 
-    def fixed(self, numbers: Mapping[str, Number], ends: Ends, own: float) -> Fixed:
+    def fixed(self, given: Mapping[str, Number], ends: Ends, own: float) -> Fixed:
         """Return the costs of calls and step [s] at a corner."""
-        return self.parameters(numbers).fixed(ends, own, self.shared)
+        return self.side.parameters.fixed(self.numbers(given, ends=ends, own=own))
 
-    def corner(self, numbers: Mapping[str, Number], position: Position, own: float) -> dict[str, float]:
-        """Return the numbers that enter the calls at a corner, by path, but for those in `numbers`."""
-        taken: dict[str, float] = {}
+    def prefetch(self, given: Mapping[str, Number]) -> Number:
+        """Return the prefetch room [B] at the fast end of all parameters."""
+        return self.side.parameters.chain(self.side.parameters.standing(1.0) | dict(given)).prefetch
 
-        def note(path: str, value: float) -> float:
-            if path not in numbers:
-                taken[path] = value
-            return value
-
-        parameters = _Given(self.side.parameters, note)
-        parameters.rates(*position[:4], own, self.shared)
-        parameters.chain(position.chain, own, self.shared)
-        return taken
+    def corner(self, given: Mapping[str, Number], position: Position, own: float) -> dict[str, float]:
+        """Return the numbers at a corner, by path, but for those in `given`."""
+        stands = self.side.parameters.numbers(position, _VALUE_ENDS, own, self.shared)
+        return {path: number for path, number in stands.items() if path not in given}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.placement import Placement
 from perfmodel.operations import Operation, decode_step
 from perfmodel.report.picturedata.captions import caption_of, question_line, question_of
@@ -14,7 +15,7 @@ _SAME_INTENSITY = 1.12
 def roofline(answer: Estimate) -> Roofline:
     """Return the operations of the step on the roofs of one device."""
     question = question_of(answer)
-    plan, rates = question.before.plan, question.before.parameters.rates(0.0, 0.0, 0.0, 0.0)
+    plan, rates = question.before.plan, costs_at(question.before, {})[0]
     bandwidth_of = dict(zip(plan.kinds, rates.bandwidths, strict=True))
     tokens, sequences = question.parallel.tokens(answer.batch), question.parallel.sequences(answer.batch)
     found: list[tuple[str, float, float, float]] = []  # name, flops, bytes, time
