@@ -83,6 +83,8 @@ BOXES = [
 
 DATA_CENTRE_CARDS = {"t4", "a2", "a10", "a10g", "a16", "a40", "l4", "l20", "l40", "l40s"}
 DATA_CENTRE = {"volta", "ampere", "hopper", "blackwell", "cdna1", "cdna2", "cdna3", "cdna4"}
+# Whose compilers make the step one program.
+COMPILED = {"tpu", "trainium"}
 
 
 def value(name, key):
@@ -202,7 +204,7 @@ def test_the_default_mode_is_the_one_of_its_kind(name):
         "layer-fused"
         if family == "rdu"
         else "graph"
-        if family in DATA_CENTRE or name in DATA_CENTRE_CARDS
+        if family in DATA_CENTRE | COMPILED or name in DATA_CENTRE_CARDS
         else "stream"
     )
     assert find_hardware(name).default_mode == expected
