@@ -22,9 +22,9 @@ from perfmodel.commands.shared import (
     asks,
     chosen_format,
     deliver,
-    note,
     reproducing_line,
     show,
+    warn,
 )
 from perfmodel.errors import PerfModelError
 
@@ -95,8 +95,7 @@ def estimate_command(
     if command:
         show(reproducing_line() + "\n")
         return
-    if not answer.fits.fits:
-        note(next(text for text in answer.notes if text.startswith("does not fit")))
+    warn(answer, chosen)
 
     def rows() -> list[dict[str, Any]]:
         return answer.rows()

@@ -11,6 +11,7 @@ from perfmodel import equations, estimate, find_hardware
 from perfmodel.estimates.answers import ask
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.figures import costs_at
+from perfmodel.estimates.splits import obstacle
 from perfmodel.estimates.terms import TERM_NAMES, busy_time, counts_at
 from perfmodel.operations import parameter_count
 from perfmodel.specifications.model import Attention, FeedForward, Layer, Model
@@ -209,7 +210,7 @@ def test_parameters_and_bytes_do_not_depend_on_how_a_step_is_called(model):
 
 @given(models(), st.integers(1, 64), st.integers(0, 40_000))
 @every
-def test_devices_needed_is_the_fewest_that_fit(model, batch, context):
+def test_devices_needed_can_be_built_and_fit(model, batch, context):
     hardware = find_hardware("h100-sxm")
     small = msgspec.structs.replace(
         hardware,
@@ -221,11 +222,12 @@ def test_devices_needed_is_the_fewest_that_fit(model, batch, context):
     answer = estimate(model, small, batch=batch, context=context)
     needed = answer.fits.devices_needed
     assert answer.fits.fits == (needed == 1)
-    if needed is None:
-        return
-    assert answer.replace(devices=needed).fits.fits
-    if needed > 1:
-        assert not answer.replace(devices=needed - 1).fits.fits
+    question = ask(model, small)
+    split = question.fewest_split(batch, context)
+    assert needed == (split.devices if split is not None else None)
+    if split is not None:
+        assert not obstacle(model, split)
+        assert answer.replace(parallel=split).fits.fits
 
 
 def test_last_paying_batch_is_where_the_gain_falls_under_five_percent():

@@ -146,7 +146,8 @@ def test_devices_are_the_fewest():
     )
     rates = [
         estimate("llama-3.1-70b", "h100-sxm", devices=n).after.tokens_per_second_per_sequence
-        for n in range(1, int(found.value) + 1)
+        for n in (1, 2, 4, 8, 16, 32, 64)  # what divides 64 heads
+        if n <= found.value
     ]
     assert rates[-1] >= 80
     assert all(rate < 80 for rate in rates[:-1])

@@ -17,10 +17,12 @@ from perfmodel.analysis.formulas import closed_root
 from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, Estimate, ask, estimate
+from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, Estimate, ask, estimate
 from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.estimates.figures import costs_at, figure_at, parameters_in_use
 from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.splits import tensor_splits
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import Parameter, lookup
@@ -36,7 +38,7 @@ WHOLE = {
     "hidden": (64, 65_536),
 }
 # Of these the fewest that reach the target are the answer; of the others the crossing nearest to what was asked.
-_FEWEST = ("devices", "loop_at_most")
+_FEWEST = ("loop_at_most",)
 _STEP = {"hidden": 64}
 _TYPICAL = {"s": 1e-6, "B": 1e6, "B/s": 1e12, "FLOP/s": 1e14, "1": 0.5}
 
@@ -271,9 +273,11 @@ class _Problem:
     def whole_number(self, unknown: str, goal: Target, name: str | None) -> Solution:
         """Solve for a whole number: the first that meets the target, or the last before it no longer does."""
         figure = self._figure_of(unknown, goal)
-        stands = {"layers": len(self.asked.model.layers), "hidden": self.asked.model.hidden}.get(
-            unknown, self.arguments.get(unknown)
-        )
+        stands = {
+            "layers": len(self.asked.model.layers),
+            "hidden": self.asked.model.hidden,
+            "devices": self.asked.devices,
+        }.get(unknown, self.arguments.get(unknown))
         if unknown == "batch" and goal.figure == "speedup.value" and figure(self.batch) >= goal.value:
             last = last_paying_batch(self.now, pays=goal.value)
             if last is None:
@@ -333,6 +337,8 @@ class _Problem:
         )
 
     def _search(self, unknown: str, figure: Callable[[float], float], goal: Target, stands: float | None) -> int:
+        if unknown == "devices":
+            return self._fewest_devices(figure, goal)
         least, most = WHOLE[unknown]
         if unknown == "loop_at_most":
             most = len(self.asked.model.layers)
@@ -362,6 +368,20 @@ class _Problem:
             else:
                 low = middle
         return high if rises else low
+
+    def _fewest_devices(self, figure: Callable[[float], float], goal: Target) -> int:
+        """Return the fewest devices that meet the target, of those that can share the model."""
+        numbers = tensor_splits(self.asked.model)
+        found = []
+        for n in numbers:
+            found.append((n, figure(n)))
+            if goal.met(found[-1][1]):
+                return n
+        n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
+        raise NoSolutionError(
+            f"{_nothing(goal, 'devices', f'{n:,}', best)}; {self.asked.model.name} can be split over"
+            f" {', '.join(f'{number:,}' for number in numbers)}"
+        )
 
 
 def _crossings(

@@ -87,7 +87,8 @@ def conditional_command(
     Predicated inside the loop, ending it, or one of k prebuilt kernels, side by side.
     """
     from perfmodel.analysis.conditional import MOST_KERNELS, conditional_report
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
+    from perfmodel.estimates.capacity import MOST_DEVICES
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     report = conditional_report(

@@ -154,8 +154,7 @@ def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
     from perfmodel.estimates.answers import estimate
 
     answer = estimate(model, hardware, **asked)
-    if not answer.fits.fits:
-        shared.note(next(text for text in answer.notes if text.startswith("does not fit")))
+    shared.warn(answer, "picture")
     return answer
 
 

@@ -13,6 +13,7 @@ from perfmodel.commands import completing
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 
 if TYPE_CHECKING:
+    from perfmodel.estimates.answers import Estimate
     from perfmodel.report.text import Document
 
 # The question.
@@ -196,7 +197,8 @@ def _with_question(
 
 def _point(options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `estimate` that the options of a question give."""
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
+    from perfmodel.estimates.capacity import MOST_DEVICES
 
     devices = options["devices"]
     numbers = {
@@ -347,3 +349,10 @@ def note(text: str) -> None:
 def tally(checked: int, faults: int, what: str) -> str:
     """Return how many of `what` were checked, and how many faults were found."""
     return f"{checked} {what}{'s' if checked != 1 else ''} checked, {faults} fault{'s' if faults != 1 else ''}"
+
+
+def warn(answer: "Estimate", chosen: str) -> None:
+    """Say on stderr without which notes an answer misleads; text carries most of them itself."""
+    for text in answer.warnings:
+        if chosen != "text" or text.startswith("does not fit"):
+            note(text)

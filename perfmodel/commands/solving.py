@@ -17,13 +17,12 @@ from perfmodel.commands.shared import (
     asks,
     chosen_format,
     deliver,
-    note,
     reproducing_line,
     show,
+    warn,
 )
 
 if TYPE_CHECKING:
-    from perfmodel.estimates.answers import Estimate
     from perfmodel.report.text import Document
 
 
@@ -88,7 +87,7 @@ def solve_command(
     if command:
         show(reproducing_line() + "\n")
         return
-    _note_fit(found.answer)
+    warn(found.answer, chosen)
 
     def document() -> "Document":
         from perfmodel.report.solutions import solution_document
@@ -137,7 +136,7 @@ def sensitivity_command(
     if command:
         show(reproducing_line() + "\n")
         return
-    _note_fit(found.answer)
+    warn(found.answer, chosen)
 
     def document() -> "Document":
         from perfmodel.report.solutions import sensitivity_document
@@ -229,11 +228,6 @@ _SOLUTION_COLUMNS = (
     "after.fraction_of_peak",
     "speedup.value",
 )
-
-
-def _note_fit(answer: "Estimate") -> None:
-    if not answer.fits.fits:
-        note(next(text for text in answer.notes if text.startswith("does not fit")))
 
 
 def _sidecar(answer: dict[str, Any]) -> dict[str, Any]:

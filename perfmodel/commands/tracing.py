@@ -130,7 +130,8 @@ def trace_command(
     command: CommandFlag = False,
 ) -> None:
     """What a recorded profile says: steps, kernels, gaps, layers, what bounds the step, and what looping would gain."""
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
+    from perfmodel.estimates.capacity import MOST_DEVICES
     from perfmodel.traces import read_trace, summarise
     from perfmodel.units import parse_quantity
 

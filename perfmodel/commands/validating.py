@@ -232,7 +232,8 @@ def explain_gap_command(
     command: CommandFlag = False,
 ) -> None:
     """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
+    from perfmodel.estimates.capacity import MOST_DEVICES
     from perfmodel.measurements.discrepancies import explain_gap
 
     chosen = chosen_format(as_json, as_csv, output, columns)

@@ -9,12 +9,13 @@ import msgspec
 from perfmodel import equations
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, shown
-from perfmodel.estimates.capacity import resident_work
+from perfmodel.estimates.capacity import MOST_DEVICES, resident_work
 from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.intervals import SideTimes, speedup_interval
 from perfmodel.estimates.placement import bytes_in_tier, read_offload, what_does_not_fit
 from perfmodel.estimates.prepared import PreparedSide, Question, prepare
 from perfmodel.estimates.results import Asked, Assumption, Fits, LoopFound, OnChip, Peak, Placed, Side, Speedup
+from perfmodel.estimates.splits import nearest_splits, obstacle
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations import Formats
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-MOST_DEVICES = 65_536
 LARGEST_BATCH = 10_000_000
 LONGEST_CONTEXT = 1_000_000_000
+# How notes begin that are said on stderr too.
+_WARNINGS = ("cannot be built", "does not fit", "context ")
 
 
 class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
@@ -69,6 +71,11 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     def replace(self, **changes: Any) -> "Estimate":
         """Return the estimate of the same question with some arguments of `estimate` changed."""
         return estimate(**(self.asked.arguments | changes))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return the notes without which the figures mislead."""
+        return tuple(note for note in self.notes if note.startswith(_WARNINGS))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain dicts, lists, numbers and texts, in base units."""
@@ -374,7 +381,8 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
     low, high = speedup_interval(question, times_before, times_after, terms_before, terms_after)
     value = equations.speedup(before.time_per_step, after.time_per_step)
     speedup = Speedup(value, low, high)
-    fits, on_chip = _fits(question, batch, context), question.after.on_chip(batch)
+    enough, on_chip = question.fewest_split(batch, context), question.after.on_chip(batch)
+    fits = _fits(question, batch, context, enough)
     return Estimate(
         model.name,
         hardware.name,
@@ -392,7 +400,7 @@ def _answer(question: Question, batch: int, context: int, asked: dict[str, Any])
         fits,
         question.loops,
         question.assumptions,
-        _notes(question, fits, speedup, context, on_chip),
+        _notes(question, fits, enough, speedup, context, on_chip),
         str(question.parallel),
         on_chip,
         _placed(question),
@@ -419,16 +427,10 @@ def _side(question: Question, side: PreparedSide, times: SideTimes, terms: Terms
     )
 
 
-def _fits(question: Question, batch: int, context: int) -> Fits:
+def _fits(question: Question, batch: int, context: int, enough: Parallel | None) -> Fits:
     needed = float(question.resident.bytes_resident(batch, context))
     available = question.hardware.values["memory.capacity"].value
-    fits = needed <= available
-    return Fits(
-        fits,
-        round(needed),
-        round(available),
-        question.devices if fits and question.devices == 1 else question.devices_needed(batch, context),
-    )
+    return Fits(needed <= available, round(needed), round(available), enough.devices if enough is not None else None)
 
 
 def _placed(question: Question) -> Placed | None:
@@ -443,13 +445,23 @@ def _placed(question: Question) -> Placed | None:
     )
 
 
-def _notes(question: Question, fits: Fits, speedup: Speedup, context: int, on_chip: OnChip | None) -> tuple[str, ...]:
+def _notes(
+    question: Question, fits: Fits, enough: Parallel | None, speedup: Speedup, context: int, on_chip: OnChip | None
+) -> tuple[str, ...]:
     notes = list(question.model.notes)
+    if why := obstacle(question.model, question.parallel):
+        near = " or ".join(str(split) for split in nearest_splits(question.model, question.parallel))
+        notes.append(f"cannot be built: {why}; {near} can be; figures are those of the fullest device")
     if not fits.fits:
-        enough = f"{fits.devices_needed} would do" if fits.devices_needed else "no number of devices would do"
+        would_do = (
+            "no number of devices would do"
+            if enough is None
+            else f"{enough.devices:,} would do"
+            + (f", as {enough}" if enough.tensor < enough.devices or enough.expert > 1 else "")
+        )
         notes.append(
             f"does not fit: {fits.bytes_needed / 1e9:.1f} GB needed on each of {question.devices}"
-            f" {question.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {enough}; figures are as if it"
+            f" {question.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {would_do}; figures are as if it"
             " fitted"
         )
     if on_chip is not None and on_chip.fits == "split":

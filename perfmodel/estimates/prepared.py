@@ -10,10 +10,11 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.errors import ValueRangeError
-from perfmodel.estimates.capacity import Resident, fewest_devices, resident_work
+from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.machine import GROUPS, Ends, Position, SideParameters, on_chip_room, room_paths
 from perfmodel.estimates.placement import Placement
 from perfmodel.estimates.results import Assumption, LoopFound, OnChip
+from perfmodel.estimates.splits import fewest
 from perfmodel.estimates.terms import (
     Busy,
     Chain,
@@ -220,7 +221,7 @@ class Question:
         self._share()
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole = total_work(decode_step(model, formats, 1))
-        self.resident = self._placed(resident_work(model, formats, parallel, hardware.replicates))
+        self.resident = self.resident_over(parallel)
         self.assumptions = self._assumptions()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
@@ -321,24 +322,17 @@ class Question:
         }
         return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
 
-    def devices_needed(self, batch: int, context: int) -> int | None:
-        """Return the fewest devices that hold weights and cache, or None.
+    def fewest_split(self, batch: int, context: int) -> Parallel | None:
+        """Return how the fewest devices that can be built and hold weights and cache share them, or None.
 
-        More or fewer to split matrices over, all else as asked.
+        However the question shares them.
         """
         available = self.hardware.values["memory.capacity"].value
-        tensor = fewest_devices(lambda n: float(self.resident_over(n).bytes_resident(batch, context)), available)
-        return None if tensor is None else tensor * self.parallel.pipeline * self.parallel.data
+        return fewest(self.model, self.resident_over, batch, context, available)
 
-    def resident_over(self, tensor: int) -> Resident:
-        """Return what a device holds if `tensor` of them split each matrix, with as many stages and data-parallel groups as asked."""
-        stage = tensor * self.parallel.data
-        # Experts that are spread over every device of a stage stay so, as far as there are experts.
-        spread = self.parallel.expert == self.parallel.stage_devices and stage <= min(
-            (bank.count for bank in self.whole.experts), default=1
-        )
-        changed = msgspec.structs.replace(self.parallel, tensor=tensor, expert=stage if spread else 1)
-        return self._placed(resident_work(self.model, self.formats, changed, self.hardware.replicates))
+    def resident_over(self, parallel: Parallel) -> Resident:
+        """Return what a device holds if the work is shared in another way."""
+        return self._placed(resident_work(self.model, self.formats, parallel, self.hardware.replicates))
 
     def _placed(self, resident: Resident) -> Resident:
         placement = self.placement

@@ -13,6 +13,7 @@ from perfmodel.operations.step import (
     embedding_elements,
     parameter_count,
     pipeline_stages,
+    stage_layers,
     total_work,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "embedding_elements",
     "parameter_count",
     "pipeline_stages",
+    "stage_layers",
     "total_work",
 ]

@@ -1,7 +1,7 @@
 """A whole decode step: what precedes the layers, the layers, the head; and the counts taken from it."""
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 
 import msgspec
 
@@ -75,25 +75,32 @@ def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int, stag
     """
     if stages == 1:
         return (step,)
-    each, rest = divmod(len(step.layers), stages)
     send = collective("send", "send", hidden, formats, stages, stage_devices)
     found = []
-    start = 0
-    for stage in range(stages):
-        last = stage == stages - 1
-        stop = start + each + (1 if not last and stage >= stages - 1 - rest else 0)
-        seen = tuple(dict.fromkeys(step.layers[:start]))
+    seen: dict[tuple[Operation, ...], None] = {}
+    for start, stop in stage_layers(len(step.layers), stages):
         found.append(
             Step(
-                step.before if stage == 0 else (),
+                step.before if start == 0 else (),
                 step.layers[start:stop],
-                step.after if last else (send,),
+                step.after if stop == len(step.layers) else (send,),
                 first_layer=start,
-                seen=seen,
+                seen=tuple(seen),
             )
         )
-        start = stop
+        seen |= dict.fromkeys(step.layers[start:stop])
     return tuple(found)
+
+
+def stage_layers(layers: int, stages: int) -> list[tuple[int, int]]:
+    """Return the first layer of each pipeline stage and the one after its last.
+
+    >>> stage_layers(32, 3)
+    [(0, 11), (11, 22), (22, 32)]
+    """
+    each, rest = divmod(layers, stages)
+    sizes = [each + (stages - 1 - rest <= stage < stages - 1) for stage in range(stages)]
+    return list(pairwise(accumulate(sizes, initial=0)))
 
 
 def total_work(step: Step) -> Work:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy
 
 from perfmodel import equations
-from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.prepared import Question
 from perfmodel.estimates.results import Figures
+from perfmodel.estimates.splits import fewest_at
 from perfmodel.estimates.terms import TERM_NAMES, Terms, step_time
 from perfmodel.numbers.arrays import GridRecorder, Program, greater
 from perfmodel.numbers.choices import larger, smaller
@@ -171,8 +171,7 @@ class Case:
             "fits.bytes_available": numpy.rint(available),
         }
         if "fits.devices_needed" in wanted:
-            fewest = _fewest_devices(question, batch, context, available)
-            found["fits.devices_needed"] = numpy.where(fits, 1, fewest) if question.devices == 1 else fewest
+            found["fits.devices_needed"] = _fewest_devices(question, batch, context, available)
 
 
 def _largest(terms: Terms) -> Number:
@@ -187,34 +186,9 @@ def _largest(terms: Terms) -> Number:
 
 
 def _fewest_devices(question: Question, batch: Array, context: Array, available: Array) -> Array:
-    """Return `perfmodel.estimates.capacity.fewest_devices` at each point, -1 for None.
-
-    The same doubling, then the same bisection.
-    """
+    """Return the fewest devices that can be built and hold the model at each point, -1 for None."""
     shape = numpy.broadcast_shapes(*(numpy.shape(x) for x in (batch, context, available)))
-    batch, context, room = (numpy.broadcast_to(x, shape).ravel() for x in (batch, context, available))
-
-    def enough(devices: Array, at: Array) -> Array:
-        fits = numpy.empty(len(at), bool)
-        for n in numpy.unique(devices).tolist():
-            here = devices == n
-            who = at[here]
-            fits[here] = question.resident_over(n).bytes_resident(batch[who], context[who]) <= room[who]
-        return fits
-
-    high = numpy.ones(len(batch), numpy.int64)
-    trying = numpy.arange(len(batch))
-    while len(trying):
-        trying = trying[~enough(high[trying], trying)]
-        high[trying] *= 2
-        trying = trying[high[trying] <= MOST_DEVICES]
-    never = high > MOST_DEVICES
-    low = numpy.where(high > 1, high // 2 + 1, 1)
-    low[never] = high[never]
-    while len(open_ := numpy.flatnonzero(low < high)):
-        middle = (low[open_] + high[open_]) // 2
-        fits = enough(middle, open_)
-        high[open_[fits]] = middle[fits]
-        low[open_[~fits]] = middle[~fits] + 1
-    fewest = numpy.where(never, -1, high * question.parallel.pipeline * question.parallel.data)
-    return fewest.reshape(shape)
+    points = numpy.stack([numpy.broadcast_to(x, shape).ravel() for x in (batch, context, available)])
+    different, where = numpy.unique(points, axis=1, return_inverse=True)
+    fewest = fewest_at(question.model, question.resident_over, *different)
+    return fewest[where.ravel()].reshape(shape)

@@ -9,7 +9,8 @@ import numpy
 
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
+from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
+from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware

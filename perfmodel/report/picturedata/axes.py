@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from perfmodel.errors import SpecificationError, ValueRangeError
-from perfmodel.estimates.answers import LARGEST_BATCH, MOST_DEVICES, Estimate
+from perfmodel.estimates.answers import LARGEST_BATCH, Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.report.picturedata.captions import caption_of, question_line, question_of, rate_unit
 from perfmodel.report.picturedata.records import Band, Curves, Map
 

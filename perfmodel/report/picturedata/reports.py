@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import SpecificationError, ValueRangeError
-from perfmodel.estimates.answers import LARGEST_BATCH, MOST_DEVICES, Estimate
+from perfmodel.estimates.answers import LARGEST_BATCH, Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.report.picturedata.captions import question_of
 from perfmodel.report.picturedata.kinds import KINDS, picture_data
 from perfmodel.report.picturedata.measurements import measurements_near
