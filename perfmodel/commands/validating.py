@@ -5,18 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.commands import completing
+from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, measured_time, question_of
 from perfmodel.commands.shared import (
     After,
-    Batch,
     Before,
     Cache,
     Columns,
     CommandFlag,
-    Context,
     CsvFlag,
-    Hardware,
     JsonFlag,
-    Model,
     Output,
     Profile,
     Settings,
@@ -29,11 +27,14 @@ from perfmodel.commands.shared import (
     show,
     whole,
 )
-from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfmodel.measurements.calibration import Calibration
     from perfmodel.measurements.discrepancies import Explanation, Gap
+    from perfmodel.measurements.modepairs import ModePair
     from perfmodel.measurements.rows import Row
     from perfmodel.measurements.validation import Errors, Predicted, Validation
     from perfmodel.report.text import Document
@@ -76,6 +77,9 @@ def _filter(name: str, what: str) -> Any:
 
 
 def validate_command(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help=f"Measurements of your own: {FILES}.", show_default=False)
+    ] = None,
     row_class: Annotated[str | None, _filter("class", "classes")] = None,
     source: Annotated[str | None, _filter("source", "sources")] = None,
     model: Annotated[str | None, _filter("model", "models")] = None,
@@ -91,13 +95,16 @@ def validate_command(
             "--calibrated", help="Calibrate each stack on each machine on three of its rows and predict the others."
         ),
     ] = False,
+    fill: Fill = None,
+    alias: Alias = None,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     output: Output = None,
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """Predict every published measurement of the validation set and print the errors, per source and over sources."""
+    """Predict every published measurement of the validation set, or those in FILE, and print the errors by source."""
+    from perfmodel.measurements.modepairs import mode_pairs
     from perfmodel.measurements.rows import all_rows, selected
     from perfmodel.measurements.validation import validate
 
@@ -116,12 +123,15 @@ def validate_command(
         )
         if text
     }
+    if file is None and (fill or alias):
+        raise typer.BadParameter("--fill and --alias are about a FILE of measurements; give one")
+    everything = all_rows() if file is None else measured_rows(file, fill, alias, lenient=True)
     for name, text in wanted.items():
-        _known_values(name, text, all_rows())
+        _known_values(name, text, everything)
     if command:
         show(reproducing_line() + "\n")
         return
-    rows = selected(all_rows(), wanted)
+    rows = selected(everything, wanted)
     if not rows:
         raise UnknownNameError(
             f"validate: no row has {' and '.join(f'{name} {text}' for name, text in wanted.items())}"
@@ -132,25 +142,21 @@ def validate_command(
         result = validate_calibrated(rows)
     else:
         result = validate(rows, profiles=profiles)
+    pairs = [] if file is None else mode_pairs(result.predicted)
     deliver(
         chosen,
         output,
         columns,
         rows=result.rows,
         default_columns=_VALIDATION_COLUMNS,
-        json=result.to_dict,
-        document=lambda: _validation_document(result),
+        json=lambda: result.to_dict() | ({} if file is None else {"pairs": [pair.to_dict() for pair in pairs]}),
+        document=lambda: _validation_document(result, pairs),
         sidecar=lambda: {"command": reproducing_line(), "way": result.way, "not_asked": result.reasons()},
     )
 
 
 def calibrate_command(
-    rows: Annotated[
-        str,
-        typer.Argument(
-            metavar="ROWS.csv", help="Your measurements, with the columns of validation/rows.csv (docs/validation.md)."
-        ),
-    ],
+    rows: Annotated[str, typer.Argument(metavar="FILE", help=f"Your measurements: {FILES} (docs/validation.md).")],
     profile: Profile = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")
@@ -161,12 +167,13 @@ def calibrate_command(
         str | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all."),
     ] = None,
+    fill: Fill = None,
+    alias: Alias = None,
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
     from perfmodel.measurements.calibration import as_profile, calibrate
-    from perfmodel.measurements.rows import read_rows
     from perfmodel.specifications.profiles import find_profile, profile_text
 
     chosen = chosen_format(as_json, as_csv, None, columns)
@@ -176,7 +183,7 @@ def calibrate_command(
     if command:
         show(reproducing_line() + "\n")
         return
-    result = calibrate(read_rows(Path(rows)), base)
+    result = calibrate(measured_rows(rows, fill, alias), base)
     if output is not None:
         from perfmodel.report.files.whole import write_whole
 
@@ -206,19 +213,44 @@ def calibrate_command(
 
 
 def explain_gap_command(
-    model: Model,
-    hardware: Hardware,
-    measured: Annotated[
+    model: Annotated[
         str,
-        typer.Option(
-            "--measured",
-            metavar="RATE|TIME",
-            help="What was measured: 104.9tok/s (summed over the batch) or 9.53ms a step.",
+        typer.Argument(
+            metavar="MODEL|FILE",
+            autocompletion=completing.models,
+            help="Catalogue name, model TOML, config.json or its folder; or a file of measurements alone.",
         ),
     ],
+    hardware: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[HARDWARE]",
+            autocompletion=completing.devices,
+            help="Catalogue name or hardware TOML.",
+            show_default=False,
+        ),
+    ] = None,
+    measured: Annotated[
+        str | None,
+        typer.Option(
+            "--measured",
+            metavar="RATE|TIME|FILE",
+            help="What was measured: 104.9tok/s (summed over the batch), 9.53ms a step, or a benchmark's file.",
+        ),
+    ] = None,
+    row: Annotated[
+        str | None, typer.Option("--row", metavar="ID", help="Which of the measurements of a file with several.")
+    ] = None,
+    fill: Fill = None,
+    alias: Alias = None,
     devices: SystemDevices = None,
-    batch: Batch = "1",
-    context: Context = "4096",
+    batch: Annotated[str | None, typer.Option("--batch", show_default="1", help="Sequences in a step.")] = None,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            "--context", show_default="4096", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096."
+        ),
+    ] = None,
     weights: Weights = None,
     kv: Cache = None,
     before: Before = None,
@@ -237,20 +269,30 @@ def explain_gap_command(
     from perfmodel.measurements.discrepancies import explain_gap
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    sequences = whole(batch, "--batch", 1, LARGEST_BATCH)
+    options: dict[str, Any] = {
+        "devices": None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
+        "batch": None if batch is None else whole(batch, "--batch", 1, LARGEST_BATCH),
+        "context": None if context is None else whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
+        "weights": weights,
+        "kv": kv,
+        "before": before,
+    }
+    file = measured if hardware is not None else model if measured is None else None
+    if file is not None and Path(file).suffix and Path(file).is_file():
+        said = {} if hardware is None else {"model": model, "hardware": hardware}
+        found = chosen_row(measured_rows(file, fill, alias, said=said), row)
+        model, hardware, time = found.model, found.hardware, found.time_per_step
+        options = question_of(found, options)
+    elif hardware is None or measured is None:
+        raise typer.BadParameter("give MODEL, HARDWARE and --measured, or the file of a benchmark")
+    else:
+        options |= {
+            "batch": options["batch"] or 1,
+            "context": 4096 if options["context"] is None else options["context"],
+        }
+        time = measured_time(measured, options["batch"])
     result = explain_gap(
-        model,
-        hardware,
-        _measured_time(measured, sequences),
-        devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
-        batch=sequences,
-        context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
-        weights=weights,
-        kv=kv,
-        before=before,
-        after=after,
-        profile=profile,
-        parameters=settings_given(settings),
+        model, hardware, time, **options, after=after, profile=profile, parameters=settings_given(settings)
     )
     if command:
         show(reproducing_line() + "\n")
@@ -278,22 +320,6 @@ def _known_values(name: str, text: str, rows: "tuple[Row, ...]") -> None:
             )
 
 
-def _measured_time(text: str, batch: int) -> float:
-    from perfmodel.units import parse_quantity
-
-    if text.rstrip().endswith("tok/s"):
-        rate = parse_quantity(text, "tok/s", "--measured")
-        if rate <= 0:
-            raise ValueRangeError(f"--measured: {shown(text)} is not a positive rate")
-        return batch / rate
-    try:
-        return parse_quantity(text, "s", "--measured")
-    except SpecificationError:
-        raise SpecificationError(
-            f"--measured: {shown(text)} is neither a rate nor a time; write something like 104.9tok/s or 9.53ms"
-        ) from None
-
-
 def _percent(value: float, sign: str = "") -> str:
     return f"{value:{sign}.1%}".replace("%", " %")
 
@@ -311,7 +337,7 @@ def _errors_row(e: "Errors") -> tuple[str, ...]:
     )
 
 
-def _validation_document(result: "Validation") -> "Document":
+def _validation_document(result: "Validation", pairs: "Sequence[ModePair]" = ()) -> "Document":
     from perfmodel.report.text import Document, Table
 
     right = frozenset(range(1, 8))
@@ -336,6 +362,22 @@ def _validation_document(result: "Validation") -> "Document":
                 ("worst ten", "measured", "predicted", "where the predicted time goes"),
                 [_worst_row(p) for p in result.worst()],
                 frozenset({1, 2}),
+            )
+        )
+    if pairs:
+        parts.append(
+            Table(
+                ("two launch modes of one question", "measured", "predicted", "error"),
+                [
+                    (
+                        f"{pair.slower.row.mode} to {pair.faster.row.mode}: {pair.slower.row.id}, {pair.faster.row.id}",
+                        f"{pair.measured:.3g} x",
+                        f"{pair.predicted:.3g} x",
+                        _percent(pair.error, "+"),
+                    )
+                    for pair in pairs[:20]
+                ],
+                frozenset({1, 2, 3}),
             )
         )
     if any("pp=" in p.row.parallel for p in result.predicted):

@@ -16,6 +16,30 @@ from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.files import read_text
 from perfmodel.specifications.formats import STORAGE_FORMATS, storage_format
 
+_LEAST, _MOST = 1e-9, 1e9  # s of a step, and tok/s
+COLUMNS = (
+    "id",
+    "source_id",
+    "trust",
+    "model",
+    "hardware",
+    "devices",
+    "parallel",
+    "weight_format",
+    "weight_format_source",
+    "kv_format",
+    "batch",
+    "context",
+    "engine",
+    "mode",
+    "stack",
+    "time_per_step",
+    "class",
+    "ladder",
+    "settings",
+    "source",
+    "caveat",
+)
 FILTERS = ("class", "source", "model", "hardware", "stack", "trust")
 
 
@@ -73,7 +97,7 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     and context are 1, 1 and 4096 where empty, other columns may be missing.
     Raises SpecificationError with line, column and what would be right.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path)))
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=None))
     known = set(reader.fieldnames or ())
     for needed in ("model", "hardware"):
         if needed not in known:
@@ -81,7 +105,7 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     if not known & {"time_per_step", "tokens_per_second"}:
         raise SpecificationError(f"{path}: has neither a column time_per_step [s] nor tokens_per_second")
     return tuple(
-        _row(
+        row_of(
             {k: (v or "").strip() for k, v in raw.items() if isinstance(k, str) and isinstance(v, str | None)},
             f"{path}: line {number}",
             number,
@@ -90,12 +114,17 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     )
 
 
-def _row(raw: Mapping[str, str], where: str, number: int) -> Row:
+def row_of(raw: Mapping[str, str], where: str, number: int) -> Row:
+    """Return the row that texts by column say; where: file and line for messages; number: of the row, for one without id.
+
+    Raises SpecificationError for a value that is no number, or one beyond any step.
+    """
+
     def count(column: str, absent: int) -> int:
         text = raw.get(column, "")
         if not text:
             return absent
-        if not text.isascii() or not text.isdigit() or int(text) < 1 or len(text) > 9:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
             raise SpecificationError(f"{where}: {column}: {shown(text)} is not a whole number from 1")
         return int(text)
 
@@ -104,8 +133,10 @@ def _row(raw: Mapping[str, str], where: str, number: int) -> Row:
             value = float(raw[column])
         except ValueError:
             value = math.nan
-        if not 0 < value < math.inf:
-            raise SpecificationError(f"{where}: {column}: {shown(raw[column])} is not a positive number")
+        if not _LEAST <= value <= _MOST:
+            raise SpecificationError(
+                f"{where}: {column}: {shown(raw[column])} is not a positive number ({_LEAST:g} to {_MOST:g})"
+            )
         return value
 
     batch = count("batch", 1)

@@ -10,15 +10,18 @@ from perfmodel.errors import SpecificationError
 LARGEST_FILE = 4_000_000  # bytes; the largest config.json seen has 0.1 MB
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of `path`, or raise SpecificationError when it is missing, unreadable, empty or too large."""
+def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
+    """Return the bytes of `path`, or raise SpecificationError when it is missing, unreadable, empty or too large.
+
+    largest: bytes that such a file may have.
+    """
     try:
         if path.is_dir():
             raise SpecificationError(f"{path}: is a folder, expected a file")
         size = path.stat().st_size
-        if size > LARGEST_FILE:
+        if size > largest:
             raise SpecificationError(
-                f"{path}: has {size:,} bytes, more than any specification ({LARGEST_FILE:,}); is it the right file?"
+                f"{path}: has {size:,} bytes, more than any such file ({largest:,}); is it the right one?"
             )
         if not path.is_file():
             raise SpecificationError(f"{path}: is not a regular file")
@@ -33,10 +36,10 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_text(path: Path) -> str:
-    """Return the text of `path`, which must be UTF-8."""
+def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
+    """Return the text of `path`, which must be UTF-8; largest: bytes that such a file may have."""
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path, largest).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SpecificationError(f"{path}: is not text: byte {error.start} is not UTF-8") from None
 
