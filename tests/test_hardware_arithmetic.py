@@ -81,6 +81,28 @@ BOXES = [
     ("gb200", 72, 576e12, 0.001, "NVL72 prints 576 TB/s"),
 ]
 
+# device, format, TFLOP/s or TOPS, where it is published
+PUBLISHED_PEAKS = [
+    ("rtx-2080-ti", "fp16-accumulate-fp16", 107.6, "NVIDIA Turing white paper, table 1"),
+    ("rtx-2080-ti", "int8", 215.2, "NVIDIA Turing white paper, table 1"),
+    ("rtx-3090", "fp16-accumulate-fp16", 142.3, "NVIDIA GA102 white paper, table 3"),
+    ("rtx-3090", "int8", 284.7, "NVIDIA GA102 white paper, table 3"),
+    ("rtx-4090", "fp16-accumulate-fp16", 330.3, "NVIDIA Ada white paper, table 2"),
+    ("rtx-4090", "int8", 660.6, "NVIDIA Ada white paper, table 2"),
+    ("rtx-5090", "fp16-accumulate-fp16", 419, "NVIDIA RTX Blackwell white paper, table 2"),
+    ("rtx-5090", "int8", 838, "NVIDIA RTX Blackwell white paper, table 2"),
+    ("rtx-a6000", "int8", 309.7, "NVIDIA RTX A6000 data sheet, half of the sparse 619.3"),
+    ("rtx-6000-ada", "fp8", 728.5, "NVIDIA RTX 6000 Ada data sheet, half of the sparse 1457"),
+    ("p40", "int8", 47, "NVIDIA Tesla P40 data sheet"),
+    ("p4", "int8", 22, "NVIDIA Tesla P4 data sheet"),
+    ("mi60", "int8", 59, "AMD Radeon Instinct MI60 product page"),
+    ("rx-7900-xtx", "int8", 122.8, "AMD RX 7900 XTX product page"),
+    ("rx-9070-xt", "int8", 389, "AMD RX 9070 XT product page"),
+    ("max-1550", "int8", 1678, "Intel Data Center GPU Max 1550 product brief"),
+    ("ascend-910b3", "bf16", 294.9, "github.com/JiusiServe/light-llm-simulator, of Huawei's figures"),
+    ("ascend-910b4", "int8", 491.5, "github.com/JiusiServe/light-llm-simulator, of Huawei's figures"),
+]
+
 DATA_CENTRE_CARDS = {"t4", "a2", "a10", "a10g", "a16", "a40", "l4", "l20", "l40", "l40s"}
 DATA_CENTRE = {"volta", "ampere", "hopper", "blackwell", "cdna1", "cdna2", "cdna3", "cdna4"}
 # Whose compilers make the step one program.
@@ -129,6 +151,19 @@ def test_a_sparse_peak_is_twice_the_dense_one_and_has_its_own_key(name):
         if key.startswith("arithmetic.") and key.endswith("-sparse"):
             # 2.5 %: AMD prints 10.1 for twice 5.0
             assert value(name, key) == pytest.approx(ratio * value(name, key.removesuffix("-sparse")), rel=0.025)
+
+
+@pytest.mark.parametrize(("name", "arithmetic", "expected", "reason"), PUBLISHED_PEAKS)
+def test_a_derived_peak_is_the_published_one(name, arithmetic, expected, reason):
+    # 3 %: Tesla P4 prints 22 for 22.8
+    assert value(name, f"arithmetic.{arithmetic}") == pytest.approx(expected * 1e12, rel=0.04), reason
+
+
+def test_cards_that_sum_slowly_in_32_bits_say_both_rates():
+    """GeForce cards since Turing take twice as long with sums in 32 bits; workstation cards do not."""
+    for name, ratio in (("rtx-3090", 2), ("rtx-4070", 2), ("rtx-5080", 2), ("rtx-a5000", 1), ("rtx-5000-ada", 1)):
+        both = value(name, "arithmetic.fp16-accumulate-fp16") / value(name, "arithmetic.bf16")
+        assert both == pytest.approx(ratio, rel=0.01), name
 
 
 @pytest.mark.parametrize("name", DEVICES)

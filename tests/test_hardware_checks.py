@@ -113,6 +113,12 @@ PLANTED = [
         'int8-sparse = { value = "3958 TFLOP/s"',
         "without the dense one",
     ),
+    (
+        "sums in 16 bits slower than in 32",
+        'fp8 = { value = "1979 TFLOP/s"',
+        'fp16-accumulate-fp16 = { value = "494 TFLOP/s"',
+        "sums in 16 bits below",
+    ),
     ("an arithmetic format nobody knows", "fp8 = {", "fp9 = {", "not an arithmetic format"),
     ("a rack's peak", 'fp8 = { value = "1979 TFLOP/s"', 'fp8 = { value = "1440 PFLOP/s"', "whole rack"),
     (

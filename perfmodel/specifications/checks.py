@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from perfmodel.specifications.formats import ARITHMETIC_BITS
+from perfmodel.specifications.formats import ARITHMETIC_BITS, NARROW_SUM
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.units import format_quantity
 
@@ -164,7 +164,7 @@ def _arithmetic(hardware: Hardware) -> Iterator[Finding]:
     if not rates:
         yield "arithmetic", "error", "has no rate in any format"
     for name, quantity in rates.items():
-        plain = name.removesuffix("-sparse")
+        plain = name.removesuffix("-sparse").removesuffix(NARROW_SUM)
         if plain not in ARITHMETIC_BITS:
             yield (
                 f"arithmetic.{name}",
@@ -189,6 +189,9 @@ def _arithmetic(hardware: Hardware) -> Iterator[Finding]:
                 "error",
                 "its note says with sparsity; dense and sparse rates are different keys",
             )
+    wide_sum, narrow_sum = rates.get("fp16") or rates.get("bf16"), rates.get(f"fp16{NARROW_SUM}")
+    if wide_sum and narrow_sum and narrow_sum.value < wide_sum.value * 0.99:
+        yield f"arithmetic.fp16{NARROW_SUM}", "error", "a rate with sums in 16 bits below the one with sums in 32"
     widths = {name: ARITHMETIC_BITS[name] for name in rates if name in ARITHMETIC_BITS and name not in ("int8", "int4")}
     for narrow, bits in widths.items():
         for wide, more in widths.items():

@@ -83,7 +83,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         slower=-1,
         positive=True,
         meaning=(
-            "dense datasheet rate in one arithmetic format, pi; sparse rates have keys of their own that end in -sparse"
+            "dense datasheet rate in one arithmetic format with sums in 32 bits, pi; sparse rates have keys of their own"
+            " that end in -sparse, rates with sums in 16 bits such that end in -accumulate-fp16"
         ),
     ),
     _share("arithmetic.sustained", -1, "sustained share of the arithmetic rate, eta_a"),
