@@ -206,6 +206,43 @@ def test_memory_further_away_is_slower(name):
     assert values["on_chip.bandwidth"].value >= memory if "on_chip.bandwidth" in values else True
 
 
+# One memory for all that computes: nothing lies behind it.
+UNIFIED = {"apple", "cpu", "desktop-cpu", "jetson"}
+UNIFIED_DEVICES = """dgx-spark strix-halo mi300a arc-140v arc-b390 arc-meteor-lake
+radeon-760m radeon-780m radeon-860m radeon-880m radeon-890m radeon-8050s""".split()
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_every_device_with_a_host_reaches_its_memory(name):
+    raw = tomllib.loads((data_folder("hardware") / f"{name}.toml").read_text(encoding="utf-8"))
+    family = raw["inherits"] if isinstance(raw["inherits"], str) else raw["inherits"][0]
+    values = find_hardware(name).values
+    host = {key for key in values if key.startswith("tiers.host.")}
+    if family in UNIFIED or name in UNIFIED_DEVICES:
+        assert not host
+    else:
+        assert host == {"tiers.host.bandwidth", "tiers.host.sustained", "tiers.host.capacity"}
+        assert values["tiers.host.bandwidth"].source.strip()
+
+
+def test_lanes_and_generation_give_the_rate_to_the_host():
+    """PCIe 3.0, 4.0 and 5.0 carry 1, 2 and 4 GB/s a lane, as the files round it."""
+    for name, lanes, each in (
+        ("rtx-3090", 16, 2),
+        ("rtx-4060", 8, 2),
+        ("rtx-5060-ti", 8, 4),
+        ("rtx-5090", 16, 4),
+        ("rx-6500-xt", 4, 2),
+        ("t4", 16, 1),
+        ("h100-pcie", 16, 4),
+        ("mi210", 16, 2),
+        ("arc-b580", 8, 2),
+        ("arc-pro-b70", 16, 4),
+        ("gaudi-3", 16, 4),
+    ):
+        assert value(name, "tiers.host.bandwidth") == lanes * each * 1e9, name
+
+
 @pytest.mark.parametrize("path", [*FILES, *ARCHITECTURES], ids=lambda p: p.stem)
 def test_no_value_without_kind_and_source(path):
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
