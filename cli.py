@@ -17,7 +17,6 @@ from perfmodel.commands.shared import (
     Hardware,
     JsonFlag,
     Model,
-    Offload,
     Output,
     asks,
     chosen_format,
@@ -80,7 +79,6 @@ def estimate_command(
     model: Model,
     hardware: Hardware,
     asked: dict[str, Any],
-    offload: Offload = None,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     output: Output = None,
@@ -91,7 +89,7 @@ def estimate_command(
     from perfmodel.estimates.answers import estimate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    answer = estimate(model, hardware, **asked, offload=offload)
+    answer = estimate(model, hardware, **asked)
     if command:
         show(reproducing_line() + "\n")
         return

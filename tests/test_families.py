@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate, find_model
-from perfmodel.estimates.answers import ask, formats_of
+from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.question import formats_of
 from perfmodel.operations import Formats, active_parameter_count, decode_step, embedding_elements, parameter_count
 from perfmodel.operations.builders import largest_of_normals
 from perfmodel.specifications.catalogue import names

@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_hardware
-from perfmodel.estimates.answers import ask
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.figures import costs_at
+from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.splits import obstacle
 from perfmodel.estimates.terms import TERM_NAMES, busy_time, counts_at
 from perfmodel.operations import parameter_count

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_model
 from perfmodel.analysis.loopreports import loop_report
-from perfmodel.estimates.answers import formats_of
+from perfmodel.estimates.question import formats_of
 from perfmodel.operations import Formats, decode_step, parameter_count, pipeline_stages, total_work
 from perfmodel.operations.parallel import Parallel
 from perfmodel.schedule.cutting import fused_step, loop_runs, make_pipeline, make_schedule

@@ -1,6 +1,7 @@
 """Where looping stops paying: the largest batch at which the after side still gains."""
 
-from perfmodel.estimates.answers import LARGEST_BATCH, Estimate
+from perfmodel.estimates.answers import Estimate
+from perfmodel.units import LARGEST_BATCH
 
 PAYS = 1.05  # a gain below this is within what a re-measurement moves
 

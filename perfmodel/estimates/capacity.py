@@ -13,8 +13,6 @@ from perfmodel.operations.work import Work
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.model import Model
 
-MOST_DEVICES = 65_536
-
 
 class Resident(msgspec.Struct, frozen=True):
     """What must stay in memory on the fullest device.

@@ -15,7 +15,8 @@ from perfmodel.numbers.choices import Number, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
 from perfmodel.specifications.hardware import Hardware, Mode
-from perfmodel.specifications.parameters import Quantity, lookup
+from perfmodel.specifications.parameters import lookup
+from perfmodel.specifications.quantities import Quantity
 
 GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perfmodel.estimates.capacity import MOST_DEVICES, Resident
+from perfmodel.estimates.capacity import Resident
 from perfmodel.numbers.choices import ceil_div, larger, smaller
 from perfmodel.operations import stage_layers
 from perfmodel.operations.parallel import Parallel
@@ -28,6 +28,7 @@ from perfmodel.specifications.model import (
     StateSpace,
 )
 from perfmodel.specifications.primitives import Block, Convolution, DotProduct, Linear, Recurrent
+from perfmodel.units import MOST_DEVICES
 
 Holding = Callable[[Parallel], Resident]
 

@@ -8,15 +8,15 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel._layout import data_folder
-from perfmodel.estimates.answers import formats_of
+from perfmodel.estimates.question import formats_of
 from perfmodel.measurements.rows import Row
 from perfmodel.operations import Formats
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import parse_setting
 from perfmodel.specifications.profiles import Profile, find_profile, profile_names, with_profile
+from perfmodel.specifications.quantities import parse_setting
 
 
 class _Stacks(msgspec.Struct, frozen=True):

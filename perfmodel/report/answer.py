@@ -90,7 +90,7 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         parts.append(Table(("measured nearby", "a step", "source"), rows, frozenset({1})))
     parts.append(_assumptions(answer.assumptions))
     # That it does not fit stands in the table above, and the command line says it on stderr.
-    parts += [f"note: {note}" for note in answer.notes if not note.startswith("does not fit")]
+    parts += [f"note: {note}" for note in answer.notes if note.kind != "memory"]
     return Document(parts)
 
 

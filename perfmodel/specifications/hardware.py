@@ -11,16 +11,8 @@ import msgspec
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.files import read_toml
-from perfmodel.specifications.parameters import (
-    ALGORITHMS,
-    COLLECTIVES,
-    KINDS,
-    MODES,
-    Quantity,
-    lookup,
-    read_quantity,
-    unknown_key,
-)
+from perfmodel.specifications.parameters import ALGORITHMS, COLLECTIVES, KINDS, MODES, lookup, unknown_key
+from perfmodel.specifications.quantities import Quantity, read_quantity
 
 # How a launch mode cuts the operations into kernel calls; perfmodel.schedule.cutting knows what each name means.
 KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")

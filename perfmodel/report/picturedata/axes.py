@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from perfmodel.errors import SpecificationError, ValueRangeError
-from perfmodel.estimates.answers import LARGEST_BATCH, Estimate
+from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
-from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.report.picturedata.captions import caption_of, question_line, question_of, rate_unit
 from perfmodel.report.picturedata.records import Band, Curves, Map
+from perfmodel.units import LARGEST_BATCH, MOST_DEVICES
 
 _MOST_CURVE_DEVICES = 16
 

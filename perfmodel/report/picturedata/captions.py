@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from perfmodel.estimates.answers import Estimate, ask
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Assumption
 from perfmodel.report.picturedata.records import Caption
 from perfmodel.units import format_quantity
@@ -50,7 +50,6 @@ def caption_of(question: str, answers: Iterable[Estimate]) -> Caption:
     return Caption(question, tuple(assumption_text(a) for a in found.values()))
 
 
-def question_of(answer: Estimate) -> Question:
+def question_of(answer: Estimate) -> Prepared:
     """Return the prepared question behind an answer: its model, device, operations and calls."""
-    arguments = {name: value for name, value in answer.asked.arguments.items() if name not in ("batch", "context")}
-    return ask(**arguments, workload=(answer.batch, answer.context))
+    return answer.prepared

@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import SpecificationError, ValueRangeError
-from perfmodel.estimates.answers import LARGEST_BATCH, Estimate
+from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
-from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.report.picturedata.captions import question_of
 from perfmodel.report.picturedata.kinds import KINDS, picture_data
 from perfmodel.report.picturedata.measurements import measurements_near
 from perfmodel.report.picturedata.records import Curves, Report, WhatIf
 from perfmodel.specifications.parameters import MODES
+from perfmodel.units import LARGEST_BATCH, MOST_DEVICES
 
 
 def what_ifs(answer: Estimate) -> tuple[WhatIf, ...]:

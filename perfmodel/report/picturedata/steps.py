@@ -6,8 +6,6 @@ from perfmodel.estimates.results import Side
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.picturedata.captions import caption_of, question_line
 from perfmodel.report.picturedata.records import SideBars, Tornado, TornadoBar, Waterfall
-from perfmodel.specifications.catalogue import find_hardware
-from perfmodel.specifications.profiles import find_profile, with_profile
 from perfmodel.units import format_quantity
 
 
@@ -32,14 +30,7 @@ def waterfall(answer: Estimate) -> Waterfall:
 
 def tornado(answer: Estimate, figure: str = "speedup", most: int = 12) -> Tornado:
     """Return the assumptions that move `figure`, the most first, at most `most` of them."""
-    arguments = dict(answer.asked.arguments)
-    profile = arguments.pop("profile", None)
-    if profile is not None:
-        hardware = arguments["hardware"]
-        arguments["hardware"] = with_profile(
-            find_hardware(hardware) if isinstance(hardware, str) else hardware, find_profile(profile)
-        )
-    found = sensitivity(**arguments, figure=figure)
+    found = sensitivity(**answer.asked.arguments, figure=figure)
     bars = tuple(
         TornadoBar(
             i.name, format_quantity(i.low, i.unit, 3), format_quantity(i.high, i.unit, 3), i.at_low, i.at_high, i.share
