@@ -407,14 +407,15 @@ class _Priced:
     def _iterations(self, schedule: Schedule, tokens: float) -> float:
         """Return the sum of the iterations of these calls [s]."""
         busy = self._busy(schedule, tokens)
-        return float(busy.calls - busy.refill)
+        return float(busy.calls - busy.refill - busy.host)
 
     def _called(self, schedule: Schedule, tokens: float) -> tuple[float, float]:
         """Return the cost of the boundaries of these calls, and the sum of their times [s]."""
         fused = sum(count for count, call in schedule.calls if call.fused)
+        busy = self._busy(schedule, tokens)
         return (
             schedule.kernel_calls * self._fixed.boundary,
-            float(self._busy(schedule, tokens).calls) + fused * self._fixed.first_bytes,
+            float(busy.calls - busy.host) + fused * self._fixed.first_bytes,
         )
 
     def _busy(self, schedule: Schedule, tokens: float) -> Any:

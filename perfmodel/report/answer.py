@@ -11,7 +11,12 @@ from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.text import Document, Table
 from perfmodel.units import format_quantity
 
-_NAMES = {"layer-fused": "one kernel a layer", "looped": "looping", "megakernel": "a megakernel"}
+_NAMES = {
+    "layer-fused": "one kernel a layer",
+    "looped": "looping",
+    "megakernel-generated": "a generated megakernel",
+    "megakernel": "a megakernel",
+}
 
 
 def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:

@@ -22,12 +22,14 @@ class Stage(msgspec.Struct, frozen=True):
     """A dependent phase: the work between two barriers of a fused call, or all the work of a plain call.
 
     held: activations in and out that stay on chip inside a fused call, per sequence [B].
+    matrix: which matrices it multiplies by: 'matrix', 'experts' (routed ones), or '' for none.
     """
 
     name: str
     work: Work
     collectives: tuple[Collective, ...] = ()
     held: float = 0.0
+    matrix: str = ""
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -110,6 +112,8 @@ _QUANTISED_PRIMITIVES_OTHERS = 1
 # The modules of experts pick their tokens, multiply and add up: five to six kernels an expert, two for each of three
 # matrices.
 _EXPERT_PRIMITIVES = 2
+# Operations that multiply by a stored matrix.
+_MATRICES = ("linear", "head")
 # Kernels of an operation when an engine gives each operation its own: query and key apart.
 _SEPARATE = {"rotary": 2, "cache_write": 2}
 
@@ -284,8 +288,16 @@ def _with_groups(operations: Iterable[Operation], groups: dict[str, str]) -> Ite
 
 def _plain_call(name: str, operations: Sequence[Operation], kernels: int = 1) -> Call:
     work = sum((o.work for o in operations), Work()) + Work(activations=_activation_traffic(operations))
-    stage = Stage(name, work, tuple(o.collective for o in operations if o.collective is not None))
+    collectives = tuple(o.collective for o in operations if o.collective is not None)
+    stage = Stage(name, work, collectives, matrix=_matrix(operations))
     return Call(name, (Segment(1, (stage,)),), kernels)
+
+
+def _matrix(operations: Iterable[Operation]) -> str:
+    """Return which matrices the operations multiply by: routed experts, others, or none."""
+    if any(o.work.experts for o in operations):
+        return "experts"
+    return "matrix" if any(o.work.weights and (o.kind in _MATRICES or o.fusion == "anchor") for o in operations) else ""
 
 
 def _activation_traffic(operations: Sequence[Operation]) -> float:
@@ -315,6 +327,7 @@ def _stages(operations: Sequence[Operation]) -> tuple[Stage, ...]:
             sum((o.work for o in members), Work()),
             tuple(o.collective for o in members if o.collective is not None),
             _activation_traffic(members),
+            _matrix(members),
         )
         for group, members in (
             (g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name)

@@ -346,7 +346,9 @@ def _read_mode(table: dict[str, Any], prefix: str, path: Path) -> Mode:
         )
     if not isinstance(note, str):
         raise SpecificationError(f"{path}: {prefix}.note: expected text, found {shown(note)}")
-    return Mode(name=name, kernels=kernels, base=base, loops=name in ("looped", "megakernel"), note=note)
+    return Mode(
+        name=name, kernels=kernels, base=base, loops=name in ("looped", "megakernel-generated", "megakernel"), note=note
+    )
 
 
 def _read_algorithms(entry: object, where: str) -> Offered:

@@ -13,7 +13,7 @@ from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 
 # The last is for a user's own file, where a plain value is enough; the catalogue says where its values come from.
 KINDS = ("datasheet", "measured", "derived", "assumed", "given")
-MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
+MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel-generated", "megakernel")
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send")
 ALGORITHMS = ("one-shot", "two-shot", "in-network", "ring", "tree", "torus")
 
@@ -66,6 +66,30 @@ PARAMETERS: tuple[Parameter, ...] = (
         " kv, activations, or one storage format",
     ),
     Parameter(
+        key="reach.*",
+        unit="1",
+        slower=-1,
+        most=1.5,
+        positive=True,
+        meaning="share of what the memory sustains for weights that the software's kernels reach with one kind of"
+        " bytes: weights, quantised, kv, or one storage format; whoever gives memory.sustained of a kind gives its whole"
+        " share (R1)",
+    ),
+    Parameter(
+        key="kernels.tile",
+        unit="1",
+        slower=1,
+        meaning="rows that the software's matrix kernels pad fewer rows to, for 16-bit weights; for narrower ones in"
+        " proportion (R2)",
+    ),
+    _share(
+        "kernels.added",
+        1,
+        "share of the shorter of streaming and arithmetic that a call's kernel adds to the longer instead of hiding it"
+        " (S1)",
+        positive=False,
+    ),
+    Parameter(
         key="tiers.*.bandwidth",
         unit="B/s",
         slower=-1,
@@ -88,6 +112,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     _share("arithmetic.sustained", -1, "sustained share of the arithmetic rate, eta_a"),
     Parameter(key="units.count", unit="1", slower=-1, positive=True, meaning="parallel units: SMs, CUs, cores"),
+    Parameter(
+        key="units.stream",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="most that one unit streams with the software's kernels while all others stream too (R1)",
+    ),
     Parameter(
         key="units.block_bandwidth",
         unit="B/s",
@@ -209,6 +240,43 @@ PARAMETERS: tuple[Parameter, ...] = (
         -1,
         "share of the boundary that dependent launch hides behind the call before (B1)",
         positive=False,
+    ),
+    _share("modes.*.covered", -1, "share of the boundaries at which dependent launch is used (B1)", positive=False),
+    Parameter(
+        key="modes.*.matrix",
+        unit="s",
+        slower=1,
+        meaning="what a call with a matrix loses beyond the boundary of any kernel, s_m (B2)",
+    ),
+    Parameter(
+        key="modes.*.experts",
+        unit="s",
+        slower=1,
+        meaning="what a call with matrices of routed experts loses beyond the boundary of any kernel, s_e (B2)",
+    ),
+    Parameter(
+        key="modes.*.stage_matrix",
+        unit="s",
+        slower=1,
+        meaning="what a stage with a matrix costs beyond a stage inside a fused, looped or mega kernel (L1)",
+    ),
+    Parameter(
+        key="modes.*.exchange",
+        unit="s",
+        slower=1,
+        meaning="what the software's library adds to each collective between calls (C4)",
+    ),
+    Parameter(
+        key="modes.*.exchange_rise",
+        unit="s",
+        slower=1,
+        meaning="what it adds for each doubling of the devices beyond two (C4)",
+    ),
+    Parameter(
+        key="modes.*.sequence",
+        unit="s",
+        slower=1,
+        meaning="host time of a step for each of its sequences, which nothing hides (S1)",
     ),
     Parameter(
         key="modes.*.stage",

@@ -32,7 +32,7 @@ from perfmodel.traces.steps import Step
 
 _STYLES = ("primitive", "separate", "engine", "tuned")
 _PLAIN = ("eager", "stream", "graph", "pdl")  # modes that run the recorded kernels as they are
-_FUSED = ("layer-fused", "looped", "megakernel")
+_FUSED = ("layer-fused", "looped", "megakernel-generated", "megakernel")
 _PERCENTILE = 1.645  # standard deviations from the middle to the 5th or 95th percentile
 _INFLATION_GRAPH, _INFLATION_EAGER = 0.09, 0.5  # share of a recorded step that a profiler may have added
 _FARTHEST = (
@@ -45,6 +45,7 @@ _WHAT = {
     "pdl": "dependent launch of the same kernels",
     "layer-fused": "one kernel a layer",
     "looped": "the layers as one looped kernel",
+    "megakernel-generated": "the step as one generated kernel",
     "megakernel": "the step as one kernel",
 }
 
