@@ -50,6 +50,7 @@ def models_list(
 ) -> None:
     """The models in the catalogue, with parameters counted from their shapes."""
     from perfmodel.operations import active_parameter_count, parameter_count
+    from perfmodel.operations.storing import formats_of
     from perfmodel.specifications.catalogue import find_model, names
 
     def rows() -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ def models_list(
                     "active": active_parameter_count(model),
                     "layers": len(model.layers),
                     "hidden": model.hidden,
-                    "weight_format": model.expert_format or model.weight_format,
+                    "weight_format": formats_of(model, None, None).weights,
                     "source": model.source,
                 }
             )
@@ -98,8 +99,8 @@ def models_show(
     command: CommandFlag = False,
 ) -> None:
     """The operations of one decode step: parameters, bytes and FLOPs of each, and how often it runs."""
-    from perfmodel.estimates.question import formats_of
     from perfmodel.operations import active_parameter_count, decode_step, parameter_count
+    from perfmodel.operations.storing import formats_of
     from perfmodel.specifications.catalogue import find_model
 
     found = find_model(model)

@@ -190,7 +190,7 @@ def answer_to(asked: Question) -> Estimate:
         prepared.devices,
         batch,
         context,
-        prepared.formats.experts if prepared.whole.experts else prepared.formats.weights,
+        prepared.formats.weights,
         prepared.formats.kv,
         round(size),
         round(prepared.whole.flops_at(batch, context)),

@@ -10,10 +10,10 @@ from perfmodel.errors import SpecificationError, shown
 from perfmodel.estimates.capacity import resident_work
 from perfmodel.estimates.options import OPTION, Asked, complete
 from perfmodel.estimates.placement import Placement, read_offload, what_does_not_fit
-from perfmodel.operations import Formats
+from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
+from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.catalogue import find_hardware, find_model
-from perfmodel.specifications.formats import head_format, storage_format
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import find_profile, with_profile
@@ -108,23 +108,6 @@ def _placement(
         sequences, available = parallel.resident_sequences(batch), device.values["memory.capacity"].value
         placement = what_does_not_fit(offload.strip(), resident.works, sequences, context, available)
     return placement if placement.weights or placement.experts else None
-
-
-@lru_cache(maxsize=1024)
-def formats_of(model: Model, weights: str | None, kv: str | None) -> Formats:
-    """Return the storage formats of a query: those asked for, else those the model is published in.
-
-    A format that is asked for is that of every matrix but the head, which files of that format may keep in another
-    (`perfmodel.specifications.formats.head_format`). The one that a model, or its experts, are published in means the
-    model as published.
-    """
-    asked = storage_format(weights, "--weights").name if weights else None
-    if asked not in (None, model.expert_format or model.weight_format):
-        matrices, experts, head = asked, asked, head_format(asked, model.activations)
-    else:
-        matrices = storage_format(model.weight_format, "--weights").name
-        experts, head = model.expert_format or matrices, model.head_format or matrices
-    return Formats(matrices, storage_format(kv or model.kv_format, "--kv").name, model.activations, experts, head)
 
 
 def _with_settings(hardware: Hardware, settings: Mapping[str, Any]) -> Hardware:

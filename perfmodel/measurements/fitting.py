@@ -107,9 +107,7 @@ class AdjustableStep:
         context: int,
         placement: Placement | None = None,
     ) -> None:
-        self.hardware = with_format_shares(
-            with_boundary(hardware, mode), (formats.weights, formats.experts, formats.head)
-        )
+        self.hardware = with_format_shares(with_boundary(hardware, mode), formats.storage.formats())
         side = prepare(model, self.hardware, devices, formats, mode, mode, None, None, placement).before
         self.mode, self.plan = mode, side.plan
         self._counts = counts_at(self.plan, batch, context)

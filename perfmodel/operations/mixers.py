@@ -15,6 +15,7 @@ INDEX_KEY_SIZE, INDEX_SCALE_SIZE = 1.0, 4.0
 
 def mixer_operations(mixer: Mixer, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     """Yield the operations of a mixer on the fullest of `devices`."""
+    formats = formats.within("attention")
     if isinstance(mixer, Attention):
         yield from _attention(mixer, hidden, formats, devices)
     elif isinstance(mixer, LatentAttention):

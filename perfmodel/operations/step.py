@@ -6,8 +6,9 @@ from itertools import accumulate, groupby, pairwise
 import msgspec
 
 from perfmodel.numbers.choices import ceil_div
-from perfmodel.operations.builders import Formats, Operation, collective, elementwise, for_tokens, matrix, norm
+from perfmodel.operations.builders import Operation, collective, elementwise, for_tokens, matrix, norm
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
+from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.mixers import mixer_operations
 from perfmodel.operations.networks import block_operations
 from perfmodel.operations.parallel import Parallel, over
@@ -49,16 +50,19 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     replicates: operations left whole on every device; only the head can be.
     """
     parallel = over(devices)
-    layers = {layer: tuple(_layer(model, layer, formats, parallel)) for layer in set(model.layers)}
+    # Layers that are equal and stored alike are the same operations.
+    pairs = [(layer, formats.in_layer(index)) for index, layer in enumerate(model.layers)]
+    made = {pair: tuple(_layer(model, *pair, parallel)) for pair in dict.fromkeys(pairs)}
+    layers = tuple(made[pair] for pair in pairs)
     size = formats.activation_size()
     if model.step:
         names = tuple(layer.name for layer in model.layers if isinstance(layer, Block))
-        return Step((), tuple(layers[layer] for layer in model.layers), (), names)
+        return Step((), layers, (), names)
     streams = next((layer.streams for layer in model.layers if isinstance(layer, Layer)), None)
     inputs = input_operations(streams, model.hidden, len(model.layers), formats) if streams else ()
     return Step(
         before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size), *inputs),
-        layers=tuple(layers[layer] for layer in model.layers),
+        layers=layers,
         after=(
             *(output_operations(streams, model.hidden, formats) if streams else ()),
             *_head(model, formats, 1 if "head" in replicates else parallel.tensor),
@@ -135,7 +139,7 @@ def embedding_elements(model: Model) -> int:
 
 
 def _published(model: Model) -> Step:
-    return decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), devices=1)
+    return decode_step(model, plain_formats("bf16"), devices=1)
 
 
 def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Parallel) -> Iterator[Operation]:

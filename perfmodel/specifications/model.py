@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 
 from perfmodel.specifications.primitives import Block
+from perfmodel.specifications.recipes import Recipe
+from perfmodel.specifications.storage import Storage
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,8 +150,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     step: what one step is where it is no decode step, such as 'denoising step'; such a network has no vocabulary.
     tied: the LM head is the input embedding table. norm_elements: weights a norm has per channel (2 with a bias, 0 for
     none).
-    weight_format, kv_format: the storage formats the model is published in; activations: their arithmetic width.
-    expert_format, head_format: those of experts and LM head where they differ from the other matrices.
+    weight_format, kv_format: the storage formats of what is published unconverted and of the cache; activations: their
+    arithmetic width.
+    recipe: how a checkpoint says it is quantised; storage: what a file's own list of tensors says.
     other_parameters: weights that no step reads, such as a table of learned positions.
     published_parameters: the published exact total, for checks; None where no exact figure is known.
     """
@@ -168,8 +171,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     head_bias: bool = False
     other_parameters: int = 0
     weight_format: str = "bf16"
-    expert_format: str | None = None
-    head_format: str | None = None
+    recipe: Recipe | None = None
+    storage: Storage | None = None
     kv_format: str = "bf16"
     activations: str = "bf16"
     longest_context: int | None = None

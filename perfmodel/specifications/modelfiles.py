@@ -38,9 +38,25 @@ def load_model(path: Path) -> Model:
         return _from_toml(path)
     if path.is_dir():
         path = path / "config.json"
+    config = _with_quantisation_beside(read_json_object(path), path.parent / "hf_quant_config.json")
     return model_from_config(
-        read_json_object(path), name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path)
+        config, name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path)
     )
+
+
+def _with_quantisation_beside(config: dict[str, Any], beside: Path) -> dict[str, Any]:
+    """Return `config` with what ModelOpt's file beside it says of the quantisation that the config does not."""
+    if not beside.is_file():
+        return config
+    said = read_json_object(beside).get("quantization")
+    if not isinstance(said, dict):
+        raise SpecificationError(f"{beside}: has no object quantization, in which ModelOpt says what it converted")
+    own = config.get("quantization_config")
+    if own is None:
+        return config | {"quantization_config": {"quant_method": "modelopt"} | said}
+    # Both say the same, but older configs leave the cache out.
+    cache = {key: said[key] for key in ("kv_cache_quant_algo",) if isinstance(own, dict) and key in said}
+    return config | {"quantization_config": cache | own} if cache else config
 
 
 def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:

@@ -273,12 +273,11 @@ def _kind_of(name: str) -> type:
 
 def texts_of(question: Prepared) -> dict[str, str]:
     """Return the texts of an answer that are the same for every workload."""
-    weights = question.formats.experts if question.whole.experts else question.formats.weights
     return {
         "model": question.model.name,
         "hardware": question.hardware.name,
         "parallel": str(question.parallel),
-        "weight_format": weights,
+        "weight_format": question.formats.weights,
         "kv_format": question.formats.kv,
         "before.mode": question.before.mode.name,
         "after.mode": question.after.mode.name,

@@ -14,6 +14,7 @@ from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
+from perfmodel.specifications.storage import read_weights
 from perfmodel.sweeps.axes import objects_axis, option_axis, parameter_axis
 from perfmodel.sweeps.columns import (
     AXIS_COLUMNS,
@@ -169,7 +170,7 @@ def make_grid(
     for name in ("weights", "kv"):
         for value in axes[KEYS.index(name)].values:
             if value is not None:
-                storage_format(str(value), f"--{name}")
+                (read_weights if name == "weights" else storage_format)(str(value), f"--{name}")
     known = found_hardware[0].values
     axes += [parameter_axis(path, given, known) for path, given in (given["parameters"] or {}).items()]
     same = {name: given[name] for name in OPTION if name not in (*AXES, "parameters")}

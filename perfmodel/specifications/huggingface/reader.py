@@ -111,10 +111,9 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
         hidden=hidden,
         vocabulary=vocabulary,
         tied=tied,
-        weight_format=published.weights,
-        expert_format=published.experts,
-        head_format=published.head,
-        kv_format=kept,
+        weight_format=published.plain,
+        recipe=published.recipe,
+        kv_format=published.kv or kept,
         activations=kept,
         longest_context=longest if isinstance(longest, int) and longest > 0 else None,
         **shape,
@@ -129,7 +128,14 @@ def _nested(config: dict[str, Any], family: str, where: str) -> dict[str, Any]:
         raise SpecificationError(f"{where}: has no text_config, in which {family} describes its decoder")
     shared = {
         key: config[key]
-        for key in ("torch_dtype", "dtype", "tie_word_embeddings", "quantization_config")
+        for key in (
+            "torch_dtype",
+            "dtype",
+            "tie_word_embeddings",
+            "quantization_config",
+            "compression_config",
+            "quantization",
+        )
         if config.get(key) is not None
     }
     return shared | {"model_type": _NESTED[family]} | inner
