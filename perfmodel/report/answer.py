@@ -62,12 +62,12 @@ def beside_of(answer: Estimate) -> Beside:
 
     What it asks loads here, so that a document alone needs none of it.
     """
-    from perfmodel.analysis.sensitivities import sensitivity
     from perfmodel.estimates.breakeven import last_paying_batch
     from perfmodel.estimates.costs import cost_per_million_tokens
     from perfmodel.measurements.rows import measured_nearby
+    from perfmodel.report.pictures.tornados import sensitivity_of
 
-    widest = sensitivity(**answer.asked.arguments).measure_next
+    widest = sensitivity_of(answer).measure_next
     share = widest.share if widest is not None else None
     return Beside(
         last_paying_batch=last_paying_batch(answer),

@@ -107,7 +107,7 @@ def study_page(study: Study, *, command: str, yes: bool = False) -> str:
 
 def _page(grids: Sequence[tuple[str, Grid]], title: str, command: str) -> str:
     from perfmodel._layout import __version__
-    from perfmodel.report.picturedata.choices import sweep_picture
+    from perfmodel.report.pictures.choices import sweep_picture
     from perfmodel.report.studypage import Section, study_html
     from perfmodel.report.tables import sweep_document
 

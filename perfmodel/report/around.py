@@ -7,12 +7,28 @@ import msgspec
 from perfmodel.errors import SpecificationError, ValueRangeError
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
-from perfmodel.report.picturedata.captions import question_of
-from perfmodel.report.picturedata.kinds import KINDS, picture_data
-from perfmodel.report.picturedata.measurements import measurements_near
-from perfmodel.report.picturedata.records import Curves, Report, WhatIf
+from perfmodel.report.pictures.curves import Curves
+from perfmodel.report.pictures.kinds import KINDS, picture_data
+from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.scatters import measurements_near
 from perfmodel.specifications.parameters import MODES
 from perfmodel.units import LARGEST_BATCH, MOST_DEVICES
+
+
+class WhatIf(msgspec.Struct, frozen=True):
+    """A question next to the one asked, and its answer."""
+
+    change: str
+    answer: Estimate
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Everything a page about one answer shows. last_paying_batch: None where it does not pay or has no end."""
+
+    answer: Estimate
+    last_paying_batch: int | None
+    pictures: tuple[Picture, ...]
+    what_ifs: tuple[WhatIf, ...]
 
 
 def what_ifs(answer: Estimate) -> tuple[WhatIf, ...]:
@@ -20,7 +36,7 @@ def what_ifs(answer: Estimate) -> tuple[WhatIf, ...]:
 
     Twice the devices, eight times the batch, half the boundary, other modes.
     """
-    question = question_of(answer)
+    question = answer.prepared
     found: list[WhatIf] = []
 
     def add(change: str, **changes: Any) -> None:

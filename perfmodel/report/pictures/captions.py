@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Assumption
-from perfmodel.report.picturedata.records import Caption
+from perfmodel.report.pictures.picture import Caption
 from perfmodel.units import format_quantity
 
 
@@ -43,13 +42,6 @@ def assumption_text(assumption: Assumption) -> str:
     return f"{assumption.name} {value}" if low == high else f"{assumption.name} {value} ({low} to {high})"
 
 
-def caption_of(question: str, answers: Iterable[Estimate]) -> Caption:
-    """Return the caption of a picture that `answers` went into."""
-    # Several devices have assumptions that one has not.
-    found = {assumption.name: assumption for answer in answers for assumption in answer.assumptions}
-    return Caption(question, tuple(assumption_text(a) for a in found.values()))
-
-
-def question_of(answer: Estimate) -> Prepared:
-    """Return the prepared question behind an answer: its model, device, operations and calls."""
-    return answer.prepared
+def caption_of(question: str, assumptions: Iterable[Assumption]) -> Caption:
+    """Return the caption of a picture that rests on `assumptions`, each of which is said once."""
+    return Caption(question, tuple(assumption_text(a) for a in {a.name: a for a in assumptions}.values()))

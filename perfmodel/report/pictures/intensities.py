@@ -1,4 +1,4 @@
-"""The operations of a step under the roofs of one device."""
+"""The numbers of the roofline: where each operation of a step lies under the roofs of one device."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.placement import Placement
 from perfmodel.operations import Operation, decode_step
-from perfmodel.report.picturedata.captions import caption_of, question_line, question_of
-from perfmodel.report.picturedata.records import Roofline, RooflinePoint
+from perfmodel.report.pictures.captions import caption_of, question_line
+from perfmodel.report.pictures.rooflines import Roofline, RooflinePoint
 
 _SAME_INTENSITY = 1.12
 
 
 def roofline(answer: Estimate) -> Roofline:
     """Return the operations of the step on the roofs of one device."""
-    question = question_of(answer)
+    question = answer.prepared
     plan, rates = question.before.plan, costs_at(question.before, {})[0]
     bandwidth_of = dict(zip(plan.kinds, rates.bandwidths, strict=True))
     tokens, sequences = question.parallel.tokens(answer.batch), question.parallel.sequences(answer.batch)
@@ -50,7 +50,7 @@ def roofline(answer: Estimate) -> Roofline:
     flops, size = answer.flops_per_step / answer.devices, answer.bytes_per_step / answer.devices
     times = (answer.before.time_per_step, answer.after.time_per_step, answer.peak.time_per_step)
     return Roofline(
-        caption_of(question_line(answer), [answer]),
+        caption_of(question_line(answer), answer.assumptions),
         answer.hardware,
         rates.datasheet_bandwidth,
         rates.bandwidths[0],
