@@ -10,6 +10,7 @@ from perfmodel._layout import ShownInNotebooks
 from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.intervals import SideTimes, speedup_interval
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
+from perfmodel.estimates.parts import Part, parts_of
 from perfmodel.estimates.placement import bytes_in_tier
 from perfmodel.estimates.prepared import Prepared, PreparedSide, prepare_question
 from perfmodel.estimates.question import Question, read_question
@@ -53,6 +54,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     parallel: str
     on_chip: OnChip | None
     placement: Placed | None
+    parts: tuple[Part, ...]
     asked: Question
     prepared: Prepared
 
@@ -80,7 +82,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     def rows(self) -> list[dict[str, Any]]:
         """Return the answer as one flat row with dotted names.
 
-        Loops, assumptions, notes and what is on chip are left out.
+        Loops, parts, assumptions, notes and what is on chip are left out.
         """
         return [
             dict(
@@ -89,7 +91,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
                     {
                         k: v
                         for k, v in self.to_dict().items()
-                        if k not in ("loops", "assumptions", "notes", "on_chip", "placement")
+                        if k not in ("loops", "parts", "assumptions", "notes", "on_chip", "placement")
                     },
                 )
             )
@@ -205,6 +207,7 @@ def answer_to(asked: Question) -> Estimate:
         str(prepared.parallel),
         on_chip,
         placed,
+        parts_of(prepared, batch, context),
         asked,
         prepared,
     )

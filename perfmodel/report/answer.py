@@ -86,6 +86,7 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         _figures(answer),
         _terms(answer),
         _facts(answer, beside),
+        _parts(answer),
     ]
     if beside.measured:
         rows = [
@@ -206,6 +207,20 @@ def _facts(answer: Estimate, beside: Beside) -> Table:
             ("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %"))
         )
     return Table(("", ""), rows)
+
+
+def _parts(answer: Estimate) -> Table:
+    rows = [
+        (
+            part.part,
+            part.format,
+            f"{part.parameters:,}" if part.parameters else "",
+            format_quantity(part.bytes, "B"),
+            format_quantity(part.bytes_per_step, "B") if part.bytes_per_step else "",
+        )
+        for part in answer.parts
+    ]
+    return Table(("part", "format", "parameters", "stored", "read a step"), rows, frozenset({2, 3, 4}))
 
 
 def _assumptions(assumptions: tuple[Assumption, ...]) -> Table:

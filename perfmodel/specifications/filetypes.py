@@ -11,6 +11,10 @@ import msgspec
 
 from perfmodel.specifications.formats import STORAGE_FORMATS
 
+# A GGUF file holds its vocabulary too: text, type and merge rules of a token take 28 bytes (Gemma 2) to 61 (Llama 3), by the
+# difference between published files and their tensors.
+BYTES_PER_TOKEN_OF_VOCABULARY = 40
+
 # File type: the block format that its tensors have unless a rule below says otherwise.
 FILE_TYPES: dict[str, str] = {
     "q2_k": "q2_k",

@@ -106,6 +106,7 @@ STORAGE_FORMATS: dict[str, StorageFormat] = _Formats(
     )
 )
 
+_LISTED = tuple(STORAGE_FORMATS)
 _INTEGERS = re.compile(r"int([2-8])(?:-(?:g(\d{1,5})|(channel)))?(?:-(sym|zp16))?")
 _MLX = re.compile(r"mlx-q([2-8])(?:-g(\d{1,5}))?")
 _EXL = re.compile(r"(exl[23])-(\d(?:\.\d{1,2})?)")
@@ -192,7 +193,7 @@ def known_format(name: object) -> StorageFormat | None:
 
 def format_names() -> list[str]:
     """Return the names of storage formats, one of each kind of those that carry numbers."""
-    return [*dict.fromkeys([*(name for name in STORAGE_FORMATS if _numbered(name) is None), *_MADE, "int3", "int2"])]
+    return [*_LISTED, *_MADE]
 
 
 def storage_format(name: object, where: str) -> StorageFormat:
