@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import PerfModelError, UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.options import OPTION, OPTIONS, Option
 
 if TYPE_CHECKING:
@@ -198,13 +198,14 @@ def deliver(
     if output is None:
         show(text)
         return
-    from perfmodel.report.files.whole import write_whole
+    from perfmodel.report.files.whole import write_together
 
-    write_whole(Path(output), text)
+    contents = {Path(output): text.encode("utf-8", "backslashreplace")}
     if chosen == "csv" and sidecar is not None:
         from perfmodel.report.files.delimited import to_json as meta_json
 
-        write_whole(Path(output + ".meta.json"), meta_json(sidecar()))
+        contents[Path(output + ".meta.json")] = meta_json(sidecar()).encode("utf-8", "backslashreplace")
+    write_together(contents)
 
 
 def deliver_list(
@@ -268,9 +269,14 @@ def reproducing_line() -> str:
 
 
 def show(text: str) -> None:
-    """Write `text` to stdout, which carries the answer only."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """Write `text` to stdout, which carries the answer only; raise PerfModelError where it cannot be written."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PerfModelError(f"stdout: cannot be written: {error.strerror or error}") from None
 
 
 def note(text: str) -> None:
