@@ -11,8 +11,7 @@ from perfmodel.traces.summary import Summary
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
-    from perfmodel.traces.pricing import TracePricing
-from perfmodel.specifications.quantities import Interval
+    from perfmodel.traces.pricing import Range, TracePricing
 
 _CAUSES = {
     "kernel": "between kernels",
@@ -258,7 +257,7 @@ def _priced(pricing: "TracePricing") -> list[str | Table]:
     ]
 
 
-def _range(found: "Interval", unit: str = "s") -> str:
+def _range(found: "Range", unit: str = "s") -> str:
     digits = 3
     texts = [format_quantity(x, unit, digits) for x in (found.value, found.low, found.high)]
     if found.low == found.high:
@@ -270,7 +269,7 @@ def _range(found: "Interval", unit: str = "s") -> str:
     return f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
-def _gain(speedup: "Interval") -> str:
+def _gain(speedup: "Range") -> str:
     return f"{speedup.value:.3g} x ({speedup.low:.3g} to {speedup.high:.3g})"
 
 

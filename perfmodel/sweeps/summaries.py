@@ -49,7 +49,10 @@ def fingerprint(grid: Grid, *more: str) -> str:
         __version__,
         axes,
         grid.columns,
-        {name: str(value) for name, value in grid.same.items()},
+        grid.loop_at_most,
+        grid.profile,
+        str(grid.parallel),
+        grid.loop_only,
         specification_hashes(grid),
         more,
     )
