@@ -6,7 +6,11 @@ Exit codes: 0 answered; 1 a name, file or value that cannot be used, or a check 
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from codecs import register_error
+from contextlib import suppress
+from io import TextIOBase, TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -17,7 +21,6 @@ from perfmodel.commands.shared import (
     Hardware,
     JsonFlag,
     Model,
-    Offload,
     Output,
     asks,
     chosen_format,
@@ -80,7 +83,6 @@ def estimate_command(
     model: Model,
     hardware: Hardware,
     asked: dict[str, Any],
-    offload: Offload = None,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     output: Output = None,
@@ -91,7 +93,7 @@ def estimate_command(
     from perfmodel.estimates.answers import estimate
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    answer = estimate(model, hardware, **asked, offload=offload)
+    answer = estimate(model, hardware, **asked)
     if command:
         show(reproducing_line() + "\n")
         return
@@ -166,8 +168,57 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _told(message: str) -> None:
+    """Write an error to stderr in one line, if anybody is there to read it."""
+    with suppress(OSError):
+        sys.stderr.write(f"perfmodel: {_one_line(message)}\n")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for a character that the console lacks: the escape that JSON has for it too."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    escapes = (f"\\u{int.from_bytes(units[place : place + 2], 'big'):04x}" for place in range(0, len(units), 2))
+    return "".join(escapes), error.end
+
+
+class _Closed(TextIOBase):
+    """A stdout that was closed before the program began."""
+
+    def write(self, _text: str) -> int:
+        raise PerfModelError("stdout is closed, so the answer cannot be shown; give -o FILE")
+
+
+def _prepare_streams() -> None:
+    """Let the streams write whatever they are given, also where the console knows ASCII or one code page only."""
+    register_error("perfmodel-escape", _escaped)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="perfmodel-escape")
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+
+
+def _leave(code: int) -> NoReturn:
+    """End the program; what cannot be written any more is dropped, and the exit code says so."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python would try again at exit, and complain.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 1
+    sys.exit(code)
+
+
 def main() -> None:
     """Run the command line and turn every error into one line and an exit code."""
+    _prepare_streams()
     # A shell that completes a line passes it in the environment.
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
     words = line.split() if line and "_PERFMODEL_COMPLETE" in os.environ else sys.argv
@@ -176,8 +227,9 @@ def main() -> None:
     try:
         code = command.main(standalone_mode=False, prog_name="perfmodel")
         code = code if isinstance(code, int) else 0
+        sys.stdout.flush()
     except PerfModelError as error:
-        sys.stderr.write(f"perfmodel: {_one_line(str(error))}\n")
+        _told(str(error))
         code = 1
     except BrokenPipeError:
         # The reader went away; what it read was right. Python would complain once more at exit.
@@ -185,18 +237,25 @@ def main() -> None:
         code = 0
     except KeyboardInterrupt:
         code = 130
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _told(f"{where}{error.strerror or error}")
+        code = 1
+    except MemoryError:
+        _told("this needs more memory than there is; ask for less at once")
+        code = 1
     except Exception as error:
         # typer brings its own copy of click in some releases and the installed one in others.
         if not hasattr(error, "format_message"):
             raise
         # A group of commands without one shows its help, which is what was asked for.
-        message = _one_line(error.format_message())
+        message = error.format_message()
         if known := getattr(error, "possibilities", None):
             message = f"{message.partition(' (Possible')[0]} (did you mean {known[0]!r}?)"
         if message:
-            sys.stderr.write(f"perfmodel: {message}\n")
+            _told(message)
         code = 2 if message else 0
-    sys.exit(code)
+    _leave(code)
 
 
 if __name__ == "__main__":

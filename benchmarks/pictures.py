@@ -7,9 +7,9 @@ import time
 
 from perfmodel import estimate
 from perfmodel.report.answerpage import answer_page
-from perfmodel.report.picturedata import KINDS, picture_data
-from perfmodel.report.picturedata.measurements import measurements_near
-from perfmodel.report.pictures import draw
+from perfmodel.report.pictures.kinds import KINDS, picture_data
+from perfmodel.report.pictures.paper import to_svg
+from perfmodel.report.pictures.scatters import measurements_near
 
 CASES = (
     ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -29,7 +29,7 @@ def main() -> None:
             start = time.perf_counter()
             data = picture_data(kind, answer)
             middle = time.perf_counter()
-            svg = draw(data)
+            svg = to_svg(data)
             end = time.perf_counter()
             total += end - start
             print(

@@ -8,6 +8,10 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __version__ = "0.1.0"
 PACKAGE = Path(__file__).resolve().parent
@@ -20,24 +24,47 @@ def data_folder(name: str) -> Path:
 
 
 class ShownInNotebooks:
-    """A mixin: shows an answer in a notebook by the function of the report that `FRAGMENTS` names for its class.
+    """A mixin: shows and plots an answer by the functions of the report that `FRAGMENTS` and `PLOTS` name for its class.
 
-    The report knows the answers, not the other way round, so it is loaded by name, when a notebook asks.
+    The report knows the answers, not the other way round, so it is loaded by name, when somebody asks.
     """
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        module, _, function = FRAGMENTS[type(self).__name__].partition(":")
-        fragment: str = getattr(importlib.import_module(module), function)(self)
+        fragment: str = _named(FRAGMENTS[type(self).__name__])(self)
         return fragment
 
+    def plot(self, kind: str | None = None, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """Return matplotlib axes with a picture: `ax`, or axes on a new figure, which `.figure` gives to save.
 
-# What shows an answer in a notebook, by the answer's class.
+        kind: of an Estimate the name of a picture, as `perfmodel plot` takes it ("waterfall" if not given); of a Sweep
+        the axis that lines go along (the longest if not given); of a Comparison "bars" or "pareto".
+        options: title, caption; of an Estimate also devices, batch and context, the points of its axes, such as
+        "1:16:x2", and figure, what a tornado is about.
+        Raises PerfModelError for a picture that there is not. A figure may be saved as SVG, PNG or PDF:
+        `answer.plot("batch").figure.savefig("batch.pdf")`.
+        """
+        axes: Axes = _named(PLOTS[type(self).__name__])(self, kind, ax, **options)
+        return axes
+
+
+def _named(place: str) -> Any:
+    """Return the function at `module:function`."""
+    module, _, function = place.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+# What shows an answer in a notebook, and what plots it, by the answer's class.
 FRAGMENTS = {
     "Comparison": "perfmodel.report.notebook:comparison_fragment",
     "Estimate": "perfmodel.report.notebook:estimate_fragment",
     "Sweep": "perfmodel.report.notebook:sweep_fragment",
+}
+PLOTS = {
+    "Comparison": "perfmodel.report.pictures.plotting:plot_comparison",
+    "Estimate": "perfmodel.report.pictures.plotting:plot_estimate",
+    "Sweep": "perfmodel.report.pictures.plotting:plot_sweep",
 }
 
 

@@ -7,7 +7,13 @@ bandwidth written in bits is the commonest way to be wrong by eight.
 import math
 import re
 
-from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.errors import SpecificationError, ValueRangeError, nearest, shown
+
+# Bounds of the counts of a question.
+MOST_DEVICES = 65_536
+LARGEST_BATCH = 10_000_000
+LONGEST_CONTEXT = 1_000_000_000
+MOST_ITERATIONS = 1_000_000
 
 _DECIMAL = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
@@ -152,3 +158,22 @@ def format_quantity(value: float | None, dimension: str, digits: int = 4) -> str
     number = value / scale[1]
     text = f"{number:.0f}" if abs(number) >= 10**digits else f"{number:.{digits}g}"
     return f"{text} {scale[0]}{dimension}"
+
+
+def whole_number(value: object, name: str, least: int, most: int) -> int:
+    """Return `value` as an int; raise ValueRangeError unless it is a whole number from `least` to `most`."""
+    whole = value if isinstance(value, int) and not isinstance(value, bool) else _exact(value)
+    if whole is None or not least <= whole <= most:
+        raise ValueRangeError(f"{name}: {shown(value)} is not a whole number from {least} to {most:,}")
+    return whole
+
+
+def _exact(value: object) -> int | None:
+    """The int that a float, a numpy integer or the like stands for, None when it stands for none."""
+    if isinstance(value, bool | str | bytes) or value is None:
+        return None
+    try:
+        whole = int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return whole if whole == value else None

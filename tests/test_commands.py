@@ -38,6 +38,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "parallel",
         "on_chip",
         "placement",
+        "parts",
     ]
     assert list(answer["before"]) == [
         "mode",

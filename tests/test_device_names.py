@@ -63,6 +63,10 @@ SPELLINGS = {
     "b60": "arc-pro-b60",
     "thor": "jetson-agx-thor",
     "pi5": "raspberry-pi-5",
+    "GB10 (DGX Spark)": "dgx-spark",
+    "Apple M2 Ultra 76c": "m2-ultra",
+    "Apple M1 7c": "m1-7c",
+    "Tenstorrent Blackhole p150": "tenstorrent-p150",
 }
 SEVERAL = {
     "NVIDIA GeForce RTX 4060 Ti": ("rtx-4060-ti-8gb", "rtx-4060-ti-16gb"),

@@ -79,7 +79,15 @@ def test_sequence_equations_agree_for_the_three_kinds_of_number():
     assert equations.streaming_time([numpy.array([6.0, 12.0])], [2.0]) == pytest.approx([3.0, 6.0])
 
 
-UNITS = {"s": (1, 0, 0), "B": (0, 1, 0), "FLOP": (0, 0, 1), "B/s": (-1, 1, 0), "FLOP/s": (-1, 0, 1), "-": (0, 0, 0)}
+UNITS = {
+    "s": (1, 0, 0),
+    "B": (0, 1, 0),
+    "FLOP": (0, 0, 1),
+    "B/s": (-1, 1, 0),
+    "FLOP/s": (-1, 0, 1),
+    "FLOP/B": (0, -1, 1),
+    "-": (0, 0, 0),
+}
 UNIT_OF_ARGUMENT = re.compile(r"^\s+([a-z_, ]+): .*?\[([^\]]+)\]$", re.MULTILINE)
 UNIT_OF_RESULT = re.compile(r"^\(.*?\[([^\]]+)\]", re.DOTALL)
 

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate, find_model
-from perfmodel.estimates.answers import ask, formats_of
-from perfmodel.operations import Formats, active_parameter_count, decode_step, embedding_elements, parameter_count
+from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.question import formats_of
+from perfmodel.operations import active_parameter_count, decode_step, embedding_elements, parameter_count, plain_formats
 from perfmodel.operations.builders import largest_of_normals
+from perfmodel.specifications.catalogue import names
 from perfmodel.specifications.formats import STORAGE_FORMATS
-from perfmodel.specifications.huggingface import model_from_config
+from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
 
 # Configs as published (keys that say nothing about the work left out), with the parameters of the published checkpoint.
 CONFIGS = {
@@ -323,21 +325,19 @@ def test_routed_experts_are_not_fetched_ahead():
 
 
 @pytest.mark.parametrize(
-    ("block", "weights", "experts", "head"),
+    ("block", "weights", "head"),
     [
-        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block128", None, "bf16"),
-        ({"quant_method": "fp8"}, "fp8", None, "bf16"),
-        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "int4", None, "bf16"),
-        ({"quant_method": "awq", "bits": 4, "group_size": 64}, "int4-g64", None, "bf16"),
-        ({"quant_method": "mxfp4"}, "bf16", "mxfp4", None),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", None, "bf16"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block128", "bf16"),
+        ({"quant_method": "fp8"}, "fp8", "bf16"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "int4", "bf16"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 64}, "int4-g64", "bf16"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", "bf16"),
         (
             {
                 "quant_method": "compressed-tensors",
                 "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}},
             },
             "fp8",
-            None,
             "bf16",
         ),
         (
@@ -345,13 +345,12 @@ def test_routed_experts_are_not_fetched_ahead():
                 "quant_method": "compressed-tensors",
                 "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}},
             },
-            "int4",
-            None,
+            "int4-sym",
             "bf16",
         ),
     ],
 )
-def test_quantisation_blocks_give_formats(block, weights, experts, head):
+def test_quantisation_blocks_give_formats(block, weights, head):
     config = {
         "model_type": "llama",
         "hidden_size": 2048,
@@ -362,7 +361,8 @@ def test_quantisation_blocks_give_formats(block, weights, experts, head):
         "torch_dtype": "bfloat16",
     }
     model = model_from_config(config | {"quantization_config": block}, name="q", source="s", where="config.json")
-    assert (model.weight_format, model.expert_format, model.head_format) == (weights, experts, head)
+    storage = formats_of(model, None, None).storage
+    assert (storage.dense, storage.attention, storage.head, storage.embedding) == (weights, weights, head, "bf16")
 
 
 @pytest.mark.parametrize(
@@ -371,19 +371,19 @@ def test_quantisation_blocks_give_formats(block, weights, experts, head):
         ("qwen2.5-7b", "int4", "int4", "int4", "bf16"),
         ("qwen2.5-7b", "fp8", "fp8", "fp8", "bf16"),
         ("qwen2.5-7b", "gptq", "int4", "int4", "bf16"),
-        ("llama-3-8b", "q4_k_m", "q4_k_m", "q4_k_m", "q6_k"),
+        ("llama-3-8b", "q4_k_m", "q4_k", "q4_k", "q6_k"),
         ("llama-3-8b", "q8_0", "q8_0", "q8_0", "q8_0"),
         ("llama-3-8b", "mlx-q4", "mlx-q4", "mlx-q4", "mlx-q4"),
         ("llama-3-8b", "exl2-4.0", "exl2-4.0", "exl2-4.0", "exl2-6.0"),
-        ("gpt-oss-20b", "mxfp4", "bf16", "mxfp4", "bf16"),
+        ("gpt-oss-20b", "mxfp4", "mxfp4", "mxfp4", "mxfp4"),
         ("gpt-oss-20b", "bf16", "bf16", "bf16", "bf16"),
         ("gpt-oss-20b", None, "bf16", "mxfp4", "bf16"),
         ("deepseek-v3", "int4", "int4", "int4", "bf16"),
     ],
 )
 def test_a_format_that_is_asked_for_keeps_the_head_as_its_files_do(model, weights, matrices, experts, head):
-    formats = formats_of(find_model(model), weights, None)
-    assert (formats.weights, formats.experts, formats.head) == (matrices, experts, head)
+    storage = formats_of(find_model(model), weights, None).storage
+    assert (storage.attention, storage.experts, storage.head) == (matrices, experts, head)
 
 
 @pytest.mark.parametrize(
@@ -404,8 +404,13 @@ def test_the_bytes_of_a_step_and_the_embedding_are_the_file(model, weights, embe
 
 
 def test_a_checkpoint_that_leaves_attention_alone_converts_its_experts():
-    formats = formats_of(find_model("kimi-k2.5"), None, None)
-    assert (formats.weights, formats.experts, formats.head) == ("bf16", "int4-g32", "bf16")
+    storage = formats_of(find_model("kimi-k2.5"), None, None).storage
+    assert (storage.attention, storage.shared, storage.experts, storage.head) == (
+        "bf16",
+        "bf16",
+        "int4-g32-sym",
+        "bf16",
+    )
 
 
 def test_an_indexer_reads_a_key_of_every_token_and_the_cache_of_those_it_chooses():
@@ -419,10 +424,7 @@ def test_an_indexer_reads_a_key_of_every_token_and_the_cache_of_those_it_chooses
 
 def test_experts_in_a_latent_space_are_narrower():
     model = find_model("nemotron-3-super-120b-a12b")
-    operations = {
-        operation.name: operation
-        for operation in decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), 1).layers[1]
-    }
+    operations = {operation.name: operation for operation in decode_step(model, plain_formats("bf16"), 1).layers[1]}
     assert operations["expert_up"].elements == 512 * 1024 * 2688
     assert operations["latent_down"].elements == operations["latent_up"].elements == 4096 * 1024
 
@@ -457,6 +459,26 @@ def test_a_config_is_read_in_under_50_ms():
         read(name)
     # A generous multiple, for a busy machine: eleven configs in the time that eleven may take.
     assert time.perf_counter() - start < 0.05 * len(CONFIGS)
+
+
+def test_every_known_type_has_a_model_or_a_config_here():
+    types = {find_model(name).family for name in names("models")} | {
+        config["model_type"] for config, _ in CONFIGS.values()
+    }
+    assert set(KNOWN_TYPES) - types <= {
+        "gemma3",
+        "gemma3n",
+        "glm4_moe",
+        "hunyuan_v1_moe",
+        "kimi_k2",
+        "kimi_k25",
+        "llama4",
+        "mistral3",
+        "olmo2",
+        "phi3",
+        "qwen3_5",
+        "qwen3_5_moe",
+    }
 
 
 PLAUSIBLE = [c for c, _ in CONFIGS.values()]

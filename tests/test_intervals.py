@@ -31,7 +31,7 @@ def at_corner(answer, ends):
 
 
 def used(answer, side):
-    from perfmodel.estimates.answers import ask
+    from perfmodel.estimates.prepared import ask
 
     arguments = {k: v for k, v in answer.asked.arguments.items() if k not in ("batch", "context")}
     return getattr(ask(**arguments), side).parameters.used

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_model
 from perfmodel.errors import PerfModelError
-from perfmodel.estimates.answers import ask, formats_of
 from perfmodel.estimates.machine import Position
+from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.question import formats_of
 from perfmodel.estimates.terms import busy_time, counts_at
 from perfmodel.operations import decode_step
 from perfmodel.schedule.cutting import fused_step, make_schedule

@@ -1,6 +1,7 @@
 """Properties that hold whatever the numbers are: the physics of a decode step."""
 
 import math
+from random import Random
 
 import msgspec
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_hardware
-from perfmodel.estimates.answers import ask
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.figures import costs_at
+from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.splits import obstacle
 from perfmodel.estimates.terms import TERM_NAMES, busy_time, counts_at
 from perfmodel.operations import parameter_count
@@ -295,3 +296,42 @@ def test_a_fused_call_without_prefetch_takes_what_its_stages_take(batch):
         for stage in stages
     )
     assert busy_time(counts, rates, chain).calls == pytest.approx(alone, rel=1e-9)
+
+
+def test_a_slower_memory_or_slower_arithmetic_never_makes_an_iteration_faster():
+    """Stages of random latency, bytes and arithmetic: longer streaming or computing of one of them never shortens (L1)."""
+    random = Random(19)
+    for _ in range(20_000):
+        count = random.randint(1, 7)
+        latencies = [random.choice([0, 1, 3, 10]) * random.random() for _ in range(count)]
+        streaming = [random.choice([0.1, 1, 5]) * random.random() for _ in range(count)]
+        computing = [random.choice([0, 0.1, 1, 8]) * random.random() for _ in range(count)]
+        window = random.choice([0, 0.3, 1, 4, 20]) * random.random()
+
+        def time(streaming, computing, latencies=latencies, window=window):
+            stall = equations.prefetch(latencies, streaming, window, computing).stall
+            return equations.iteration_time(sum(streaming), sum(latencies), sum(computing), 0.0, stall)
+
+        before = time(streaming, computing)
+        stage, longer = random.randrange(count), 1 + random.random()
+        slower = [one * (longer if i == stage else 1) for i, one in enumerate(streaming)]
+        busier = [one * (longer if i == stage else 1) for i, one in enumerate(computing)]
+        assert time(slower, computing) >= before * (1 - 1e-9)
+        assert time(streaming, busier) >= before * (1 - 1e-9)
+
+
+def test_a_slower_memory_is_not_faster_where_stages_compute_longer_than_they_stream():
+    """Found by fuzzing: 3.2463 ms with quantised reads at 0.84 of the bandwidth, 3.2165 ms at 0.33."""
+    times = [
+        estimate(
+            "olmo-2-32b",
+            "mi455x",
+            parallel="tp=8",
+            weights="mlx-q5-g32",
+            before="eager",
+            batch=33,
+            parameters={"modes.looped.prefetch": "12MB", "memory.sustained.quantised": share},
+        ).after.time_per_step
+        for share in (0.84, 0.33, 0.1)
+    ]
+    assert times == sorted(times)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from perfmodel import estimate, sensitivity
 from perfmodel.analysis.sensitivities import RATES, elasticities
-from perfmodel.estimates.answers import ask
 from perfmodel.estimates.figures import figure_at
+from perfmodel.estimates.prepared import ask
 from perfmodel.numbers.choices import ceil_div, larger, smaller
 from perfmodel.numbers.recorded import Recorder
 from perfmodel.numbers.slopes import slopes_of, values_at

@@ -14,9 +14,9 @@ from perfmodel.analysis.solver import NoSolutionError
 from perfmodel.analysis.solver import solve as solve_directly
 from perfmodel.analysis.targets import NAMED
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, ValueRangeError
-from perfmodel.estimates.answers import ask
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.figures import figure_at, parameters_in_use, terms_at
+from perfmodel.estimates.prepared import ask
 from perfmodel.operations import parameter_count
 from perfmodel.specifications.catalogue import find_model
 

@@ -6,8 +6,8 @@ import pytest
 
 from perfmodel import estimate, solve
 from perfmodel.analysis.solver import NoSolutionError
-from perfmodel.estimates.answers import formats_of
 from perfmodel.estimates.capacity import resident_work
+from perfmodel.estimates.question import formats_of
 from perfmodel.estimates.splits import fewest, obstacle, splits, tensor_splits
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.catalogue import find_hardware, find_model, names

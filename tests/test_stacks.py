@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_model
 from perfmodel.analysis.loopreports import loop_report
-from perfmodel.estimates.answers import formats_of
-from perfmodel.operations import Formats, decode_step, parameter_count, pipeline_stages, total_work
+from perfmodel.estimates.question import formats_of
+from perfmodel.operations import decode_step, parameter_count, pipeline_stages, plain_formats, total_work
 from perfmodel.operations.parallel import Parallel
 from perfmodel.schedule.cutting import fused_step, loop_runs, make_pipeline, make_schedule
 from perfmodel.specifications.model import (
@@ -23,7 +23,7 @@ from perfmodel.specifications.model import (
     StateSpace,
 )
 
-BF16 = Formats("bf16", "bf16", "bf16", "bf16", "bf16")
+BF16 = plain_formats("bf16")
 
 attention = st.builds(
     Attention,

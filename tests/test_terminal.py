@@ -7,7 +7,7 @@ import pytest
 from perfmodel import compare, estimate, explain, sensitivity
 from perfmodel.report import answer, bars, solutions, tables
 from perfmodel.report.answerpage import answer_document
-from perfmodel.report.picturedata import KINDS, picture_data
+from perfmodel.report.pictures.kinds import CHOICE_KINDS, KINDS, choices_data, picture_data
 from perfmodel.report.text import Document, Table, fitted, to_plain, to_terminal
 from perfmodel.sweeps.sweeps import make_grid
 
@@ -31,6 +31,8 @@ def documents():
     )
     for kind in KINDS:
         yield kind, bars.document(picture_data(kind, found))
+    for kind in CHOICE_KINDS:
+        yield f"plot {kind}", bars.document(choices_data(kind, *QUESTION, {"devices": "1,8", "batch": "1:64:x8"}))
 
 
 DOCUMENTS = dict(documents())

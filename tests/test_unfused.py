@@ -3,15 +3,16 @@
 import pytest
 
 from perfmodel import estimate
-from perfmodel.operations import Formats, decode_step
+from perfmodel.operations import decode_step
+from perfmodel.operations.storing import formats_of
 from perfmodel.schedule.cutting import make_schedule
 from perfmodel.specifications.catalogue import find_model
 from perfmodel.specifications.formats import STORAGE_FORMATS
 
 
 def calls_by_name(model, kernels="primitive", weights="bf16"):
-    formats = Formats(weights, "bf16", "bf16", weights, "bf16")
-    schedule = make_schedule(decode_step(find_model(model), formats, 1), kernels, loops=False)
+    found = find_model(model)
+    schedule = make_schedule(decode_step(found, formats_of(found, weights, None), 1), kernels, loops=False)
     return {call.name: (count, call) for count, call in schedule.calls}, schedule
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from perfmodel import estimate
 from perfmodel.errors import PerfModelError, SpecificationError
-from perfmodel.estimates.answers import formats_of
+from perfmodel.estimates.question import formats_of
 from perfmodel.measurements.calibration import as_profile, calibrate, validate_calibrated
 from perfmodel.measurements.discrepancies import explain_gap
 from perfmodel.measurements.fitting import AdjustableStep

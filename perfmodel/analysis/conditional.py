@@ -6,20 +6,25 @@ switch cost.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
 from perfmodel import equations
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, ask, whole_number
 from perfmodel.estimates.machine import at
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.options import Asked
+from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Assumption
 from perfmodel.estimates.terms import busy_time, counts_at, make_plan, step_time
 from perfmodel.operations import Operation, Step, decode_step
 from perfmodel.schedule.cutting import Schedule, make_schedule
-from perfmodel.specifications.parameters import Quantity, lookup
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.parameters import lookup
+from perfmodel.specifications.quantities import Interval, Quantity
+from perfmodel.units import whole_number
 
 MOST_KERNELS = 64
 
@@ -81,14 +86,6 @@ class Condition(msgspec.Struct, frozen=True):
             self.layers[1] - self.layers[0] if len(self.layers) > 1 else 1,
         )
         return f"{first}{f'-{last}' if last > first else ''}{f':{stride}' if stride > 1 else ''}={self.probability:g}"
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A time with its 5th and 95th percentile [s]."""
-
-    low: float
-    value: float
-    high: float
 
 
 class Treatment(msgspec.Struct, frozen=True):
@@ -178,30 +175,24 @@ def read_conditions(
 
 
 def conditional_report(
-    model: Any,
-    hardware: Any,
+    model: str | Model,
+    hardware: str | Hardware,
     *,
     run_with: str | None = None,
     run_together: str | None = None,
     kernels: int = 2,
-    batch: int = 1,
-    context: int = 4096,
-    after: str = "looped",
-    **asked: Any,
+    **asked: Unpack[Asked],
 ) -> ConditionReport:
     """Return the expected time of a step when some layers run with a probability, by each treatment.
 
     run_with: layers that each decide for themselves, such as "16-31=0.5"; run_together: those decided once, such as an
     exit before layer 16.
-    kernels: prebuilt kernels for each stretch of layers [-]. The other arguments are those of `estimate`; after: a mode
-    that loops.
+    kernels: prebuilt kernels for each stretch of layers [-]. The other arguments are those of `estimate`; the after side
+    must loop.
     Raises PerfModelError for a condition, mode or name that cannot be used.
     """
-    question = ask(model, hardware, after=after, **asked)
-    batch, context = (
-        whole_number(batch, "batch", 1, LARGEST_BATCH),
-        whole_number(context, "context", 0, LONGEST_CONTEXT),
-    )
+    given = read_question(model, hardware, **asked)
+    question, batch, context = prepare_question(given), given.batch, given.context
     kernels = whole_number(kernels, "kernels", 2, MOST_KERNELS)
     count = len(question.model.layers)
     conditions = [
@@ -222,11 +213,11 @@ def conditional_report(
         )
     if not question.after.mode.loops or question.after.mode.kernels != "layer":
         raise SpecificationError(f"conditions: {question.after.mode.name} does not loop over layers; looped does")
-    if asked.get("loop_only") is not None:
+    if given.loop_only is not None:
         raise SpecificationError("conditions: loop_only is not understood here; every run of equal layers is a loop")
     if question.parallel.pipeline > 1:
         raise SpecificationError("conditions: pipeline stages are not understood here; leave out pp")
-    sides = [_Priced(question, batch, context, asked.get("loop_at_most"), position) for position in (1.0, 0.0, -1.0)]
+    sides = [_Priced(question, batch, context, given.loop_at_most, position) for position in (1.0, 0.0, -1.0)]
     rows = [side.treatments(conditions, kernels) for side in sides]
     always = rows[1][0][1]
     treatments = tuple(
@@ -255,7 +246,7 @@ def conditional_report(
     )
 
 
-def _quantity(question: Question, path: str) -> Quantity:
+def _quantity(question: Prepared, path: str) -> Quantity:
     return question.hardware.values.get(path, _DEFAULTS[path])
 
 
@@ -272,7 +263,7 @@ def _lengths(condition: Condition, kernels: int) -> list[int]:
 class _Priced:
     """The looped step at one corner: everything at its fast end (1), its value (0), its slow end (-1)."""
 
-    def __init__(self, question: Question, batch: int, context: int, loop_at_most: int | None, position: float) -> None:
+    def __init__(self, question: Prepared, batch: int, context: int, loop_at_most: int | None, position: float) -> None:
         self._question, self._batch, self._context, self._loop_at_most = question, batch, context, loop_at_most
         side = question.after
         numbers = side.parameters.standing(position)
@@ -416,14 +407,15 @@ class _Priced:
     def _iterations(self, schedule: Schedule, tokens: float) -> float:
         """Return the sum of the iterations of these calls [s]."""
         busy = self._busy(schedule, tokens)
-        return float(busy.calls - busy.refill)
+        return float(busy.calls - busy.refill - busy.host)
 
     def _called(self, schedule: Schedule, tokens: float) -> tuple[float, float]:
         """Return the cost of the boundaries of these calls, and the sum of their times [s]."""
         fused = sum(count for count, call in schedule.calls if call.fused)
+        busy = self._busy(schedule, tokens)
         return (
             schedule.kernel_calls * self._fixed.boundary,
-            float(self._busy(schedule, tokens).calls) + fused * self._fixed.first_bytes,
+            float(busy.calls - busy.host) + fused * self._fixed.first_bytes,
         )
 
     def _busy(self, schedule: Schedule, tokens: float) -> Any:

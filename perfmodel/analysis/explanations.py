@@ -1,7 +1,7 @@
 """The closed form of a question written out: symbols, numbers, limits, as text, LaTeX and Python."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import sympy
 
@@ -21,9 +21,10 @@ from perfmodel.analysis.formulas import (
     symbols_of,
     text_of,
 )
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, ask, whole_number
 from perfmodel.estimates.figures import argument_names, costs_at
-from perfmodel.estimates.prepared import PreparedSide, Question
+from perfmodel.estimates.options import Asked
+from perfmodel.estimates.prepared import Prepared, PreparedSide, prepare_question
+from perfmodel.estimates.question import read_question
 from perfmodel.estimates.terms import busy_time, call_times, counts_at, pipelined, step_time
 from perfmodel.numbers.recorded import Recorded, Recorder
 from perfmodel.numbers.symbols import Valued, expressions_of, value_of
@@ -31,24 +32,7 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 
 
-def explain(
-    model: str | Model,
-    hardware: str | Hardware,
-    *,
-    devices: int | None = None,
-    batch: int = 1,
-    context: int = 4096,
-    weights: str | None = None,
-    kv: str | None = None,
-    before: str | None = None,
-    after: str = "looped",
-    loop_at_most: int | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    profile: str | None = None,
-    parallel: str | None = None,
-    loop_only: str | None = None,
-    offload: str | None = None,
-) -> Explanation:
+def explain(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) -> Explanation:
     """Return the closed form of the estimate with these arguments, which are those of `perfmodel.estimate`.
 
     Raises PerfModelError for a name, file or value that cannot be used.
@@ -57,24 +41,8 @@ def explain(
     >>> [addend.formula for addend in answer.before.addends][1:3]
     ['35*modes_layer_fused_boundary', '65*collectives_all_reduce_latency']
     """
-    question = ask(
-        model,
-        hardware,
-        devices=devices,
-        weights=weights,
-        kv=kv,
-        before=before,
-        after=after,
-        loop_at_most=loop_at_most,
-        parameters=parameters,
-        profile=profile,
-        parallel=parallel,
-        loop_only=loop_only,
-        offload=offload,
-        workload=(batch, context),
-    )
-    batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
-    context = whole_number(context, "context", 0, LONGEST_CONTEXT)
+    given = read_question(model, hardware, **asked)
+    question, batch, context = prepare_question(given), given.batch, given.context
     symbols = symbols_of(question)
     numbers = numbers_of(question, batch, context)
     units = {a.name: a.unit for a in question.assumptions} | dict.fromkeys(WORKLOAD, "1")
@@ -156,7 +124,7 @@ def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> Non
     names.give("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")
 
 
-def _written(question: Question, side: PreparedSide, name: str, numbers: Mapping[sympy.Symbol, float]) -> list[_Line]:
+def _written(question: Prepared, side: PreparedSide, name: str, numbers: Mapping[sympy.Symbol, float]) -> list[_Line]:
     """Return one side line by line: bandwidths, choices, the time of each call, the step."""
     recorder, arguments, symbols = Recorder(), argument_names(question), symbols_of(question)
     names = _Names(name, recorder)
@@ -198,7 +166,7 @@ def _needed(lines: list[_Line]) -> list[_Line]:
 
 
 def _side_form(
-    question: Question,
+    question: Prepared,
     side: PreparedSide,
     name: str,
     symbols: Mapping[str, sympy.Symbol],
@@ -232,7 +200,7 @@ def _side_form(
 
 
 def _limits(
-    question: Question,
+    question: Prepared,
     side: PreparedSide,
     name: str,
     symbols: Mapping[str, sympy.Symbol],

@@ -11,7 +11,7 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from perfmodel.analysis.closedforms import Condition
 from perfmodel.estimates.figures import parameters_in_use, record
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.numbers import symbols as symbolic
 from perfmodel.numbers.symbols import Choice, Valued, value_of, zero_near
 
@@ -51,12 +51,12 @@ def identifier(path: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
-def symbols_of(question: Question) -> dict[str, sympy.Symbol]:
+def symbols_of(question: Prepared) -> dict[str, sympy.Symbol]:
     """Return the symbol of the batch, of the context, and of each parameter in use by its path."""
     return {name: sympy.Symbol(identifier(name), positive=True) for name in (*WORKLOAD, *parameters_in_use(question))}
 
 
-def numbers_of(question: Question, batch: float, context: float) -> dict[sympy.Symbol, float]:
+def numbers_of(question: Prepared, batch: float, context: float) -> dict[sympy.Symbol, float]:
     """Return the value of each symbol where the question stands [base units]."""
     values = {a.name: a.value for a in question.assumptions} | {"batch": float(batch), "context": float(context)}
     return {symbol: values[name] for name, symbol in symbols_of(question).items()}
@@ -86,7 +86,7 @@ def text_of(expression: Expression) -> str:
     return str(sympy.sstr(rounded, order="none"))
 
 
-def latex_names(question: Question) -> dict[sympy.Symbol, str]:
+def latex_names(question: Prepared) -> dict[sympy.Symbol, str]:
     """Return how each symbol is written in LaTeX."""
     names: dict[sympy.Symbol, str] = {}
     for path, symbol in symbols_of(question).items():
@@ -119,7 +119,7 @@ def latex_name(name: str) -> str:
 # --- figures of a question as formulas
 
 
-def decided(question: Question, numbers: Mapping[sympy.Symbol, float], figure: str) -> tuple[Expression, list[Choice]]:
+def decided(question: Prepared, numbers: Mapping[sympy.Symbol, float], figure: str) -> tuple[Expression, list[Choice]]:
     """Return a figure of `perfmodel.estimates.figures` in `symbols_of` the question, each choice decided at a point, and the choices."""
     recording, symbols = record(question, (figure,)), symbols_of(question)
     inputs = recording.inputs({name: Valued(symbol, numbers[symbol]) for name, symbol in symbols.items()})
@@ -139,7 +139,7 @@ class Root(msgspec.Struct, frozen=True):
 
 
 def closed_root(
-    question: Question, figure: str, target: float, unknown: str, batch: float, context: float, near: float
+    question: Prepared, figure: str, target: float, unknown: str, batch: float, context: float, near: float
 ) -> Root | None:
     """Return the unknown for which `figure` is `target`, solved for by sympy on the branch that holds `near` a known root.
 
@@ -165,7 +165,7 @@ def closed_root(
 
 
 def conditions_of(
-    question: Question, choices: Iterable[Choice], numbers: Mapping[sympy.Symbol, float]
+    question: Prepared, choices: Iterable[Choice], numbers: Mapping[sympy.Symbol, float]
 ) -> tuple[Condition, ...]:
     """Return the choices as conditions, the nearest to switching first.
 
@@ -189,7 +189,7 @@ def conditions_of(
 
 
 def limit_form(
-    question: Question,
+    question: Prepared,
     figure: str,
     unknown: str,
     numbers: Mapping[sympy.Symbol, float],

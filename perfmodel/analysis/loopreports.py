@@ -2,9 +2,9 @@
 
 import msgspec
 
-from perfmodel.estimates.answers import formats_of
 from perfmodel.operations import decode_step, pipeline_stages
 from perfmodel.operations.parallel import Parallel, over
+from perfmodel.operations.storing import formats_of
 from perfmodel.schedule.cutting import fused_step, layer_range, loop_runs, make_pipeline, read_loop_only
 from perfmodel.specifications.model import Model
 

@@ -5,18 +5,20 @@ value, and what the interval loses is its share.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
 from perfmodel.errors import SpecificationError
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, Estimate, ask, estimate, whole_number
+from perfmodel.estimates.answers import Estimate, answer_to, estimate
 from perfmodel.estimates.figures import FIGURES, figure_at, figure_name, record
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.options import Asked
+from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.question import read_question
 from perfmodel.numbers.slopes import slopes_of, values_at
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import Quantity
+from perfmodel.specifications.quantities import Quantity
 
 # The figures whose elasticities stand in every row.
 RATES = ("before.tokens_per_second", "after.tokens_per_second", "speedup.value")
@@ -92,23 +94,7 @@ class Sensitivity(msgspec.Struct, frozen=True, eq=False):
 
 
 def sensitivity(
-    model: str | Model,
-    hardware: str | Hardware,
-    *,
-    figure: str = "speedup",
-    devices: int | None = None,
-    batch: int = 1,
-    context: int = 4096,
-    weights: str | None = None,
-    kv: str | None = None,
-    before: str | None = None,
-    after: str = "looped",
-    loop_at_most: int | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    profile: str | None = None,
-    parallel: str | None = None,
-    loop_only: str | None = None,
-    offload: str | None = None,
+    model: str | Model, hardware: str | Hardware, *, figure: str = "speedup", **asked: Unpack[Asked]
 ) -> Sensitivity:
     """Say how much each parameter moves the rates, the speed-up and `figure`, and which is worth measuring next.
 
@@ -120,40 +106,10 @@ def sensitivity(
     'modes.layer-fused.boundary'
     """
     figure = _figure_with_interval(figure)
-    question = ask(
-        model,
-        hardware,
-        devices=devices,
-        weights=weights,
-        kv=kv,
-        before=before,
-        after=after,
-        loop_at_most=loop_at_most,
-        parameters=parameters,
-        profile=profile,
-        parallel=parallel,
-        loop_only=loop_only,
-        offload=offload,
-        workload=(batch, context),
-    )
-    batch = whole_number(batch, "batch", 1, LARGEST_BATCH)
-    context = whole_number(context, "context", 0, LONGEST_CONTEXT)
-    arguments: dict[str, Any] = {
-        "model": question.model,
-        "hardware": question.hardware,
-        "devices": question.devices,
-        "batch": batch,
-        "context": context,
-        "weights": weights,
-        "kv": kv,
-        "before": question.before.mode.name,
-        "after": after,
-        "loop_at_most": loop_at_most,
-        "parallel": parallel,
-        "loop_only": loop_only,
-        "offload": offload,
-    }
-    answer = estimate(**arguments)
+    answer = answer_to(read_question(model, hardware, **asked))
+    question, batch, context = answer.prepared, answer.batch, answer.context
+    # The device as it is asked, so that one parameter more can be set.
+    arguments = answer.asked.arguments | {"hardware": question.hardware, "profile": None, "parameters": None}
     value, low, high = _interval(answer, figure)
     found = []
     elastic = elasticities(question, batch, context)
@@ -186,7 +142,7 @@ def sensitivity(
     return Sensitivity(figure, FIGURES[figure], value, low, high, tuple(found), answer)
 
 
-def elasticities(question: Question, batch: int, context: int) -> dict[str, tuple[float, float, float]]:
+def elasticities(question: Prepared, batch: int, context: int) -> dict[str, tuple[float, float, float]]:
     """Return the elasticities [-] of RATES to each parameter in use, the batch and the context, by name.
 
     Exact, on the branch that holds; at a kink, where two branches are equal, on the one that the equations take.
@@ -210,7 +166,7 @@ def elasticities(question: Question, batch: int, context: int) -> dict[str, tupl
 def _share(arguments: Mapping[str, Any], path: str, quantity: Quantity, figure: str, width: float) -> float:
     """Return the part of the interval that goes when one parameter is known exactly."""
     closed = msgspec.structs.replace(quantity, low=quantity.value, high=quantity.value)
-    _, low, high = _interval(estimate(**arguments, parameters={path: closed}), figure)
+    _, low, high = _interval(estimate(**{**arguments, "parameters": {path: closed}}), figure)
     return max(0.0, 1 - (high - low) / width) if width > 0 else 0.0
 
 

@@ -8,7 +8,7 @@ the branch that holds there, sympy solves it too: that value is the answer and i
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
@@ -17,16 +17,17 @@ from perfmodel.analysis.formulas import closed_root
 from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT, Estimate, ask, estimate
+from perfmodel.estimates.answers import Estimate, answer_to, estimate
 from perfmodel.estimates.breakeven import last_paying_batch
-from perfmodel.estimates.capacity import MOST_DEVICES
 from perfmodel.estimates.figures import costs_at, figure_at, parameters_in_use
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.options import Asked
+from perfmodel.estimates.prepared import Prepared, ask
+from perfmodel.estimates.question import read_question
 from perfmodel.estimates.splits import tensor_splits
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import Parameter, lookup
-from perfmodel.units import format_quantity
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, format_quantity
 
 # Unknowns that are whole numbers, with the least and the largest that is tried.
 WHOLE = {
@@ -95,18 +96,7 @@ def solve(
     unknown: str | None = None,
     target: str | Mapping[str, Any] | None = None,
     question: str | None = None,
-    devices: int | None = None,
-    batch: int = 1,
-    context: int = 4096,
-    weights: str | None = None,
-    kv: str | None = None,
-    before: str | None = None,
-    after: str = "looped",
-    loop_at_most: int | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    profile: str | None = None,
-    parallel: Any = None,
-    loop_only: str | None = None,
+    **asked: Unpack[Asked],
 ) -> Solution:
     """Find the value of one unknown for which a figure of the estimate is what is asked.
 
@@ -128,21 +118,7 @@ def solve(
         unknown, target = unknown or NAMED[question].unknown, target or NAMED[question].target
     if not unknown or not target:
         raise SpecificationError("solve needs an unknown and a target, or a question that has both")
-    arguments = {
-        "devices": devices,
-        "batch": batch,
-        "context": context,
-        "weights": weights,
-        "kv": kv,
-        "before": before,
-        "after": after,
-        "loop_at_most": loop_at_most,
-        "parameters": parameters,
-        "profile": profile,
-        "parallel": parallel,
-        "loop_only": loop_only,
-    }
-    problem = _Problem(model, hardware, arguments)
+    problem = _Problem(model, hardware, asked)
     goal = read_target(target, lambda: problem.now.speedup.value)
     if unknown in WHOLE:
         return problem.whole_number(unknown, goal, question)
@@ -152,16 +128,14 @@ def solve(
 class _Problem:
     """One question and the ways to change it."""
 
-    def __init__(self, model: str | Model, hardware: str | Hardware, arguments: dict[str, Any]) -> None:
-        self.arguments = {"model": model, "hardware": hardware} | arguments
-        self.now = estimate(**self.arguments)
-        self.asked = self._ask()
+    def __init__(self, model: str | Model, hardware: str | Hardware, asked: Asked) -> None:
+        self.now = answer_to(read_question(model, hardware, **asked))
+        self.arguments = self.now.asked.arguments
+        self.asked = self.now.prepared
         self.batch, self.context = self.now.batch, self.now.context
 
-    def _ask(self, **changes: Any) -> Question:
-        return ask(
-            **{key: value for key, value in (self.arguments | changes).items() if key not in ("batch", "context")}
-        )
+    def _ask(self, **changes: Any) -> Prepared:
+        return ask(**(self.arguments | changes))
 
     def path(self, unknown: str) -> str:
         """Return the path of the parameter that is sought."""

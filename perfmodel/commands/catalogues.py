@@ -10,6 +10,7 @@ from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
     CsvFlag,
+    Devices,
     JsonFlag,
     LoopAtMost,
     LoopOnly,
@@ -17,12 +18,11 @@ from perfmodel.commands.shared import (
     Names,
     Output,
     Parallel,
-    SharedDevices,
     Weights,
+    count,
     deliver_list,
     show,
     tally,
-    whole,
 )
 from perfmodel.commands.tracing import is_trace, trace_loops_command
 
@@ -50,6 +50,7 @@ def models_list(
 ) -> None:
     """The models in the catalogue, with parameters counted from their shapes."""
     from perfmodel.operations import active_parameter_count, parameter_count
+    from perfmodel.operations.storing import formats_of
     from perfmodel.specifications.catalogue import find_model, names
 
     def rows() -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ def models_list(
                     "active": active_parameter_count(model),
                     "layers": len(model.layers),
                     "hidden": model.hidden,
-                    "weight_format": model.expert_format or model.weight_format,
+                    "weight_format": formats_of(model, None, None).weights,
                     "source": model.source,
                 }
             )
@@ -88,7 +89,7 @@ def models_list(
 @models_app.command("show", epilog="Example: perfmodel models show deepseek-v3 --weights fp8")
 def models_show(
     model: Model,
-    devices: SharedDevices = None,
+    devices: Devices = None,
     parallel: Parallel = None,
     weights: Weights = None,
     as_json: JsonFlag = False,
@@ -98,8 +99,8 @@ def models_show(
     command: CommandFlag = False,
 ) -> None:
     """The operations of one decode step: parameters, bytes and FLOPs of each, and how often it runs."""
-    from perfmodel.estimates.answers import formats_of
     from perfmodel.operations import active_parameter_count, decode_step, parameter_count
+    from perfmodel.operations.storing import formats_of
     from perfmodel.specifications.catalogue import find_model
 
     found = find_model(model)
@@ -244,7 +245,7 @@ def loops(
             help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.",
         ),
     ],
-    devices: SharedDevices = None,
+    devices: Devices = None,
     parallel: Parallel = None,
     loop_at_most: LoopAtMost = None,
     loop_only: LoopOnly = None,
@@ -264,7 +265,7 @@ def loops(
     from perfmodel.analysis.loopreports import loop_report
     from perfmodel.specifications.catalogue import find_model
 
-    at_most = whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None
+    at_most = count(loop_at_most, "loop_at_most")
     found = find_model(model)
     report = loop_report(found, devices=_shared(found, devices, parallel), loop_at_most=at_most, loop_only=loop_only)
 
@@ -289,9 +290,9 @@ def loops(
 
 def _shared(model: "SpecifiedModel", devices: str | None, parallel: str | None) -> "int | Shared":
     """Return how `--devices` and `--parallel` share the work."""
-    from perfmodel.estimates.answers import MOST_DEVICES, read_parallel
+    from perfmodel.operations.parallel import read_parallel
 
-    number = whole(devices, "--devices", 1, MOST_DEVICES) if devices is not None else None
+    number = count(devices, "devices")
     return read_parallel(parallel, model, number) or number or 1
 
 

@@ -91,9 +91,9 @@ def columns(_: typer.Context, incomplete: str) -> list[str]:
 
 def pictures(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the kinds of pictures."""
-    from perfmodel.report.picturedata import KINDS
+    from perfmodel.report.pictures.kinds import CHOICE_KINDS, KINDS
 
-    return offered(KINDS, incomplete)
+    return offered((*KINDS, *CHOICE_KINDS), incomplete)
 
 
 def figures(_: typer.Context, incomplete: str) -> list[str]:

@@ -1,31 +1,21 @@
 """The command about layers that run with a probability."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfmodel.commands.shared import (
-    After,
-    Batch,
-    Cache,
     Columns,
     CommandFlag,
-    Context,
     CsvFlag,
     Hardware,
     JsonFlag,
-    LoopAtMost,
     Model,
     Output,
-    Parallel,
-    Profile,
-    Settings,
-    SystemDevices,
-    Weights,
+    asks,
     chosen_format,
     deliver,
     reproducing_line,
-    settings_given,
     show,
     whole,
 )
@@ -58,24 +48,16 @@ def register(app: typer.Typer) -> None:
     )
 
 
+@asks
 def conditional_command(
     model: Model,
     hardware: Hardware,
+    asked: dict[str, Any],
     run_with: RunWith = None,
     run_together: RunTogether = None,
     kernels: Annotated[
         str, typer.Option("--kernels", help="Prebuilt kernels for each stretch of layers, none to all of it.")
     ] = "2",
-    devices: SystemDevices = None,
-    batch: Batch = "1",
-    context: Context = "4096",
-    weights: Weights = None,
-    kv: Cache = None,
-    after: After = "looped",
-    parallel: Parallel = None,
-    loop_at_most: LoopAtMost = None,
-    profile: Profile = None,
-    settings: Settings = None,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     output: Output = None,
@@ -87,8 +69,6 @@ def conditional_command(
     Predicated inside the loop, ending it, or one of k prebuilt kernels, side by side.
     """
     from perfmodel.analysis.conditional import MOST_KERNELS, conditional_report
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
-    from perfmodel.estimates.capacity import MOST_DEVICES
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     report = conditional_report(
@@ -97,16 +77,7 @@ def conditional_command(
         run_with=run_with,
         run_together=run_together,
         kernels=whole(kernels, "--kernels", 2, MOST_KERNELS),
-        devices=None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
-        batch=whole(batch, "--batch", 1, LARGEST_BATCH),
-        context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
-        weights=weights,
-        kv=kv,
-        after=after,
-        parallel=parallel,
-        loop_at_most=whole(loop_at_most, "--loop-at-most", 1, 10**6) if loop_at_most is not None else None,
-        profile=profile,
-        parameters=settings_given(settings),
+        **asked,
     )
     if command:
         show(reproducing_line() + "\n")

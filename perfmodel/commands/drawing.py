@@ -1,4 +1,4 @@
-"""plot: an answer as a picture."""
+"""plot: an answer, or choices side by side, as a picture."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,10 +7,11 @@ import typer
 
 from perfmodel.commands import completing, shared
 from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.estimates.options import OPTION
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
-    from perfmodel.report.picturedata.records import Picture
+    from perfmodel.report.pictures.picture import Picture
     from perfmodel.report.text import Document
 
 Kind = Annotated[
@@ -18,19 +19,25 @@ Kind = Annotated[
     typer.Argument(
         metavar="KIND",
         autocompletion=completing.pictures,
-        help="waterfall, roofline, scaling, context, batch, map, tornado or validation.",
+        help=(
+            "waterfall, roofline, scaling, context, batch, map, tornado, validation; sweep, compare, ladder or pareto."
+        ),
     ),
 ]
 OptionalModel = Annotated[
     str | None,
     typer.Argument(
-        metavar="MODEL", autocompletion=completing.models, help="As in estimate; only validation does without."
+        metavar="MODEL",
+        autocompletion=completing.models,
+        help="As in estimate; curves and choices take several. Only validation does without.",
     ),
 ]
 OptionalHardware = Annotated[
     str | None,
     typer.Argument(
-        metavar="HARDWARE", autocompletion=completing.devices, help="As in estimate; only validation does without."
+        metavar="HARDWARE",
+        autocompletion=completing.devices,
+        help="As in estimate; curves and choices take several. Only validation does without.",
     ),
 ]
 PlotOutput = Annotated[
@@ -39,7 +46,10 @@ PlotOutput = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="Write to FILE, whole or not at all; .svg, .png, .json, .csv or .txt. Without it: bars in the terminal.",
+        help=(
+            "Write to FILE, whole or not at all; .svg, .png, .pdf, .json, .csv or .txt. Without it: bars in the"
+            " terminal."
+        ),
     ),
 ]
 Figure = Annotated[
@@ -50,8 +60,17 @@ Figure = Annotated[
         help="What a tornado is about, such as speedup or after.tokens_per_second.",
     ),
 ]
+Title = Annotated[
+    str | None, typer.Option("--title", metavar="TEXT", help="In place of the usual title; '' leaves it out.")
+]
+NoCaption = Annotated[
+    bool, typer.Option("--no-caption", help="Without question, reading help and assumptions: the picture alone.")
+]
 
-_ENDINGS = {".svg": "svg", ".png": "png", ".json": "json", ".csv": "csv", ".txt": "text"}
+_ENDINGS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".json": "json", ".csv": "csv", ".txt": "text"}
+_NUMBERS = ("devices", "batch", "context")
+# The axes of the question that a picture itself goes over.
+_OWN_AXES = {"scaling": ("devices",), "context": ("context",), "batch": ("batch",), "map": ("batch", "context")}
 
 
 def register(app: typer.Typer) -> None:
@@ -59,11 +78,11 @@ def register(app: typer.Typer) -> None:
     app.command(
         "plot",
         epilog="Example: perfmodel plot waterfall llama-3.1-8b sn40l --devices 8 -o waterfall.svg",
-        short_help="One picture of an answer, as SVG, PNG or bars.",
+        short_help="One picture of an answer or of choices, as SVG, PNG, PDF or bars.",
     )(plot_command)
 
 
-@shared.asks
+@shared.asks_grid
 def plot_command(
     kind: Kind,
     model: OptionalModel = None,
@@ -71,27 +90,32 @@ def plot_command(
     *,
     asked: dict[str, Any],
     figure: Figure = "speedup",
+    title: Title = None,
+    no_caption: NoCaption = False,
     as_json: shared.JsonFlag = False,
     as_csv: shared.CsvFlag = False,
     output: PlotOutput = None,
     columns: shared.Columns = None,
     command: shared.CommandFlag = False,
 ) -> None:
-    """One picture of an answer, as SVG, PNG or bars in the terminal; --json and --csv give its numbers.
+    """One picture, as SVG, PNG, PDF or bars in the terminal; --json and --csv give its numbers.
 
     waterfall: where a step's time goes, before and after.
     roofline: the operations under the device's roofs.
-    scaling, context, batch: rates over one axis.
+    scaling, context, batch: rates over one axis, of one answer or of several machines, models or settings.
     map: speed-up over batch and context.
     tornado: which assumption moves the answer.
     validation: predicted against published measurements, of MODEL and of HARDWARE if given.
-    """
-    from perfmodel.report.picturedata import KINDS, picture_data, rows_of
-    from perfmodel.report.picturedata.steps import tornado
+    sweep, compare: choices as lines, map or bars; ladder: the launch modes; pareto: rate per user against all.
 
-    if kind not in KINDS:
+    An axis takes its points: plot scaling MODEL HARDWARE --devices 1:16:x2, plot context ... --context 1k:16k:x2.
+    """
+    from perfmodel.report.pictures.kinds import CHOICE_KINDS, KINDS
+
+    kinds = (*KINDS, *CHOICE_KINDS)
+    if kind not in kinds:
         raise UnknownNameError(
-            f"plot: {shown(kind)} is not a picture{nearest(kind, KINDS)}; the pictures are {', '.join(KINDS)}"
+            f"plot: {shown(kind)} is not a picture{nearest(kind, kinds)}; the pictures are {', '.join(kinds)}"
         )
     chosen = _form(as_json, as_csv, output, columns)
     if kind != "validation" and (model is None or hardware is None):
@@ -99,36 +123,63 @@ def plot_command(
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    data: Picture
-    if kind == "validation":
-        data = _validation(model, hardware)
-    else:
-        answer = answer_of(model or "", hardware or "", asked)
-        data = tornado(answer, figure) if kind == "tornado" else picture_data(kind, answer)
-    if chosen == "svg" and output is not None:
-        from perfmodel.report.files.whole import write_whole
-        from perfmodel.report.pictures import draw
+    data = (
+        _validation(model, hardware)
+        if kind == "validation"
+        else _picture(kind, model or "", hardware or "", asked, figure)
+    )
+    if chosen in ("svg", "png", "pdf") and output is not None:
+        from perfmodel.report.files.whole import write_bytes_whole
+        from perfmodel.report.pictures.paper import to_pdf, to_png, to_svg
 
-        write_whole(Path(output), draw(data))
-    elif chosen == "png" and output is not None:
-        _write_png(data, Path(output))
-    else:
-        _deliver(data, chosen, output, columns, lambda: rows_of(data))
+        if chosen == "svg":
+            made = to_svg(data, title=title, caption=not no_caption).encode()
+        else:
+            made = (to_png if chosen == "png" else to_pdf)(data, title=title, caption=not no_caption)
+        write_bytes_whole(Path(output), made)
+        return
+    _deliver(data, chosen, output, columns, title, caption=not no_caption)
 
 
-def _deliver(data: "Picture", chosen: str, output: str | None, columns: str | None, rows: Any) -> None:
+def _picture(kind: str, model: str, hardware: str, asked: dict[str, Any], figure: str) -> "Picture":
+    """Return the numbers of a picture of one answer, or of several where the question has several."""
+    from perfmodel.report.pictures.kinds import AXIS_OF, CHOICE_KINDS, choices_data, is_grid, picture_data, points_given
+
+    own = _OWN_AXES.get(kind, ())
+    parameters = asked.get("parameters") or {}
+    several = [
+        name
+        for name, given in {"MODEL": model, "HARDWARE": hardware, **asked}.items()
+        if name not in own and (name not in OPTION or OPTION[name].axis) and is_grid(given)
+    ] + [f"--set {path}" for path, given in parameters.items() if is_grid(given)]
+    if kind in CHOICE_KINDS or (several and kind in AXIS_OF):
+        return choices_data(kind, model, hardware, asked)
+    if several:
+        raise typer.BadParameter(
+            f"plot {kind} shows one answer, so {several[0]} takes one value; {', '.join((*AXIS_OF, *CHOICE_KINDS))}"
+            " take several"
+        )
+    at = {axis: points_given(axis, asked[axis]) for axis in own if is_grid(asked[axis])}
+    point = {axis: str(at[axis][0]) if axis in at else asked[axis] for axis in _NUMBERS}
+    answer = answer_of(model, hardware, asked | {axis: shared.count(text, axis) for axis, text in point.items()})
+    return picture_data(kind, answer, at=at, figure=figure)
+
+
+def _deliver(
+    data: "Picture", chosen: str, output: str | None, columns: str | None, title: str | None, *, caption: bool
+) -> None:
     import msgspec
 
     def bars() -> "Document":
         from perfmodel.report.bars import document
 
-        return document(data)
+        return document(data, title=title, caption=caption)
 
     shared.deliver(
         chosen,
         output,
         columns,
-        rows=rows,
+        rows=data.rows,
         default_columns=None,
         json=lambda: msgspec.to_builtins(data),
         document=bars,
@@ -137,14 +188,14 @@ def _deliver(data: "Picture", chosen: str, output: str | None, columns: str | No
 
 
 def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
-    """Return text, json, csv, svg or png."""
+    """Return text, json, csv, svg, png or pdf."""
     if output is None or as_json or as_csv or columns is not None:
         return shared.chosen_format(as_json, as_csv, output, columns)
     ending = Path(output).suffix
     if ending not in _ENDINGS:
         raise UnknownNameError(
-            f"-o: {shown(output)} has an ending I do not know{nearest(ending, _ENDINGS)}; .svg, .png, .json, .csv and"
-            " .txt are accepted"
+            f"-o: {shown(output)} has an ending I do not know{nearest(ending, _ENDINGS)}; .svg, .png, .pdf, .json, .csv"
+            " and .txt are accepted"
         )
     return _ENDINGS[ending]
 
@@ -161,19 +212,10 @@ def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
 def _validation(model: str | None, hardware: str | None) -> "Picture":
     """Return the numbers of the validation picture, for all rows or those of a model and a device; - stands for any."""
     from perfmodel.measurements.rows import all_rows
-    from perfmodel.report.picturedata.measurements import validation
+    from perfmodel.report.pictures.scatters import validation
     from perfmodel.specifications.catalogue import find_hardware, find_model
 
     model_name = None if model in (None, "-") else find_model(model).name
     hardware_name = None if hardware in (None, "-") else find_hardware(hardware).name
     rows = [row for row in all_rows() if model_name in (None, row.model) and hardware_name in (None, row.hardware)]
     return validation(rows, " on ".join(name for name in (model_name, hardware_name) if name))
-
-
-def _write_png(data: "Picture", path: Path) -> None:
-    """Draw a PNG through whichever renderer of the extra [plot] is installed."""
-    from perfmodel.report.files.whole import write_bytes_whole
-    from perfmodel.report.pictures import draw
-    from perfmodel.report.rendering import to_png
-
-    write_bytes_whole(path, to_png(draw(data)))

@@ -1,16 +1,18 @@
 """What the commands share: option types, how an answer is delivered, and how words become numbers."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import PerfModelError, UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.estimates.options import OPTION, OPTIONS, Option
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
@@ -28,121 +30,35 @@ Model = Annotated[
 Hardware = Annotated[
     str, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="Catalogue name or hardware TOML.")
 ]
-Devices = Annotated[str, typer.Option("--devices", help="Devices that share the work.")]
-SystemDevices = Annotated[
-    str | None, typer.Option("--devices", show_default="all of a system, else 1", help="Devices that share the work.")
-]
-SharedDevices = Annotated[
-    str | None, typer.Option("--devices", show_default="1, or those of --parallel", help="Devices that share the work.")
-]
-Batch = Annotated[str, typer.Option("--batch", help="Sequences in a step.")]
-Context = Annotated[
-    str, typer.Option("--context", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.")
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        "--weights",
-        metavar="FORMAT",
-        autocompletion=completing.formats,
-        help="Storage format of the weights; the published one if not given.",
-    ),
-]
-Cache = Annotated[
-    str | None,
-    typer.Option(
-        "--kv",
-        metavar="FORMAT",
-        autocompletion=completing.formats,
-        help="Storage format of the cache; the published one if not given.",
-    ),
-]
-Before = Annotated[
-    str | None,
-    typer.Option(
-        "--before",
-        metavar="MODE",
-        autocompletion=completing.modes,
-        help="Launch mode before; the device's own if not given.",
-    ),
-]
-After = Annotated[
-    str, typer.Option("--after", metavar="MODE", autocompletion=completing.modes, help="Launch mode after.")
-]
-Profile = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        metavar="PROFILE",
-        autocompletion=completing.profiles,
-        help="Overrides of a software stack: a name in profiles/ or a TOML file.",
-    ),
-]
-Parallel = Annotated[
-    str | None,
-    typer.Option(
-        "--parallel",
-        metavar="tp=N,ep=N,pp=N,dp=N",
-        help=(
-            "How the devices share the work: tp splits each matrix, dp the batch of attention, pp the layers; ep"
-            " spreads routed experts."
-        ),
-    ),
-]
-LoopOnly = Annotated[
-    str | None,
-    typer.Option(
-        "--loop-only",
-        metavar="CALL,FIRST-LAST",
-        help="Loop these calls or layers only, as perfmodel loops prints them.",
-    ),
-]
-Offload = Annotated[
-    str | None,
-    typer.Option(
-        "--offload",
-        metavar="TIER|experts=TIER",
-        help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5.",
-    ),
-]
-LoopAtMost = Annotated[
-    str | None, typer.Option("--loop-at-most", metavar="K", help="Iterations that one looped call may hold.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        autocompletion=completing.settings,
-        help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.",
-    ),
-]
 
-GridSettings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=GRID",
-        autocompletion=completing.settings,
-        help="A parameter and its value, interval or grid, such as 0us:8us:+2us.",
-    ),
+
+def _typed(option: Option) -> Any:
+    """Return the type of a command's argument that takes `option`."""
+    complete = {
+        "format": completing.formats,
+        "mode": completing.modes,
+        "profile": completing.profiles,
+        "settings": completing.settings,
+    }
+    shown: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
+    if option.shown:
+        shown["show_default"] = option.shown
+    if option.kind in complete:
+        shown["autocompletion"] = complete[option.kind]
+    kind: Any = list[str] | None if option.kind == "settings" else str if option.default is not None else str | None
+    return Annotated[kind, typer.Option(option.flag, help=option.help, **shown)]
+
+
+# The types of the options that a command without a question takes one by one.
+Devices = Annotated[
+    str | None, typer.Option("--devices", show_default="1, or those of --parallel", help=OPTION["devices"].help)
 ]
-# A question is told once: options by the name of the argument of `estimate`, with what they are where they are not
-# given.
-_QUESTION: dict[str, tuple[Any, Any]] = {
-    "devices": (SystemDevices, None),
-    "batch": (Batch, "1"),
-    "context": (Context, "4096"),
-    "weights": (Weights, None),
-    "kv": (Cache, None),
-    "before": (Before, None),
-    "after": (After, "looped"),
-    "parallel": (Parallel, None),
-    "loop_at_most": (LoopAtMost, None),
-    "loop_only": (LoopOnly, None),
-    "profile": (Profile, None),
-    "settings": (Settings, None),
-}
+Parallel, LoopAtMost, LoopOnly, Profile, Weights = (
+    _typed(OPTION[name]) for name in ("parallel", "loop_at_most", "loop_only", "profile", "weights")
+)
+_GRID_SETTINGS = msgspec.structs.replace(
+    OPTION["parameters"], metavar="KEY=GRID", help="A parameter and its value, interval or grid, such as 0us:8us:+2us."
+)
 
 # Options that every command with an answer shares.
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
@@ -163,30 +79,47 @@ CommandFlag = Annotated[
 ]
 
 
-def asks(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a question in place of its argument `asked`, which gets them as the arguments of `estimate`."""
-    return _with_question(command, _QUESTION, _point)
+def asks(command: Callable[..., None], *, without: Sequence[str] = (), bare: bool = False) -> Callable[..., None]:
+    """Give a command the options of a question in place of its argument `asked`.
+
+    asked gets them as the arguments of `estimate`. without: options that have no meaning for the command. bare: whether
+    what is not given comes as None, not as its default.
+    """
+    options = [option for option in OPTIONS if option.name not in without]
+    if bare:
+        options = [
+            o if o.default is None else msgspec.structs.replace(o, default=None, shown=str(o.default)) for o in options
+        ]
+    return _with_question(command, options, _point)
 
 
 def asks_grid(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a question, each of which takes a grid, in place of its argument `asked`, which gets the arguments of `sweep`."""
-    return _with_question(command, _QUESTION | {"settings": (GridSettings, None)}, _grid)
+    """Give a command the options of a question, each of which takes a grid, in place of its argument `asked`.
+
+    asked gets them as the arguments of `sweep`.
+    """
+    return _with_question(command, [_GRID_SETTINGS if o.kind == "settings" else o for o in OPTIONS], _grid)
 
 
 def _with_question(
-    command: Callable[..., None], options: dict[str, tuple[Any, Any]], read: Callable[[dict[str, Any]], dict[str, Any]]
+    command: Callable[..., None], options: Sequence[Option], read: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Callable[..., None]:
     @wraps(command)
     def with_options(**given: Any) -> None:
-        asked = read({name: given.pop(name) for name in options})
+        asked = read({option.name: given.pop(option.name) for option in options})
         command(**given, asked=asked)
 
     parameters: list[Parameter] = []
     for parameter in signature(command).parameters.values():
         if parameter.name == "asked":
             parameters += [
-                Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-                for name, (kind, default) in options.items()
+                Parameter(
+                    option.name,
+                    Parameter.KEYWORD_ONLY,
+                    default=None if option.default is None else str(option.default),
+                    annotation=_typed(option),
+                )
+                for option in options
             ]
         else:
             parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
@@ -195,28 +128,27 @@ def _with_question(
     return with_options
 
 
-def _point(options: dict[str, Any]) -> dict[str, Any]:
+def _point(given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `estimate` that the options of a question give."""
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
-    from perfmodel.estimates.capacity import MOST_DEVICES
-
-    devices = options["devices"]
-    numbers = {
-        "devices": None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
-        "batch": whole(options["batch"], "--batch", 1, LARGEST_BATCH),
-        "context": whole(options["context"], "--context", 0, LONGEST_CONTEXT, k=1024),
-    }
-    return _grid(options) | numbers
+    counts = {name: count(text, name) for name, text in given.items() if OPTION[name].kind in ("count", "tokens")}
+    return _grid(given | counts)
 
 
-def _grid(options: dict[str, Any]) -> dict[str, Any]:
+def _grid(given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `sweep` that the options give."""
-    at_most = options["loop_at_most"]
-    given = {name: value for name, value in options.items() if name != "settings"}
-    return given | {
-        "loop_at_most": None if at_most is None else whole(at_most, "--loop-at-most", 1, 10**6),
-        "parameters": settings_given(options["settings"]),
+    single = {
+        name: count(value, name)
+        for name, value in given.items()
+        if OPTION[name].kind == "count" and not OPTION[name].axis and isinstance(value, str)
     }
+    return given | single | {"parameters": settings_given(given["parameters"])}
+
+
+def count(text: str | None, name: str) -> int | None:
+    """Return the whole number that an option of a question gives, None where it is not given."""
+    option = OPTION[name]
+    k = 1024 if option.kind == "tokens" else 1000
+    return None if text is None else whole(text, option.flag, option.least, option.most, k=k)
 
 
 def chosen_format(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
@@ -266,13 +198,14 @@ def deliver(
     if output is None:
         show(text)
         return
-    from perfmodel.report.files.whole import write_whole
+    from perfmodel.report.files.whole import write_together
 
-    write_whole(Path(output), text)
+    contents = {Path(output): text.encode("utf-8", "backslashreplace")}
     if chosen == "csv" and sidecar is not None:
         from perfmodel.report.files.delimited import to_json as meta_json
 
-        write_whole(Path(output + ".meta.json"), meta_json(sidecar()))
+        contents[Path(output + ".meta.json")] = meta_json(sidecar()).encode("utf-8", "backslashreplace")
+    write_together(contents)
 
 
 def deliver_list(
@@ -336,9 +269,14 @@ def reproducing_line() -> str:
 
 
 def show(text: str) -> None:
-    """Write `text` to stdout, which carries the answer only."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """Write `text` to stdout, which carries the answer only; raise PerfModelError where it cannot be written."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PerfModelError(f"stdout: cannot be written: {error.strerror or error}") from None
 
 
 def note(text: str) -> None:
@@ -354,5 +292,5 @@ def tally(checked: int, faults: int, what: str) -> str:
 def warn(answer: "Estimate", chosen: str) -> None:
     """Say on stderr without which notes an answer misleads; text carries most of them itself."""
     for text in answer.warnings:
-        if chosen != "text" or text.startswith("does not fit"):
+        if chosen != "text" or text.kind in ("memory", "tier-memory"):
             note(text)

@@ -153,10 +153,20 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
     from perfmodel._layout import __version__
     from perfmodel.report.files.blocks import write_blocks
     from perfmodel.report.files.delimited import to_json
-    from perfmodel.report.files.whole import write_whole
     from perfmodel.sweeps.columns import block_columns
     from perfmodel.sweeps.grids import block_at, block_count
     from perfmodel.sweeps.summaries import assumptions, specification_hashes
+
+    def beside() -> dict[Path, bytes]:
+        meta = {
+            "version": __version__,
+            "command": shared.reproducing_line(),
+            "rows": grid.size,
+            "columns": list(grid.columns),
+            "sha256": specification_hashes(grid),
+            "questions": assumptions(grid),
+        }
+        return {Path(f"{path}.meta.json"): to_json(meta).encode()}
 
     count = block_count(grid.counts)
     with _progress(count, grid.size) as report:
@@ -169,16 +179,8 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
             question,
             resume=resume,
             report=report,
+            beside=beside,
         )
-    meta = {
-        "version": __version__,
-        "command": shared.reproducing_line(),
-        "rows": grid.size,
-        "columns": list(grid.columns),
-        "sha256": specification_hashes(grid),
-        "questions": assumptions(grid),
-    }
-    write_whole(Path(f"{path}.meta.json"), to_json(meta))
 
 
 class _progress:  # noqa: N801 - reads as a block

@@ -1,5 +1,6 @@
 """The command about recorded profiles, and how other commands tell a trace from a model."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,22 +8,17 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.shared import (
-    Batch,
-    Cache,
     Columns,
     CommandFlag,
-    Context,
     CsvFlag,
-    Devices,
     JsonFlag,
     Output,
-    Weights,
+    asks,
     chosen_format,
     deliver,
     deliver_list,
     reproducing_line,
     show,
-    whole,
 )
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 
@@ -54,6 +50,7 @@ def is_trace(name: str) -> bool:
     return name not in names("models") and looks_like_trace(path)
 
 
+@partial(asks, without=("before", "after"))
 def trace_command(
     file: Annotated[
         str,
@@ -62,6 +59,7 @@ def trace_command(
             help="Chrome trace (.json, .json.gz), SQLite of Nsight Systems or rocpd, CSV of nsys, rocprof or Ascend.",
         ),
     ],
+    asked: dict[str, Any],
     measured: Annotated[
         str | None,
         typer.Option(
@@ -101,11 +99,6 @@ def trace_command(
             "--hardware", metavar="HARDWARE", autocompletion=completing.devices, help="The device of the trace."
         ),
     ] = None,
-    devices: Devices = "1",
-    batch: Batch = "1",
-    context: Context = "4096",
-    weights: Weights = None,
-    kv: Cache = None,
     mode: Annotated[
         str | None,
         typer.Option(
@@ -130,8 +123,6 @@ def trace_command(
     command: CommandFlag = False,
 ) -> None:
     """What a recorded profile says: steps, kernels, gaps, layers, what bounds the step, and what looping would gain."""
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
-    from perfmodel.estimates.capacity import MOST_DEVICES
     from perfmodel.traces import read_trace, summarise
     from perfmodel.units import parse_quantity
 
@@ -155,17 +146,7 @@ def trace_command(
         from perfmodel.traces.pricing import price_trace
 
         pricing = price_trace(
-            trace,
-            model,
-            hardware,
-            devices=whole(devices, "--devices", 1, MOST_DEVICES),
-            batch=whole(batch, "--batch", 1, LARGEST_BATCH),
-            context=whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
-            weights=weights,
-            kv=kv,
-            measured=step,
-            mode=mode,
-            name=Path(save).stem if save else "recorded",
+            trace, model, hardware, measured=step, mode=mode, name=Path(save).stem if save else "recorded", **asked
         )
         if pricing.plausible or read is not None or rate is not None:
             read = read or pricing.bytes_per_step / pricing.devices

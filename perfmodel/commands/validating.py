@@ -1,5 +1,6 @@
 """validate, calibrate and explain-gap: predictions beside measurements."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,24 +9,17 @@ import typer
 from perfmodel.commands import completing
 from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, measured_time, question_of
 from perfmodel.commands.shared import (
-    After,
-    Before,
-    Cache,
     Columns,
     CommandFlag,
     CsvFlag,
     JsonFlag,
     Output,
     Profile,
-    Settings,
-    SystemDevices,
-    Weights,
+    asks,
     chosen_format,
     deliver,
     reproducing_line,
-    settings_given,
     show,
-    whole,
 )
 from perfmodel.errors import UnknownNameError, nearest, shown
 
@@ -39,6 +33,8 @@ if TYPE_CHECKING:
     from perfmodel.measurements.validation import Errors, Predicted, Validation
     from perfmodel.report.text import Document
 
+# What a measured row says of the question itself.
+_ROW_OPTIONS = ("devices", "batch", "context", "weights", "kv", "before")
 _VALIDATION_COLUMNS = (
     "id",
     "source_id",
@@ -212,6 +208,7 @@ def calibrate_command(
     )
 
 
+@partial(asks, bare=True)
 def explain_gap_command(
     model: Annotated[
         str,
@@ -243,20 +240,8 @@ def explain_gap_command(
     ] = None,
     fill: Fill = None,
     alias: Alias = None,
-    devices: SystemDevices = None,
-    batch: Annotated[str | None, typer.Option("--batch", show_default="1", help="Sequences in a step.")] = None,
-    context: Annotated[
-        str | None,
-        typer.Option(
-            "--context", show_default="4096", help="Tokens in the cache that the step reads, per sequence; 4k is 4,096."
-        ),
-    ] = None,
-    weights: Weights = None,
-    kv: Cache = None,
-    before: Before = None,
-    after: After = "looped",
-    profile: Profile = None,
-    settings: Settings = None,
+    *,
+    asked: dict[str, Any],
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     output: Output = None,
@@ -264,36 +249,20 @@ def explain_gap_command(
     command: CommandFlag = False,
 ) -> None:
     """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""
-    from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
-    from perfmodel.estimates.capacity import MOST_DEVICES
     from perfmodel.measurements.discrepancies import explain_gap
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    options: dict[str, Any] = {
-        "devices": None if devices is None else whole(devices, "--devices", 1, MOST_DEVICES),
-        "batch": None if batch is None else whole(batch, "--batch", 1, LARGEST_BATCH),
-        "context": None if context is None else whole(context, "--context", 0, LONGEST_CONTEXT, k=1024),
-        "weights": weights,
-        "kv": kv,
-        "before": before,
-    }
     file = measured if hardware is not None else model if measured is None else None
     if file is not None and Path(file).suffix and Path(file).is_file():
         said = {} if hardware is None else {"model": model, "hardware": hardware}
         found = chosen_row(measured_rows(file, fill, alias, said=said), row)
         model, hardware, time = found.model, found.hardware, found.time_per_step
-        options = question_of(found, options)
+        asked |= question_of(found, {name: asked[name] for name in _ROW_OPTIONS})
     elif hardware is None or measured is None:
         raise typer.BadParameter("give MODEL, HARDWARE and --measured, or the file of a benchmark")
     else:
-        options |= {
-            "batch": options["batch"] or 1,
-            "context": 4096 if options["context"] is None else options["context"],
-        }
-        time = measured_time(measured, options["batch"])
-    result = explain_gap(
-        model, hardware, time, **options, after=after, profile=profile, parameters=settings_given(settings)
-    )
+        time = measured_time(measured, asked["batch"] or 1)
+    result = explain_gap(model, hardware, time, **{name: value for name, value in asked.items() if value is not None})
     if command:
         show(reproducing_line() + "\n")
         return

@@ -9,7 +9,14 @@ model or machine. Symbols and units are those of docs/symbols.md. Sources:
 [4] github.com/NVIDIA/nccl src/graph/tuning.cc: a base latency, and one for each step of an algorithm.
 """
 
-from perfmodel.equations.calls import call_boundary, host_bound_time, pipeline_time, plain_call_time, step_time
+from perfmodel.equations.calls import (
+    call_boundary,
+    host_bound_time,
+    matrix_losses,
+    pipeline_time,
+    plain_call_time,
+    step_time,
+)
 from perfmodel.equations.conditional import (
     covered_probability,
     needed_probability,
@@ -23,6 +30,7 @@ from perfmodel.equations.exchanges import (
     exposed_collective,
     group_bandwidth,
     in_network_traffic_factor,
+    library_time,
     one_shot_traffic_factor,
     ring_hops,
     ring_traffic_factor,
@@ -46,6 +54,7 @@ from perfmodel.equations.streaming import (
     arithmetic_time,
     few_tasks_limit,
     in_flight_limit,
+    padded_flops,
     streaming_time,
     sustained_bandwidth,
 )
@@ -69,9 +78,12 @@ __all__ = [
     "in_flight_limit",
     "in_network_traffic_factor",
     "iteration_time",
+    "library_time",
+    "matrix_losses",
     "needed_probability",
     "on_chip_room",
     "one_shot_traffic_factor",
+    "padded_flops",
     "peak_time",
     "pipeline_time",
     "plain_call_time",

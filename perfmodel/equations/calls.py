@@ -1,35 +1,62 @@
 """(B, S) Calls, their boundaries, the step they make, and pipelines of stages."""
 
-from perfmodel.numbers.choices import Number, larger
+from perfmodel.numbers.choices import Number, larger, smaller
 
 
-def call_boundary(bare: Number, ramp: Number, tail: Number, hidden: Number = 0.0) -> Number:
-    """(B1) cost of one call boundary [s], s = (1 - hidden) (bare boundary + ramp + tail).
+def call_boundary(bare: Number, ramp: Number, tail: Number, hidden: Number = 0.0, covered: Number = 1.0) -> Number:
+    """(B1) cost of one call boundary [s], s = (1 - covered x hidden) (bare boundary + ramp + tail).
 
-    A fitted s replaces this sum; it is never added to its parts.
+    It is the floor that any kernel pays, one of a few kilobytes too; what a matrix loses besides is (B2). A fitted s
+    replaces this sum; it is never added to its parts.
 
     bare: launch, first instruction and drain of an empty kernel [s]
     ramp: time lost until enough bytes are in flight [s]
     tail: time lost while the last blocks finish alone [s]
     hidden: share that dependent launch hides behind the call before [-]
+    covered: share of the boundaries at which it is used [-]
 
     >>> call_boundary(1.5e-6, 1e-6, 2.5e-6)
     5.0e-06
     """
-    return (1 - hidden) * (bare + ramp + tail)
+    return (1 - covered * hidden) * (bare + ramp + tail)
 
 
-def plain_call_time(streaming: Number, arithmetic: Number, collective: Number = 0.0) -> Number:
-    """(S1, one call) time of a plain call without its boundary [s], c = larger(m, a) + x.
+def matrix_losses(matrix: Number, experts: Number, matrices: Number, expert_matrices: Number) -> Number:
+    """(B2) time that the calls with a matrix lose beyond the floor of any kernel [s].
+
+    N_m s_m + N_e s_e: ramp, split sums and tail of kernels that stream weights. It goes by the kind of kernel, and does
+    not grow with the matrix nor with the devices that share it.
+
+    matrix: of a call with a matrix, s_m [s]
+    experts: of a call with matrices of routed experts, s_e [s]
+    matrices: calls with a matrix, but for those of experts, N_m [-]
+    expert_matrices: calls with matrices of routed experts, N_e [-]
+
+    >>> matrix_losses(4e-6, 1e-5, 4, 0)
+    1.6e-05
+    """
+    return matrices * matrix + expert_matrices * experts
+
+
+def plain_call_time(
+    streaming: Number, arithmetic: Number, collective: Number = 0.0, added: Number | None = None
+) -> Number:
+    """(S1, one call) time of a plain call without its boundary [s], c = larger(m, a) + w smaller(m, a) + x.
+
+    Kernels overlap loads and arithmetic in part: a tile waits for its first bytes, the last product for the last ones.
 
     streaming: m, from (R1) [s]
     arithmetic: a, from (R2) [s]
     collective: x, from (C1), 0 for a call without one; a stand-alone collective has m = a = 0 [s]
+    added: share of the shorter of the two that is added, not hidden, w; None for none [-]
 
     >>> plain_call_time(3e-6, 1e-6)
     3e-06
     """
-    return larger(streaming, arithmetic) + collective
+    both = larger(streaming, arithmetic)
+    if added is not None:
+        both = both + added * smaller(streaming, arithmetic)
+    return both + collective
 
 
 def step_time(host: Number, calls: Number, boundary: Number, call_times: Number) -> Number:

@@ -36,6 +36,23 @@ def collective_latency(latency: Number, hops: Number, hop: Number, doublings: Nu
     return latency + (hops - 1) * hop + doublings * doubling
 
 
+def library_time(latency: Number, extra: Number, doublings: Number, rise: Number) -> Number:
+    """(C4) latency of a collective as a library runs it [s], alpha + extra + doublings x rise.
+
+    A general library starts more threads, waits for more flags and takes its time to choose; the latency alpha of a
+    device is that of the quickest kernel for the algorithm.
+
+    latency: alpha, from (C2) [s]
+    extra: what the library adds to each collective [s]
+    doublings: doublings of the devices beyond two [-]
+    rise: what it adds for each of them [s]
+
+    >>> library_time(4e-6, 1e-5, 2, 1e-6)
+    1.6e-05
+    """
+    return latency + extra + doublings * rise
+
+
 def exposed_collective(collective: Number, overlap: Number) -> Number:
     """(C3) time of a collective that its neighbours wait for [s], (1 - overlap) x.
 

@@ -16,19 +16,26 @@ class Prefetch(NamedTuple):
     swing: Number
 
 
-def prefetch(latencies: Sequence[Number], streaming: Sequence[Number], window: Number) -> Prefetch:
+def prefetch(
+    latencies: Sequence[Number], streaming: Sequence[Number], window: Number, computing: Sequence[Number] | None = None
+) -> Prefetch:
     """(L1, stall) time per iteration in which the memory stands still because the prefetch window is full [s], and the window's swing.
 
     The memory fetches ahead of the stage at work by at most the window. While a stage waits for its
-    serial latency the memory fills the window, then idles; the bytes of the stage then drain it. In
-    the steady state of a loop this equals the largest sum, over disjoint runs of consecutive stages,
-    of (latency of the run - streaming of its stages but the last - C / beta): the window refills
-    at every stall. Walking the stages twice reaches the steady state of a memory-bound loop, whose
-    window is empty somewhere in every iteration.
+    serial latency the memory fills the window, then idles; then the stage computes, for a_j, its bytes
+    leave the window, and the memory fetches on, idle again if the window fills. Where nothing computes
+    for long this equals, in the steady state of a loop, the largest sum, over disjoint runs of
+    consecutive stages, of (latency of the run - streaming of its stages but the last - C / beta): the
+    window refills at every stall. Walking the stages twice reaches the steady state of a memory-bound
+    loop, whose window is empty somewhere in every iteration.
 
-    latencies: time each stage keeps the chain besides its bytes: l_j, and `arithmetic_beyond_streaming` [s]
+    The window is C at the datasheet rate, not at the rate of the stream: bytes of several formats pass through it, each
+    at its own rate, and a window that grew as one of them slows would hide more latency than it costs.
+
+    latencies: time each stage keeps the chain before it computes, l_j [s]
     streaming: streaming time of each stage's prefetchable bytes, m_j [s]
     window: C / beta, the prefetch room as the time it can hide at the datasheet rate [s]
+    computing: time each stage computes, a_j; None for none that counts [s]
 
     >>> prefetch([2e-6, 2e-6], [1e-6, 9e-6], 1e-6).stall
     2e-06
@@ -39,12 +46,18 @@ def prefetch(latencies: Sequence[Number], streaming: Sequence[Number], window: N
     least: Number = 0.0
     for _ in range(2):
         stall, fullest, least = 0.0, 0.0, window
-        for latency, stream in zip(latencies, streaming, strict=True):
+        for stage, (latency, stream) in enumerate(zip(latencies, streaming, strict=True)):
             wanted = ahead + latency
             fetched = smaller(wanted, window)
             stall = stall + (wanted - fetched)
             fullest = larger(fullest, fetched)
-            ahead = larger(fetched - stream, 0.0)
+            if computing is None:
+                ahead = larger(fetched - stream, 0.0)
+            else:
+                wanted = larger(fetched + (computing[stage] - stream), 0.0)
+                ahead = smaller(wanted, window)
+                stall = stall + (wanted - ahead)
+                fullest = larger(fullest, ahead)
             least = smaller(least, ahead)
     return Prefetch(stall, fullest - least)
 
@@ -92,8 +105,7 @@ def spilled_bytes(held: Number, room: Number) -> Number:
 def arithmetic_beyond_streaming(arithmetic: Number, streaming: Number, overlap: Number = 0.0) -> Number:
     """(L1, stage) time for which a stage computes when its own bytes have arrived [s], larger(0, (1 - overlap) a_j - m_j).
 
-    A stage overlaps its arithmetic with its own bytes; for the rest the memory can only fetch ahead, so that it counts
-    among the latencies that `prefetch` hides.
+    A stage overlaps its arithmetic with its own bytes; for the rest the memory can only fetch ahead.
 
     arithmetic: of the stage, a_j [s]
     streaming: of the stage's bytes, m_j [s]

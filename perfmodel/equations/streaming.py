@@ -3,25 +3,29 @@
 from collections.abc import Iterable
 from operator import truediv
 
-from perfmodel.numbers.choices import Number, smaller
+from perfmodel.numbers.choices import Number, larger, smaller
 
 
-def sustained_bandwidth(bandwidth: Number, sustained: Number, in_flight_limit: Number = None) -> Number:
+def sustained_bandwidth(
+    bandwidth: Number, sustained: Number, in_flight_limit: Number = None, reach: Number = None
+) -> Number:
     """(R1, denominator) bandwidth that one kind of bytes reaches [B/s].
 
-    smaller(eta_k beta, units x bytes in flight per unit / latency): a kind of kernel sustains a share
-    of the datasheet rate, and never more than Little's law lets the loads in flight carry.
+    smaller(smaller(r_k eta_k, 1) beta, units x bytes in flight per unit / latency): a memory sustains a share of the
+    datasheet rate, a kind of kernel reaches a share of that, and never more than Little's law lets its loads in flight
+    carry.
 
     bandwidth: datasheet bandwidth beta [B/s]
     sustained: sustained share eta_k [-]
     in_flight_limit: units x bytes in flight per unit / latency, or None where it is unknown [B/s]
+    reach: share of the sustained rate that the kernels reach, r_k, or None for all of it [-]
 
     >>> sustained_bandwidth(3.35e12, 0.92)
     3082000000000.0
     >>> sustained_bandwidth(3.35e12, 0.92, 2e12)
     2000000000000.0
     """
-    reached = sustained * bandwidth
+    reached = (sustained if reach is None else smaller(reach * sustained, 1.0)) * bandwidth
     return reached if in_flight_limit is None else smaller(reached, in_flight_limit)
 
 
@@ -65,6 +69,22 @@ def streaming_time(bytes_by_kind: Iterable[Number], bandwidths: Iterable[Number]
     0.002
     """
     return sum(map(truediv, bytes_by_kind, bandwidths))
+
+
+def padded_flops(flops: Number, tile: Number, weight_bytes: Number) -> Number:
+    """(R2, tile) operations of a call whose rows are padded to a tile [FLOP], larger(F, t Q_w).
+
+    A kernel for many rows computes a whole tile of them however few there are: two operations for each row and weight,
+    so that a byte of 16-bit weights takes at least as many operations as the tile has rows.
+
+    flops: floating-point operations that the model asks for, F [FLOP]
+    tile: rows of a tile for 16-bit weights, and so operations a byte of any, t [FLOP/B]
+    weight_bytes: weights of the call's matrices, Q_w [B]
+
+    >>> padded_flops(2e9, 64, 1e9)
+    64000000000.0
+    """
+    return larger(flops, tile * weight_bytes)
 
 
 def arithmetic_time(flops: Number, rate: Number, sustained: Number = 1.0) -> Number:

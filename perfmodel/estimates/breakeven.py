@@ -1,6 +1,11 @@
 """Where looping stops paying: the largest batch at which the after side still gains."""
 
-from perfmodel.estimates.answers import LARGEST_BATCH, Estimate
+from collections.abc import Callable
+
+from perfmodel import equations
+from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.intervals import SideTimes
+from perfmodel.units import LARGEST_BATCH
 
 PAYS = 1.05  # a gain below this is within what a re-measurement moves
 
@@ -10,17 +15,33 @@ def last_paying_batch(answer: Estimate, *, pays: float = PAYS) -> int | None:
 
     None when it does not pay at the asked batch, or pays at every batch up to the largest.
     """
-    if answer.speedup.value < pays:
+    gain = _gain(answer)
+    if gain(answer.batch) < pays:
         return None
     low, high = answer.batch, answer.batch * 2
-    while answer.replace(batch=high).speedup.value >= pays:
+    while gain(high) >= pays:
         low, high = high, high * 2
         if high > LARGEST_BATCH:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        if answer.replace(batch=middle).speedup.value >= pays:
+        if gain(middle) >= pays:
             low = middle
         else:
             high = middle
     return low
+
+
+def _gain(answer: Estimate) -> Callable[[int], float]:
+    """Return the speed-up [-] of the same question by its batch, without its interval, which takes far longer."""
+    question = answer.prepared
+    if answer.asked.arguments["offload"] is not None:  # what streams from a slower memory may depend on the batch
+        return lambda batch: answer.replace(batch=batch).speedup.value
+
+    def gain(batch: int) -> float:
+        before, after = (
+            SideTimes(side, batch, answer.context).terms().total() for side in (question.before, question.after)
+        )
+        return float(equations.speedup(before, after))
+
+    return gain

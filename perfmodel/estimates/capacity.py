@@ -8,12 +8,10 @@ import msgspec
 
 from perfmodel.numbers.choices import larger
 from perfmodel.operations import Formats, Step, decode_step, embedding_elements, pipeline_stages, total_work
+from perfmodel.operations.formats import stored
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
-from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.model import Model
-
-MOST_DEVICES = 65_536
 
 
 class Resident(msgspec.Struct, frozen=True):
@@ -45,9 +43,9 @@ def resident_work(
     Weights, cache, and tables that no step reads whole, but for one with the head.
     """
     step = decode_step(model, formats, devices, replicates)
-    table = (embedding_elements(model) + model.other_parameters) * STORAGE_FORMATS[formats.head].bits / 8
+    table = _tables(model, formats)
     # Each device looks its rows up in a whole table; a tied table is that table and the head in one.
-    shard = sum(op.elements for op in step.after if op.kind == "head") * STORAGE_FORMATS[formats.head].bits / 8
+    shard = Work(weights=tuple((k, -s) for op in step.after if op.kind == "head" for k, s in op.work.weights))
     # Many stages hold the same layers as another, in whatever order: their bytes are added up once.
     different: dict[object, tuple[int, Step]] = {}
     stages = []
@@ -57,5 +55,11 @@ def resident_work(
         stages.append(different.setdefault(key, (len(different), stage))[0])
     works = [total_work(stage) for _, stage in different.values()]
     # The first stage of a pipeline has no head to share a tied table with.
-    works[0] = works[0] + Work(weights=((formats.head, table - shard if model.tied and len(works) == 1 else table),))
+    works[0] = works[0] + (table + shard if model.tied and len(works) == 1 else table)
     return Resident(tuple(works), over(devices), tuple(stages))
+
+
+def _tables(model: Model, formats: Formats) -> Work:
+    """Return what no step reads as a whole: the embedding, and other tables in its format."""
+    mix = formats.mix("embedding", "embedding")
+    return Work(weights=stored(embedding_elements(model) + model.other_parameters, mix))

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from perfmodel.estimates.answers import Estimate, ask
-from perfmodel.specifications.parameters import Quantity
+from perfmodel.estimates.answers import Estimate
+from perfmodel.specifications.quantities import Quantity
 
 MILLION = 1e6
 SECONDS_PER_HOUR = 3600.0
@@ -25,8 +25,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 def cost_per_million_tokens(answer: Estimate) -> Cost:
     """Return energy and price of a million tokens, from `power.tdp` and `price.rental` of one device."""
-    arguments = {key: value for key, value in answer.asked.arguments.items() if key not in ("batch", "context")}
-    values = ask(**arguments).hardware.values
+    values = answer.prepared.hardware.values
     power = values["power.tdp"].value * answer.devices if "power.tdp" in values else None
     rental = values["price.rental"].value * answer.devices / SECONDS_PER_HOUR if "price.rental" in values else None
     seconds = [MILLION / side.tokens_per_second for side in (answer.before, answer.after)]

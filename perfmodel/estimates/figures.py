@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.estimates.prepared import PreparedSide, Question
+from perfmodel.estimates.prepared import Prepared, PreparedSide
 from perfmodel.estimates.results import Figures
 from perfmodel.estimates.terms import (
     TERM_NAMES,
@@ -57,7 +57,7 @@ def figure_name(name: str) -> str:
     return full
 
 
-def parameters_in_use(question: Question) -> tuple[str, ...]:
+def parameters_in_use(question: Prepared) -> tuple[str, ...]:
     """Return the dotted paths of the parameters that enter the answer, in its order."""
     return tuple(assumption.name for assumption in question.assumptions)
 
@@ -74,13 +74,13 @@ def terms_at(side: PreparedSide, batch: Number, context: Number, values: Mapping
     return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context), rates, chain), fixed)
 
 
-def peak_at(question: Question, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
+def peak_at(question: Prepared, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
     """Return the time of a step [s] if memory bandwidth were the only limit (P1)."""
     bandwidth = values.get("memory.bandwidth", question.hardware.values["memory.bandwidth"].value)
     return equations.peak_time(question.whole.bytes_read(batch, context), question.devices, bandwidth)
 
 
-def figure_at(question: Question, name: str, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
+def figure_at(question: Prepared, name: str, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
     """Return the figure `name` of FIGURES [its unit there], the parameters in `values` [base units] replaced."""
     if name == "cache_over_weights":
         cache = question.whole.cache_bytes(batch, context)
@@ -124,7 +124,7 @@ class Recording(NamedTuple):
         return {name: numbers[key] for key, name in self.arguments.items()}
 
 
-def record(question: Question, figures: Iterable[str]) -> Recording:
+def record(question: Prepared, figures: Iterable[str]) -> Recording:
     """Return figures of FIGURES recorded for any batch, context and parameters in use."""
     recorder, arguments = Recorder(), argument_names(question)
     given = dict(zip(arguments, recorder.inputs(list(arguments.values())), strict=True))
@@ -133,7 +133,7 @@ def record(question: Question, figures: Iterable[str]) -> Recording:
     return Recording(arguments, needed(recorder.lines, results.values()), results)
 
 
-def argument_names(question: Question) -> dict[str, str]:
+def argument_names(question: Prepared) -> dict[str, str]:
     """Return a name for batch, context and each parameter in use, by its path."""
     return {"batch": "batch", "context": "context"} | {
         path: f"p{i}" for i, path in enumerate(parameters_in_use(question))

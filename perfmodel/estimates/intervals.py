@@ -7,7 +7,7 @@ from typing import Any
 
 from perfmodel import equations
 from perfmodel.estimates.machine import Ends, Position
-from perfmodel.estimates.prepared import PreparedSide, Question
+from perfmodel.estimates.prepared import Prepared, PreparedSide
 from perfmodel.estimates.terms import Fixed, Terms, step_terms, step_time
 
 _VALUE_ENDS = Ends()
@@ -51,7 +51,7 @@ class SideTimes:
 
 
 def speedup_interval(
-    question: Question, before: SideTimes, after: SideTimes, terms_before: Terms, terms_after: Terms
+    question: Prepared, before: SideTimes, after: SideTimes, terms_before: Terms, terms_after: Terms
 ) -> tuple[float, float]:
     """Return the bounds of the speed-up [-] (P3).
 
@@ -81,7 +81,7 @@ def speedup_interval(
 
 
 def _extreme(
-    question: Question,
+    question: Prepared,
     before: SideTimes,
     after: SideTimes,
     positions: list[Position],
@@ -101,7 +101,7 @@ def _extreme(
     return min(ratios) if own > 0 else max(ratios)
 
 
-def _cache_apart(question: Question, before: SideTimes, after: SideTimes) -> bool:
+def _cache_apart(question: Prepared, before: SideTimes, after: SideTimes) -> bool:
     """Whether reads of the cache can hide where reads of weights do not.
 
     Behind a chain, or in a stall of a prefetch window.
@@ -111,7 +111,7 @@ def _cache_apart(question: Question, before: SideTimes, after: SideTimes) -> boo
     return question.prefetches or after.waits(apart, -1.0) or before.waits(apart, -1.0)
 
 
-def _near_switch(question: Question, after: Terms) -> bool:
+def _near_switch(question: Prepared, after: Terms) -> bool:
     """Whether streaming and the chain of an iteration are so close that larger() may switch inside the box."""
     exposed = after.latency + after.collective
     return question.after.plan.fused_calls > 0 and 0 < exposed < 0.02 * after.total()

@@ -4,7 +4,8 @@ Numbers are handed in by path, and may be of any kind. Parameters move in groups
 -1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
 """
 
-from collections.abc import Container, Mapping
+import math
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from perfmodel import equations
@@ -15,7 +16,8 @@ from perfmodel.numbers.choices import Number, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
 from perfmodel.specifications.hardware import Hardware, Mode
-from perfmodel.specifications.parameters import Quantity, lookup
+from perfmodel.specifications.parameters import lookup
+from perfmodel.specifications.quantities import Quantity
 
 GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
 
@@ -52,27 +54,63 @@ class SideParameters:
     def __init__(self, hardware: Hardware, mode: Mode, plan: Plan, activations: str) -> None:
         self.used: dict[str, tuple[str, Quantity]] = {}  # path -> group, quantity
         self._hardware, self._mode, self._plan = hardware, mode, plan
+        # Modes with kernels of their own lose nothing that an engine's kernels, and its library, lose between calls.
+        self._fused_mode = mode.kernels in ("layer", "step")
         self._memory = self._memory_paths()
         self._tasks = self._task_paths()
+        stream = ("units.count", "units.stream")
+        self._stream = (
+            [self._take(path, "memory") for path in stream]
+            if not self._fused_mode and all(path in hardware.values for path in stream)
+            else []
+        )
         self._arithmetic = self._arithmetic_paths(activations)
+        plain = not self._fused_mode
+        self._plain = [
+            self._take(path, "arithmetic") if plain and path in hardware.values else None
+            for path in ("kernels.tile", "kernels.added")
+        ]
         self._collective_legs = [self._collective_paths(*each) for each in plan.collectives]
+        self._library = [
+            self._mode_path(key, "collective") if plain and plan.collectives else None
+            for key in ("exchange", "exchange_rise")
+        ]
         fused = plan.fused_calls > 0
         self._chain = [
             self._mode_path(key, "chain", needed=key == "stage") if fused else None
             for key in ("stage", "prefetch", "overlap")
         ]
         self._chain.append(self._mode_path("collective_overlap", "chain") if plan.collectives else None)
+        matrices = {stage.matrix for call in plan.calls for _, stages in call.segments for stage in stages}
+        plain_matrices = {
+            stage.matrix for call in plan.calls if not call.fused for _, stages in call.segments for stage in stages
+        }
+        self._losses = [
+            self._mode_path("matrix", "chain") if "matrix" in plain_matrices else None,
+            (self._mode_path("experts", "chain") or self._mode_path("matrix", "chain"))
+            if "experts" in plain_matrices
+            else None,
+            self._mode_path("stage_matrix", "chain") if fused and matrices - {""} else None,
+            self._mode_path("sequence", "chain"),
+        ]
         self._room = [self._take(path, "chain") for path in room_paths(hardware.values)] if plan.limited else []
         self._boundary = self._mode_path("boundary", "boundary")
         self._boundary_parts = (
             []
             if self._boundary
             else [
-                self._mode_path(key, "boundary", needed=key != "hidden") for key in ("bare", "ramp", "tail", "hidden")
+                self._mode_path(key, "boundary", needed=key in ("bare", "ramp"))
+                for key in ("bare", "ramp", "tail", "hidden", "covered")
             ]
         )
         if self._boundary and lookup_own(hardware, mode, "hidden"):
-            self._boundary_parts = [None, None, None, self._mode_path("hidden", "boundary")]
+            self._boundary_parts = [
+                None,
+                None,
+                None,
+                self._mode_path("hidden", "boundary"),
+                self._mode_path("covered", "boundary"),
+            ]
         self._fill = self._mode_path("fill", "boundary") if fused else None
         self._host = [self._mode_path(key, "host") for key in ("host", "issue")]
 
@@ -94,12 +132,20 @@ class SideParameters:
                     )
                 )
                 continue
-            own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE else None
+            reach = None if self._fused_mode or kind in (ACTIVATIONS, ON_CHIP) else self._reach_path(storage)
+            own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE and reach is None else None
             sustained = (
                 own[0]
                 if own
                 else next(
-                    (p for p in (f"memory.sustained.{name}" for name in sustained_names(storage)) if p in values), None
+                    (
+                        path
+                        for path in (
+                            f"memory.sustained.{name}" for name in (("weights",) if reach else sustained_names(storage))
+                        )
+                        if path in values
+                    ),
+                    None,
                 )
             )
             if sustained is None:
@@ -118,6 +164,7 @@ class SideParameters:
                 (
                     self._take("on_chip.bandwidth" if kind == ON_CHIP else "memory.bandwidth", "memory"),
                     self._take(sustained, group),
+                    *((self._take(reach, "cache" if kind == CACHE else "memory"),) if reach else ()),
                 )
             )
         limit = ("units.count", "memory.bytes_in_flight", "memory.latency")
@@ -126,6 +173,14 @@ class SideParameters:
         else:
             paths.append(())
         return paths
+
+    def _reach_path(self, storage: str) -> str | None:
+        """Return the share of the memory's sustained rate that the software's kernels reach with one kind of bytes.
+
+        None where nothing is known of it, or where the whole share of the kind itself is given.
+        """
+        names = ("kv",) if storage == CACHE else sustained_names(storage)
+        return next((path for path in (f"reach.{name}" for name in names) if path in self._hardware.values), None)
 
     def _task_paths(self) -> tuple[str, str] | None:
         tasks = self._hardware.mode_value(self._mode.name, "tasks")
@@ -190,16 +245,25 @@ class SideParameters:
         """Return what the machine sustains, with each path in use at its number [base units]."""
         *kinds, limit_paths = self._memory
         limit = equations.in_flight_limit(*(numbers[path] for path in limit_paths)) if limit_paths else None
+        if self._stream:
+            units, stream = (numbers[path] for path in self._stream)
+            limit = units * stream if limit is None else smaller(limit, units * stream)
         if self._tasks:
             tasks, block = (numbers[path] for path in self._tasks)
             few = equations.few_tasks_limit(tasks, self._plan.stages, block)
             limit = few if limit is None else smaller(limit, few)
         bandwidths = tuple(
-            equations.sustained_bandwidth(numbers[beta], numbers[eta], limit if beta == "memory.bandwidth" else None)
-            for beta, eta in kinds
+            equations.sustained_bandwidth(
+                numbers[beta],
+                numbers[eta],
+                limit if beta == "memory.bandwidth" else None,
+                *(numbers[path] for path in reach),
+            )
+            for beta, eta, *reach in kinds
         )
         collectives = tuple(
-            tuple(tuple(_route(route, numbers) for route in leg) for leg in legs) for legs in self._collective_legs
+            tuple(tuple(_route(route, numbers, self._library) for route in leg) for leg in legs)
+            for legs in self._collective_legs
         )
         rate, share = self._arithmetic
         return Rates(
@@ -208,13 +272,17 @@ class SideParameters:
             numbers[rate],
             1.0 if share is None else numbers[share],
             collectives,
+            *(None if path is None else numbers[path] for path in self._plain),
         )
 
     def chain(self, numbers: Mapping[str, Number]) -> Chain:
-        """Return what serialises fused calls, with each path in use at its number [base units]."""
+        """Return what serialises calls, with each path in use at its number [base units]."""
         room = equations.on_chip_room(*(numbers[p] if p in self._room else 0.0 for p in _ROOM)) if self._room else None
-        stage, prefetch, overlap, links = (0.0 if path is None else numbers[path] for path in self._chain)
-        return Chain(stage, prefetch, overlap, links, room)
+        stage, prefetch, overlap, links, *losses = (
+            0.0 if path is None else numbers[path] for path in (*self._chain, *self._losses)
+        )
+        matrix, experts, stage_matrix, sequence = losses
+        return Chain(stage, prefetch, overlap, links, matrix, experts, stage_matrix, sequence, room)
 
     def fixed(self, numbers: Mapping[str, Number]) -> Fixed:
         """Return the cost of calls and step, with each path in use at its number [base units]."""
@@ -222,15 +290,18 @@ class SideParameters:
         def number(path: str | None) -> Number:
             return 0.0 if path is None else numbers[path]
 
+        parts = [number(path) for path in self._boundary_parts]
+        covered = 1.0 if not parts or self._boundary_parts[4] is None else parts[4]
         if self._boundary:
-            hidden = number(self._boundary_parts[3]) if self._boundary_parts else 0.0
-            boundary = equations.call_boundary(number(self._boundary), 0.0, 0.0, hidden)
+            hidden = parts[3] if parts else 0.0
+            boundary = equations.call_boundary(number(self._boundary), 0.0, 0.0, hidden, covered)
         else:
-            boundary = equations.call_boundary(*(number(path) for path in self._boundary_parts))
+            bare, ramp, tail, hidden = parts[:4]
+            boundary = equations.call_boundary(bare, ramp, tail, hidden, covered)
         return Fixed(boundary, number(self._fill), number(self._host[0]), number(self._host[1]))
 
 
-def _route(paths: RoutePaths, numbers: Mapping[str, Number]) -> Route:
+def _route(paths: RoutePaths, numbers: Mapping[str, Number], library: Sequence[str | None]) -> Route:
     hops, traffic, doublings = paths.shape
     alpha = equations.collective_latency(
         numbers[paths.latency],
@@ -239,6 +310,9 @@ def _route(paths: RoutePaths, numbers: Mapping[str, Number]) -> Route:
         doublings,
         numbers[paths.doubling] if doublings and paths.doubling is not None else 0.0,
     )
+    if any(library):
+        extra, rise = (0.0 if path is None else numbers[path] for path in library)
+        alpha = equations.library_time(alpha, extra, math.log2(max(paths.devices, 2)) - 1, rise)
     bandwidth = numbers[paths.bandwidth]
     if paths.per_peer is not None:
         bandwidth = equations.group_bandwidth(bandwidth, numbers[paths.per_peer], paths.devices)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
@@ -12,7 +12,9 @@ from perfmodel import equations
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.machine import GROUPS, Ends, Position, SideParameters, on_chip_room, room_paths
+from perfmodel.estimates.options import Asked
 from perfmodel.estimates.placement import Placement
+from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import Assumption, LoopFound, OnChip
 from perfmodel.estimates.splits import fewest
 from perfmodel.estimates.terms import (
@@ -172,8 +174,8 @@ class PreparedSide:
         return costs
 
 
-class Question:
-    """Everything of a question that does not depend on batch and context."""
+class Prepared:
+    """A question made ready: everything of it that does not depend on batch and context."""
 
     def __init__(
         self,
@@ -354,12 +356,12 @@ def prepare(
     loop_at_most: int | None,
     loop_only: str | None = None,
     placement: Placement | None = None,
-) -> Question:
+) -> Prepared:
     """Return the prepared question; devices: how they share the work, a number for tensor parallelism.
 
     Raise SpecificationError for a mode or parameter the device lacks.
     """
-    return Question(
+    return Prepared(
         model,
         hardware,
         over(devices),
@@ -370,3 +372,23 @@ def prepare(
         loop_only,
         placement,
     )
+
+
+def prepare_question(question: Question) -> Prepared:
+    """Return a question made ready for any batch and context; equal ones are prepared once."""
+    return prepare(
+        question.model,
+        question.hardware,
+        question.parallel,
+        question.formats,
+        question.before,
+        question.after,
+        question.loop_at_most,
+        question.loop_only,
+        question.placement,
+    )
+
+
+def ask(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) -> Prepared:
+    """Return the prepared question behind `estimate`, whose arguments these are."""
+    return prepare_question(read_question(model, hardware, **asked))

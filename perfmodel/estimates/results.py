@@ -1,7 +1,5 @@
 """The parts of an answer: frozen records with the names of the JSON output."""
 
-from typing import Any
-
 import msgspec
 
 from perfmodel.estimates.terms import Terms
@@ -102,13 +100,3 @@ class Assumption(msgspec.Struct, frozen=True):
     unit: str
     kind: str
     source: str
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """The question, complete enough to ask it again.
-
-    step: what one step is, '' for a decode step, in which each sequence gets a token.
-    """
-
-    arguments: dict[str, Any]
-    step: str = ""

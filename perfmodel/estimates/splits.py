@@ -13,25 +13,22 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perfmodel.estimates.capacity import MOST_DEVICES, Resident
+from perfmodel.estimates.capacity import Resident
 from perfmodel.numbers.choices import ceil_div, larger, smaller
 from perfmodel.operations import stage_layers
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.model import (
     Attention,
-    CompressedAttention,
     Experts,
     FeedForward,
-    KeyedDeltaAttention,
     LatentAttention,
     Layer,
-    LightningAttention,
     Mixer,
     Model,
-    ShortConvolution,
     StateSpace,
 )
 from perfmodel.specifications.primitives import Block, Convolution, DotProduct, Linear, Recurrent
+from perfmodel.units import MOST_DEVICES
 
 Holding = Callable[[Parallel], Resident]
 
@@ -217,10 +214,6 @@ def _needs(model: Model) -> tuple[tuple[_Whole, ...], tuple[_Whole, ...], tuple[
         assert isinstance(layer, Layer)  # noqa: S101 - the only other kind
         if layer.mixer is not None:
             attention |= dict.fromkeys(_mixer_needs(layer.mixer))
-        if layer.beside is not None:
-            attention |= dict.fromkeys(_mixer_needs(layer.beside))
-        if layer.mixture is not None:
-            mixtures[layer.mixture] = None
         if isinstance(layer.feed_forward, FeedForward):
             dense[_Whole("the feed-forward width", layer.feed_forward.intermediate)] = None
         elif layer.feed_forward is not None:
@@ -232,10 +225,8 @@ def _mixer_needs(mixer: Mixer) -> Iterator[_Whole]:
     if isinstance(mixer, Attention):
         yield _Whole("heads", mixer.heads)
         yield _Whole("key and value heads", mixer.kv_heads, either=True)
-    elif isinstance(mixer, LatentAttention | CompressedAttention | KeyedDeltaAttention | LightningAttention):
+    elif isinstance(mixer, LatentAttention):
         yield _Whole("heads", mixer.heads)
-    elif isinstance(mixer, ShortConvolution):
-        yield _Whole("channels of the convolution", mixer.width)
     elif isinstance(mixer, StateSpace):
         yield _Whole("channels of the state space", mixer.inner)
         if mixer.version != 1:

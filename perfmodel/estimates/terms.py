@@ -33,6 +33,7 @@ class StagePlan(NamedTuple):
     flops: float
     payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
     held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
+    matrix: str = ""  # 'matrix', 'experts' or '' (see `perfmodel.schedule.cutting.Stage`)
 
 
 class CallPlan(NamedTuple):
@@ -46,6 +47,7 @@ class CallPlan(NamedTuple):
     segments: tuple[tuple[int, tuple[StagePlan, ...]], ...]
     pipeline_stage: int = 0
     alike: int = 1
+    hands_over: float = 0.0  # share of one call's hand-over of tokens to the host that it stands for
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -85,12 +87,14 @@ class StageCounts(NamedTuple):
     payloads: tuple[tuple[int, Number], ...]
     held: Number = 0.0
     state: Number = 0.0
+    matrix: str = ""
 
 
 class CallCounts(NamedTuple):
     """A call at one workload.
 
     microbatches: parts of the batch in the pipeline at once [-]; None where there is no pipeline.
+    handed_over: sequences whose tokens the host takes over after a call [-], None for none.
     """
 
     times: int
@@ -99,6 +103,7 @@ class CallCounts(NamedTuple):
     pipeline_stage: int = 0
     alike: int = 1
     microbatches: Number = None
+    handed_over: Number = None
 
 
 class Route(NamedTuple):
@@ -113,7 +118,8 @@ class Rates(NamedTuple):
     """What the machine sustains.
 
     bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; the legs of each collective, each with
-    its routes.
+    its routes; of plain calls the rows of a tile [-] and the share of the shorter of streaming and arithmetic that is
+    added [-], None where nothing is known of them.
     """
 
     bandwidths: tuple[Number, ...]
@@ -121,19 +127,26 @@ class Rates(NamedTuple):
     arithmetic: Number
     arithmetic_share: Number
     collectives: tuple[tuple[tuple[Route, ...], ...], ...]
+    tile: Number = None
+    added: Number = None
 
 
 class Chain(NamedTuple):
     """What serialises calls.
 
     Of fused ones: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that
-    any call hides [-]; on-chip memory [B], None where it is not known or nothing is held.
+    any call hides [-]. Besides: what a plain call loses with a matrix and with experts, a stage with a matrix, the host
+    for each sequence [s]; on-chip memory [B], None where it is not known or nothing is held.
     """
 
     stage: Number
     prefetch: Number
     overlap: Number
     collective_overlap: Number
+    matrix: Number = 0.0
+    experts: Number = 0.0
+    stage_matrix: Number = 0.0
+    sequence: Number = 0.0
     room: Number = None
 
 
@@ -149,9 +162,9 @@ class Fixed(NamedTuple):
 class Busy(NamedTuple):
     """Sums over the calls of a step, without boundaries and host [s].
 
-    refill: the window's part of (L2) fill. calls: the time of all calls, which the terms add up to. waiting: time by
-    which serial chains exceed streaming and its stalls; it is part of the others, and says whether any loop is bound by
-    its own latency.
+    refill: the window's part of (L2) fill; lost: what matrices lose (B2); host: its time for the sequences. calls: the
+    time of all calls, which the terms add up to. waiting: time by which serial chains exceed streaming and its stalls;
+    it is part of the others, and says whether any loop is bound by its own latency.
     """
 
     stream: Number
@@ -159,6 +172,8 @@ class Busy(NamedTuple):
     latency: Number
     collective: Number
     refill: Number
+    lost: Number
+    host: Number
     calls: Number
     waiting: Number
 
@@ -222,6 +237,9 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *,
         )
         for (count, call), stage in zip(schedule.calls, stages, strict=True)
     )
+    # The tokens are there, and the host takes over, after the last call.
+    last = calls[-1]
+    calls = (*calls[:-1], last._replace(hands_over=1 / last.times))
     fused_calls = sum(count for count, call in schedule.calls if call.fused)
     holds = any(
         stage.held for _, call in schedule.calls if call.fused for segment in call.segments for stage in segment.stages
@@ -240,6 +258,7 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[s
         stage.work.flops,
         tuple((collectives.index((c.kind, c.group, c.stride)), c.payload) for c in stage.collectives),
         stage.held,
+        stage.matrix,
     )
 
 
@@ -258,13 +277,14 @@ def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
             number,
             alike,
             microbatches,
+            sequences * hands_over if hands_over else None,
         )
-        for count, fused, segments, number, alike in plan.calls
+        for count, fused, segments, number, alike, hands_over in plan.calls
     ]
 
 
 def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: Number) -> StageCounts:
-    weights, experts, caches, state, activations, flops, payloads, held = stage
+    weights, experts, caches, state, activations, flops, payloads, held, matrix = stage
     cache: Number = state
     for entry in caches:
         seen = context if entry.window is None else smaller(context, entry.window)
@@ -277,7 +297,13 @@ def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: 
         read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
     exchanged = tuple([(position, size * sequences) for position, size in payloads]) if payloads else ()
     return StageCounts(
-        (*read, cache * sequences, activations * sequences), late, flops * sequences, exchanged, held * sequences, state
+        (*read, cache * sequences, activations * sequences),
+        late,
+        flops * sequences,
+        exchanged,
+        held * sequences,
+        state,
+        matrix,
     )
 
 
@@ -291,11 +317,13 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     latency: Number = 0.0
     collective: Number = 0.0
     refill: Number = 0.0
+    lost: Number = 0.0
+    host: Number = 0.0
     calls: Number = 0.0
     waiting: Number = 0.0
     each: list[Number] = []
     counts = list(counts)
-    for count, fused, segments, _, _, microbatches in counts:
+    for count, fused, segments, _, _, microbatches, handed_over in counts:
         before = calls
         if fused:
             fill: Number = 0.0
@@ -313,20 +341,35 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
         else:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
-            a = equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share)
+            a = equations.arithmetic_time(_flops(stage, rates), rates.arithmetic, rates.arithmetic_share)
             stream = stream + count * m
-            roofline = equations.plain_call_time(m, a)
+            roofline = equations.plain_call_time(m, a, added=rates.added)
             compute = compute + count * (roofline - m)
             calls = calls + count * roofline
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
+            if stage.matrix:
+                loss = equations.matrix_losses(
+                    chain.matrix, chain.experts, *((0, count) if stage.matrix == "experts" else (count, 0))
+                )
+                lost, calls = lost + loss, calls + loss
+        if handed_over is not None:
+            served = count * handed_over * chain.sequence
+            host, calls = host + served, calls + served
         each.append(0.0 if microbatches is None else calls - before)
     paced = pipelined(counts, each, calls)
     if paced is calls:
-        return Busy(stream, compute, latency, collective, refill, calls, waiting)
+        return Busy(stream, compute, latency, collective, refill, lost, host, calls, waiting)
     # What a step waits for its slowest stage is latency.
-    return Busy(stream, compute, latency + (paced - calls), collective, refill, paced, waiting)
+    return Busy(stream, compute, latency + (paced - calls), collective, refill, lost, host, paced, waiting)
+
+
+def _flops(stage: StageCounts, rates: Rates) -> Number:
+    """Return the operations of a plain call [FLOP], with rows padded to a tile where its kernels do that."""
+    if rates.tile is None or not stage.matrix:
+        return stage.flops
+    return equations.padded_flops(stage.flops, rates.tile, sum(stage.bytes[:-2]))
 
 
 def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Number = None) -> Number:
@@ -361,6 +404,7 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
         "beta",
         "arithmetic",
         "share",
+        *(name for name in _PLAIN if getattr(rates, name) is not None),
         *collectives,
         *(Chain._fields if plan.limited else Chain._fields[:-1]),
     ]
@@ -373,6 +417,7 @@ def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool 
     recorded = Rates(
         tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], routes
     )
+    recorded = recorded._replace(**{name: number[name] for name in _PLAIN if name in number})
     chain = Chain(*(number.get(name) for name in Chain._fields))
     busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
     results = [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)]
@@ -391,9 +436,14 @@ def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
         rates.datasheet_bandwidth,
         rates.arithmetic,
         rates.arithmetic_share,
+        *(getattr(rates, name) for name in _PLAIN if getattr(rates, name) is not None),
         *(number for route in _routes(rates) for number in (route.latency, route.bandwidth)),
         *(chain if chain.room is not None else chain[:-1]),
     )
+
+
+# What plain calls alone have, where anything is known of it.
+_PLAIN = ("tile", "added")
 
 
 def _routes(rates: Rates) -> list[Route]:
@@ -422,13 +472,13 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     m = sum(streaming)
     arithmetic = [equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share) for stage in stages]
     a = sum(arithmetic)
-    serial = sum([chain.stage + x for x in exchange])
-    # While a stage computes beyond its own bytes, the memory fetches ahead as far as the window goes, then waits.
+    waited = [(chain.stage + chain.stage_matrix if stage.matrix else chain.stage) for stage in stages]
+    latencies = [cost + x for cost, x in zip(waited, exchange, strict=True)]
+    serial = sum(latencies)
     beyond = [
         equations.arithmetic_beyond_streaming(one, stream, chain.overlap)
         for one, stream in zip(arithmetic, streaming, strict=True)
     ]
-    latencies = [chain.stage + x + excess for x, excess in zip(exchange, beyond, strict=True)]
     # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
     waits = [
         sum([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0
@@ -445,7 +495,9 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
         m, waits = m + sum(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
     # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
     window = prefetch / rates.datasheet_bandwidth
-    stall, swing = equations.prefetch(latencies, ahead, window)
+    # While a stage computes, the memory goes on fetching as its bytes leave the window.
+    computing = [(1 - chain.overlap) * one for one in arithmetic]
+    stall, swing = equations.prefetch(latencies, ahead, window, computing)
     i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap, sum(links))
     roofline = larger(larger(m, a), smaller(i, m + sum(beyond)))
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
@@ -495,4 +547,6 @@ def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
     calls = call_times(busy)
     boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
     excess = step_time(plan, calls, fixed) - _unlimited(plan, calls, fixed)
-    return Terms(busy.stream, busy.compute, boundary, busy.collective, busy.latency, fixed.host + excess)
+    return Terms(
+        busy.stream, busy.compute, boundary + busy.lost, busy.collective, busy.latency, fixed.host + busy.host + excess
+    )

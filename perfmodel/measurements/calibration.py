@@ -18,8 +18,8 @@ from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import kind_of, profile_of, row_formats, row_hardware
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
 from perfmodel.specifications.catalogue import find_hardware, find_model
-from perfmodel.specifications.parameters import Quantity
 from perfmodel.specifications.profiles import Profile, find_profile
+from perfmodel.specifications.quantities import Quantity
 
 if TYPE_CHECKING:
     import numpy

@@ -7,18 +7,18 @@ that is boundary can be looped away and one that is bandwidth cannot.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
 from perfmodel.errors import ValueRangeError, shown
-from perfmodel.estimates.answers import Estimate, estimate, formats_of
+from perfmodel.estimates.answers import Estimate, answer_to
+from perfmodel.estimates.options import Asked
+from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Speedup
 from perfmodel.measurements.fitting import AdjustableStep, Prior, largest
-from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.profiles import find_profile, with_profile
 
 # How far a single parameter is followed from its value: a factor.
 _FARTHEST = 1e4
@@ -83,68 +83,21 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
         return answer | {"inside": self.inside}
 
 
-def explain_gap(
-    model: str | Model,
-    hardware: str | Hardware,
-    measured: float,
-    *,
-    devices: int | None = None,
-    batch: int = 1,
-    context: int = 4096,
-    weights: str | None = None,
-    kv: str | None = None,
-    before: str | None = None,
-    after: str = "looped",
-    profile: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-) -> Gap:
+def explain_gap(model: str | Model, hardware: str | Hardware, measured: float, **asked: Unpack[Asked]) -> Gap:
     """Explain why a step of the question (see `estimate`) took `measured` seconds.
 
     Raises PerfModelError for what estimate refuses, and for a time that is not positive.
     """
     if not 0 < measured < math.inf:
         raise ValueRangeError(f"--measured: {shown(measured)} is not a positive time")
-    answer = estimate(
-        model,
-        hardware,
-        devices=devices,
-        batch=batch,
-        context=context,
-        weights=weights,
-        kv=kv,
-        before=before,
-        after=after,
-        profile=profile,
-        parameters=parameters,
-    )
-    chosen = find_model(model) if isinstance(model, str) else model
-    device = find_hardware(hardware) if isinstance(hardware, str) else hardware
-    if profile is not None:
-        device = with_profile(device, find_profile(profile))
-    # What-ifs stand as the answer used them.
-    used = {a.name: a for a in answer.assumptions}
-    device = device.replace_values(
-        {
-            path: msgspec.structs.replace(quantity, low=used[path].low, value=used[path].value, high=used[path].high)
-            for path, quantity in device.values.items()
-            if path in used
-        }
-    )
-    step = AdjustableStep(
-        chosen,
-        device,
-        answer.before.mode,
-        answer.devices,
-        formats_of(chosen, weights, kv),
-        answer.batch,
-        answer.context,
-    )
+    answer = answer_to(read_question(model, hardware, **asked))
+    step = AdjustableStep.of(answer.prepared, answer.before.mode, answer.batch, answer.context)
     priors = step.priors()
 
     def explained(what: str, values: dict[str, float] | None) -> Explanation:
         if values is None:
             return Explanation(what=what, values=None, deviations={}, after=None, speedup=None)
-        settings = dict(parameters or {}) | {
+        settings = dict(answer.asked.arguments["parameters"] or {}) | {
             path: str(value) + (f" {priors[path].quantity.unit}" if priors[path].quantity.unit != "1" else "")
             for path, value in values.items()
         }

@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from perfmodel.estimates.machine import sustained_names
-from perfmodel.estimates.prepared import prepare
+from perfmodel.estimates.placement import Placement
+from perfmodel.estimates.prepared import Prepared, prepare
 from perfmodel.estimates.terms import busy_time, call_times, counts_at, step_time
 from perfmodel.operations import Formats
+from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import Quantity, lookup
+from perfmodel.specifications.parameters import lookup
+from perfmodel.specifications.quantities import Quantity
 
 # Standard deviations from the median to the 95th percentile of a normal distribution.
 TO_PERCENTILE = 1.6448536269514722
@@ -94,16 +97,36 @@ class AdjustableStep:
     """A decode step at one workload whose parameters can be replaced; times are at the value of all others."""
 
     def __init__(
-        self, model: Model, hardware: Hardware, mode: str, devices: int, formats: Formats, batch: int, context: int
+        self,
+        model: Model,
+        hardware: Hardware,
+        mode: str,
+        devices: int | Parallel,
+        formats: Formats,
+        batch: int,
+        context: int,
+        placement: Placement | None = None,
     ) -> None:
-        self.hardware = with_format_shares(
-            with_boundary(hardware, mode), (formats.weights, formats.experts, formats.head)
-        )
-        side = prepare(model, self.hardware, devices, formats, mode, mode, None).before
+        self.hardware = with_format_shares(with_boundary(hardware, mode), formats.storage.formats())
+        side = prepare(model, self.hardware, devices, formats, mode, mode, None, None, placement).before
         self.mode, self.plan = mode, side.plan
         self._counts = counts_at(self.plan, batch, context)
         self._parameters, self._values = side.parameters, side.parameters.values()
         self.weights_path = self._sustained(self.plan.kinds[0])
+
+    @classmethod
+    def of(cls, question: Prepared, mode: str, batch: int, context: int) -> "AdjustableStep":
+        """Return the step of a prepared question in one of its modes."""
+        return cls(
+            question.model,
+            question.hardware,
+            mode,
+            question.parallel,
+            question.formats,
+            batch,
+            context,
+            question.placement,
+        )
 
     def _sustained(self, kind: str) -> str:
         return next(

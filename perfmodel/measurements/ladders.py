@@ -9,9 +9,10 @@ from perfmodel.measurements.calibration import as_profile, calibrate
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import kind_of, profile_of
 from perfmodel.measurements.validation import Predicted, predict, why_not
+from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.profiles import find_profile
 
-_LAUNCH_ORDER = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
+_LAUNCH_ORDER = MODES
 
 # What a ladder climbs, by the first letter of its tag in validation/rows.csv.
 CLIMBS = {"devices": "b-", "batch": "e-"}

@@ -14,7 +14,7 @@ from perfmodel.errors import PerfModelError, SpecificationError, shown
 from perfmodel.estimates.answers import Estimate
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.files import read_text
-from perfmodel.specifications.formats import STORAGE_FORMATS, storage_format
+from perfmodel.specifications.storage import nominal_bits, weights_format
 
 _LEAST, _MOST = 1e-9, 1e9  # s of a step, and tok/s
 COLUMNS = (
@@ -205,11 +205,11 @@ def measured_nearby(answer: Estimate, most: int = 5) -> tuple[tuple[str, float, 
     Only those of the same model, machine and number of devices; those of the same width of weights, mode, batch and
     context come first.
     """
-    bits = STORAGE_FORMATS[answer.weight_format].bits
+    bits = nominal_bits(answer.weight_format)
     modes = (answer.before.mode, answer.after.mode)
 
     def distance(row: Row) -> tuple[bool, bool, float, float]:
-        stored = storage_format(row.weight_format, row.id).bits if row.weight_format else 0.0
+        stored = nominal_bits(weights_format(row.weight_format, row.id)) if row.weight_format else 0.0
         return (
             stored != bits,
             row.mode not in modes,

@@ -8,15 +8,15 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel._layout import data_folder
-from perfmodel.estimates.answers import formats_of
 from perfmodel.measurements.rows import Row
 from perfmodel.operations import Formats
+from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import parse_setting
 from perfmodel.specifications.profiles import Profile, find_profile, profile_names, with_profile
+from perfmodel.specifications.quantities import parse_setting
 
 
 class _Stacks(msgspec.Struct, frozen=True):
@@ -64,11 +64,15 @@ def kind_of(row: Row) -> Profile | None:
 
 def row_formats(row: Row, model: Model) -> Formats:
     """Return the storage formats of a row: those stated, but for parts that its software stack keeps in another."""
-    formats = formats_of(model, row.weight_format or None, row.kv_format or None)
-    if row.stack in _stacks().ggml and formats.experts == "mxfp4":
-        return msgspec.structs.replace(formats, weights="q8_0", head="q8_0")
+    weights = row.weight_format or None
+    published = formats_of(model, None, row.kv_format or None)
+    if weights == published.weights:
+        # What the experts of a published model have says nothing of its other parts, but for files of ggml.
+        weights = "mxfp4_moe" if weights == "mxfp4" and row.stack in _stacks().ggml else None
+    formats = formats_of(model, weights, row.kv_format or None)
     if row.stack in _stacks().narrow_head:
-        return msgspec.structs.replace(formats, head=formats.weights)
+        narrow = msgspec.structs.replace(formats.storage, head=formats.storage.dense)
+        return msgspec.structs.replace(formats, storage=narrow)
     return formats
 
 

@@ -22,6 +22,7 @@ from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.profiles import Profile, find_profile
+from perfmodel.specifications.storage import read_weights
 
 # Reasons why a row cannot be asked, in the order they are looked for.
 REASONS = (
@@ -222,8 +223,8 @@ def why_not(row: Row) -> Unasked | None:
     except PerfModelError as error:
         return Unasked(row, REASONS[1], str(error))
     try:
-        for text in (row.weight_format, row.kv_format):
-            storage_format(text or "bf16", row.id)
+        read_weights(row.weight_format or "bf16", row.id)
+        storage_format(row.kv_format or "bf16", row.id)
     except PerfModelError as error:
         return Unasked(row, REASONS[2], str(error))
     if row.mode and row.mode not in device.modes:

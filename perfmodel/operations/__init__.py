@@ -5,7 +5,8 @@ table is not read (one row a token is); a tied table is read once, as the LM hea
 stay in the activations' format when matrices are quantised.
 """
 
-from perfmodel.operations.builders import Formats, Operation
+from perfmodel.operations.builders import Operation
+from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.step import (
     Step,
     active_parameter_count,
@@ -26,6 +27,7 @@ __all__ = [
     "embedding_elements",
     "parameter_count",
     "pipeline_stages",
+    "plain_formats",
     "stage_layers",
     "total_work",
 ]

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 import msgspec
 
+from perfmodel.operations.formats import Formats as Formats  # noqa: PLC0414
+from perfmodel.operations.formats import stored
 from perfmodel.operations.work import Collective, ExpertBank, Work
-from perfmodel.specifications.formats import STORAGE_FORMATS
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -20,6 +21,7 @@ class Operation(msgspec.Struct, frozen=True):
     shares_input: it reads the same activations as the operation before it.
     fusion: what shares its kernel call: '' as its name says, else 'anchor', 'norm' or 'pointwise' (see
     `perfmodel.schedule.styles`).
+    part: of the model that its matrix belongs to, 'other' for one without; columns: elements of a row of the matrix.
     unfused: what it does instead where a framework runs it out of primitive kernels, None for the same work.
     """
 
@@ -34,33 +36,12 @@ class Operation(msgspec.Struct, frozen=True):
     collective: Collective | None = None
     fusion: str = ""
     unfused: Work | None = None
+    part: str = "other"
+    columns: int = 0
 
     def run_unfused(self) -> "Operation":
         """Return this operation as a framework runs it out of primitive kernels."""
         return self if self.unfused is None else msgspec.structs.replace(self, work=self.unfused, unfused=None)
-
-
-class Formats(msgspec.Struct, frozen=True):
-    """Storage formats of a query: matrices, cache, activations (norms and biases too), routed experts, LM head."""
-
-    weights: str
-    kv: str
-    activations: str
-    experts: str
-    head: str
-
-    def activation_size(self) -> float:
-        """Return the bytes of one activation [B]."""
-        return STORAGE_FORMATS[self.activations].bits / 8
-
-    def cache_size(self) -> float:
-        """Return the bytes of one number in the cache [B]."""
-        return STORAGE_FORMATS[self.kv].bits / 8
-
-
-def stored(elements: float, storage: str) -> float:
-    """Return the bytes [B] of `elements` weights [-] in a storage format."""
-    return elements * STORAGE_FORMATS[storage].bits / 8
 
 
 def matrix(
@@ -77,14 +58,8 @@ def matrix(
     """Return a projection from `columns` inputs to `rows` outputs; `count` of them side by side, as one a head."""
     elements = count * rows * columns
     biases = count * rows if bias else 0
-    work = Work(
-        weights=(
-            (
-                formats.head if kind == "head" else formats.weights,
-                stored(elements, formats.head if kind == "head" else formats.weights),
-            ),
-        )
-    )
+    part = "head" if kind == "head" else formats.part
+    work = Work(weights=stored(elements, formats.mix(name, part)))
     if bias:
         work = work + Work(weights=((formats.activations, biases * formats.activation_size()),))
     size = formats.activation_size()
@@ -97,6 +72,8 @@ def matrix(
         reads=count * columns * size,
         writes=count * rows * size,
         shares_input=shares_input,
+        part=part,
+        columns=columns,
     )
 
 
@@ -125,7 +102,10 @@ def expert_matrix(
     """Return one projection of all routed experts, of which a token uses `chosen`, spread over `groups` of devices."""
     spread = largest_of_normals(groups)
     one, biases = rows * columns, rows if bias else 0
-    banks = [ExpertBank(formats.experts, experts, chosen, stored(one, formats.experts), groups, spread)]
+    banks = [
+        ExpertBank(kind, experts, chosen, size, groups, spread)
+        for kind, size in stored(one, formats.mix(name, "experts"))
+    ]
     if bias:
         banks.append(
             ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size(), groups, spread)
@@ -143,6 +123,8 @@ def expert_matrix(
         reads=share * columns * size,
         writes=share * rows * size,
         shares_input=shares_input,
+        part="experts",
+        columns=columns,
     )
 
 

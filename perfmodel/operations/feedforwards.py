@@ -16,9 +16,9 @@ def feed_forward_operations(
     All, or those of a data-parallel group.
     """
     if isinstance(block, FeedForward):
-        yield from _dense(block, hidden, formats, parallel.stage_devices)
+        yield from _dense(block, hidden, formats.within("dense"), parallel.stage_devices)
     else:
-        yield from _experts(block, hidden, formats, parallel)
+        yield from _experts(block, hidden, formats.within("other"), parallel)
 
 
 def all_tokens_needed(block: FeedForward | Experts, parallel: Parallel) -> bool:
@@ -29,9 +29,8 @@ def all_tokens_needed(block: FeedForward | Experts, parallel: Parallel) -> bool:
     return parallel.data > 1 and not (isinstance(block, Experts) and parallel.routed)
 
 
-def _activation(name: str, width: int, formats: Formats, *, gated: bool, weights: int = 0) -> Operation:
-    flops, inputs = (5.0, 2) if gated else (4.0, 1)
-    return elementwise(name, "activation", width, formats, flops=flops, inputs=inputs, weights=weights)
+def _activation(name: str, width: int, formats: Formats, *, gated: bool) -> Operation:
+    return elementwise(name, "activation", width, formats, flops=5.0 if gated else 4.0, inputs=2 if gated else 1)
 
 
 def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -42,7 +41,7 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
     if block.sparsified:
         # Mean, deviation, threshold and cut.
         yield elementwise("sparsify", "activation", width, formats, flops=6.0)
-    yield _activation("activation", width, formats, gated=block.gated, weights=block.activation_weights)
+    yield _activation("activation", width, formats, gated=block.gated)
     yield matrix("down", hidden, width, formats, bias=block.bias)
 
 
@@ -62,12 +61,11 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     inner = block.latent or hidden
     sent = block.chosen * (parallel.stage_devices // groups) * inner / parallel.tensor
     yield matrix("router", block.count, hidden, formats, bias=block.router_bias)
-    if block.router_scales:
-        yield elementwise("router_scale", "norm", hidden, formats, flops=4.0, weights=hidden + block.count)
     yield elementwise("expert_choice", "expert_choice", block.count, formats, flops=5.0)
+    beside = formats.within("shared")
     which = {"experts": block.count, "chosen": block.chosen, "bias": block.bias, "groups": groups}
     if block.latent:
-        yield matrix("latent_down", inner, hidden, formats)
+        yield matrix("latent_down", inner, hidden, beside)
     if parallel.routed:
         yield collective("expert_dispatch", "all_to_all", sent, formats, parallel.stage_devices)
     if block.gated:
@@ -75,16 +73,16 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     yield for_tokens(expert_matrix("expert_up", width, inner, formats, shares_input=block.gated, **which), tokens)  # type: ignore[arg-type]
     if shared:
         if block.gated:
-            yield matrix("shared_gate", shared, hidden, formats)
-        yield matrix("shared_up", shared, hidden, formats, shares_input=True)
+            yield matrix("shared_gate", shared, hidden, beside)
+        yield matrix("shared_up", shared, hidden, beside, shares_input=True)
     yield _activation("expert_activation", tokens * block.chosen * width // groups + shared, formats, gated=block.gated)
     yield for_tokens(expert_matrix("expert_down", inner, width, formats, **which), tokens)  # type: ignore[arg-type]
     if parallel.routed:
         yield collective("expert_combine", "all_to_all", sent, formats, parallel.stage_devices)
     if block.latent:
-        yield matrix("latent_up", hidden, inner, formats)
+        yield matrix("latent_up", hidden, inner, beside)
     if shared:
-        yield matrix("shared_down", hidden, shared, formats)
+        yield matrix("shared_down", hidden, shared, beside)
     if block.shared_gate:
-        yield matrix("shared_scale", 1, hidden, formats)
+        yield matrix("shared_scale", 1, hidden, beside)
     yield elementwise("expert_sum", "expert_sum", inner, formats, flops=2.0 * block.chosen, inputs=block.chosen)

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from perfmodel.numbers.choices import ceil_div
-from perfmodel.operations.builders import Formats, Operation, stored
+from perfmodel.operations.builders import Operation
+from perfmodel.operations.formats import Formats, stored
 from perfmodel.operations.work import ON_CHIP, Cache, Collective, Work
 from perfmodel.specifications.primitives import (
     Block,
@@ -34,13 +35,15 @@ class Where(msgspec.Struct, frozen=True):
 
     def weights(self, elements: int, biases: int = 0) -> tuple[tuple[str, float], ...]:
         """Return the bytes of matrices and of `biases`, each read once a step."""
-        size = stored(elements, self.formats.weights)
-        kept = [(ON_CHIP if self.on_chip else self.formats.weights, size)] if elements else []
+        kept = [
+            (ON_CHIP if self.on_chip else kind, size) for kind, size in stored(elements, self.formats.mix("", "other"))
+        ]
+        kept = kept if elements else []
         if biases:
             kept.append(
                 (ON_CHIP if self.on_chip else self.formats.activations, biases * self.formats.activation_size())
             )
-        return (Work(weights=tuple(kept[:1])) + Work(weights=tuple(kept[1:]))).weights
+        return sum((Work(weights=(one,)) for one in kept), Work()).weights
 
 
 def block_operations(block: Block, formats: Formats, devices: int) -> Iterator[Operation]:

@@ -6,23 +6,15 @@ from itertools import accumulate, groupby, pairwise
 import msgspec
 
 from perfmodel.numbers.choices import ceil_div
-from perfmodel.operations.builders import Formats, Operation, collective, elementwise, for_tokens, matrix, norm
-from perfmodel.operations.compressed import hyper_head, hyper_reading, hyper_writing
+from perfmodel.operations.builders import Operation, collective, elementwise, for_tokens, matrix, norm
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
-from perfmodel.operations.mixers import cross_attention_operations, mixer_operations
+from perfmodel.operations.formats import Formats, plain_formats
+from perfmodel.operations.mixers import mixer_operations
 from perfmodel.operations.networks import block_operations
 from perfmodel.operations.parallel import Parallel, over
-from perfmodel.operations.streams import (
-    correction,
-    input_operations,
-    layer_input_operations,
-    layer_inputs,
-    low_rank_residual,
-    output_operations,
-    prediction,
-)
+from perfmodel.operations.streams import correction, input_operations, low_rank_residual, output_operations, prediction
 from perfmodel.operations.work import Work
-from perfmodel.specifications.model import HyperConnections, Layer, Model, Streams
+from perfmodel.specifications.model import Layer, Model
 from perfmodel.specifications.primitives import Block
 
 
@@ -58,37 +50,24 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     replicates: operations left whole on every device; only the head can be.
     """
     parallel = over(devices)
-    layers = {layer: tuple(_layer(model, layer, formats, parallel)) for layer in set(model.layers)}
+    # Layers that are equal and stored alike are the same operations.
+    pairs = [(layer, formats.in_layer(index)) for index, layer in enumerate(model.layers)]
+    made = {pair: tuple(_layer(model, *pair, parallel)) for pair in dict.fromkeys(pairs)}
+    layers = tuple(made[pair] for pair in pairs)
     size = formats.activation_size()
     if model.step:
         names = tuple(layer.name for layer in model.layers if isinstance(layer, Block))
-        return Step((), tuple(layers[layer] for layer in model.layers), (), names)
-    return Step(
-        before=(
-            Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),
-            *_inputs(model, formats),
-        ),
-        layers=tuple(layers[layer] for layer in model.layers),
-        after=(*_outputs(model, formats), *_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
-    )
-
-
-def _inputs(model: Model, formats: Formats) -> Iterator[Operation]:
-    """Yield what makes several streams, or the inputs of all layers, from the embedding."""
-    first = next((layer for layer in model.layers if isinstance(layer, Layer)), None)
-    if first is not None and isinstance(first.streams, Streams):
-        yield from input_operations(first.streams, model.hidden, len(model.layers), formats)
-    elif first is not None and first.layer_input:
-        yield from layer_inputs(first.layer_input, model.hidden, len(model.layers), formats)
-
-
-def _outputs(model: Model, formats: Formats) -> Iterator[Operation]:
-    """Yield what makes one stream of several again."""
+        return Step((), layers, (), names)
     streams = next((layer.streams for layer in model.layers if isinstance(layer, Layer)), None)
-    if isinstance(streams, Streams):
-        yield from output_operations(streams, model.hidden, formats)
-    elif isinstance(streams, HyperConnections):
-        yield from hyper_head(streams, model.hidden, formats)
+    inputs = input_operations(streams, model.hidden, len(model.layers), formats) if streams else ()
+    return Step(
+        before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size), *inputs),
+        layers=layers,
+        after=(
+            *(output_operations(streams, model.hidden, formats) if streams else ()),
+            *_head(model, formats, 1 if "head" in replicates else parallel.tensor),
+        ),
+    )
 
 
 def pipeline_stages(step: Step, hidden: int, formats: Formats, stages: int, stage_devices: int = 1) -> tuple[Step, ...]:
@@ -160,7 +139,7 @@ def embedding_elements(model: Model) -> int:
 
 
 def _published(model: Model) -> Step:
-    return decode_step(model, Formats("bf16", "bf16", "bf16", "bf16", "bf16"), devices=1)
+    return decode_step(model, plain_formats("bf16"), devices=1)
 
 
 def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
@@ -170,63 +149,32 @@ def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Paral
     if layer.parallel:
         yield from _parallel_layer(model, layer, formats, parallel)
         return
-    if isinstance(layer.streams, Streams):
+    if layer.streams is not None:
         yield from prediction(layer.streams, model.hidden, formats)
     if layer.mixer is not None:
-        yield from _normed("mixer", model, layer, formats, _mixers(model, layer, formats, parallel))
+        yield from _normed(
+            "mixer", model, layer, formats, mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor)
+        )
         yield from _joined("mixer", model.hidden, formats, parallel.tensor)
         yield from _added("mixer", model, layer, formats)
-    if layer.crossing is not None:
-        crossing = cross_attention_operations(layer.crossing, model.hidden, formats, parallel.tensor)
-        yield from _normed("crossing", model, layer, formats, crossing)
-        yield from _joined("crossing", model.hidden, formats, parallel.tensor)
-        yield from _added("crossing", model, layer, formats)
-    if isinstance(layer.streams, Streams):
+    if layer.streams is not None:
         yield from low_rank_residual(layer.streams, model.hidden, formats)
     if layer.feed_forward is not None:
-        block = _feed_forward(model, layer, formats, parallel)
-        if all_tokens_needed(layer.mixture or layer.feed_forward, parallel):
+        block = feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
+        if all_tokens_needed(layer.feed_forward, parallel):
             yield from _gathered(model.hidden, formats, parallel, _normed("feed_forward", model, layer, formats, block))
         else:
             yield from _normed("feed_forward", model, layer, formats, block)
             yield from _joined("feed_forward", model.hidden, formats, parallel.tensor)
         yield from _added("feed_forward", model, layer, formats)
-    if isinstance(layer.streams, Streams):
+    if layer.streams is not None:
         yield from correction(layer.streams, model.hidden, formats)
-    if layer.layer_input:
-        yield from layer_input_operations(layer.layer_input, model.hidden, formats)
-    if layer.scaled:
-        yield elementwise("layer_scale", "residual", model.hidden, formats, flops=1.0, weights=1)
-
-
-def _mixers(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
-    """Yield the mixer of a layer, and the one beside it."""
-    if layer.mixer is not None:
-        yield from mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor)
-    if layer.beside is not None:
-        yield from mixer_operations(layer.beside, model.hidden, formats, parallel.tensor)
-        yield elementwise("mixers_sum", "residual", model.hidden, formats, flops=1.0, inputs=2)
-
-
-def _feed_forward(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
-    """Yield the feed-forward block of a layer, and the experts beside it between norms of their own."""
-    if layer.feed_forward is None:
-        return
-    yield from feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
-    if layer.mixture is not None:
-        yield norm("dense_output_norm", model.hidden, formats, elements=model.norm_elements)
-        yield norm("experts_norm", model.hidden, formats, elements=model.norm_elements)
-        yield from feed_forward_operations(layer.mixture, model.hidden, formats, parallel)
-        yield norm("experts_output_norm", model.hidden, formats, elements=model.norm_elements)
-        yield elementwise("feed_forward_sum", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
 def _normed(
     name: str, model: Model, layer: Layer, formats: Formats, operations: Iterator[Operation]
 ) -> Iterator[Operation]:
     """Yield a block with the norm in front of it."""
-    if isinstance(layer.streams, HyperConnections):
-        yield from hyper_reading(name, layer.streams, model.hidden, formats)
     if layer.norms in ("before", "both"):
         yield norm(f"{name}_norm", model.hidden, formats, elements=model.norm_elements)
     yield from operations
@@ -242,13 +190,7 @@ def _added(name: str, model: Model, layer: Layer, formats: Formats) -> Iterator[
     """Yield the norm behind a block and its residual addition."""
     if layer.norms in ("after", "both"):
         yield norm(f"{name}_output_norm", model.hidden, formats, elements=model.norm_elements)
-    if isinstance(layer.streams, HyperConnections):
-        yield hyper_writing(name, layer.streams, model.hidden, formats)
-    elif name == "crossing" and layer.crossing is not None:
-        gates = layer.crossing.gates
-        yield elementwise("crossing_residual", "residual", model.hidden, formats, flops=1.0, inputs=2, weights=gates)
-    else:
-        yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
+    yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
 def _gathered(

@@ -11,24 +11,10 @@ from perfmodel.specifications.model import Streams
 
 def input_operations(streams: Streams, hidden: int, layers: int, formats: Formats) -> Iterator[Operation]:
     """Yield what makes the streams and the inputs of all layers from the embedding."""
-    yield from layer_inputs(streams.layer_input, hidden, layers, formats)
+    yield matrix("layer_input_projection", layers * streams.layer_input, hidden, formats)
+    yield norm("layer_input_norm", streams.layer_input, formats, copies=layers)
+    yield elementwise("layer_input_sum", "residual", layers * streams.layer_input, formats, flops=2.0, inputs=2)
     yield matrix("stream_projection", hidden, hidden, formats, count=streams.count - 1)
-
-
-def layer_inputs(width: int, hidden: int, layers: int, formats: Formats) -> Iterator[Operation]:
-    """Yield what makes the inputs of all layers from the embedding, each `width` wide."""
-    yield matrix("layer_input_projection", layers * width, hidden, formats)
-    yield norm("layer_input_norm", width, formats, copies=layers)
-    yield elementwise("layer_input_sum", "residual", layers * width, formats, flops=2.0, inputs=2)
-
-
-def layer_input_operations(width: int, hidden: int, formats: Formats) -> Iterator[Operation]:
-    """Yield how a layer adds its own input, `width` wide, at its end."""
-    yield matrix("layer_input_gate", width, hidden, formats)
-    yield elementwise("layer_input_activation", "activation", width, formats, flops=5.0, inputs=2)
-    yield matrix("layer_input_up", hidden, width, formats)
-    yield norm("layer_input_output_norm", hidden, formats)
-    yield elementwise("layer_input_residual", "residual", hidden, formats, flops=1.0, inputs=2)
 
 
 def output_operations(streams: Streams, hidden: int, formats: Formats) -> Iterator[Operation]:

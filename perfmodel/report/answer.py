@@ -11,7 +11,12 @@ from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.text import Document, Table
 from perfmodel.units import format_quantity
 
-_NAMES = {"layer-fused": "one kernel a layer", "looped": "looping", "megakernel": "a megakernel"}
+_NAMES = {
+    "layer-fused": "one kernel a layer",
+    "looped": "looping",
+    "megakernel-generated": "a generated megakernel",
+    "megakernel": "a megakernel",
+}
 
 
 def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
@@ -57,12 +62,12 @@ def beside_of(answer: Estimate) -> Beside:
 
     What it asks loads here, so that a document alone needs none of it.
     """
-    from perfmodel.analysis.sensitivities import sensitivity
     from perfmodel.estimates.breakeven import last_paying_batch
     from perfmodel.estimates.costs import cost_per_million_tokens
     from perfmodel.measurements.rows import measured_nearby
+    from perfmodel.report.pictures.tornados import sensitivity_of
 
-    widest = sensitivity(**answer.asked.arguments).measure_next
+    widest = sensitivity_of(answer).measure_next
     share = widest.share if widest is not None else None
     return Beside(
         last_paying_batch=last_paying_batch(answer),
@@ -81,6 +86,7 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         _figures(answer),
         _terms(answer),
         _facts(answer, beside),
+        _parts(answer),
     ]
     if beside.measured:
         rows = [
@@ -90,7 +96,7 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         parts.append(Table(("measured nearby", "a step", "source"), rows, frozenset({1})))
     parts.append(_assumptions(answer.assumptions))
     # That it does not fit stands in the table above, and the command line says it on stderr.
-    parts += [f"note: {note}" for note in answer.notes if not note.startswith("does not fit")]
+    parts += [f"note: {note}" for note in answer.notes if note.kind != "memory"]
     return Document(parts)
 
 
@@ -201,6 +207,20 @@ def _facts(answer: Estimate, beside: Beside) -> Table:
             ("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %"))
         )
     return Table(("", ""), rows)
+
+
+def _parts(answer: Estimate) -> Table:
+    rows = [
+        (
+            part.part,
+            part.format,
+            f"{part.parameters:,}" if part.parameters else "",
+            format_quantity(part.bytes, "B"),
+            format_quantity(part.bytes_per_step, "B") if part.bytes_per_step else "",
+        )
+        for part in answer.parts
+    ]
+    return Table(("part", "format", "parameters", "stored", "read a step"), rows, frozenset({2, 3, 4}))
 
 
 def _assumptions(assumptions: tuple[Assumption, ...]) -> Table:

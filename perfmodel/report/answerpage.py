@@ -12,6 +12,7 @@ from perfmodel.analysis.closedforms import Explanation, SideForm
 from perfmodel.analysis.explanations import explain
 from perfmodel.estimates.answers import Estimate
 from perfmodel.report.answer import Beside, beside_of, document, verdict
+from perfmodel.report.around import Report, WhatIf, report_data, what_ifs
 from perfmodel.report.bars import picture_table
 from perfmodel.report.html import (
     ASSUMPTIONS_SAID,
@@ -27,9 +28,7 @@ from perfmodel.report.html import (
     time,
     unbroken,
 )
-from perfmodel.report.picturedata.captions import counted, question_line, rate_unit
-from perfmodel.report.picturedata.records import Report, WhatIf
-from perfmodel.report.picturedata.reports import report_data, what_ifs
+from perfmodel.report.pictures.captions import counted, question_line, rate_unit
 from perfmodel.report.text import WIDTH, Document, Table
 from perfmodel.units import format_quantity
 

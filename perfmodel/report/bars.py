@@ -1,13 +1,21 @@
 """The numbers of a picture as small bars of characters, for a terminal or a pipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from perfmodel.estimates.terms import TERM_NAMES
-from perfmodel.report.picturedata.records import Curves, Map, Picture, Roofline, Tornado, Validated, Waterfall
-from perfmodel.report.pictures import title_of
-from perfmodel.report.scales import number_label, tokens_label
+from perfmodel.report.pictures.curves import Curves
+from perfmodel.report.pictures.fronts import Front
+from perfmodel.report.pictures.lines import Lines
+from perfmodel.report.pictures.maps import Map
+from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.rooflines import Roofline
+from perfmodel.report.pictures.scatters import Validated
+from perfmodel.report.pictures.sidebars import Bars
+from perfmodel.report.pictures.tornados import Tornado
+from perfmodel.report.pictures.waterfalls import Waterfall
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import number_label, percent, rate, tokens_label
 from perfmodel.units import format_quantity
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -31,52 +39,117 @@ def bar(start: float, end: float, largest: float, width: int = _WIDTH) -> str:
     return " " * first + "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def document(data: Picture) -> Document:
-    """Return the picture as a title, the question, and a table with bars."""
-    return Document([title_of(data), data.caption.question, picture_table(data)])
+def document(data: Picture, *, title: str | None = None, caption: bool = True) -> Document:
+    """Return the picture as a title, the question, and a table with bars.
+
+    title: in place of the usual one; '' leaves it out. caption: whether the question is said.
+    """
+    return Document(
+        [
+            part
+            for part in (title if title is not None else data.heading(), data.caption.question if caption else "")
+            if part
+        ]
+        + [picture_table(data)]
+    )
 
 
 def picture_table(data: Picture) -> Table:
     """Return the table with bars alone."""
-    if isinstance(data, Waterfall):
-        return _waterfall(data)
-    if isinstance(data, Roofline):
-        groups = [
-            (
-                _names(p.names),
-                f"{p.intensity:.3g}",
-                format_quantity(p.rate, "FLOP/s", 3),
-                f"{p.share:.1%}".replace("%", " %"),
-                bar(0, p.share, 1.0, 16),
-            )
-            for p in data.points
-        ]
-        return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}))
-    if isinstance(data, Curves):
-        return _curves(data)
-    if isinstance(data, Map):
-        head = ("context \\ batch", *(number_label(b) for b in data.batches))
-        cells = [
-            (
-                tokens_label(c),
-                *(f"{v:.2f}" + ("" if fits else "*") for v, fits in zip(data.speedup[i], data.fits[i], strict=True)),
-            )
-            for i, c in enumerate(data.contexts)
-        ]
-        return Table(head, cells, frozenset(range(1, len(head))))
-    if isinstance(data, Tornado):
-        longest = max((abs(b.at_high - b.at_low) for b in data.bars), default=1.0)
-        rows = [
-            (
-                b.name,
-                f"{b.low} to {b.high}",
-                f"{b.at_low:.4g} to {b.at_high:.4g}",
-                bar(0, abs(b.at_high - b.at_low), longest, 12),
-            )
-            for b in data.bars
-        ]
-        return Table(("assumption", "interval", data.figure, "swing"), rows)
-    return _validated(data)
+    makers: dict[type, Callable[..., Table]] = {
+        Waterfall: _waterfall,
+        Roofline: _roofline,
+        Curves: _curves,
+        Map: _map,
+        Tornado: _tornado,
+        Validated: _validated,
+        Lines: _lines,
+        Bars: _choices,
+        Front: _front,
+    }
+    return makers[type(data)](data)
+
+
+def _roofline(data: Roofline) -> Table:
+    groups = [
+        (
+            _names(p.names),
+            f"{p.intensity:.3g}",
+            format_quantity(p.rate, "FLOP/s", 3),
+            percent(p.share, 1),
+            bar(0, p.share, 1.0, 16),
+        )
+        for p in data.points
+    ]
+    return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}))
+
+
+def _map(data: Map) -> Table:
+    head = ("context \\ batch", *(number_label(b) for b in data.batches))
+    cells = [
+        (
+            tokens_label(c),
+            *(f"{v:.2f}" + ("" if fits else "*") for v, fits in zip(data.speedup[i], data.fits[i], strict=True)),
+        )
+        for i, c in enumerate(data.contexts)
+    ]
+    return Table(head, cells, frozenset(range(1, len(head))))
+
+
+def _tornado(data: Tornado) -> Table:
+    longest = max((abs(b.at_high - b.at_low) for b in data.bars), default=1.0)
+    rows = [
+        (
+            b.name,
+            f"{b.low} to {b.high}",
+            f"{b.at_low:.4g} to {b.at_high:.4g}",
+            bar(0, abs(b.at_high - b.at_low), longest, 12),
+        )
+        for b in data.bars
+    ]
+    return Table(("assumption", "interval", data.figure, "swing"), rows)
+
+
+def _lines(data: Lines) -> Table:
+    largest = max(value for line in data.lines for value in line.after)
+    shown = (lambda at: tokens_label(round(at))) if data.axis == "context" else number_label
+    rows = [
+        (
+            line.name,
+            shown(at) if data.unit == "1" else format_quantity(at, data.unit, 3),
+            rate(line.after[i]) + ("" if line.fits[i] else "*"),
+            bar(0, line.after[i], largest, 14),
+            f"{line.speedup.values[i]:.2f} x",
+        )
+        for line in data.lines
+        for i, at in enumerate(data.at)
+    ]
+    return Table(("", data.axis, "after tok/s", "", "speed-up"), rows, frozenset({1, 2, 4}))
+
+
+def _choices(data: Bars) -> Table:
+    largest = max(b.rate for b in data.bars)
+    rows = [
+        (
+            b.name,
+            rate(b.rate) + ("" if b.fits else "*"),
+            bar(0, b.rate, largest),
+            "" if b.gain is None else f"{b.gain:.2f} x",
+        )
+        for b in data.bars
+    ]
+    return Table(
+        ("", "tok/s", "", "gain" if any(b.gain is not None for b in data.bars) else ""), rows, frozenset({1, 3})
+    )
+
+
+def _front(data: Front) -> Table:
+    largest = max(point.rate for point in data.points)
+    rows = [
+        (point.name, rate(point.rate_per_user), rate(point.rate), bar(0, point.rate, largest, 16))
+        for point in data.on_front()
+    ]
+    return Table(("on the front", "tok/s per user", "tok/s", ""), rows, frozenset({1, 2}))
 
 
 def _names(names: Sequence[str]) -> str:

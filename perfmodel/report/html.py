@@ -3,14 +3,15 @@
 No script, nothing fetched.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from html import escape
 
 from perfmodel.estimates.results import Assumption
-from perfmodel.report.drawing import DARK_STYLE
-from perfmodel.report.picturedata.captions import assumption_text
-from perfmodel.report.picturedata.records import Drawn, Validated
-from perfmodel.report.pictures import draw
+from perfmodel.report.pictures.captions import assumption_text
+from perfmodel.report.pictures.paper import VARIABLES, to_svg
+from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.scatters import Validated
 from perfmodel.units import format_quantity
 
 # What each term is, by the labels of docs/equations.md.
@@ -72,19 +73,25 @@ TERMS_IN_WORDS = (
     ),
 )
 
+_LONG_PAGE = 4  # parts of a page from which it has contents
+# What is wider than its column scrolls by itself, with a shade where it goes on, and by the keyboard too.
+_WIDE = '<div class="wide" tabindex="0">'
+_LIGHT = "".join(f"{name}:{light};" for light, (name, _) in VARIABLES.items())
+_DARK = "".join(f"{name}:{dark};" for name, dark in VARIABLES.values())
 _STYLE = (
+    f"""
+:root{{color-scheme:light dark;{_LIGHT}--rule:#d9d9d9;--tint:#f3f5f7;--shade:#0003}}
+@media (prefers-color-scheme:dark){{:root{{{_DARK}--rule:#3a3f45;--tint:#202429;--shade:#fff4}}}}"""
     """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1a1a1a;--soft:#595959;--rule:#d9d9d9;--tint:#f3f5f7;--win:#0072b2}
-@media (prefers-color-scheme:dark){:root{--paper:#16181b;--ink:#ececec;--soft:#b4b8bd;--rule:#3a3f45;--tint:#202429;--win:#56b4e9}"""
-    + DARK_STYLE
-    + """}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:60rem;background:var(--paper);color:var(--ink);font:16px/1.5 Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif}
 h1{font-size:1.6rem;line-height:1.25;margin:.2rem 0 .4rem;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.4rem 0 .6rem;padding-top:.6rem;border-top:1px solid var(--rule)}
 .question,.note,figcaption,.foot{color:var(--soft)}
 .verdict{font-size:1.15rem;font-weight:bold;border-left:4px solid var(--win);padding:.5rem .9rem;background:var(--tint)}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;background:linear-gradient(90deg,var(--paper) 40%,transparent) 0 0/2.5rem 100% no-repeat local,linear-gradient(270deg,var(--paper) 40%,transparent) 100% 0/2.5rem 100% no-repeat local,linear-gradient(90deg,var(--shade),transparent) 0 0/.9rem 100% no-repeat scroll,linear-gradient(270deg,var(--shade),transparent) 100% 0/.9rem 100% no-repeat scroll}
+nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;margin:1.2rem 0 0;font-size:.875rem}
+nav a{color:var(--win)}
 table{border-collapse:collapse;font-size:.875rem;margin:.6rem 0}
 th,td{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
 td.number,th.number{text-align:right;white-space:nowrap}
@@ -107,8 +114,20 @@ def shell(title: str, parts: Sequence[str]) -> str:
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,'
         f' initial-scale=1"><title>{escape(title)}</title><style>{_STYLE}</style>'
     )
-    body = "\n".join(part for part in parts if part)
+    body = _with_contents("\n".join(part for part in parts if part))
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _with_contents(body: str) -> str:
+    """Return the body of a page with a list of its parts before the first of them, where there are several."""
+    headings = re.findall(r"<h2>(.*?)</h2>", body)
+    if len(headings) < _LONG_PAGE:
+        return body
+    for number, heading in enumerate(headings, 1):
+        body = body.replace(f"<h2>{heading}</h2>", f'<h2 id="part-{number}">{heading}</h2>', 1)
+    listed = "".join(f'<li><a href="#part-{number}">{heading}</a></li>' for number, heading in enumerate(headings, 1))
+    contents = f'<nav aria-label="Contents"><ul>{listed}</ul></nav>'
+    return body.replace('<h2 id="part-1">', f'{contents}<h2 id="part-1">', 1)
 
 
 def table(
@@ -129,10 +148,10 @@ def table(
 
     top = "".join(cell("th", i, text) for i, text in enumerate(head))
     body = "".join(f"<tr>{''.join(cell('td', i, text) for i, text in enumerate(row))}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f"{_WIDE}<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def figure(picture: Drawn, listed: Collection[str]) -> str:
+def figure(picture: Picture, listed: Collection[str]) -> str:
     """Return one picture; its caption gives the assumptions that the table of the page, `listed`, does not have."""
     if isinstance(picture, Validated):
         said = "Each measurement is a question of its own, with the assumptions of its own device."
@@ -143,9 +162,7 @@ def figure(picture: Drawn, listed: Collection[str]) -> str:
             f" {'the ' + str(len(picture.caption.assumptions) - len(more)) if picture.caption.assumptions else 'those'}"
             f" in the table below{'; also ' + '; '.join(more) if more else ''}."
         )
-    return (
-        f'<figure><div class="wide">{draw(picture, inline=True)}</div><figcaption>{escape(said)}</figcaption></figure>'
-    )
+    return f"<figure>{_WIDE}{to_svg(picture, inline=True)}</div><figcaption>{escape(said)}</figcaption></figure>"
 
 
 def assumption_cells(a: Assumption) -> tuple[str, ...]:

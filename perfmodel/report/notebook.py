@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.estimates.answers import Estimate
 from perfmodel.report.answer import document
-from perfmodel.report.picturedata.choices import COLUMN_OF, comparison_picture, setting, sweep_picture
-from perfmodel.report.picturedata.steps import waterfall
-from perfmodel.report.pictures import draw
+from perfmodel.report.pictures.choices import COLUMN_OF, sweep_picture
+from perfmodel.report.pictures.lines import setting
+from perfmodel.report.pictures.paper import to_svg
+from perfmodel.report.pictures.sidebars import comparison_bars
+from perfmodel.report.pictures.waterfalls import waterfall
 from perfmodel.report.tables import comparison_document
 from perfmodel.report.text import Document, Table
 
@@ -32,15 +34,15 @@ def estimate_fragment(answer: Estimate) -> str:
     assumptions = next(part for part in parts if isinstance(part, Table) and part.header[0] == "assumption")
     rest = "".join(_part(part) for part in parts if part is not assumptions)
     return (
-        f"<p><b>{escape(str(first))}</b></p>{_picture(draw(waterfall(answer)))}{rest}<details><summary>{len(assumptions.rows)}"
+        f"<p><b>{escape(str(first))}</b></p>{_picture(to_svg(waterfall(answer)))}{rest}<details><summary>{len(assumptions.rows)}"
         f" assumptions</summary>{_part(assumptions)}</details>"
     )
 
 
 def comparison_fragment(found: "Comparison") -> str:
     """Return a Comparison: its verdict, the choices as bars, and its table."""
-    picture = comparison_picture(found)
-    return _led(comparison_document(found), "" if picture is None else draw(picture))
+    picture = comparison_bars(found)
+    return _led(comparison_document(found), "" if picture is None else to_svg(picture))
 
 
 def sweep_fragment(found: "Sweep") -> str:
@@ -59,7 +61,7 @@ def sweep_fragment(found: "Sweep") -> str:
     more = [f"and {len(found) - _MOST_ROWS:,} more"] if len(found) > _MOST_ROWS else []
     return _led(
         Document([f"{len(found):,} points" + (f": {said}" if said else ""), table, *more]),
-        "" if picture is None else draw(picture),
+        "" if picture is None else to_svg(picture),
     )
 
 

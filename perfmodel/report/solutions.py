@@ -54,7 +54,7 @@ def solution_document(solution: Solution) -> Document:
             parts.append(_conditions(solution.conditions))
     else:
         parts.append(f"found by {solution.method}: no closed form")
-    parts += [f"note: {note}" for note in answer.notes if not note.startswith("does not fit")]
+    parts += [f"note: {note}" for note in answer.notes if note.kind != "memory"]
     return Document(parts)
 
 

@@ -17,7 +17,7 @@ from perfmodel.report.html import (
     table,
     unbroken,
 )
-from perfmodel.report.picturedata.records import Drawn
+from perfmodel.report.pictures.picture import Picture
 from perfmodel.report.text import Document, Table
 
 _SHORT = 12  # rows of a table that is not folded
@@ -29,7 +29,7 @@ class Section(msgspec.Struct, frozen=True):
     name: str
     file: str
     document: Document
-    picture: Drawn | None
+    picture: Picture | None
 
 
 def study_html(

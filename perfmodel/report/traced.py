@@ -11,7 +11,8 @@ from perfmodel.traces.summary import Summary
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
-    from perfmodel.traces.pricing import Range, TracePricing
+    from perfmodel.traces.pricing import TracePricing
+from perfmodel.specifications.quantities import Interval
 
 _CAUSES = {
     "kernel": "between kernels",
@@ -257,7 +258,7 @@ def _priced(pricing: "TracePricing") -> list[str | Table]:
     ]
 
 
-def _range(found: "Range", unit: str = "s") -> str:
+def _range(found: "Interval", unit: str = "s") -> str:
     digits = 3
     texts = [format_quantity(x, unit, digits) for x in (found.value, found.low, found.high)]
     if found.low == found.high:
@@ -269,7 +270,7 @@ def _range(found: "Range", unit: str = "s") -> str:
     return f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
-def _gain(speedup: "Range") -> str:
+def _gain(speedup: "Interval") -> str:
     return f"{speedup.value:.3g} x ({speedup.low:.3g} to {speedup.high:.3g})"
 
 

@@ -1,12 +1,15 @@
 """Read a TOML or JSON file safely: size, bytes and syntax are checked before any meaning is looked for."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError
 
+_DEEPEST = 60  # parts of a dotted key
+_KEY_PART = re.compile(r"[ \t]*(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*")
 LARGEST_FILE = 4_000_000  # bytes; the largest config.json seen has 0.1 MB
 
 
@@ -46,12 +49,25 @@ def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file."""
+    text = read_text(path)
+    if _dotted_deeply(text):
+        raise SpecificationError(f"{path}: a key has more than {_DEEPEST} parts, more than any specification")
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecificationError(f"{path}: is not TOML: {error}") from None
     except RecursionError:
         raise SpecificationError(f"{path}: is nested too deeply") from None
+
+
+def _dotted_deeply(text: str) -> bool:
+    """Whether a dotted key has more parts than any specification: the parser's time grows with their square."""
+    parts = 0
+    for part in text.split("."):
+        parts = parts + 1 if len(part) < 200 and _KEY_PART.fullmatch(part) else 0
+        if parts > _DEEPEST:
+            return True
+    return False
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 A storage format is never refused for lack of hardware support; it only says how many bytes move.
 """
 
+import re
+
 import msgspec
 
 from perfmodel.errors import UnknownNameError, nearest, shown
@@ -11,41 +13,72 @@ from perfmodel.errors import UnknownNameError, nearest, shown
 class StorageFormat(msgspec.Struct, frozen=True):
     """One way to store numbers. bits: per element, scales and zero points included.
 
-    head: the format in which files of this kind keep the LM head and the embedding; '' for this one, 'activations' for
-    the width of the activations, since most methods leave both unconverted.
+    head: the format in which files of this kind keep the LM head; '' for this one, 'activations' for the width of the
+    activations, since most methods leave it and the embedding unconverted.
+    block: elements that one block of the format holds, all of one row.
     """
 
     name: str
     bits: float
     layout: str
     head: str = ""
+    block: int = 1
 
 
-_GGML = (
-    "block layout of ggml, github.com/ggml-org/llama.cpp ggml/src/ggml-common.h; below q6_k the head is stored in q6_k"
-    " (src/llama-quant.cpp)"
-)
-_EXL2 = (
-    "ExLlamaV2: each matrix a mixture of 2 to 8 bits; the name gives the mean over the layers, scales included; the"
-    " head has 6 by default"
-)
 # The LM head and the embedding in 16 bits: what GPTQ, AWQ, bitsandbytes, fp8 and fp4 checkpoints list as not converted.
 _WIDE = "activations"
+_SMALL = "(below 0.1 % of the bytes)"
 _MICROSCALING = "OCP Microscaling Formats specification 1.0: 32 elements share an 8-bit scale"
+_GGML = "block layout of ggml, github.com/ggml-org/llama.cpp ggml/src/ggml-common.h"
+# Block formats of ggml: bytes of a block, elements in it.
+_GGML_BLOCKS = {
+    "q8_0": (34, 32),
+    "q6_k": (210, 256),
+    "q5_k": (176, 256),
+    "q5_1": (24, 32),
+    "q5_0": (22, 32),
+    "q4_k": (144, 256),
+    "q4_1": (20, 32),
+    "q4_0": (18, 32),
+    "q3_k": (110, 256),
+    "q2_k": (84, 256),
+    "iq4_nl": (18, 32),
+    "iq4_xs": (136, 256),
+    "iq3_s": (110, 256),
+    "iq3_xxs": (98, 256),
+    "iq2_s": (82, 256),
+    "iq2_xs": (74, 256),
+    "iq2_xxs": (66, 256),
+    "iq1_m": (56, 256),
+    "iq1_s": (50, 256),
+    "tq2_0": (66, 256),
+    "tq1_0": (54, 256),
+}
 
-STORAGE_FORMATS: dict[str, StorageFormat] = {
-    f.name: f
+
+class _Formats(dict[str, StorageFormat]):
+    """The storage formats by name; those whose names carry numbers are made when they are asked for."""
+
+    def __missing__(self, name: str) -> StorageFormat:
+        made = _numbered(name)
+        if made is None:
+            raise KeyError(name)
+        self[name] = made
+        return made
+
+
+STORAGE_FORMATS: dict[str, StorageFormat] = _Formats(
+    (f.name, f)
     for f in (
         StorageFormat("fp32", 32, "IEEE 754 binary32"),
         StorageFormat("bf16", 16, "bfloat16"),
         StorageFormat("fp16", 16, "IEEE 754 binary16"),
-        StorageFormat("fp8", 8, "e4m3 or e5m2, one scale per tensor or channel (below 0.1 % of the bytes)", _WIDE),
-        StorageFormat("int8", 8, "one scale per tensor or channel (below 0.1 % of the bytes)", _WIDE),
+        StorageFormat("fp8", 8, f"e4m3 or e5m2, one scale per tensor or channel {_SMALL}", _WIDE),
+        StorageFormat("int8", 8, f"one scale per tensor or channel {_SMALL}", _WIDE),
         StorageFormat(
             "llm-int8",
             8,
-            "bitsandbytes LLM.int8: one scale per row (below 0.1 % of the bytes), outlier columns multiplied in 16"
-            " bits",
+            f"bitsandbytes LLM.int8: one scale per row {_SMALL}, outlier columns multiplied in 16 bits",
             _WIDE,
         ),
         StorageFormat("fp8-block128", 8 + 32 / 128**2, "e4m3 with a 32-bit scale per 128 x 128 block", _WIDE),
@@ -53,56 +86,54 @@ STORAGE_FORMATS: dict[str, StorageFormat] = {
         StorageFormat(
             "int4", 4 + (16 + 4) / 128, "GPTQ or AWQ: groups of 128 with a 16-bit scale and a 4-bit zero point", _WIDE
         ),
-        StorageFormat("int4-g64", 4 + (16 + 4) / 64, "groups of 64 with a 16-bit scale and a 4-bit zero point", _WIDE),
-        StorageFormat("int4-g32", 4 + (16 + 4) / 32, "groups of 32 with a 16-bit scale and a 4-bit zero point", _WIDE),
         StorageFormat("int3", 3 + (16 + 3) / 128, "groups of 128 with a 16-bit scale and a 3-bit zero point", _WIDE),
         StorageFormat("int2", 2 + (16 + 2) / 128, "groups of 128 with a 16-bit scale and a 2-bit zero point", _WIDE),
-        StorageFormat("mlx-q4", 4 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
-        StorageFormat("mlx-q8", 8 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
-        StorageFormat("mlx-q5", 5 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
-        StorageFormat("mlx-q6", 6 + 32 / 64, "MLX affine: groups of 64 with a 16-bit scale and a 16-bit bias"),
-        StorageFormat("mlx-q4-g32", 4 + 32 / 32, "MLX affine: groups of 32 with a 16-bit scale and a 16-bit bias"),
-        StorageFormat("mlx-q5-g32", 5 + 32 / 32, "MLX affine: groups of 32 with a 16-bit scale and a 16-bit bias"),
+        StorageFormat("bitnet", 2, f"ternary, four in a byte, one scale per tensor {_SMALL}", _WIDE),
         StorageFormat("q4f16", 4 + 16 / 32, "MLC q4f16: groups of 32 with a 16-bit scale, no zero point"),
-        StorageFormat("exl2-2.5", 2.5, _EXL2, "exl2-6.0"),
-        StorageFormat("exl2-3.0", 3.0, _EXL2, "exl2-6.0"),
-        StorageFormat("exl2-4.0", 4.0, _EXL2, "exl2-6.0"),
-        StorageFormat("exl2-5.0", 5.0, _EXL2, "exl2-6.0"),
-        StorageFormat("exl2-6.0", 6.0, _EXL2),
         StorageFormat(
             "nf4", 4 + 8 / 64 + 32 / (64 * 256), "bitsandbytes: blocks of 64, absmax in 8 bits, double-quantised", _WIDE
         ),
+        StorageFormat("nf4-single", 4 + 32 / 64, "bitsandbytes: blocks of 64 with a 32-bit absmax", _WIDE),
         StorageFormat("mxfp8", 8 + 8 / 32, _MICROSCALING, _WIDE),
         StorageFormat("mxfp6", 6 + 8 / 32, _MICROSCALING, _WIDE),
-        StorageFormat("mxfp4", 4 + 8 / 32, _MICROSCALING, _WIDE),
+        StorageFormat("mxfp4", 4 + 8 / 32, _MICROSCALING, _WIDE, block=32),
         StorageFormat("nvfp4", 4 + 8 / 16, "16 elements share an e4m3 scale", _WIDE),
         StorageFormat("gf4", 4, "calm: 8 elements in 32 bits, scale included"),
-        StorageFormat("q8_0", 8.5, _GGML),
-        StorageFormat("q6_k", 6.5625, _GGML),
-        StorageFormat("q5_k", 5.5, _GGML, "q6_k"),
-        StorageFormat("q5_1", 6.0, _GGML, "q6_k"),
-        StorageFormat("q5_0", 5.5, _GGML, "q6_k"),
-        StorageFormat("q4_1", 5.0, _GGML, "q6_k"),
-        StorageFormat("q4_0", 4.5, _GGML, "q6_k"),
-        StorageFormat("q4_k", 4.5, _GGML, "q6_k"),
-        StorageFormat(
-            "q4_k_m",
-            4.81,
-            "ggml mixture: q4_k with q6_k for half of the value and down projections: 4.80 to 4.82 bits over the layers"
-            " of Llama 7B, 8B and 70B; 4.85 to 4.90 over whole files",
-            "q6_k",
+        *(
+            StorageFormat(name, 8 * size / elements, _GGML, block=elements)
+            for name, (size, elements) in _GGML_BLOCKS.items()
         ),
-        StorageFormat(
-            "q4_k_xl",
-            4.64,
-            "ggml mixture with wider attention and shared tensors; about 4.64 bits over whole files",
-            "q6_k",
-        ),
-        StorageFormat("iq4_xs", 4.25, _GGML, "q6_k"),
-        StorageFormat("q3_k", 3.4375, _GGML, "q6_k"),
-        StorageFormat("q2_k", 2.625, _GGML, "q6_k"),
     )
-}
+)
+
+_LISTED = tuple(STORAGE_FORMATS)
+_INTEGERS = re.compile(r"int([2-8])(?:-(?:g(\d{1,5})|(channel)))?(?:-(sym|zp16))?")
+_MLX = re.compile(r"mlx-q([2-8])(?:-g(\d{1,5}))?")
+_EXL = re.compile(r"(exl[23])-(\d(?:\.\d{1,2})?)")
+
+
+def _numbered(name: str) -> StorageFormat | None:
+    """Return the format whose numbers stand in its name, such as int4-g32-sym, mlx-q4, exl2-4.65; None for no such name."""
+    if found := _INTEGERS.fullmatch(name):
+        bits, group, zero = int(found[1]), int(found[2] or 128), found[4]
+        if found[3]:
+            return StorageFormat(name, bits, f"a 16-bit scale per channel {_SMALL}", _WIDE)
+        point = {"sym": 0, "zp16": 16}.get(zero, bits)
+        said = f"and a {point}-bit zero point" if point else "and no zero point"
+        layout = f"groups of {group} with a 16-bit scale {said}"
+        return StorageFormat(name, bits + (16 + point) / group, layout, _WIDE) if group else None
+    if found := _MLX.fullmatch(name):
+        group = int(found[2] or 64)
+        layout = f"MLX affine: groups of {group} with a 16-bit scale and a 16-bit bias"
+        return StorageFormat(name, int(found[1]) + 32 / group, layout) if group else None
+    if (found := _EXL.fullmatch(name)) and 1 <= float(found[2]) <= 8:
+        layout = (
+            f"ExLlamaV{found[1][-1]}: each matrix a mixture of widths; the name gives the mean over the layers, scales"
+            " included; the head has 6 by default"
+        )
+        return StorageFormat(name, float(found[2]), layout, name if float(found[2]) >= 6 else f"{found[1]}-6.0")
+    return None
+
 
 _SPELLINGS = {
     "bfloat16": "bf16",
@@ -119,10 +150,18 @@ _SPELLINGS = {
     "float8_e4m3fn": "fp8",
     "gptq": "int4",
     "awq": "int4",
+    "int4-g128": "int4",
+    "int3-g128": "int3",
+    "int2-g128": "int2",
+    "int4-g128-sym": "int4-sym",
     "w4a16": "int4",
     "w8a8": "int8",
     "w8a16": "int8",
+    "int8-channel": "int8",
+    "mlx-q4-g64": "mlx-q4",
+    "mlx-q8-g64": "mlx-q8",
 }
+_MADE = ("int4-g32", "int4-g64", "int4-sym", "int4-channel", "mlx-q4", "mlx-q8", "mlx-q4-g32", "exl2-4.0", "exl3-4.0")
 
 # Bits of the arithmetic formats a device file may give a rate for.
 ARITHMETIC_BITS = {
@@ -142,16 +181,30 @@ ARITHMETIC_BITS = {
 NARROW_SUM = "-accumulate-fp16"
 
 
+def known_format(name: object) -> StorageFormat | None:
+    """Return the storage format `name` in any of its spellings, or None."""
+    key = name.strip().lower() if isinstance(name, str) else ""
+    key = _SPELLINGS.get(key, key)
+    try:
+        return STORAGE_FORMATS[key]
+    except KeyError:
+        return None
+
+
+def format_names() -> list[str]:
+    """Return the names of storage formats, one of each kind of those that carry numbers."""
+    return [*_LISTED, *_MADE]
+
+
 def storage_format(name: object, where: str) -> StorageFormat:
     """Return the storage format `name`; raise UnknownNameError with the known ones otherwise."""
-    key = str(name).strip().lower() if isinstance(name, str) else ""
-    key = _SPELLINGS.get(key, key)
-    if key not in STORAGE_FORMATS:
+    found = known_format(name)
+    if found is None:
         raise UnknownNameError(
             f"{where}: {shown(name)} is not a storage format I"
-            f" know{nearest(str(name), [*STORAGE_FORMATS, *_SPELLINGS])}; known are {', '.join(STORAGE_FORMATS)}"
+            f" know{nearest(str(name), [*format_names(), *_SPELLINGS])}; known are {', '.join(format_names())}"
         )
-    return STORAGE_FORMATS[key]
+    return found
 
 
 def head_format(name: str, activations: str) -> str:

@@ -11,16 +11,8 @@ import msgspec
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.files import read_toml
-from perfmodel.specifications.parameters import (
-    ALGORITHMS,
-    COLLECTIVES,
-    KINDS,
-    MODES,
-    Quantity,
-    lookup,
-    read_quantity,
-    unknown_key,
-)
+from perfmodel.specifications.parameters import ALGORITHMS, COLLECTIVES, KINDS, MODES, lookup, unknown_key
+from perfmodel.specifications.quantities import Quantity, read_quantity
 
 # How a launch mode cuts the operations into kernel calls; perfmodel.schedule.cutting knows what each name means.
 KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
@@ -354,7 +346,9 @@ def _read_mode(table: dict[str, Any], prefix: str, path: Path) -> Mode:
         )
     if not isinstance(note, str):
         raise SpecificationError(f"{path}: {prefix}.note: expected text, found {shown(note)}")
-    return Mode(name=name, kernels=kernels, base=base, loops=name in ("looped", "megakernel"), note=note)
+    return Mode(
+        name=name, kernels=kernels, base=base, loops=name in ("looped", "megakernel-generated", "megakernel"), note=note
+    )
 
 
 def _read_algorithms(entry: object, where: str) -> Offered:

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 
 from perfmodel.specifications.primitives import Block
+from perfmodel.specifications.recipes import Recipe
+from perfmodel.specifications.storage import Storage
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,9 +14,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
 
     window: tokens a layer can see at most (a sliding window, or the chunk of chunked attention), None for all.
     query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
-    value_dim: width of a value head, None where it is head_dim. value_projection: values have a matrix of their own; else they are the keys.
-    output_gate: the query projection also makes a gate for the output; head_gate: a matrix makes a gate of one number a head.
-    index_heads, index_dim, index_chosen: a small attention with one key a token chooses the tokens that are read; 0 for none.
+    output_gate: the query projection also makes a gate for the output.
     rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
     shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
     """
@@ -30,30 +30,6 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     sinks: bool = False
     window: int | None = None
     shares_cache: bool = False
-    value_dim: int | None = None
-    value_projection: bool = True
-    head_gate: bool = False
-    index_heads: int = 0
-    index_dim: int = 0
-    index_chosen: int = 0
-
-
-class CrossAttention(msgspec.Struct, frozen=True, kw_only=True):
-    """Attention to what an encoder made: keys and values of `tokens` of its positions are kept, and none is added in a step.
-
-    query_bias, output_bias: biases of the two projections that a step runs. norm: keys and queries are normed a head.
-    gates: learned numbers that scale what is added; encoder_parameters: projections of keys and values, which run once a request.
-    """
-
-    heads: int
-    kv_heads: int
-    head_dim: int
-    tokens: int
-    query_bias: bool = False
-    output_bias: bool = False
-    query_norm: bool = False
-    gates: int = 0
-    encoder_parameters: int = 0
 
 
 class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,28 +49,6 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
     rotary_dim: int
     value_dim: int
     bias: bool = False
-    index_heads: int = 0
-    index_dim: int = 0
-    index_chosen: int = 0
-    head_gate: bool = False
-
-
-class CompressedAttention(msgspec.Struct, frozen=True, kw_only=True):
-    """Attention of DeepSeek-V4: one key, which is the value too, for all heads; the last `window` tokens as they are, and all others in groups.
-
-    query_rank: of the queries' down-projection. groups, group_rank: the output goes through `groups` narrow projections of group_rank each.
-    rate: tokens that one compressed entry stands for, 0 for a layer without; overlap: an entry also sees the group before its own.
-    index_heads, index_dim, index_chosen: an indexer with compressed keys of its own chooses the entries that are read; 0 where all are.
-    """
-
-    heads: int
-    head_dim: int
-    query_rank: int
-    groups: int
-    group_rank: int
-    window: int
-    rate: int = 0
-    overlap: bool = False
     index_heads: int = 0
     index_dim: int = 0
     index_chosen: int = 0
@@ -130,34 +84,6 @@ class DeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
     convolution: int
 
 
-class KeyedDeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
-    """Kimi's linear attention: the delta rule with a decay for each channel of the keys, and a matrix of state a head.
-
-    decay_rank, gate_rank: of the two-step projections of decay and output gate, 0 where one matrix makes them.
-    """
-
-    heads: int
-    head_dim: int
-    convolution: int
-    decay_rank: int = 0
-    gate_rank: int = 0
-
-
-class LightningAttention(msgspec.Struct, frozen=True, kw_only=True):
-    """Linear attention with a fixed decay: a matrix of state a head, a norm over all heads and a gate."""
-
-    heads: int
-    head_dim: int
-
-
-class ShortConvolution(msgspec.Struct, frozen=True, kw_only=True):
-    """A gated convolution over the last `taps` tokens, between two projections."""
-
-    width: int
-    taps: int
-    bias: bool = False
-
-
 class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     """A dense feed-forward block; gated ones have three matrices, plain ones two.
 
@@ -168,7 +94,6 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     gated: bool = True
     bias: bool = False
     sparsified: bool = False
-    activation_weights: int = 0
 
 
 class Experts(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,19 +113,9 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     shared: int = 0
     shared_gate: bool = False
     latent: int = 0
-    router_scales: bool = False
 
 
-Mixer = (
-    Attention
-    | LatentAttention
-    | CompressedAttention
-    | StateSpace
-    | DeltaAttention
-    | KeyedDeltaAttention
-    | LightningAttention
-    | ShortConvolution
-)
+Mixer = Attention | LatentAttention | StateSpace | DeltaAttention
 
 
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,40 +129,18 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
     layer_input: int
 
 
-class HyperConnections(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` residual streams that each block reads as one, writes back to all, and mixes, by weights worked out of all streams."""
-
-    count: int
-
-
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """One decoder layer: a mixer over the tokens and a feed-forward block, either of which may be absent.
 
     norms: where they stand: 'before' each block, 'after' it, or 'both'.
     parallel: both blocks read the same input and are added together; with one norm for both, or two.
-    beside: a second mixer that reads what the first one reads, and is added to it.
-    crossing: attention to an encoder between the mixer and the feed-forward block, with a norm of its own.
-    mixture: experts beside the dense feed-forward block, with norms of their own (Gemma 4).
-    layer_input: width of the layer's own input, which is added at its end (Gemma 4); 0 for none. scaled: one number scales what it hands on.
     """
 
     mixer: Mixer | None
     feed_forward: FeedForward | Experts | None
     norms: str = "before"
     parallel: str = ""  # '', 'one-norm', 'two-norms'
-    streams: Streams | HyperConnections | None = None
-    beside: Mixer | None = None
-    crossing: CrossAttention | None = None
-    mixture: Experts | None = None
-    layer_input: int = 0
-    scaled: bool = False
-
-
-class Tower(msgspec.Struct, frozen=True, kw_only=True):
-    """A part that turns pictures or sound into tokens, its projector included; no decode step runs it. parameters: None where they are not counted."""
-
-    name: str
-    parameters: int | None
+    streams: Streams | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -257,12 +150,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     step: what one step is where it is no decode step, such as 'denoising step'; such a network has no vocabulary.
     tied: the LM head is the input embedding table. norm_elements: weights a norm has per channel (2 with a bias, 0 for
     none).
-    weight_format, kv_format: the storage formats the model is published in; activations: their arithmetic width.
-    expert_format, head_format: those of experts and LM head where they differ from the other matrices.
+    weight_format, kv_format: the storage formats of what is published unconverted and of the cache; activations: their
+    arithmetic width.
+    recipe: how a checkpoint says it is quantised; storage: what a file's own list of tensors says.
     other_parameters: weights that no step reads, such as a table of learned positions.
-    towers: parts that no decode step runs; draft_layers: of a draft head that was trained with the model, which no plain step runs.
     published_parameters: the published exact total, for checks; None where no exact figure is known.
-    origins: names under which it is published, as organisation/name.
     """
 
     name: str
@@ -278,17 +170,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     final_norm: bool = True
     head_bias: bool = False
     other_parameters: int = 0
-    towers: tuple[Tower, ...] = ()
-    draft_layers: tuple[Layer, ...] = ()
     weight_format: str = "bf16"
-    expert_format: str | None = None
-    head_format: str | None = None
+    recipe: Recipe | None = None
+    storage: Storage | None = None
     kv_format: str = "bf16"
     activations: str = "bf16"
     longest_context: int | None = None
     published_parameters: int | None = None
     aliases: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     path: str = ""
 

@@ -1,14 +1,12 @@
 """Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.files import read_json_object, read_toml
 from perfmodel.specifications.huggingface import model_from_config
-from perfmodel.specifications.huggingface.fields import is_without_work
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.networks import model_from_network
 
@@ -16,8 +14,6 @@ _KEYS = (
     "name",
     "title",
     "aliases",
-    "origins",
-    "null",
     "source",
     "kind",
     "published_parameters",
@@ -42,56 +38,40 @@ def load_model(path: Path) -> Model:
         return _from_toml(path)
     if path.is_dir():
         path = path / "config.json"
+    config = _with_quantisation_beside(read_json_object(path), path.parent / "hf_quant_config.json")
     return model_from_config(
-        read_json_object(path),
-        name=path.resolve().parent.name or path.stem,
-        source=str(path),
-        where=str(path),
-        path=str(path),
+        config, name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path)
     )
+
+
+def _with_quantisation_beside(config: dict[str, Any], beside: Path) -> dict[str, Any]:
+    """Return `config` with what ModelOpt's file beside it says of the quantisation that the config does not."""
+    if not beside.is_file():
+        return config
+    said = read_json_object(beside).get("quantization")
+    if not isinstance(said, dict):
+        raise SpecificationError(f"{beside}: has no object quantization, in which ModelOpt says what it converted")
+    own = config.get("quantization_config")
+    if own is None:
+        return config | {"quantization_config": {"quant_method": "modelopt"} | said}
+    # Both say the same, but older configs leave the cache out.
+    cache = {key: said[key] for key in ("kv_cache_quant_algo",) if isinstance(own, dict) and key in said}
+    return config | {"quantization_config": cache | own} if cache else config
 
 
 def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
     """Return the text of a model file that holds `config` as it is, once it reads as a model.
 
-    Keys whose value is null, which TOML cannot hold, are listed by name. Raises SpecificationError when the config is
-    not understood.
+    Keys whose value is null are left out. Raises SpecificationError when the config is not understood.
     """
     model_from_config(config, name=name, source=source, where=source)
-    empty = list(_null_keys(config))
     head = [
         f"name = {_toml_value(name)}",
         f"title = {_toml_value(name)}",
         f"source = {_toml_value(source)}",
         'kind = "read"',
-        *([f"null = {_toml_value(empty)}"] if empty else []),
     ]
     return "\n".join([*head, "", *_toml_table("config", config)]) + "\n"
-
-
-def _null_keys(table: dict[str, Any], path: str = "") -> Iterator[str]:
-    """Yield the dotted names of the keys whose value is null."""
-    for key, value in table.items():
-        if value is None and not is_without_work(key):
-            yield path + key
-        elif isinstance(value, dict):
-            yield from _null_keys(value, f"{path}{key}.")
-
-
-def _with_nulls(config: dict[str, Any], names: Any, path: Path) -> dict[str, Any]:
-    """Return the config of a model file with the keys that its published form states as null."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SpecificationError(f"{path}: null: expected a list of texts, found {shown(names)}")
-    for name in names:
-        table = config
-        *parents, key = name.split(".")
-        for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
-                raise SpecificationError(f"{path}: null: {shown(name)}: {parent} is not a table")
-        if table.setdefault(key, None) is not None:
-            raise SpecificationError(f"{path}: null: {shown(name)} has a value in [config]")
-    return config
 
 
 def _toml_table(path: str, table: dict[str, Any]) -> list[str]:
@@ -140,19 +120,15 @@ def _from_toml(path: Path) -> Model:
         )
     if "config" in raw and (other := [key for key in ("blocks", "segments") if key in raw]):
         raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [config]")
-    for key in ("aliases", "origins"):
-        listed = raw.get(key, [])
-        if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
-            raise SpecificationError(f"{path}: {key}: expected a list of texts, found {shown(listed)}")
-    if isinstance(config, dict):
-        config = _with_nulls(config, raw.get("null", []), path)
+    aliases = raw.get("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
+        raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(aliases)}")
     described = {
         "name": raw["name"],
         "source": raw["source"],
         "title": _text(raw, "title", raw["name"], path),
         "published_parameters": _count(raw, path),
-        "aliases": tuple(raw.get("aliases", [])),
-        "origins": tuple(raw.get("origins", [])),
+        "aliases": tuple(aliases),
         "notes": (_text(raw, "note", "", path),) if raw.get("note") else (),
         "path": str(path),
     }

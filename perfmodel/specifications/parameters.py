@@ -9,12 +9,11 @@ from functools import lru_cache
 
 import msgspec
 
-from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
-from perfmodel.units import format_quantity, parse_quantity
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 
 # The last is for a user's own file, where a plain value is enough; the catalogue says where its values come from.
 KINDS = ("datasheet", "measured", "derived", "assumed", "given")
-MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
+MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel-generated", "megakernel")
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send")
 ALGORITHMS = ("one-shot", "two-shot", "in-network", "ring", "tree", "torus")
 
@@ -67,6 +66,30 @@ PARAMETERS: tuple[Parameter, ...] = (
         " kv, activations, or one storage format",
     ),
     Parameter(
+        key="reach.*",
+        unit="1",
+        slower=-1,
+        most=1.5,
+        positive=True,
+        meaning="share of what the memory sustains for weights that the software's kernels reach with one kind of"
+        " bytes: weights, quantised, kv, or one storage format; whoever gives memory.sustained of a kind gives its whole"
+        " share (R1)",
+    ),
+    Parameter(
+        key="kernels.tile",
+        unit="1",
+        slower=1,
+        meaning="rows that the software's matrix kernels pad fewer rows to, for 16-bit weights; for narrower ones in"
+        " proportion (R2)",
+    ),
+    _share(
+        "kernels.added",
+        1,
+        "share of the shorter of streaming and arithmetic that a call's kernel adds to the longer instead of hiding it"
+        " (S1)",
+        positive=False,
+    ),
+    Parameter(
         key="tiers.*.bandwidth",
         unit="B/s",
         slower=-1,
@@ -89,6 +112,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     _share("arithmetic.sustained", -1, "sustained share of the arithmetic rate, eta_a"),
     Parameter(key="units.count", unit="1", slower=-1, positive=True, meaning="parallel units: SMs, CUs, cores"),
+    Parameter(
+        key="units.stream",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="most that one unit streams with the software's kernels while all others stream too (R1)",
+    ),
     Parameter(
         key="units.block_bandwidth",
         unit="B/s",
@@ -211,6 +241,43 @@ PARAMETERS: tuple[Parameter, ...] = (
         "share of the boundary that dependent launch hides behind the call before (B1)",
         positive=False,
     ),
+    _share("modes.*.covered", -1, "share of the boundaries at which dependent launch is used (B1)", positive=False),
+    Parameter(
+        key="modes.*.matrix",
+        unit="s",
+        slower=1,
+        meaning="what a call with a matrix loses beyond the boundary of any kernel, s_m (B2)",
+    ),
+    Parameter(
+        key="modes.*.experts",
+        unit="s",
+        slower=1,
+        meaning="what a call with matrices of routed experts loses beyond the boundary of any kernel, s_e (B2)",
+    ),
+    Parameter(
+        key="modes.*.stage_matrix",
+        unit="s",
+        slower=1,
+        meaning="what a stage with a matrix costs beyond a stage inside a fused, looped or mega kernel (L1)",
+    ),
+    Parameter(
+        key="modes.*.exchange",
+        unit="s",
+        slower=1,
+        meaning="what the software's library adds to each collective between calls (C4)",
+    ),
+    Parameter(
+        key="modes.*.exchange_rise",
+        unit="s",
+        slower=1,
+        meaning="what it adds for each doubling of the devices beyond two (C4)",
+    ),
+    Parameter(
+        key="modes.*.sequence",
+        unit="s",
+        slower=1,
+        meaning="host time of a step for each of its sequences, which nothing hides (S1)",
+    ),
     Parameter(
         key="modes.*.stage",
         unit="s",
@@ -263,26 +330,6 @@ PARAMETERS: tuple[Parameter, ...] = (
 )
 
 
-class Quantity(msgspec.Struct, frozen=True, kw_only=True):
-    """A value in base units with its 5th and 95th percentile, its kind and where it comes from."""
-
-    low: float
-    value: float
-    high: float
-    unit: str
-    kind: str
-    source: str
-    note: str = ""
-
-    def __str__(self) -> str:
-        if self.low == self.high:
-            return format_quantity(self.value, self.unit)
-        return (
-            f"{format_quantity(self.value, self.unit)} ({format_quantity(self.low, self.unit)} to"
-            f" {format_quantity(self.high, self.unit)})"
-        )
-
-
 _EXACT = {p.key: p for p in PARAMETERS if "*" not in p.key}
 _PATTERNS = [(p.key.split("."), p) for p in PARAMETERS if "*" in p.key]
 
@@ -322,91 +369,3 @@ def check_range(value: float, parameter: Parameter, where: str, text: object) ->
     lower = "more than 0" if parameter.positive else "at least 0"
     upper = f" and at most {parameter.most:g}" if parameter.most < 1e30 else ""
     raise ValueRangeError(f"{where}: {shown(text)} is out of range; {lower}{upper} is accepted")
-
-
-def read_quantity(raw: object, parameter: Parameter, where: str, given: str | None = None) -> Quantity:
-    """Turn one entry of a TOML file into a Quantity.
-
-    raw: a table with `value` (or `low`, `value`, `high`), `kind` and `source`, optional `note`.
-    given: in a user's own file, the source of what says none: there a plain value is enough, of the kind `given`.
-    Raises SpecificationError when a part is missing, unknown or out of order.
-    """
-    if given is not None:
-        raw = _with_given(raw, given)
-    if not isinstance(raw, dict):
-        raise SpecificationError(
-            f"{where}: expected a table like {{ value = ..., kind = ..., source = ... }}, found {shown(raw)}"
-        )
-    for key in raw:
-        if key not in ("low", "value", "high", "kind", "source", "note"):
-            raise SpecificationError(
-                f"{where}.{key}: unknown key{nearest(key, ('low', 'value', 'high', 'kind', 'source', 'note'))}; a"
-                " quantity has low, value, high, kind, source, note"
-            )
-    if "value" not in raw:
-        raise SpecificationError(f"{where}: has no value")
-    for key in ("kind", "source"):
-        if not isinstance(raw.get(key), str) or not raw[key].strip():
-            raise SpecificationError(f"{where}: has no {key}; every value states where it comes from")
-    kinds = KINDS if given is not None else KINDS[:-1]
-    if raw["kind"] not in kinds:
-        raise SpecificationError(
-            f"{where}.kind: {shown(raw['kind'])} is not one of {', '.join(kinds)}{nearest(raw['kind'], kinds)}"
-        )
-    if ("low" in raw) != ("high" in raw):
-        raise SpecificationError(f"{where}: give low and high together")
-    numbers = {
-        k: check_range(parse_quantity(raw[k], parameter.unit, f"{where}.{k}"), parameter, f"{where}.{k}", raw[k])
-        for k in ("low", "value", "high")
-        if k in raw
-    }
-    value = numbers["value"]
-    low, high = numbers.get("low", value), numbers.get("high", value)
-    if not low <= value <= high:
-        raise SpecificationError(
-            f"{where}: low, value, high are not in order: {shown(raw['low'])}, {shown(raw['value'])},"
-            f" {shown(raw['high'])}"
-        )
-    return Quantity(
-        low=low,
-        value=value,
-        high=high,
-        unit=parameter.unit,
-        kind=raw["kind"],
-        source=raw["source"],
-        note=str(raw.get("note", "")),
-    )
-
-
-def _with_given(raw: object, given: str) -> object:
-    """Return an entry of a user's own file with the kind `given`, and with a source, where it says neither."""
-    entry = raw if isinstance(raw, dict) else {"value": raw}
-    return {"kind": "given", "source": given} | entry if entry.get("kind", "given") == "given" else entry
-
-
-def parse_setting(path: str, text: object, known: object, where: str = "--set") -> Quantity:
-    """Turn what `--set PATH=TEXT` gives into a Quantity: one value closes the interval, `5us..8us` sets low and high.
-
-    Raises UnknownNameError for a path that is no parameter, SpecificationError or ValueRangeError for a bad value.
-    """
-    parameter = lookup(path)
-    if parameter is None:
-        raise unknown_key(path, known, where)
-    where = f"{where} {path}"
-    if isinstance(text, str) and ".." in text:
-        low_text, _, high_text = text.partition("..")
-        low = check_range(parse_quantity(low_text, parameter.unit, where), parameter, where, text)
-        high = check_range(parse_quantity(high_text, parameter.unit, where), parameter, where, text)
-        if low > high:
-            raise ValueRangeError(f"{where}: {shown(text)} is not in order; write low..high")
-        value = (low + high) / 2
-    elif not isinstance(text, str) and parameter.unit != "1":
-        value = low = high = check_range(_base_number(text, where), parameter, where, text)
-    else:
-        value = low = high = check_range(parse_quantity(text, parameter.unit, where), parameter, where, text)
-    return Quantity(low=low, value=value, high=high, unit=parameter.unit, kind="assumed", source="set by the caller")
-
-
-def _base_number(value: object, where: str) -> float:
-    """From Python a bare number is in base units; only text needs a unit."""
-    return parse_quantity(value, "1", where)

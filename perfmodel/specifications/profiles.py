@@ -10,7 +10,7 @@ from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware, Mode, Offered, merge_mode, read_layer
-from perfmodel.specifications.parameters import Quantity
+from perfmodel.specifications.quantities import Quantity
 
 # Operations that a stack may leave whole on every device.
 REPLICABLE = ("head",)

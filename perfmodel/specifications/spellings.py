@@ -7,10 +7,26 @@ from typing import NamedTuple
 from perfmodel.errors import UnknownNameError, shown
 
 # Words that products carry and catalogue names do not: who made it, and what kind of thing it is.
-_MAKERS = frozenset(("nvidia", "geforce", "tesla", "amd", "instinct", "intel", "apple", "google", "aws", "huawei"))
+_MAKERS = frozenset(
+    (
+        "nvidia",
+        "geforce",
+        "tesla",
+        "amd",
+        "instinct",
+        "intel",
+        "apple",
+        "google",
+        "aws",
+        "huawei",
+        "sambanova",
+        "cerebras",
+    )
+)
 _KINDS = frozenset(("data", "center", "gpu", "graphics", "generation", "cpu", "processor", "gen"))
 _FAMILIES = frozenset(("radeon", "quadro"))
 _COUNTED = re.compile(r"\d+(st|nd|rd|th)|\d+-core")
+_ASIDE = re.compile(r"\([^)]*\)")
 _SIZE = re.compile(r"\b(\d+)-gb\b")
 _MARKS = re.compile(r"\((r|tm|c)\)|[®™©]")
 _MOST_SHOWN = 8
@@ -29,11 +45,12 @@ def spelled(name: str) -> str:
 
 def _spellings(name: str) -> Iterator[str]:
     """Yield what a product's full name may be called for short, the longest first."""
-    short = spelled(name)
-    yield short
-    words = _COUNTED.sub("", short).split("-")
-    for left_out in (_MAKERS | _KINDS, _MAKERS | _KINDS | _FAMILIES):
-        yield "-".join(word for word in words if word and word not in left_out)
+    for said in (name, _ASIDE.sub(" ", name)):
+        short = spelled(said)
+        yield short
+        words = _COUNTED.sub("", short).split("-")
+        for left_out in (_MAKERS | _KINDS, _MAKERS | _KINDS | _FAMILIES):
+            yield "-".join(word for word in words if word and word not in left_out)
 
 
 def device_meant(name: str, known: Mapping[str, str]) -> str | None:

@@ -5,12 +5,13 @@ from typing import Any
 import numpy
 
 from perfmodel.errors import ValueRangeError, shown
-from perfmodel.estimates.answers import whole_number
+from perfmodel.estimates.options import Option
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import check_range, lookup, parse_setting, unknown_key
+from perfmodel.specifications.parameters import check_range, lookup, unknown_key
+from perfmodel.specifications.quantities import parse_setting
 from perfmodel.sweeps.grids import Axis, listed, parse_grid, parse_names
-from perfmodel.units import parse_quantity
+from perfmodel.units import parse_quantity, whole_number
 
 
 def objects_axis(given: Any, name: str) -> Axis:
@@ -28,6 +29,15 @@ def _sequence(given: Any) -> list[Any] | None:
     if isinstance(given, numpy.ndarray):
         return list(given.ravel().tolist())
     return list(given) if isinstance(given, list | tuple | range) else None
+
+
+def option_axis(option: Option, given: Any) -> Axis:
+    """Return the axis of one option of a question; None for what is usual."""
+    if option.kind in ("count", "tokens"):
+        if given is None:
+            return Axis(option.name, 1, (None,))
+        return whole_axis(given, option.name, option.least, option.most, k=1024 if option.kind == "tokens" else 1000)
+    return names_axis(given, option.name)
 
 
 def names_axis(given: Any, name: str) -> Axis:

@@ -13,7 +13,7 @@ import numpy
 
 from perfmodel import equations
 from perfmodel.estimates.figures import rates_of
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Figures
 from perfmodel.estimates.splits import fewest_at
 from perfmodel.estimates.terms import TERM_NAMES, Terms, step_time
@@ -33,7 +33,7 @@ class Case:
     large: whether there are so many points that compiling kernels pays.
     """
 
-    def __init__(self, question: Question, ranges: Mapping[str, tuple[float, float]], *, large: bool = False) -> None:
+    def __init__(self, question: Prepared, ranges: Mapping[str, tuple[float, float]], *, large: bool = False) -> None:
         self.question, self.large, self._ranges = question, large, ranges
         self._sides = RecordedSide(question.before), RecordedSide(question.after)
         self._programs: dict[Any, Program] = {}
@@ -185,7 +185,7 @@ def _largest(terms: Terms) -> Number:
     return position
 
 
-def _fewest_devices(question: Question, batch: Array, context: Array, available: Array) -> Array:
+def _fewest_devices(question: Prepared, batch: Array, context: Array, available: Array) -> Array:
     """Return the fewest devices that can be built and hold the model at each point, -1 for None."""
     shape = numpy.broadcast_shapes(*(numpy.shape(x) for x in (batch, context, available)))
     points = numpy.stack([numpy.broadcast_to(x, shape).ravel() for x in (batch, context, available)])

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy
 
-from perfmodel.estimates.answers import ask
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.options import AXES
+from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -17,8 +17,8 @@ from perfmodel.sweeps.cases import FIGURES, Case
 from perfmodel.sweeps.grids import Axis, points
 from perfmodel.sweeps.recordedsides import Array, Points
 
-# The names and the nine keys in the order of the rows, first slowest; then come the parameters as given.
-KEYS = ("model", "hardware", "devices", "batch", "context", "weights", "kv", "before", "after")
+# Names and options in the order of the rows, first slowest; then come the parameters as given.
+KEYS = ("model", "hardware", *AXES)
 AXIS_COLUMNS = (
     "model",
     "hardware",
@@ -67,6 +67,7 @@ _COUNTS = frozenset(
         "context",
     }
 )
+_WORKLOAD = frozenset({"batch", "context"})
 _COUNTS_OR_NONE = frozenset({"fits.devices_needed"})
 _LARGEST_INTEGER = float(2**62)
 MOST_PREPARED = 4096
@@ -101,17 +102,13 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Grid(msgspec.Struct, frozen=True):
-    """A grid ready to be worked out: its axes in the order of the rows, and what is the same at every point."""
+    """A grid ready to be worked out: its axes in the order of the rows; same: options that are alike at every point."""
 
     axes: tuple[Axis, ...]
     columns: tuple[str, ...]
     models: tuple[Model, ...]
     hardware: tuple[Hardware, ...]
-    loop_at_most: int | None
-    profile: str | None
-    parallel: Any
-    loop_only: str | None
-    settings: dict[str, Any]
+    same: dict[str, Any]
     questions: dict[tuple[Any, ...], Case]
 
     @property
@@ -135,16 +132,17 @@ class Grid(msgspec.Struct, frozen=True):
         return points(self.axes)
 
 
-def is_array(axis: Axis) -> bool:
+def is_array(grid: Grid, axis: Axis) -> bool:
     """Return whether an axis is worked out as an array: batch, context, and parameters without an interval."""
-    return axis.name in ("batch", "context") or (
-        axis.name not in KEYS and axis.count > 1 and isinstance(axis[0], float | int)
-    )
+    if axis.name in ("batch", "context"):
+        # What does not fit into memory depends on both, so each point is a question of its own.
+        return grid.same["offload"] is None
+    return axis.name not in KEYS and axis.count > 1 and isinstance(axis[0], float | int)
 
 
 def cases(grid: Grid, part: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
     """Yield the combinations of the axes that need a question of their own, as positions; 0 on axes that are arrays."""
-    ranges = [range(1) if is_array(axis) else range(*ends) for axis, ends in zip(grid.axes, part, strict=True)]
+    ranges = [range(1) if is_array(grid, axis) else range(*ends) for axis, ends in zip(grid.axes, part, strict=True)]
     yield from product(*ranges)
 
 
@@ -159,24 +157,15 @@ def question_of(grid: Grid, case: tuple[int, ...]) -> Case:
                 strict=True,
             )
         )
-        settings = {path: value[path] for path in grid.parameters}
-        asked = ask(
-            value["model"],
-            value["hardware"],
-            devices=value["devices"],
-            weights=value["weights"],
-            kv=value["kv"],
-            before=value["before"],
-            after=value["after"] or "looped",
-            loop_at_most=grid.loop_at_most,
-            profile=grid.profile,
-            parameters=settings,
-            parallel=grid.parallel,
-            loop_only=grid.loop_only,
-        )
-        ranges = {axis.name: axis.ends() for axis in grid.axes if is_array(axis)}
+        settings = {path: value.pop(path) for path in grid.parameters}
+        asked = {name: given for name, given in value.items() if given is not None} | grid.same
+        prepared = ask(**asked, parameters=settings)
+        ranges = {axis.name: axis.ends() for axis in grid.axes if is_array(grid, axis)}
+        ranges |= {name: (float(value[name]),) * 2 for name in ("batch", "context") if name not in ranges}
         found = Case(
-            asked, ranges, large=math.prod(axis.count for axis in grid.axes if is_array(axis)) >= _WORTH_COMPILING
+            prepared,
+            ranges,
+            large=math.prod(axis.count for axis in grid.axes if is_array(grid, axis)) >= _WORTH_COMPILING,
         )
         if len(grid.questions) >= MOST_PREPARED:
             grid.questions.clear()
@@ -192,7 +181,7 @@ def block_columns(
     into: arrays for some of the columns of floats, which are put there.
     """
     shape = tuple(stop - start for start, stop in part)
-    vectors = [i for i, axis in enumerate(grid.axes) if is_array(axis)]
+    vectors = [i for i, axis in enumerate(grid.axes) if is_array(grid, axis)]
     inner = tuple(shape[i] for i in vectors)
     arrays = {}
     for place, i in enumerate(vectors):
@@ -205,7 +194,11 @@ def block_columns(
     labels: dict[str, tuple[list[str], Array]] = {}
     for case in cases(grid, part):
         here = tuple(slice(None) if i in vectors else case[i] - part[i][0] for i in range(len(shape)))
-        _put_case(question_of(grid, case), asked, grid, here, shape, whole, labels)
+        workload = {name: grid.axes[i][case[i]] for i, name in enumerate(KEYS) if name in _WORKLOAD - set(arrays)}
+        _put_case(question_of(grid, case), asked.at(workload), grid, here, shape, whole, labels)
+        for name, value in workload.items():
+            if name in wanted:
+                whole.setdefault(name, numpy.empty(shape))[here] = value
     for name, values in arrays.items():
         if name in wanted:
             at = [1] * len(shape)
@@ -229,12 +222,14 @@ def _put_case(
 ) -> None:
     """Put the answers of one question into the columns of a block, at `here`."""
     wanted = frozenset(grid.columns)
-    out = {name: values[here] for name, values in whole.items() if values[here].flags.c_contiguous and is_float(name)}
+    single = all(isinstance(place, int) for place in here)
+    views = {} if single else {name: values[here] for name, values in whole.items() if is_float(name)}
+    out = {name: view for name, view in views.items() if view.flags.c_contiguous}
     for name, values in prepared.answer(asked, wanted, out).items():
         if name not in whole:
             whole[name] = numpy.empty(shape, _kind_of(name))
         if values is not out.get(name):
-            whole[name][here] = values
+            whole[name][here] = numpy.reshape(values, ()) if single else values
     for name, text in texts_of(prepared.question).items():
         if name in wanted:
             names, codes = labels.setdefault(name, ([], numpy.empty(shape, numpy.int32)))
@@ -276,21 +271,20 @@ def _kind_of(name: str) -> type:
     return numpy.int8 if name.endswith(".bound") else float
 
 
-def texts_of(question: Question) -> dict[str, str]:
+def texts_of(question: Prepared) -> dict[str, str]:
     """Return the texts of an answer that are the same for every workload."""
-    weights = question.formats.experts if question.whole.experts else question.formats.weights
     return {
         "model": question.model.name,
         "hardware": question.hardware.name,
         "parallel": str(question.parallel),
-        "weight_format": weights,
+        "weight_format": question.formats.weights,
         "kv_format": question.formats.kv,
         "before.mode": question.before.mode.name,
         "after.mode": question.after.mode.name,
     }
 
 
-def _numbers(question: Question, grid: Grid) -> dict[str, float]:
+def _numbers(question: Prepared, grid: Grid) -> dict[str, float]:
     """Return the numbers of an answer that are the same for every workload."""
     found: dict[str, float] = {
         "devices": question.devices,
@@ -298,7 +292,7 @@ def _numbers(question: Question, grid: Grid) -> dict[str, float]:
         "after.kernel_calls": question.after.plan.kernel_calls,
     }
     for axis in grid.axes[len(KEYS) :]:
-        if not is_array(axis):
+        if not is_array(grid, axis):
             found[axis.name] = question.hardware.values[axis.name].value
     return found
 

@@ -3,9 +3,9 @@
 The Pareto front.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby, product
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 
@@ -13,6 +13,7 @@ from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.answers import Estimate, estimate
 from perfmodel.estimates.costs import cost_per_million_tokens
+from perfmodel.estimates.options import AskedGrid
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.parameters import MODES
 
@@ -108,22 +109,7 @@ class Comparison(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
 
 
 def compare(
-    models: Any,
-    hardware: Any,
-    *,
-    devices: Any = None,
-    batch: Any = 1,
-    context: Any = 4096,
-    weights: Any = None,
-    kv: Any = None,
-    before: Any = None,
-    after: Any = "looped",
-    modes: str | Sequence[str] | None = None,
-    loop_at_most: int | None = None,
-    profile: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    parallel: Any = None,
-    loop_only: str | None = None,
+    models: Any, hardware: Any, *, modes: str | Sequence[str] | None = None, **asked: Unpack[AskedGrid]
 ) -> Comparison:
     """Compare choices; every key takes what the same key of `perfmodel.sweep` takes.
 
@@ -136,48 +122,22 @@ def compare(
     from perfmodel.sweeps.sweeps import make_grid
 
     ladder = modes is not None
-    grid = make_grid(
-        models,
-        hardware,
-        devices=devices,
-        batch=batch,
-        context=context,
-        weights=weights,
-        kv=kv,
-        before=None if ladder else before,
-        after="looped" if ladder else after,
-        loop_at_most=loop_at_most,
-        profile=profile,
-        parameters=parameters,
-        parallel=parallel,
-        loop_only=loop_only,
-    )
+    if ladder:
+        asked |= {"before": None, "after": "looped"}
+    grid = make_grid(models, hardware, **asked)
     if grid.size > _MOST_CHOICES:
         raise ValueRangeError(
             f"compare: {grid.size:,} choices are more than {_MOST_CHOICES:,}; perfmodel sweep is for grids"
         )
     found: list[tuple[Estimate, dict[str, Any], int]] = []
     for group, values in enumerate(product(*(axis.part(0, axis.count) for axis in grid.axes))):
-        asked = dict(zip((axis.name for axis in grid.axes), values, strict=True))
-        settings = {path: asked.pop(path) for path in grid.parameters}
-        device: Any = asked["hardware"]
-        steps = _ladder(device, modes) if modes is not None else [(asked["before"], asked["after"] or "looped")]
+        point = dict(zip((axis.name for axis in grid.axes), values, strict=True))
+        settings = {path: point.pop(path) for path in grid.parameters}
+        device: Any = point["hardware"]
+        steps = _ladder(device, modes) if modes is not None else [(point["before"], point["after"] or "looped")]
         for one, two in steps:
-            chosen: Any = asked | {"before": one, "after": two}
-            found.append(
-                (
-                    estimate(
-                        **chosen,
-                        loop_at_most=loop_at_most,
-                        profile=profile,
-                        parameters=settings,
-                        parallel=parallel,
-                        loop_only=loop_only,
-                    ),
-                    settings,
-                    group,
-                )
-            )
+            chosen: Any = point | grid.same | {"before": one, "after": two, "parameters": settings}
+            found.append((estimate(**chosen), settings, group))
     if not ladder:
         found.sort(key=lambda each: (not each[0].fits.fits, -each[0].after.tokens_per_second))
     return Comparison(_choices(found, grid.hardware, ladder=ladder), ladder)

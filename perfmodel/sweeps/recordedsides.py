@@ -34,6 +34,19 @@ class Points(NamedTuple):
         shape = (int(numpy.count_nonzero(mask)),)
         return Points(values, {key: 2 if axes else 0 for key, axes in self.axes.items()}, (_MANY,), shape)
 
+    def at(self, fixed: Mapping[str, float]) -> "Points":
+        """Return the points with the values `fixed` at all of them."""
+        if not fixed:
+            return self
+        whole = self.shape or (1,)
+        shape = (1,) * len(whole)
+        return Points(
+            dict(self.values) | {key: numpy.full(shape, float(value)) for key, value in fixed.items()},
+            dict(self.axes) | dict.fromkeys(fixed, 0),
+            self.counts or whole,
+            whole,
+        )
+
     def inputs(self) -> dict[str, Array]:
         """Return the values for a program, with an axis for the corners in front."""
         return {name: numpy.asarray(self.values[key], float)[None] for key, name in names_of(self.values).items()}

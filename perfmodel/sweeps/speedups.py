@@ -11,10 +11,10 @@ import numpy
 
 from perfmodel import equations
 from perfmodel.estimates.machine import Ends, Position
-from perfmodel.estimates.prepared import Question
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.terms import step_time
 from perfmodel.numbers.arrays import ROWS, GridRecorder, Program
-from perfmodel.specifications.parameters import Quantity
+from perfmodel.specifications.quantities import Quantity
 from perfmodel.sweeps.recordedsides import Array, Number, Points, RecordedSide, everywhere, names_of
 
 FLAGS = ("inside", "arithmetic", "cache")
@@ -34,7 +34,7 @@ class SpeedupSearch:
 
     def __init__(
         self,
-        question: Question,
+        question: Prepared,
         sides: tuple[RecordedSide, RecordedSide],
         points: Points,
         ranges: Mapping[str, tuple[float, float]],

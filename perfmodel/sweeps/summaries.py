@@ -49,10 +49,7 @@ def fingerprint(grid: Grid, *more: str) -> str:
         __version__,
         axes,
         grid.columns,
-        grid.loop_at_most,
-        grid.profile,
-        str(grid.parallel),
-        grid.loop_only,
+        {name: str(value) for name, value in grid.same.items()},
         specification_hashes(grid),
         more,
     )

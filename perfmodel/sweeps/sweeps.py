@@ -1,21 +1,21 @@
 """Sweeps: a grid over models, devices, workloads, formats, modes and parameters, as columns of numpy arrays."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import msgspec
 import numpy
 
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
-from perfmodel.estimates.answers import LARGEST_BATCH, LONGEST_CONTEXT
-from perfmodel.estimates.capacity import MOST_DEVICES
+from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.sweeps.axes import names_axis, objects_axis, parameter_axis, whole_axis
+from perfmodel.specifications.storage import read_weights
+from perfmodel.sweeps.axes import objects_axis, option_axis, parameter_axis
 from perfmodel.sweeps.columns import (
     AXIS_COLUMNS,
     KEYS,
@@ -90,20 +90,9 @@ def sweep(
     models: Any,
     hardware: Any,
     *,
-    devices: Any = None,
-    batch: Any = 1,
-    context: Any = 4096,
-    weights: Any = None,
-    kv: Any = None,
-    before: Any = None,
-    after: Any = "looped",
-    loop_at_most: int | None = None,
-    profile: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
     columns: Sequence[str] | str | None = None,
     yes: bool = False,
-    parallel: Any = None,
-    loop_only: str | None = None,
+    **asked: Unpack[AskedGrid],
 ) -> Sweep:
     """Answer `estimate` at every point of a grid.
 
@@ -111,8 +100,8 @@ def sweep(
     points).
     models, hardware: names, paths, or Model and Hardware objects.
     parameters: what-ifs by dotted path, each of which may be a grid as well: {"modes.looped.stage": "0us:4us:+1us"}.
-    devices: None takes all of a system, else one; parallel: how they share the work, as in `estimate`, the same at
-    every point.
+    devices: None takes all of a system, else one. parallel, loop_at_most, loop_only, offload, profile: as in
+    `estimate`, the same at every point.
     columns: names of `Estimate.rows`, "all", or None for the axes and the main figures.
     yes: work out more points than MOST_POINTS.
     Raises PerfModelError before any work, with one line that says what can.
@@ -121,25 +110,7 @@ def sweep(
     >>> found["speedup.value"].reshape(2, 3).round(1).tolist()
     [[1.6, 1.5, 1.4], [1.9, 1.8, 1.5]]
     """
-    grid = make_grid(
-        models,
-        hardware,
-        devices=devices,
-        batch=batch,
-        context=context,
-        weights=weights,
-        kv=kv,
-        before=before,
-        after=after,
-        loop_at_most=loop_at_most,
-        profile=profile,
-        parameters=parameters,
-        columns=columns,
-        yes=yes,
-        parallel=parallel,
-        loop_only=loop_only,
-    )
-    return work_out(grid)
+    return work_out(make_grid(models, hardware, columns=columns, yes=yes, **asked))
 
 
 def work_out(grid: Grid) -> Sweep:
@@ -178,22 +149,12 @@ def make_grid(
     models: Any,
     hardware: Any,
     *,
-    devices: Any = None,
-    batch: Any = 1,
-    context: Any = 4096,
-    weights: Any = None,
-    kv: Any = None,
-    before: Any = None,
-    after: Any = "looped",
-    loop_at_most: int | None = None,
-    profile: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
     columns: Sequence[str] | str | None = None,
     yes: bool = False,
-    parallel: Any = None,
-    loop_only: str | None = None,
+    **asked: Unpack[AskedGrid],
 ) -> Grid:
     """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked."""
+    given = complete(asked)
     found_models = tuple(
         model if isinstance(model, Model) else find_model(str(model)) for model in objects_axis(models, "MODELS").values
     )
@@ -204,22 +165,16 @@ def make_grid(
     axes = [
         Axis("model", len(found_models), found_models),
         Axis("hardware", len(found_hardware), found_hardware),
-        Axis("devices", 1, (None,)) if devices is None else whole_axis(devices, "devices", 1, MOST_DEVICES),
-        whole_axis(batch, "batch", 1, LARGEST_BATCH),
-        whole_axis(context, "context", 0, LONGEST_CONTEXT, k=1024),
-        *(
-            names_axis(given, name)
-            for given, name in ((weights, "weights"), (kv, "kv"), (before, "before"), (after, "after"))
-        ),
+        *(option_axis(OPTION[name], given[name]) for name in AXES),
     ]
-    for axis in axes[5:7]:
-        for name in axis.values:
-            if name is not None:
-                storage_format(str(name), f"--{axis.name}")
+    for name in ("weights", "kv"):
+        for value in axes[KEYS.index(name)].values:
+            if value is not None:
+                (read_weights if name == "weights" else storage_format)(str(value), f"--{name}")
     known = found_hardware[0].values
-    axes += [parameter_axis(path, given, known) for path, given in (parameters or {}).items()]
-    settings = {axis.name: axis[0] for axis in axes[len(KEYS) :]}
-    grid = Grid(tuple(axes), (), found_models, found_hardware, loop_at_most, profile, parallel, loop_only, settings, {})
+    axes += [parameter_axis(path, given, known) for path, given in (given["parameters"] or {}).items()]
+    same = {name: given[name] for name in OPTION if name not in (*AXES, "parameters")}
+    grid = Grid(tuple(axes), (), found_models, found_hardware, same, {})
     if grid.size > MOST_POINTS and not yes:
         raise ValueRangeError(
             f"grid: {grid.size:,} points are more than {MOST_POINTS:,}; make an axis coarser, or say yes to it with"

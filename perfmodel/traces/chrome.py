@@ -17,8 +17,9 @@ from perfmodel.errors import shown
 from perfmodel.traces.events import Event, Range, Trace, TraceError, build_trace
 from perfmodel.traces.sources import chunks
 
-LONGEST_VALUE = 64_000_000  # B; one event, or one value beside the events
-LARGEST_STAMP = 10**19  # ns; far beyond any clock
+LONGEST_EVENT_TEXT = 16_000_000  # B; each piece that is read looks at an event that is not whole yet from its start
+LONGEST_VALUE = 64_000_000  # B; one value beside the events
+LONGEST_STAMP = 19  # digits of a number of microseconds; far beyond any clock
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _OBJECT = rb"\{[^{}\"]*+(?:" + _STRING + rb"[^{}\"]*+)*+\}"
@@ -106,7 +107,8 @@ def _nanoseconds(path: Path, raw: _Raw, key: str, value: Decimal | None) -> int:
     """Return microseconds as whole nanoseconds: a float of today's microseconds would round to a quarter of one."""
     if value is None:
         raise TraceError(f"{path}: {shown(raw.name)} has no {key}; expected microseconds")
-    if not value.is_finite() or abs(value) > LARGEST_STAMP:
+    # By its exponent: a number such as 1e999999999 must not be written out.
+    if not value.is_finite() or value.adjusted() >= LONGEST_STAMP:
         raise TraceError(f"{path}: {shown(raw.name)} has {key} {shown(str(value))}; expected microseconds")
     return round(value * 1000)
 
@@ -199,7 +201,7 @@ class _Reader:
                 yield self._batch(last[1])
                 self._position = last.end() + 1
                 return
-            self._more("an event")
+            self._more("an event", LONGEST_EVENT_TEXT)
 
     def _batch(self, text: bytes) -> list[_Raw]:
         text = b"[" + text + b"]"
@@ -277,10 +279,11 @@ class _Reader:
             if not self._fill():
                 return b""
 
-    def _more(self, what: str) -> None:
+    def _more(self, what: str, longest: int | None = None) -> None:
         """Read on because `what` does not end in the buffer."""
-        if len(self._buffer) - self._position > LONGEST_VALUE:
-            raise self._broken(f"{what} longer than {LONGEST_VALUE:,} bytes, or nested too deeply")
+        longest = LONGEST_VALUE if longest is None else longest
+        if len(self._buffer) - self._position > longest:
+            raise self._broken(f"{what} longer than {longest:,} bytes, or nested too deeply")
         if not self._fill():
             raise TraceError(f"{self._path}: is cut off: the file ends inside {what}")
 

@@ -1,13 +1,15 @@
 """The gap before each event of a step: how long its stream had nothing to do, and why."""
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from perfmodel.traces.events import Kernel
 from perfmodel.traces.names import is_collective
 
+Span = tuple[float, float]  # start and stop [s]
 CLOCK_TICKS = 128e-9  # s; neighbours that overlap by less only show the grain of the clock
 GRAPH_KERNELS = 3  # events under one launch that make it a graph
 _STALL, _STALL_TIMES = 20e-6, 20.0  # s and medians; a gap beyond both is a disturbance of the recording
@@ -51,18 +53,17 @@ def launch_latency(events: Sequence[Kernel]) -> float | None:
 
 
 def step_kernels(
-    events: Sequence[Kernel], others: Mapping[str, Sequence[Kernel]], graphs: frozenset[int], latency: float | None
+    events: Sequence[Kernel], background: Sequence[Span], graphs: frozenset[int], latency: float | None
 ) -> tuple[StepKernel, ...]:
     """Return the events of one step with their gaps; the gaps and the busy time add up to the step.
 
-    events: those of the compute streams, by start. others: events of other streams of the device.
+    events: those of the compute streams, by start. background: when other streams of the device worked (`merged`).
     """
-    background = _merged([event for stream in others.values() for event in stream])
     zero = events[0].start
     reached = zero
     previous: Kernel | None = None
     found: list[StepKernel] = []
-    place = 0
+    place = max(0, bisect_left(background, (zero, 0.0)) - 1)
     for event in events:
         gap = max(0.0, event.start - reached)
         while place < len(background) and background[place][1] <= reached:
@@ -111,9 +112,9 @@ def _with_stalls(kernels: list[StepKernel]) -> tuple[StepKernel, ...]:
     )
 
 
-def _merged(events: Sequence[Kernel]) -> list[tuple[float, float]]:
+def merged(events: Sequence[Kernel]) -> list[Span]:
     """Return the times [start, stop) in which at least one of `events` ran."""
-    spans: list[tuple[float, float]] = []
+    spans: list[Span] = []
     for event in sorted(events, key=lambda e: e.start):
         if spans and event.start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], event.stop))
@@ -124,15 +125,18 @@ def _merged(events: Sequence[Kernel]) -> list[tuple[float, float]]:
 
 def busy_time(events: Sequence[Kernel]) -> float:
     """Return the time [s] in which at least one of `events` ran."""
-    return sum(stop - start for start, stop in _merged(events))
+    return sum(stop - start for start, stop in merged(events))
 
 
-def shared_time(events: Sequence[Kernel], others: Sequence[Kernel]) -> float:
-    """Return the time [s] in which both one of `events` and one of `others` ran."""
-    left, right = _merged(events), _merged(others)
+def shared_time(left: Sequence[Span], right: Sequence[Span]) -> float:
+    """Return the time [s] in which both worked, each given as `merged` gives it."""
+    if not left or not right:
+        return 0.0
     total = 0.0
-    i = j = 0
+    i, j = 0, max(0, bisect_left(right, (left[0][0], 0.0)) - 1)
     while i < len(left) and j < len(right):
+        if right[j][0] >= left[-1][1]:
+            break
         total += max(0.0, min(left[i][1], right[j][1]) - max(left[i][0], right[j][0]))
         if left[i][1] < right[j][1]:
             i += 1
@@ -141,7 +145,7 @@ def shared_time(events: Sequence[Kernel], others: Sequence[Kernel]) -> float:
     return total
 
 
-def _covered(spans: Sequence[tuple[float, float]], place: int, start: float, stop: float) -> float:
+def _covered(spans: Sequence[Span], place: int, start: float, stop: float) -> float:
     total = 0.0
     while place < len(spans) and spans[place][0] < stop:
         total += max(0.0, min(stop, spans[place][1]) - max(start, spans[place][0]))

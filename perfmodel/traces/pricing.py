@@ -11,26 +11,28 @@ in each kernel are boundary, and the rest is slow streaming, which looping keeps
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import msgspec
 
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
-from perfmodel.estimates.answers import Estimate, estimate, formats_of, whole_number
+from perfmodel.estimates.answers import Estimate, estimate
+from perfmodel.estimates.options import Asked
+from perfmodel.estimates.question import read_question
 from perfmodel.operations import decode_step
 from perfmodel.schedule.cutting import make_schedule
-from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.hardware import Hardware, Mode, merge_mode
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import MODES, Quantity
+from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.profiles import Profile, with_profile
+from perfmodel.specifications.quantities import Interval, Quantity
 from perfmodel.traces import Summary, Trace, summarise
 from perfmodel.traces.gaps import graph_launches
 from perfmodel.traces.steps import Step
 
 _STYLES = ("primitive", "separate", "engine", "tuned")
 _PLAIN = ("eager", "stream", "graph", "pdl")  # modes that run the recorded kernels as they are
-_FUSED = ("layer-fused", "looped", "megakernel")
+_FUSED = ("layer-fused", "looped", "megakernel-generated", "megakernel")
 _PERCENTILE = 1.645  # standard deviations from the middle to the 5th or 95th percentile
 _INFLATION_GRAPH, _INFLATION_EAGER = 0.09, 0.5  # share of a recorded step that a profiler may have added
 _FARTHEST = (
@@ -43,24 +45,17 @@ _WHAT = {
     "pdl": "dependent launch of the same kernels",
     "layer-fused": "one kernel a layer",
     "looped": "the layers as one looped kernel",
+    "megakernel-generated": "the step as one generated kernel",
     "megakernel": "the step as one kernel",
 }
-
-
-class Range(msgspec.Struct, frozen=True):
-    """A value with its 5th and 95th percentile, in the unit that its field states."""
-
-    low: float
-    value: float
-    high: float
 
 
 class Share(msgspec.Struct, frozen=True):
     """The sustained share of one kind of bytes [-]: as the device's file has it, and as the recording tells it."""
 
     path: str
-    device: Range
-    recorded: Range
+    device: Interval
+    recorded: Interval
 
 
 class Prediction(msgspec.Struct, frozen=True):
@@ -72,8 +67,8 @@ class Prediction(msgspec.Struct, frozen=True):
     mode: str
     what: str
     kernel_calls: int
-    time: Range
-    speedup: Range
+    time: Interval
+    speedup: Interval
     against: str
 
 
@@ -103,14 +98,14 @@ class TracePricing(msgspec.Struct, frozen=True, kw_only=True):
     modelled_calls_per_layer: float
     step: float
     active: float
-    host: Range
+    host: Interval
     collectives: float
     floors: float
-    streaming: Range
-    boundary: Range
-    call_boundary: Range
+    streaming: Interval
+    boundary: Interval
+    call_boundary: Interval
     shares: tuple[Share, ...]
-    recorded_as: Range
+    recorded_as: Interval
     predictions: tuple[Prediction, ...]
     plausible: bool
     notes: tuple[str, ...]
@@ -154,34 +149,33 @@ def price_trace(
     model: str | Model,
     hardware: str | Hardware,
     *,
-    devices: int = 1,
-    batch: int = 1,
-    context: int = 4096,
-    weights: str | None = None,
-    kv: str | None = None,
     measured: float | None = None,
     mode: str | None = None,
     name: str = "recorded",
+    **asked: Unpack[Asked],
 ) -> TracePricing:
     """Price the middle step of `trace` against the bytes of `model` and predict other launch modes.
 
-    devices, batch, context [-], weights, kv: as for `estimate`, those of the recording. measured: an unprofiled step
-    [s].
+    measured: an unprofiled step [s]. The other arguments are those of `estimate`, as the recording was made; its launch
+    mode is `mode`, so before and after have no meaning here.
     mode: the launch mode of the recording; found from its launches if None. name: of the profile.
     Raises ValueRangeError when the bytes cannot be read in the recorded time or the trace has no step,
     and what `estimate` raises.
     """
     summary = _with_step(trace, measured)
-    chosen = find_model(model) if isinstance(model, str) else model
-    device = find_hardware(hardware) if isinstance(hardware, str) else hardware
-    devices = whole_number(devices, "devices", 1, 65_536)
-    formats = formats_of(chosen, weights, kv)
-    question = _Question(chosen, {"devices": devices, "batch": batch, "context": context, "weights": weights, "kv": kv})
+    given = read_question(model, hardware, **asked)
+    chosen, device, devices, formats = given.model, given.hardware, given.parallel.devices, given.formats
+    batch, context = given.batch, given.context
+    # The device comes as asked, and the modes vary.
+    varied = ("model", "hardware", "before", "after", "profile", "parameters")
+    question = _Question(chosen, {name: value for name, value in given.arguments.items() if name not in varied})
     kernels = summary.kernels_per_step or 0
 
     # The style whose calls are nearest in number stands for the recorded kernels.
     counts = {
-        style: make_schedule(decode_step(chosen, formats, devices, device.replicates), style, loops=False).kernel_calls
+        style: make_schedule(
+            decode_step(chosen, formats, given.parallel, device.replicates), style, loops=False
+        ).kernel_calls
         for style in _STYLES
     }
     style = min(_STYLES, key=lambda one: abs(math.log(counts[one] / kernels)))
@@ -222,14 +216,14 @@ def price_trace(
     slow = min(middle, fastest if slow_position is None else slow_position)
     quick = max(middle, _PERCENTILE)
     low_spread, high_spread = split.spread
-    totals = Range(
+    totals = Interval(
         max(_SHORTEST_BOUNDARY, overhead(slow) + low_spread),
         max(_SHORTEST_BOUNDARY, overhead(middle)),
         max(_SHORTEST_BOUNDARY, overhead(quick) + high_spread),
     )
-    totals = Range(min(totals.low, totals.value), totals.value, max(totals.high, totals.value))
+    totals = Interval(min(totals.low, totals.value), totals.value, max(totals.high, totals.value))
     recorded = {
-        path: Range(shares_at(slow)[path].value, shares_at(middle)[path].value, shares_at(quick)[path].value)
+        path: Interval(shares_at(slow)[path].value, shares_at(middle)[path].value, shares_at(quick)[path].value)
         for path in prior
     }
     host = _host(split, measured, recorded_mode)
@@ -285,10 +279,10 @@ def price_trace(
         host=host,
         collectives=split.collectives,
         floors=split.floors,
-        streaming=Range(*streams),
+        streaming=Interval(*streams),
         boundary=_over(totals, kernels),
         call_boundary=_over(totals, calls),
-        shares=tuple(Share(path, Range(a.low, a.value, a.high), recorded[path]) for path, a in prior.items()),
+        shares=tuple(Share(path, Interval(a.low, a.value, a.high), recorded[path]) for path, a in prior.items()),
         recorded_as=_times(again, "before"),
         predictions=_predictions(question, fitted, recorded_mode),
         plausible=plausible,
@@ -375,10 +369,10 @@ def _at(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
-def _host(split: _Split, measured: float | None, mode: str) -> Range:
+def _host(split: _Split, measured: float | None, mode: str) -> Interval:
     """Return the idle time of the step that no kernel owns [s]; what a profiler may have added widens it downwards."""
     added = 0.0 if measured is not None else split.step * (_INFLATION_GRAPH if mode == "graph" else _INFLATION_EAGER)
-    return Range(max(0.0, split.host - added), split.host, split.host)
+    return Interval(max(0.0, split.host - added), split.host, split.host)
 
 
 def _with_style(device: Hardware, style: str) -> Hardware:
@@ -413,7 +407,7 @@ def _position(overhead: Any, wanted: float) -> float | None:
     return high
 
 
-def _prior_boundary(device: Hardware, mode: str) -> Range:
+def _prior_boundary(device: Hardware, mode: str) -> Interval:
     """Return the boundary of a call [s] as the device's file has it, whole or the sum of its parts."""
     whole = device.mode_value(mode, "boundary")
     parts = (
@@ -422,13 +416,13 @@ def _prior_boundary(device: Hardware, mode: str) -> Range:
         else [found[1] for key in ("bare", "ramp", "tail") if (found := device.mode_value(mode, key))]
     )
     if not parts or sum(part.value for part in parts) <= 0:
-        return Range(1e-6, 4e-6, 16e-6)
-    return Range(
+        return Interval(1e-6, 4e-6, 16e-6)
+    return Interval(
         *(max(_SHORTEST_BOUNDARY, sum(getattr(part, end) for part in parts)) for end in ("low", "value", "high"))
     )
 
 
-def _likeliest(overhead: Any, least: float, prior: Range, kernels: int) -> float:
+def _likeliest(overhead: Any, least: float, prior: Interval, kernels: int) -> float:
     """Return the position of the shares at which they and the boundary together are nearest to what the catalogue expects of them."""
 
     def deviation(position: float) -> float:
@@ -479,13 +473,13 @@ def _profile(
     device: Hardware,
     mode: str,
     style: str,
-    shares: Mapping[str, Range],
-    kernel: Range,
-    call: Range,
-    host: Range,
+    shares: Mapping[str, Interval],
+    kernel: Interval,
+    call: Interval,
+    host: Interval,
     collectives: Mapping[str, Quantity],
 ) -> Profile:
-    def seconds(found: Range) -> Quantity:
+    def seconds(found: Interval) -> Quantity:
         return Quantity(low=found.low, value=found.value, high=found.high, unit="s", kind="derived", source=source)
 
     root = mode
@@ -543,20 +537,20 @@ def _predictions(question: _Question, fitted: Hardware, mode: str) -> tuple[Pred
             continue
         against = mode if after == "graph" else graph
         answer = question.ask(fitted, against, after)
-        speedup = Range(answer.speedup.low, answer.speedup.value, answer.speedup.high)
+        speedup = Interval(answer.speedup.low, answer.speedup.value, answer.speedup.high)
         found.append(
             Prediction(after, _WHAT[after], answer.after.kernel_calls, _times(answer, "after"), speedup, against)
         )
     return tuple(found)
 
 
-def _times(answer: Estimate, side: str) -> Range:
+def _times(answer: Estimate, side: str) -> Interval:
     one = getattr(answer, side)
-    return Range(one.high.time_per_step, one.time_per_step, one.low.time_per_step)
+    return Interval(one.high.time_per_step, one.time_per_step, one.low.time_per_step)
 
 
-def _over(total: Range, count: int) -> Range:
-    return Range(total.low / count, total.value / count, total.high / count)
+def _over(total: Interval, count: int) -> Interval:
+    return Interval(total.low / count, total.value / count, total.high / count)
 
 
 def _notes(

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import msgspec
 
 from perfmodel.traces.events import Kernel, Trace
-from perfmodel.traces.gaps import StepKernel, busy_time, graph_launches, launch_latency, shared_time, step_kernels
+from perfmodel.traces.gaps import (
+    Span,
+    StepKernel,
+    busy_time,
+    graph_launches,
+    launch_latency,
+    merged,
+    shared_time,
+    step_kernels,
+)
 from perfmodel.traces.layers import LayerRun, find_layer_runs
 from perfmodel.traces.marks import groups, step_families
 from perfmodel.traces.names import is_attention, is_collective
@@ -80,11 +89,7 @@ def find_steps(trace: Trace) -> StepsFound:
     streams = _streams(here)
     compute = {stream.name for stream in streams if stream.compute}
     events = [event for event in here if event.stream in compute]
-    others = {
-        stream.name: [event for event in here if event.stream == stream.name]
-        for stream in streams
-        if not stream.compute
-    }
+    background = merged([event for event in here if event.stream not in compute])
     families = [groups(marks, events) for marks in step_families(trace)]
     breaks = sorted({place for held in families for _, first, stop in held for place in (first, stop)})
     found = _repeats(events, breaks)
@@ -104,7 +109,7 @@ def find_steps(trace: Trace) -> StepsFound:
         )
     elif not runs:
         notes.append("no layer repeats: nothing here that kernel looping could loop")
-    return StepsFound(device, devices, streams, _steps(pieces, events, others), tuple(notes))
+    return StepsFound(device, devices, streams, _steps(pieces, events, background), tuple(notes))
 
 
 def _repeats(events: Sequence[Kernel], breaks: Sequence[int]) -> tuple[LayerRun, ...]:
@@ -183,16 +188,17 @@ def _streams(events: Sequence[Kernel]) -> tuple[Stream, ...]:
     if not any(work.values()):
         work = {name: sum(e.duration for e in members) for name, members in by_stream.items()}
     order = sorted(by_stream, key=lambda name: -work[name])
-    main = by_stream[order[0]]
+    main = merged(by_stream[order[0]])
     found = []
     for name in order:
         members = by_stream[name]
-        busy = busy_time(members)
+        spans = merged(members)
+        busy = sum(stop - start for start, stop in spans)
         # A fork of the same sequence runs between the kernels of the main stream, not beside them.
         joins = (
             name != order[0]
             and work[name] >= _SECOND_STREAM * work[order[0]]
-            and shared_time(members, main) <= _CONCURRENT * busy
+            and shared_time(spans, main) <= _CONCURRENT * busy
         )
         found.append(Stream(name, len(members), busy, name == order[0] or joins))
     return tuple(found)
@@ -317,14 +323,14 @@ def _other_layers(events: Sequence[Kernel]) -> tuple[LayerRun, ...]:
     return tuple(run for run in found if any(map(is_attention, run.body)))
 
 
-def _steps(pieces: Sequence[_Piece], events: Sequence[Kernel], others: dict[str, list[Kernel]]) -> tuple[Step, ...]:
+def _steps(pieces: Sequence[_Piece], events: Sequence[Kernel], background: Sequence[Span]) -> tuple[Step, ...]:
     graphs, latency = graph_launches(events), launch_latency(events)
     usual = Counter(sum(run.count for run in piece.runs) for piece in pieces).most_common(1)[0][0]
     found: list[Step] = []
     end: float | None = None
     for piece in pieces:
         members = events[piece.first : piece.stop]
-        kernels = step_kernels(members, others, graphs, latency)
+        kernels = step_kernels(members, background, graphs, latency)
         start, stop = members[0].start, max(event.stop for event in members)
         idle = sum(kernel.gap for kernel in kernels)
         layers = tuple(

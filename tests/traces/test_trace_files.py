@@ -389,7 +389,7 @@ def test_zip_bomb(tmp_path, monkeypatch):
 
 
 def test_value_without_end_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(chrome, "LONGEST_VALUE", 1_000_000)
+    monkeypatch.setattr(chrome, "LONGEST_EVENT_TEXT", 1_000_000)
     assert "longer than" in refused(written(tmp_path, b'{"traceEvents": [{"name": "' + b"x" * 9_000_000))
 
 

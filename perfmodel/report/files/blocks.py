@@ -9,14 +9,17 @@ import contextlib
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
+from uuid import uuid4
 
 import msgspec
 
 from perfmodel.errors import PerfModelError, shown
 from perfmodel.report.files.delimited import to_csv
+from perfmodel.report.files.locks import only_writer
+from perfmodel.report.files.whole import check_name, explained, hidden, publish
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 
@@ -197,6 +200,7 @@ def write_blocks(
     resume: bool = False,
     report: Report | None = None,
     mark: str = "",
+    beside: Callable[[], Mapping[Path, bytes]] | None = None,
 ) -> None:
     """Write blocks 0 to `count` - 1 to `path`, which appears only when whole.
 
@@ -204,11 +208,13 @@ def write_blocks(
     block_of: gives block i, the same rows whenever it is asked.
     question: a text that differs between questions; only the same one is resumed.
     report: is told after each block how many are done.
-    mark: sets hidden files apart where several processes may write the same file; the last whole one stays.
-    Raises PerfModelError where the file cannot be written; no half file is left then.
+    mark: sets hidden files apart where several processes may write the same file; the last whole one stays. Without
+    one there is a single writer at a time.
+    beside: gives files that appear together with this one.
+    Raises PerfModelError where a file cannot be written, or another process is writing it; no half file is left then.
     """
-    if path.is_dir():
-        raise PerfModelError(f"{path}: is a folder, expected a file name")
+    with explained(path):
+        check_name(path)
     if form == "parquet":
         parquet_library()
         if resume:
@@ -216,49 +222,91 @@ def write_blocks(
                 "--resume: a .parquet file cannot be gone on with, since its index stands at the end; leave out"
                 " --resume, or write .csv, .jsonl or, with --dask, a folder"
             )
-    partial, state_path = partial_paths(path, mark)
-    state = _reached(partial, state_path, question) if resume else None
-    done, size, checksum = (state.blocks, state.bytes, state.checksum) if state else (0, 0, 0)
-    keep = False
-    try:
-        state_path.unlink(missing_ok=True) if state is None else None
-        with partial.open("r+b" if state else "wb") as file:
+    with contextlib.nullcontext() if mark else only_writer(path), explained(path):
+        job = _Job(path, form, columns, block_of, count, question, report, mark)
+        job.write(beside, resume=resume)
+
+
+class _Job:
+    """One file to be written block by block."""
+
+    def __init__(
+        self,
+        path: Path,
+        form: str,
+        columns: Sequence[str],
+        block_of: Callable[[int], Block],
+        count: int,
+        question: str,
+        report: Report | None,
+        mark: str,
+    ) -> None:
+        self._path, self._form, self._columns = path, form, columns
+        self._block_of, self._count, self._question, self._report = block_of, count, question, report
+        self._partial, self._state_path = partial_paths(path, mark)
+
+    def write(self, beside: Callable[[], Mapping[Path, bytes]] | None, *, resume: bool) -> None:
+        """Write the hidden file from where it stands, then give it its name together with those beside it."""
+        state = _reached(self._partial, self._state_path, self._question) if resume else None
+        extra: dict[Path, Path] = {}
+        keep = False
+        try:
+            self._fill(state)
+            for path, content in (beside() if beside is not None else {}).items():
+                check_name(path)
+                extra[path] = hidden(path, uuid4().hex)
+                with extra[path].open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            publish([*((temporary, path) for path, temporary in extra.items()), (self._partial, self._path)])
+        except KeyboardInterrupt:
+            keep = True
+            raise
+        finally:
+            unfinished = _unfinished(self._state_path)
+            for left in [*extra.values(), unfinished, *(() if keep else (self._partial, self._state_path))]:
+                with contextlib.suppress(OSError):
+                    left.unlink(missing_ok=True)
+
+    def _fill(self, state: _State | None) -> None:
+        done, size, checksum = (state.blocks, state.bytes, state.checksum) if state else (0, 0, 0)
+        if state is None:
+            self._state_path.unlink(missing_ok=True)
+        with self._partial.open("r+b" if state else "wb") as file:
             file.truncate(size)
             file.seek(size)
             writer: Any = (
-                _Parquet(file, columns) if form == "parquet" else _Text(file, form, columns, started=bool(done))
+                _Parquet(file, self._columns)
+                if self._form == "parquet"
+                else _Text(file, self._form, self._columns, started=bool(done))
             )
-            for i in range(done, count):
-                data = writer.write(block_of(i))
+            for i in range(done, self._count):
+                data = writer.write(self._block_of(i))
                 if writer.resumes:
                     file.flush()
                     size, checksum = size + len(data), zlib.crc32(data, checksum)
-                    _note(state_path, _State(question, i + 1, size, checksum))
-                if report is not None:
-                    report(i + 1)
+                    _note(self._state_path, _State(self._question, i + 1, size, checksum))
+                if self._report is not None:
+                    self._report(i + 1)
             writer.close()
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise PerfModelError(f"{path}: cannot be written: {error.strerror or error}") from None
-    except KeyboardInterrupt:
-        keep = True
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            if not keep:
-                partial.unlink(missing_ok=True)
-                state_path.unlink(missing_ok=True)
 
 
 def partial_paths(path: Path, mark: str = "") -> tuple[Path, Path]:
     """Return the hidden file that grows beside `path`, and the file that says how far it reaches."""
-    return path.with_name(f".{path.name[:80]}{mark}.partial"), path.with_name(f".{path.name[:80]}{mark}.state")
+    dot = f"{mark.lstrip('.')}." if mark else ""
+    return hidden(path, f"{dot}partial"), hidden(path, f"{dot}state")
+
+
+def _unfinished(path: Path) -> Path:
+    """Return the name of a state file that is being written."""
+    return path.with_name(path.name + "~")
 
 
 def _note(path: Path, state: _State) -> None:
-    temporary = path.with_name(path.name + "~")
+    temporary = _unfinished(path)
     temporary.write_bytes(msgspec.json.encode(state))
     temporary.replace(path)
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import PerfModelError, SpecificationError, nearest, shown
+from perfmodel.estimates.options import OPTION
 from perfmodel.report.files.blocks import write_blocks
 from perfmodel.report.files.delimited import to_csv, to_json
 from perfmodel.report.files.whole import write_whole
@@ -18,24 +19,7 @@ from perfmodel.sweeps.grids import block_at, block_count
 from perfmodel.sweeps.summaries import assumptions, fingerprint, specification_hashes, summary
 from perfmodel.sweeps.sweeps import MAIN_FIGURES, make_grid, work_out
 
-_KEYS = (
-    "name",
-    "models",
-    "hardware",
-    "devices",
-    "batch",
-    "context",
-    "weights",
-    "kv",
-    "before",
-    "after",
-    "parallel",
-    "loop_at_most",
-    "loop_only",
-    "profile",
-    "columns",
-    "set",
-)
+_KEYS = ("name", "models", "hardware", *(name for name in OPTION if name != "parameters"), "columns", "set")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _RESERVED = ("summary",)
 _MOST_PICTURED = 20_000  # points of a sweep that still gets a picture
@@ -123,7 +107,7 @@ def study_page(study: Study, *, command: str, yes: bool = False) -> str:
 
 def _page(grids: Sequence[tuple[str, Grid]], title: str, command: str) -> str:
     from perfmodel._layout import __version__
-    from perfmodel.report.picturedata.choices import sweep_picture
+    from perfmodel.report.pictures.choices import sweep_picture
     from perfmodel.report.studypage import Section, study_html
     from perfmodel.report.tables import sweep_document
 

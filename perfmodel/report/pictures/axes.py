@@ -1,174 +1,168 @@
-"""What the pictures share: their paper, the looks of before and after, titles, captions and axes."""
+"""What the pictures share on their axes: grids, ticks that are round in their unit, panels and keys."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from perfmodel.report.pictures.paper import AXIS, GRID, INK, Look, text_width
+from perfmodel.report.words import digits_of, number_label
 
-from perfmodel.report import drawing as d
-from perfmodel.report.picturedata.records import Bars, Caption, Curves, Drawn, Lines, Map, Roofline, Tornado, Waterfall
-from perfmodel.report.scales import Scale, digits_of, number_label, shortened, text_width, wrapped
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-WIDTH = 860.0
-MARGIN = 16.0
-LINE = 14.0  # height of a line of small text [px]
-
-
-class Look(msgspec.Struct, frozen=True):
-    """How a curve is drawn: colour, dashes, marker, and the class that a dark scheme brightens."""
-
-    colour: str
-    dash: str
-    shape: str
-    kind: str = ""
-
-
-BEFORE = Look(d.VERMILLION, "6,4", "square")
-AFTER = Look(d.BLUE, "", "circle", "blue")
-PEAK = Look(d.INK, "2,3", "", "edge")
-# Lines and groups of one picture, told apart by colour and by marker.
-SERIES = (
-    Look(d.BLUE, "", "circle", "blue"),
-    Look(d.VERMILLION, "", "square"),
-    Look(d.GREEN, "", "triangle"),
-    Look(d.PURPLE, "", "diamond"),
-    Look("#8c8c8c", "", "cross"),
-)
 AXIS_WORDS = {
     "devices": "devices [-]",
     "context": "context [tokens in the cache of each sequence; k = 1,024]",
     "batch": "batch [sequences in a step]",
 }
+_WIDE = 30.0  # largest over smallest from which an axis is logarithmic
+_ROOM = 8.0  # between the labels of ticks [pt]
 
 
-class Frame(msgspec.Struct, frozen=True):
-    """The area of a plot [px]."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-def title_of(data: Drawn) -> str:
-    """Return the title of a picture."""
-    if isinstance(data, Waterfall):
-        return "Where the time of a step goes"
-    if isinstance(data, Roofline):
-        return f"The operations under the roofs of one {data.hardware}"
-    if isinstance(data, Curves):
-        return {
-            "devices": "Rate and fraction of peak over devices",
-            "context": "Rate and speed-up over context",
-            "batch": "Rate and speed-up over batch",
-        }[data.axis]
-    if isinstance(data, Map):
-        return f"Speed-up by {data.modes[1]} over {data.modes[0]}, by batch and context"
-    if isinstance(data, Tornado):
-        return f"Which assumption moves the {figure_words(data.figure)} how far"
-    return data.title if isinstance(data, Lines | Bars) else "Predicted against measured time per step"
+def dressed(axes: "Axes", *, left: bool = True, bottom: bool = True) -> "Axes":
+    """Return `axes` with a light grid, quiet ticks and only the lines that carry numbers."""
+    axes.set_facecolor("none")
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=GRID, linewidth=1)
+    for side, shown in (("left", left), ("bottom", bottom), ("right", False), ("top", False)):
+        axes.spines[side].set_visible(shown)
+        axes.spines[side].set_color(AXIS)
+        axes.spines[side].set_linewidth(1)
+    axes.tick_params(axis="x", color=AXIS, labelcolor=INK, labelsize=11, length=4, width=1, pad=4)
+    axes.tick_params(axis="y", color=AXIS, labelcolor=INK, labelsize=11, length=0, pad=6)
+    return axes
 
 
-def figure_words(figure: str) -> str:
-    """Return a figure of an answer in words."""
-    side, _, name = figure.partition(".")
-    return "speed-up" if side == "speedup" else f"{name.replace('_', ' ')} {side}"
+def size_of(axes: "Axes") -> tuple[float, float]:
+    """Return width and height of axes [pt]."""
+    box, points = axes.get_window_extent(), 72.0 / axes.figure.dpi
+    return box.width * points, box.height * points
 
 
-def head(data: Drawn) -> list[str]:
-    """Return the title of a picture and the question under it."""
-    room = WIDTH - 2 * MARGIN
-    return [
-        d.text(MARGIN, 30, shortened(title_of(data), room, 17), size=17, bold=True),
-        d.text(MARGIN, 50, shortened(data.caption.question, room, 12), size=12, kind="soft"),
-    ]
+def panel(axes: "Axes", left: float, top: float, right: float, bottom: float) -> "Axes":
+    """Return new axes within `axes`, from `left` and `top` to `right` and `bottom` [pt] of their upper left corner."""
+    wide, high = size_of(axes)
+    made: Axes = axes.inset_axes((left / wide, 1 - bottom / high, (right - left) / wide, (bottom - top) / high))
+    return dressed(made)
 
 
-def finish(parts: list[str], data: Drawn, y: float, note: str, *, inline: bool) -> str:
-    """Return the whole SVG with the caption under the picture, from `y` [px] on: the note, then every assumption."""
-    room = WIDTH - 2 * MARGIN
-    lines = list(wrapped(note, room, 11))
-    if data.caption.assumptions and not inline:
-        lines += wrapped(f"Assumptions: {'; '.join(data.caption.assumptions)}.", room, 11)
-    for line in lines:
-        y += LINE
-        parts.append(d.text(MARGIN, y, line, size=11, kind="soft"))
-    return d.picture(WIDTH, y + 14, title_of(data), _description(data.caption), parts, inline=inline)
+def say(axes: "Axes", x: float, y: float, words: str, **kind: Any) -> None:
+    """Write `words` at a place [pt] from the upper left corner of `axes`."""
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate(words, (0, 1), (x, -y), **(place | {"color": INK} | kind))
 
 
-def _description(caption: Caption) -> str:
-    return (
-        f"{caption.question}. Assumptions: {'; '.join(caption.assumptions)}."
-        if caption.assumptions
-        else f"{caption.question}."
-    )
+def say_right(axes: "Axes", x: float, y: float, words: str, **kind: Any) -> None:
+    """Write `words` at a place [pt] right of the right edge of `axes`, in the data's height `y`."""
+    place: dict[str, Any] = {
+        "xycoords": ("axes fraction", "data"),
+        "textcoords": "offset points",
+        "annotation_clip": False,
+    }
+    axes.annotate(words, (1, y), (x, 0), **(place | {"color": INK, "va": "center"} | kind))
 
 
-def scaled_ticks(scale: Scale, factor: float, count: int) -> tuple[float, ...]:
-    """Ticks that are round in the unit of the axis."""
-    return tuple(
-        tick * factor
-        for tick in msgspec.structs.replace(scale, low=scale.low / factor, high=scale.high / factor).ticks(count)
-    )
+@cache
+def _formatter() -> type:
+    from matplotlib.ticker import Formatter
+
+    class Numbers(Formatter):
+        """Labels with as many digits as it takes to tell the ticks apart, and a sign of the unit where one is given."""
+
+        def __init__(self, written: Callable[[float], str] | None = None) -> None:
+            self.written = written
+
+        def __call__(self, value: float, _place: int | None = None) -> str:
+            return self.written(value) if self.written is not None else number_label(value)
+
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            if self.written is not None:
+                return [self.written(value) for value in values]
+            digits = digits_of(values)
+            return [number_label(value, digits) for value in values]
+
+    return Numbers
 
 
-def _thinned(values: Sequence[float], scale: Scale, room: Callable[[float], float]) -> tuple[float, ...]:
-    """Those of `values` whose labels do not touch."""
-    kept: list[float] = []
-    for value in values:
-        if not kept or scale.place(value) - scale.place(kept[-1]) > (room(value) + room(kept[-1])) / 2:
-            kept.append(value)
-    return tuple(kept)
+def numbered(
+    axes: "Axes", which: str, words: str, *, count: int = 5, written: Callable[[float], str] | None = None
+) -> None:
+    """Give the axis `which`, x or y, round ticks, about `count` of them, and `words` with the unit.
 
-
-def _numbers(ticks: Sequence[float], factor: float) -> Callable[[float], str]:
-    """Labels in a unit of `factor` with as many digits as it takes to tell the ticks apart."""
-    digits = digits_of([tick / factor for tick in ticks])
-    return lambda value: number_label(value / factor, digits)
-
-
-def x_axis(
-    frame: Frame,
-    scale: Scale,
-    words: str,
-    shown: Callable[[float], str] | None = None,
-    *,
-    ticks: Sequence[float] | None = None,
-    factor: float = 1.0,
-) -> list[str]:
-    """Return grid, ticks and words under a frame.
-
-    words: with the unit; shown: how a tick is written, numbers in a unit of `factor` if not given; ticks: where, those
-    of the scale if not given.
+    written: how a tick is written, as a number if not given.
     """
-    parts = []
-    at = scale.ticks() if ticks is None else ticks
-    label = shown or _numbers(at, factor)
-    for tick in _thinned(at, scale, lambda v: text_width(label(v), 11) + 8):
-        x = scale.place(tick)
-        parts += [
-            d.line(x, frame.top, x, frame.bottom, kind="grid", colour=d.GRID),
-            d.line(x, frame.bottom, x, frame.bottom + 4),
-            d.text(x, frame.bottom + 17, label(tick), size=11, anchor="middle"),
-        ]
-    parts.append(d.line(frame.left, frame.bottom, frame.right, frame.bottom))
-    parts.append(d.text((frame.left + frame.right) / 2, frame.bottom + 36, words, anchor="middle"))
-    return parts
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = sorted(axis.get_view_interval())
+    if axis.get_scale() == "log":
+        few = high / low < 1e3
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12 if few else count + 2))
+    else:
+        axis.set_major_locator(MaxNLocator(nbins=count, steps=[1, 2, 5, 10]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(_formatter()(written))
+    axis.set_label_text(words, color=INK, size=12)
 
 
-def y_axis(frame: Frame, scale: Scale, words: str, shown: Callable[[float], str] | None = None) -> list[str]:
-    """Return grid, ticks and words left of a frame; the words, with the unit, are read from below."""
-    parts = []
-    ticks = scale.ticks(6)
-    label = shown or _numbers(ticks, 1.0)
-    for tick in ticks:
-        y = scale.place(tick)
-        parts += [
-            d.line(frame.left, y, frame.right, y, kind="grid", colour=d.GRID),
-            d.text(frame.left - 7, y + 4, label(tick), size=11, anchor="end"),
-        ]
-    parts.append(d.line(frame.left, frame.top, frame.left, frame.bottom))
-    widest = max((text_width(label(tick), 11) for tick in ticks), default=20.0)
-    parts.append(
-        d.text(max(12.0, frame.left - widest - 16), (frame.top + frame.bottom) / 2, words, anchor="middle", turned=True)
+def placed(axes: "Axes", places: Sequence[float], words: str, written: Callable[[float], str] = number_label) -> None:
+    """Give the x axis a tick at each of `places`, as far as their labels do not touch."""
+    from matplotlib.ticker import NullLocator
+
+    to_points = 72.0 / axes.figure.dpi
+    kept: list[tuple[float, float, float]] = []  # value, place [pt], width of its label [pt]
+    for value in sorted(places):
+        at = axes.transData.transform((value, 1.0))[0] * to_points
+        wide = text_width(written(value), 11) + _ROOM
+        if not kept or at - kept[-1][1] > (wide + kept[-1][2]) / 2:
+            kept.append((value, at, wide))
+    axes.set_xticks([value for value, _, _ in kept], labels=[written(value) for value, _, _ in kept])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(words, color=INK, size=12)
+
+
+def limited(
+    axes: "Axes", which: str, values: Sequence[float], *, zero: bool = True, room: float = 1.15, log: bool | None = None
+) -> None:
+    """Give the axis `which`, x or y, limits that hold `values`.
+
+    zero: a linear axis begins there. room: the factor that a logarithmic one is wider at both ends.
+    log: None where the values tell, which are far apart.
+    """
+    positive = [value for value in values if value > 0] or [1.0]
+    if log is None:
+        log = max(positive) / min(positive) > _WIDE
+    if log:
+        axes.set(**{f"{which}scale": "log", f"{which}lim": (min(positive) / room, max(positive) * room)})
+        return
+    low, high = (min(0.0, *values) if zero else min(values)), max(values)
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    wide = 0.04 * (high - low)
+    axes.set(**{f"{which}lim": (low if zero and low == 0 else low - wide, high + wide)})
+
+
+def key_line(look: Look, words: str) -> Any:
+    """Return the entry of a key for a curve."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=look.colour, linestyle=look.dash, marker=look.marker or None, label=words)
+
+
+def key(axes: "Axes", entries: Sequence[Any], at: tuple[float, float], *, columns: int = 1, size: float = 12) -> None:
+    """Write a key whose upper left corner is `at` [pt] from the upper left corner of `axes`."""
+    wide, high = size_of(axes)
+    made = axes.legend(
+        handles=list(entries),
+        loc="upper left",
+        bbox_to_anchor=(at[0] / wide, 1 - at[1] / high),
+        ncols=columns,
+        frameon=False,
+        fontsize=size,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=2.6,
+        columnspacing=2.0,
+        labelcolor=INK,
     )
-    return parts
+    made.set_in_layout(True)

@@ -1,164 +1,323 @@
-"""Rates over one axis, with fraction of peak or speed-up beside them, and their intervals as bands."""
+"""Rates over devices, context or batch, with fraction of peak or speed-up beside them, and their intervals as bands."""
 
-from perfmodel.report import drawing as d
-from perfmodel.report.picturedata.records import Band, Curves
-from perfmodel.report.pictures.axes import (
-    AFTER,
-    AXIS_WORDS,
-    BEFORE,
-    MARGIN,
-    PEAK,
-    WIDTH,
-    Frame,
-    Look,
-    finish,
-    head,
-    x_axis,
-    y_axis,
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.errors import SpecificationError, ValueRangeError
+from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.results import Assumption
+from perfmodel.report.pictures.axes import AXIS_WORDS, key, key_line, limited, numbered, panel, placed, size_of
+from perfmodel.report.pictures.captions import caption_of, question_line, rate_unit
+from perfmodel.report.pictures.paper import AFTER, BEFORE, INK, MARGIN, PAPER, PEAK, WIDTH, Look, text_width
+from perfmodel.report.pictures.picture import Band, Picture, Room
+from perfmodel.report.words import number_label, tokens_label
+from perfmodel.units import LARGEST_BATCH, MOST_DEVICES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_CURVE_DEVICES, _CURVE_BATCHES, CURVE_CONTEXT = 16, 1024, 131_072
+_BANDS = ("before.tokens_per_second", "after.tokens_per_second", "before.fraction_of_peak", "after.fraction_of_peak")
+_COLUMNS = (
+    *(
+        f"{side}.{end}{figure}"
+        for side, _, figure in (b.partition(".") for b in _BANDS)
+        for end in ("", "low.", "high.")
+    ),
+    *(f"speedup.{end}" for end in ("value", "low", "high")),
+    "peak.tokens_per_second",
+    "fits.fits",
 )
-from perfmodel.report.scales import Scale, linear_scale, log_scale, text_width, tokens_label
 
 
-def curves(data: Curves, *, inline: bool = False) -> str:
-    """Return rates on the left and, on the right, fraction of peak or speed-up, with their intervals as bands."""
-    top, bottom = 112.0, 372.0
-    left, right = Frame(MARGIN + 58, top, 424.0, bottom), Frame(500.0, top, WIDTH - MARGIN - 8, bottom)
-    parts = head(data) + _legend(data, 80.0)
-    for frame, rates in ((left, True), (right, False)):
-        x = log_scale([float(a) for a in data.at], frame.left, frame.right, room=1.25)
-        parts += x_axis(
-            frame,
-            x,
-            AXIS_WORDS[data.axis],
-            _whole_tokens if data.axis == "context" else None,
-            ticks=[float(a) for a in data.at],
+class Curves(Picture, frozen=True):
+    """Rates [unit], fractions of peak [-] and speed-up [-] over one axis.
+
+    axis: devices, context or batch; at: the points; fits: whether weights and cache fit at each.
+    marks: places on the axis worth a line, with what they are.
+    """
+
+    axis: str
+    at: tuple[int, ...]
+    fits: tuple[bool, ...]
+    modes: tuple[str, str]
+    peak: tuple[float, ...]
+    before: Band
+    after: Band
+    before_fraction: Band
+    after_fraction: Band
+    speedup: Band
+    marks: tuple[tuple[str, float], ...] = ()
+    unit: str = "tok/s"
+
+    def heading(self) -> str:
+        """Return the title."""
+        return f"Rate and {'fraction of peak' if self.axis == 'devices' else 'speed-up'} over {self.axis}"
+
+    def note(self) -> str:
+        """Return how to read bands and markers."""
+        return "Bands: intervals of the assumptions." + (
+            "" if all(self.fits) else " Hollow markers: weights and cache do not fit into memory there."
         )
-        parts += _rate_curves(data, frame, x) if rates else _share_curves(data, frame, x)
-        for words, place in data.marks:
-            if x.low < place < x.high:
-                spot = x.place(place)
-                parts.append(
-                    d.line(spot, frame.top, spot, frame.bottom, kind="edge", colour=d.INK, width=1, dash="8,3,2,3")
+
+    def room(self) -> Room:
+        """Return where the axes lie."""
+        return Room(MARGIN, 22.0, WIDTH - MARGIN, 314.0)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each point of the axis."""
+        bands = dict(zip(_BANDS, (self.before, self.after, self.before_fraction, self.after_fraction), strict=True)) | {
+            "speedup": self.speedup
+        }
+        return [
+            {self.axis: at, "fits": self.fits[i], "peak.tokens_per_second": self.peak[i]}
+            | {
+                f"{name}.{end}": getattr(band, field)[i]
+                for name, band in bands.items()
+                for end, field in (("value", "values"), ("low", "low"), ("high", "high"))
+            }
+            for i, at in enumerate(self.at)
+        ]
+
+    def draw(self, axes: "Axes") -> "Axes":
+        """Draw rates on the left and, on the right, fraction of peak or speed-up, and return `axes`."""
+        axes.set_axis_off()
+        wide, high = size_of(axes)
+        half = wide / 2
+        left, right = panel(axes, 58, 32, half - 6, high), panel(axes, half + 70, 32, wide - 8, high)
+        ending = "" if self.axis == "devices" else ", and its speed-up"
+        entries = [key_line(look, words) for look, words in (
+            (PEAK, "peak"),
+            (BEFORE, f"before: {self.modes[0]}"),
+            (AFTER, f"after: {self.modes[1]}{ending}"),
+        )]  # fmt: skip
+        key(axes, entries, (58, 0), columns=3)
+        for each in (left, right):
+            limited(each, "x", self.at, room=1.25, log=min(self.at) > 0)
+            words = AXIS_WORDS[self.axis] if each is right or wide > 700 else self.axis
+            placed(each, self.at, words, _whole_tokens if self.axis == "context" else number_label)
+        self._rates(left)
+        self._shares(right)
+        for each in (left, right):
+            self._marks(each, named=each is right)
+            self._unfitting(each, named=each is left)
+        return axes
+
+    def _rates(self, axes: "Axes") -> None:
+        limited(axes, "y", [*self.before.low, *self.after.high, *self.peak])
+        numbered(
+            axes, "y", f"rate [{self.unit}, all sequences]" if self.axis == "batch" else f"rate [{self.unit}]", count=6
+        )
+        axes.plot(self.at, self.peak, color=PEAK.colour, linestyle=PEAK.dash, linewidth=1.5)
+        self._banded(axes, self.before, BEFORE, 1.0)
+        self._banded(axes, self.after, AFTER, 1.0)
+
+    def _shares(self, axes: "Axes") -> None:
+        if self.axis == "devices":
+            highest = max(*self.before_fraction.high, *self.after_fraction.high)
+            axes.set_ylim(0.0, 100.0 if highest > 0.4 else 130.0 * highest)
+            numbered(axes, "y", "fraction of peak [%]", count=6)
+            self._banded(axes, self.before_fraction, BEFORE, 100.0)
+            self._banded(axes, self.after_fraction, AFTER, 100.0)
+            return
+        limited(axes, "y", [0.9, *self.speedup.low, *self.speedup.high], zero=False, log=False)
+        numbered(axes, "y", "speed-up [x]", count=6)
+        axes.axhline(1.0, color=INK, linewidth=1.2, linestyle=PEAK.dash)
+        self._banded(axes, self.speedup, AFTER, 1.0)
+
+    def _banded(self, axes: "Axes", band: Band, look: Look, factor: float) -> None:
+        values, low, high = ([factor * value for value in ends] for ends in (band.values, band.low, band.high))
+        banded(axes, self.at, low, high, look)
+        if len(self.at) == 1:  # one point has no band, but an interval still
+            axes.vlines(self.at, low, high, color=look.colour, linewidth=1.2)
+        marked(axes, self.at, values, self.fits, look)
+
+    def _marks(self, axes: "Axes", *, named: bool) -> None:
+        low, high = axes.get_xlim()
+        for words, place in self.marks:
+            if not low < place < high:
+                continue
+            axes.axvline(place, color=INK, linewidth=1, linestyle=(0, (8, 3, 2, 3)))
+            if named:
+                # The words stand where there is room: left of the line, above what falls from left to right.
+                at = axes.transAxes.inverted().transform(axes.transData.transform((place, axes.get_ylim()[0])))[0]
+                left = at * size_of(axes)[0] > text_width(words, 11) + 10
+                falls = self.axis != "devices" or self.before_fraction.low[-1] < 0.25 * self.before_fraction.high[0]
+                axes.annotate(
+                    words,
+                    (place, 1.0 if falls else 0.0),
+                    (-5 if left else 5, -12 if falls else 8),
+                    xycoords=("data", "axes fraction"),
+                    textcoords="offset points",
+                    ha="right" if left else "left",
+                    size=11,
+                    color=INK,
                 )
-                # The words stand where there is room.
-                anchor, off = ("end", -5) if spot - frame.left > text_width(words, 11) + 10 else ("start", 5)
-                if not rates:
-                    parts.append(
-                        d.text(
-                            spot + off,
-                            frame.top + 12 if _is_low(data) else frame.bottom - 8,
-                            words,
-                            size=11,
-                            anchor=anchor,
-                        )
-                    )
-    note = "Bands: intervals of the assumptions." + (
-        "" if all(data.fits) else " Hollow markers: weights and cache do not fit into memory there."
-    )
-    return finish(parts, data, bottom + 46, note, inline=inline)
+
+    def _unfitting(self, axes: "Axes", *, named: bool) -> None:
+        unfitting(axes, self.at, self.fits, named=named)
 
 
-def _is_low(data: Curves) -> bool:
-    """Whether the curves on the right end near the bottom of their frame."""
-    if data.axis == "devices":
-        return data.before_fraction.low[-1] < 0.25 * _highest_share(data)
-    return True
+def banded(axes: "Axes", at: Sequence[float], low: Sequence[float], high: Sequence[float], look: Look) -> None:
+    """Draw an interval: a tint with thin edges, and a hatch that tells it from others without colour."""
+    axes.fill_between(at, low, high, color=look.colour, alpha=0.16, linewidth=0)
+    if look.hatch:
+        axes.fill_between(
+            at, low, high, facecolor="none", edgecolor=look.colour, alpha=0.35, hatch=look.hatch[:2], linewidth=0
+        )
+    for ends in (low, high):
+        axes.plot(at, ends, color=look.colour, linewidth=0.7, linestyle=look.dash)
 
 
-def _highest_share(data: Curves) -> float:
-    """The upper end of the axis of shares: all of the peak, or less where little of it is reached."""
-    highest = max(*data.before_fraction.high, *data.after_fraction.high)
-    return 1.0 if highest > 0.4 else 1.3 * highest
+def marked(
+    axes: "Axes", at: Sequence[float], values: Sequence[float], fits: Sequence[bool], look: Look, *, scarce: bool = True
+) -> None:
+    """Draw a curve with a marker at each point, hollow where it does not fit; not scarce: without markers."""
+    axes.plot(at, values, color=look.colour, linestyle=look.dash, linewidth=2)
+    if scarce:
+        for hollow in (False, True):
+            points = [(a, v) for a, v, fit in zip(at, values, fits, strict=True) if fit is not hollow]
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True),
+                    linestyle="none",
+                    marker=look.marker,
+                    markersize=8,
+                    markeredgewidth=1.5,
+                    color=look.colour,
+                    markerfacecolor=PAPER if hollow else look.colour,
+                    zorder=3,
+                )
+
+
+def unfitting(axes: "Axes", at: Sequence[float], fits: Sequence[bool], *, named: bool) -> None:
+    """Shade where weights and cache do not fit: from the first such point on, or up to the last."""
+    if all(fits):
+        return
+    left, right = axes.get_xlim()
+    if not any(fits):
+        start, end = left, right
+    elif fits[0]:
+        start, end = at[list(fits).index(False)], right
+        before = at[list(fits).index(False) - 1]
+        start = (start * before) ** 0.5 if axes.get_xscale() == "log" else (start + before) / 2
+    else:
+        last = len(fits) - 1 - list(reversed(fits)).index(False)
+        start, end = left, at[last]
+        if last + 1 < len(at):
+            end = (end * at[last + 1]) ** 0.5 if axes.get_xscale() == "log" else (end + at[last + 1]) / 2
+    axes.axvspan(start, end, facecolor="none", edgecolor="#8c8c8c", hatch="\\\\", linewidth=0, alpha=0.4, zorder=0)
+    if named:
+        axes.annotate(
+            "does not fit",
+            (end if fits[0] else start, 0.0),
+            (-4 if fits[0] else 4, 6),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right" if fits[0] else "left",
+            size=11,
+            style="italic",
+            color=INK,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+        )
 
 
 def _whole_tokens(value: float) -> str:
     return tokens_label(round(value))
 
 
-def _rate_curves(data: Curves, frame: Frame, x: Scale) -> list[str]:
-    ends = [*data.before.low, *data.after.high, *data.peak]
-    wide = max(ends) / min(ends) > 30
-    y = log_scale(ends, frame.bottom, frame.top) if wide else linear_scale(ends, frame.bottom, frame.top)
-    parts = y_axis(frame, y, f"rate [{data.unit}, all sequences]" if data.axis == "batch" else f"rate [{data.unit}]")
-    parts.append(
-        d.polyline(
-            [(x.place(a), y.place(v)) for a, v in zip(data.at, data.peak, strict=True)],
-            colour=PEAK.colour,
-            kind=PEAK.kind,
-            width=1.5,
-            dash=PEAK.dash,
-        )
+def points_of(
+    answer: Estimate, columns: Sequence[str], **axes: Sequence[int]
+) -> tuple[dict[str, list[Any]], list[Assumption]]:
+    """Return columns of the question of `answer` over `axes`, the first slowest, and every assumption behind them.
+
+    axes: devices, batch or context, in this order, each with its points.
+    """
+    from perfmodel.sweeps.sweeps import make_grid, work_out
+
+    asked = answer.asked.arguments | {name: list(values) for name, values in axes.items()}
+    grid = make_grid(asked.pop("model"), asked.pop("hardware"), **asked, columns=list(columns))
+    found = work_out(grid).to_dict()
+    return found, [a for case in grid.questions.values() for a in case.question.assumptions]
+
+
+def _curves(answer: Estimate, axis: str, at: Sequence[int], marks: Sequence[tuple[str, float]] = ()) -> Curves:
+    found, assumptions = points_of(answer, _COLUMNS, **{axis: at})
+
+    def band(name: str) -> Band:
+        side, _, figure = name.partition(".")
+        ends = [
+            sorted(pair) for pair in zip(found[f"{side}.low.{figure}"], found[f"{side}.high.{figure}"], strict=True)
+        ]
+        return Band(tuple(found[name]), tuple(low for low, _ in ends), tuple(high for _, high in ends))
+
+    return Curves(
+        caption=caption_of(question_line(answer, axis), assumptions),
+        axis=axis,
+        at=tuple(at),
+        fits=tuple(found["fits.fits"]),
+        modes=(answer.before.mode, answer.after.mode),
+        peak=tuple(found["peak.tokens_per_second"]),
+        before=band("before.tokens_per_second"),
+        after=band("after.tokens_per_second"),
+        before_fraction=band("before.fraction_of_peak"),
+        after_fraction=band("after.fraction_of_peak"),
+        speedup=Band(tuple(found["speedup.value"]), tuple(found["speedup.low"]), tuple(found["speedup.high"])),
+        marks=tuple(marks),
+        unit=rate_unit(answer),
     )
-    return (
-        parts
-        + _banded(data, data.before, BEFORE, x, y, "before.tokens_per_second")
-        + _banded(data, data.after, AFTER, x, y, "after.tokens_per_second")
-    )
 
 
-def _share_curves(data: Curves, frame: Frame, x: Scale) -> list[str]:
-    if data.axis == "devices":
-        y = Scale(0.0, _highest_share(data), frame.bottom, frame.top)
-        parts = y_axis(frame, y, "fraction of peak [%]", lambda value: f"{100 * value:.3g}")
-        return (
-            parts
-            + _banded(data, data.before_fraction, BEFORE, x, y, "before.fraction_of_peak")
-            + _banded(data, data.after_fraction, AFTER, x, y, "after.fraction_of_peak")
-        )
-    y = linear_scale([0.9, *data.speedup.low, *data.speedup.high], frame.bottom, frame.top, zero=False)
-    parts = y_axis(frame, y, "speed-up [x]")
-    parts.append(
-        d.line(frame.left, y.place(1.0), frame.right, y.place(1.0), kind="edge", colour=d.INK, width=1.2, dash="2,3")
-    )
-    return parts + _banded(data, data.speedup, AFTER, x, y, "speedup")
+def doubling(first: int, last: int, asked: int) -> tuple[int, ...]:
+    """Return first, twice, four times and so on up to last, with the asked point among them."""
+    found = {asked}
+    while first <= last:
+        found.add(first)
+        first *= 2
+    return tuple(sorted(found))
 
 
-def _banded(data: Curves, band: Band, look: Look, x: Scale, y: Scale, name: str) -> list[str]:
-    at = [x.place(a) for a in data.at]
-    low, high = [y.place(v) for v in band.low], [y.place(v) for v in band.high]
-    outline = list(zip(at, high, strict=True)) + list(zip(reversed(at), reversed(low), strict=True))
-    parts = [d.polygon(outline, colour=look.colour, opacity=0.16)]
-    parts += [
-        d.polyline(zip(at, ends, strict=True), colour=look.colour, kind=look.kind or "line", width=0.7, dash=look.dash)
-        for ends in (low, high)
-    ]
-    middle = [y.place(v) for v in band.values]
-    if len(at) == 1:
-        # One point has no band, but an interval still.
-        parts.append(
-            d.line(
-                at[0], low[0], at[0], high[0], kind=look.kind or "line", colour=look.colour, width=1.2, dash=look.dash
-            )
-        )
-    parts.append(d.polyline(zip(at, middle, strict=True), colour=look.colour, kind=look.kind or "line", dash=look.dash))
-    for i, (px, py) in enumerate(zip(at, middle, strict=True)):
-        parts.append(
-            d.marker(
-                px,
-                py,
-                look.shape,
-                colour=look.colour,
-                kind=look.kind,
-                hollow=not data.fits[i],
-                data={"curve": name, "at": str(data.at[i])},
-            )
-        )
-    return parts
+def scaling(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
+    """Return the curves over devices; `at` or powers of two up to sixteen, or twice the asked number.
+
+    Where the device has no figures of a link, or the question says how its devices share the work, only the number
+    asked for stays.
+    """
+    devices = tuple(at or doubling(1, min(max(_MOST_CURVE_DEVICES, 2 * answer.devices), MOST_DEVICES), answer.devices))
+    reached = [count for count in devices if _askable(answer, count)]
+    domain = answer.prepared.hardware.values.get("link.domain")
+    within = domain is not None and domain.value < (reached or devices)[-1]
+    marks = [(f"link domain: {domain.value:g}", domain.value)] if domain is not None and within else []
+    return _curves(answer, "devices", reached or devices, marks)
 
 
-def _legend(data: Curves, y: float) -> list[str]:
-    parts: list[str] = []
-    x = MARGIN + 58
-    for look, words in (
-        (PEAK, "peak"),
-        (BEFORE, f"before: {data.modes[0]}"),
-        (AFTER, f"after: {data.modes[1]}" + ("" if data.axis == "devices" else ", and its speed-up")),
-    ):
-        parts.append(
-            d.polyline([(x, y), (x + 34, y)], colour=look.colour, kind=look.kind or "line", dash=look.dash, width=2)
-        )
-        if look.shape:
-            parts.append(d.marker(x + 17, y, look.shape, colour=look.colour, kind=look.kind))
-        parts.append(d.text(x + 42, y + 4, words))
-        x += 42 + text_width(words, 12) + 26
-    return parts
+def _askable(answer: Estimate, devices: int) -> bool:
+    """Whether the question can be asked of so many devices: it cannot without figures of a link."""
+    if devices == answer.devices:
+        return True
+    try:
+        ask(**(answer.asked.arguments | {"devices": devices}))
+    except (SpecificationError, ValueRangeError):
+        return False
+    return True
+
+
+def over_context(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
+    """Return the curves over context; `at` or powers of two up to what the model was made for."""
+    return _curves(answer, "context", at or contexts_of(answer, 128))
+
+
+def contexts_of(answer: Estimate, first: int) -> tuple[int, ...]:
+    """Return contexts from `first` up to what the model was made for, the asked one among them."""
+    longest = answer.prepared.model.longest_context or CURVE_CONTEXT
+    return doubling(first, min(max(longest, 4096), CURVE_CONTEXT), max(answer.context, 1))
+
+
+def over_batch(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
+    """Return the curves over batch; `at` or powers of two, with the largest batch at which looping pays."""
+    batches = tuple(at or doubling(1, min(max(_CURVE_BATCHES, answer.batch), LARGEST_BATCH), answer.batch))
+    last = last_paying_batch(answer if answer.batch == 1 else answer.replace(batch=1))
+    marks = [(f"pays up to {last:,}", float(last))] if last is not None and last <= batches[-1] else []
+    return _curves(answer, "batch", batches, marks)

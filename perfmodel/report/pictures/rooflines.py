@@ -1,182 +1,222 @@
 """The operations of a step under the roofs of one device, lettered, with a key beside them."""
 
-from perfmodel.report import drawing as d
-from perfmodel.report.picturedata.records import Roofline
-from perfmodel.report.pictures.axes import AFTER, BEFORE, LINE, MARGIN, WIDTH, Frame, finish, head, x_axis, y_axis
-from perfmodel.report.scales import Scale, log_scale, number_label, shortened, wrapped
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfmodel.report.pictures.axes import dressed, limited, numbered, say, size_of
+from perfmodel.report.pictures.paper import (
+    AFTER,
+    AXIS,
+    BEFORE,
+    BLUE,
+    GREEN,
+    INK,
+    LINE,
+    MARGIN,
+    PAPER,
+    SOFT,
+    Look,
+    shortened,
+    wrapped,
+)
+from perfmodel.report.pictures.picture import Picture, Room
+from perfmodel.report.words import number_label, percent
 from perfmodel.units import format_quantity
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_KEY, _KEY_WIDE = 24.0, 300.0  # from the axes to the key, its width [pt]
+_SUSTAINED = (0, (5, 3.4))
 
 
-def roofline(data: Roofline, *, inline: bool = False) -> str:
-    """Return the operations on the roofs, lettered, with a key beside them."""
-    frame = Frame(MARGIN + 62, 86.0, 520.0, 420.0)
-    ridge = data.rates[0][1] / data.bandwidth
-    intensities = [p.intensity for p in data.points] + [data.step_intensity]
-    x = log_scale([*intensities, ridge * 6, 0.3], frame.left, frame.right, room=1.6)
-    rates = [p.rate for p in data.points] + list(data.step_rates[:2])
-    y = log_scale(
-        [*rates, *(rate for _, rate in data.rates if rate < 5 * data.rates[0][1])], frame.bottom, frame.top, room=1.5
-    )
-    parts = head(data)
-    parts += x_axis(frame, x, "arithmetic intensity [FLOP/B]")
-    parts += y_axis(
-        frame,
-        y,
-        "rate on one device [FLOP/s]",
-        lambda value: format_quantity(value, "FLOP/s").removesuffix("FLOP/s").strip(),
-    )
-    lines = [
-        (
-            f"{data.rates[0][0]} datasheet, {format_quantity(data.rates[0][1], 'FLOP/s', 3)}",
-            data.bandwidth,
-            data.rates[0][1],
-            "",
-        ),
-        ("sustained", data.sustained_bandwidth, data.sustained_rate, "6,4"),
-    ]
-    for index, (_, bandwidth, rate, dash) in enumerate(lines):
-        corner = rate / bandwidth
-        start = max(x.low, y.low / bandwidth)
-        path = [
-            (x.place(start), y.place(start * bandwidth)),
-            (x.place(corner), y.place(rate)),
-            (x.place(x.high), y.place(rate)),
+class RooflinePoint(msgspec.Struct, frozen=True):
+    """Operations of alike intensity [FLOP/B], the rate [FLOP/s] they reach under the roofs, and their share of the bytes [-]."""
+
+    names: tuple[str, ...]
+    intensity: float
+    rate: float
+    share: float
+
+
+class Roofline(Picture, frozen=True):
+    """The roofs of one device and what lies under them.
+
+    bandwidth, sustained_bandwidth [B/s]; rates: arithmetic format and datasheet rate [FLOP/s], the one in use first;
+    sustained_rate [FLOP/s]; step: intensity of the whole step, its rate before and after on one device, and at peak.
+    """
+
+    hardware: str
+    bandwidth: float
+    sustained_bandwidth: float
+    rates: tuple[tuple[str, float], ...]
+    sustained_rate: float
+    points: tuple[RooflinePoint, ...]
+    step_intensity: float
+    step_rates: tuple[float, float, float]
+    modes: tuple[str, str]
+
+    def heading(self) -> str:
+        """Return the title."""
+        return f"The operations under the roofs of one {self.hardware}"
+
+    def note(self) -> str:
+        """Return why the step lies under its operations."""
+        return (
+            "Operations lie where the equations put them, under the sustained roofs; the whole step lies lower by what"
+            " boundaries, collectives and stages cost."
+        )
+
+    def room(self) -> Room:
+        """Return where the axes lie."""
+        return Room(MARGIN + 62, 28.0, 520.0, 362.0)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each group of operations."""
+        return [
+            {"operations": " ".join(p.names), "intensity": p.intensity, "rate": p.rate, "share": p.share}
+            for p in self.points
         ]
-        parts.append(
-            d.polyline(
-                path,
-                colour=d.INK if index == 0 else d.BLUE,
-                kind="edge" if index == 0 else "blue",
-                width=2 if index == 0 else 1.6,
-                dash=dash,
-            )
+
+    def draw(self, axes: "Axes") -> "Axes":
+        """Draw the roofs, the operations under them, and the whole step on both sides."""
+        dressed(axes)
+        used = self.rates[0][1]
+        intensities = [*(p.intensity for p in self.points), self.step_intensity]
+        limited(axes, "x", [*intensities, used / self.bandwidth * 6, 0.3], room=1.6, log=True)
+        reached = [*(p.rate for p in self.points), *self.step_rates[:2]]
+        roofs = [rate for _, rate in self.rates if rate < 5 * used]
+        limited(axes, "y", [*reached, *roofs], room=1.5, log=True)
+        numbered(axes, "x", "arithmetic intensity [FLOP/B]")
+        numbered(axes, "y", "rate on one device [FLOP/s]", written=_rate_words)
+        right = axes.get_xlim()[1]
+        for bandwidth, rate, colour, dash, wide in (
+            (self.bandwidth, used, INK, "-", 2.0),
+            (self.sustained_bandwidth, self.sustained_rate, BLUE, _SUSTAINED, 1.6),
+        ):
+            start = max(axes.get_xlim()[0], axes.get_ylim()[0] / bandwidth)
+            path = ([start, rate / bandwidth, right], [start * bandwidth, rate, rate])
+            axes.plot(*path, color=colour, linestyle=dash, linewidth=wide)
+        self._other_roofs(axes)
+        self._points(axes)
+        self._key(axes)
+        return axes
+
+    def _place(self, axes: "Axes", intensity: float, rate: float) -> tuple[float, float]:
+        """Return where a point lies [pt] from the lower left corner of the figure."""
+        x, y = axes.transData.transform((intensity, rate)) * (72.0 / axes.figure.dpi)
+        return float(x), float(y)
+
+    def _other_roofs(self, axes: "Axes") -> None:
+        """Draw the flat roofs of formats that this step does not use, where there is room for their names."""
+        right, top = axes.get_xlim()[1], axes.get_ylim()[1]
+        edge = self._place(axes, right, top)[0]
+        taken = [self._place(axes, 1, rate)[1] for rate in (self.rates[0][1], self.sustained_rate)]
+        for name, rate in self.rates[1:]:
+            corner = rate / self.bandwidth
+            x, y = self._place(axes, corner, rate)
+            if axes.get_xlim()[0] < corner and x < edge - 60 and rate < top and all(abs(y - t) > 13 for t in taken):
+                taken.append(y)
+                axes.plot([corner, right], [rate, rate], color=AXIS, linewidth=0.8, linestyle=(0, (1, 3)))
+                axes.annotate(name, (right, rate), (-2, 3), textcoords="offset points", size=10, ha="right", color=SOFT)
+
+    def _points(self, axes: "Axes") -> None:
+        before, after, peak = self.step_rates
+        axes.vlines(
+            self.step_intensity, before, min(peak, self.rates[0][1]), color=INK, linewidth=1, linestyle=(0, (2, 2))
         )
-    parts += _other_roofs(data, frame, x, y) + _roofline_points(data, x, y)
-    key = 544.0
-    at = 92.0
-    parts += [
-        d.line(key, at, key + 26, at, kind="edge", colour=d.INK, width=2),
-        d.text(
-            key + 34,
-            at + 4,
-            f"datasheet: {format_quantity(data.bandwidth, 'B/s', 3)}, {format_quantity(data.rates[0][1], 'FLOP/s', 3)}"
-            f" {data.rates[0][0]}",
-            size=11,
-        ),
-    ]
-    at += 17
-    parts += [
-        d.line(key, at, key + 26, at, kind="blue", colour=d.BLUE, width=1.6, dash="6,4"),
-        d.text(
-            key + 34,
-            at + 4,
-            f"sustained: {format_quantity(data.sustained_bandwidth, 'B/s', 3)},"
-            f" {format_quantity(data.sustained_rate, 'FLOP/s', 3)}",
-            size=11,
-        ),
-    ]
-    at += 17
-    marks = ((f"the whole step, {data.modes[0]}", BEFORE), (f"the whole step, {data.modes[1]}", AFTER))
-    for label, look in marks:
-        parts += [
-            d.marker(key + 13, at, look.shape, colour=look.colour, kind=look.kind, size=5),
-            d.text(key + 34, at + 4, label, size=11),
+        spots: list[tuple[float, float]] = []
+        markers = [self._place(axes, point.intensity, point.rate) for point in self.points]
+        for letter, point, (x, y) in zip(_LETTERS, self.points, markers, strict=False):
+            face = PAPER if point.share < 0.01 else GREEN
+            axes.plot(
+                point.intensity, point.rate, "D", color=GREEN, markerfacecolor=face, markersize=7, markeredgewidth=1.5
+            )
+            # Letters stand over the roof, higher up where another is in the way.
+            spot = (x - 6.0, y + 10.0)
+            while any(abs(spot[0] - ox) < 11 and abs(spot[1] - oy) < 11 for ox, oy in spots) or any(
+                abs(spot[0] - ox) < 9 and -15 < spot[1] - oy < 4 for ox, oy in markers if (ox, oy) != (x, y)
+            ):
+                spot = (spot[0] - 2.0, spot[1] + 6.0)
+            spots.append(spot)
+            line = {"arrowstyle": "-", "color": AXIS, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
+            axes.annotate(
+                letter,
+                (point.intensity, point.rate),
+                (spot[0] - x, spot[1] - y),
+                textcoords="offset points",
+                size=11,
+                weight="bold",
+                ha="center",
+                color=INK,
+                arrowprops=line if spot[1] > y + 18 else None,
+            )
+        for rate, look, side in ((before, BEFORE, "before"), (after, AFTER, "after")):
+            axes.plot(self.step_intensity, rate, look.marker, color=look.colour, markersize=10, gid=side, zorder=4)
+
+    def _key(self, axes: "Axes") -> None:
+        """Write what lines and letters stand for, right of the axes."""
+        wide, high = size_of(axes)
+        left, right, at = wide + _KEY, wide + _KEY + _KEY_WIDE, 6.0
+        roofs = (
+            ("datasheet", self.bandwidth, self.rates[0][1], Look(INK), f" {self.rates[0][0]}"),
+            ("sustained", self.sustained_bandwidth, self.sustained_rate, Look(BLUE, _SUSTAINED), ""),
+        )
+        said = [
+            (look, f"{name}: {format_quantity(bandwidth, 'B/s', 3)}, {format_quantity(rate, 'FLOP/s', 3)}{ending}")
+            for name, bandwidth, rate, look, ending in roofs
         ]
-        at += 17
-    at += 8
-    parts.append(d.text(key, at, "operations", size=11, bold=True))
-    parts.append(d.text(WIDTH - MARGIN, at, "FLOP/B", size=11, bold=True, anchor="end"))
-    parts.append(d.text(WIDTH - MARGIN - 56, at, "of bytes", size=11, bold=True, anchor="end"))
-    room = int((frame.bottom + 40 - at) // LINE)
-    for letter, point in zip(_LETTERS, data.points, strict=False):
-        share = f"{point.share:.1%}" if point.share >= 0.001 else "< 0.1%"
-        words_room = WIDTH - MARGIN - key - 18 - 108
-        lines_of = wrapped(", ".join(point.names).replace("_", " "), words_room, 11)
-        lines_of = (
-            lines_of if len(lines_of) <= 2 else (lines_of[0], shortened(f"{lines_of[1]} {lines_of[2]}", words_room, 11))
-        )
-        if room < len(lines_of) + 1:
-            parts.append(d.text(key + 18, at + LINE, "and others of few bytes", size=11, kind="soft"))
-            break
-        parts.append(d.text(key, at + LINE, letter, size=11, bold=True))
-        parts.append(d.text(WIDTH - MARGIN, at + LINE, number_label(point.intensity), size=11, anchor="end"))
-        parts.append(d.text(WIDTH - MARGIN - 56, at + LINE, share.replace("%", " %"), size=11, anchor="end"))
-        for words in lines_of:
-            at += LINE
-            room -= 1
-            parts.append(d.text(key + 18, at, words, size=11))
-        at += 2
-    note = (
-        "Operations lie where the equations put them, under the sustained roofs; the whole step lies lower by what"
-        " boundaries, collectives and stages cost."
-    )
-    return finish(parts, data, frame.bottom + 50, note, inline=inline)
-
-
-def _other_roofs(data: Roofline, frame: Frame, x: Scale, y: Scale) -> list[str]:
-    """The flat roofs of arithmetic formats that this step does not use, where there is room for their names."""
-    parts: list[str] = []
-    taken = [y.place(data.rates[0][1]), y.place(data.sustained_rate)]
-    for name, rate in data.rates[1:]:
-        corner, height = x.place(rate / data.bandwidth), y.place(rate)
-        if (
-            frame.left < corner < frame.right - 60
-            and height > frame.top
-            and all(abs(height - other) > 13 for other in taken)
+        said += [(look, f"the whole step, {mode}") for mode, look in zip(self.modes, (BEFORE, AFTER), strict=True)]
+        for look, words in said:
+            _sample(axes, left, at, look)
+            say(axes, left + 34, at + 4, words, size=11)
+            at += 17
+        at += 8
+        for x, words, side in (
+            (left, "operations", "left"),
+            (right - 56, "of bytes", "right"),
+            (right, "FLOP/B", "right"),
         ):
-            taken.append(height)
-            parts += [
-                d.line(corner, height, frame.right, height, width=0.8, dash="1,3"),
-                d.text(frame.right - 2, height - 3, name, size=10, anchor="end", kind="soft"),
-            ]
-    return parts
+            say(axes, x, at, words, size=11, weight="bold", ha=side)
+        room = int((high + 40 - at) // LINE)
+        names_wide = _KEY_WIDE - 126
+        for letter, point in zip(_LETTERS, self.points, strict=False):
+            lines = wrapped(", ".join(point.names).replace("_", " "), names_wide, 11)
+            if len(lines) > 2:
+                lines = [lines[0], shortened(f"{lines[1]} {lines[2]}", names_wide, 11)]
+            if room < len(lines) + 1:
+                say(axes, left + 18, at + LINE, "and others of few bytes", size=11, color=SOFT)
+                break
+            share = percent(point.share, 1) if point.share >= 0.001 else "< 0.1 %"
+            say(axes, left, at + LINE, letter, size=11, weight="bold")
+            say(axes, right, at + LINE, number_label(point.intensity), size=11, ha="right")
+            say(axes, right - 56, at + LINE, share, size=11, ha="right")
+            for words in lines:
+                at += LINE
+                room -= 1
+                say(axes, left + 18, at, words, size=11)
+            at += 2
 
 
-def _roofline_points(data: Roofline, x: Scale, y: Scale) -> list[str]:
-    parts: list[str] = []
-    before, after, peak = data.step_rates
-    at = x.place(data.step_intensity)
-    parts.append(
-        d.line(
-            at,
-            y.place(before),
-            at,
-            y.place(min(peak, data.rates[0][1])),
-            kind="edge",
-            colour=d.INK,
-            width=1,
-            dash="2,2",
+def _rate_words(value: float) -> str:
+    return format_quantity(value, "FLOP/s").removesuffix("FLOP/s").strip()
+
+
+def _sample(axes: "Axes", left: float, top: float, look: Look) -> None:
+    """Draw a line of the key, or its marker, at a place [pt] from the upper left corner of `axes`."""
+    from matplotlib.lines import Line2D
+
+    wide, high = size_of(axes)
+    y = 1 - top / high
+    if look.marker:
+        sample = Line2D(
+            [(left + 13) / wide], [y], color=look.colour, marker=look.marker, markersize=10, linestyle="none"
         )
-    )
-    spots: list[tuple[float, float]] = []
-    markers = [(x.place(point.intensity), y.place(point.rate)) for point in data.points]
-    for letter, point in zip(_LETTERS, data.points, strict=False):
-        px, py = x.place(point.intensity), y.place(point.rate)
-        parts.append(
-            d.marker(
-                px,
-                py,
-                "diamond",
-                colour=d.GREEN,
-                hollow=point.share < 0.01,
-                size=4.2,
-                data={"operations": " ".join(point.names)},
-            )
+    else:
+        sample = Line2D(
+            [left / wide, (left + 26) / wide], [y, y], color=look.colour, linestyle=look.dash, linewidth=1.8
         )
-        # Letters stand over the roof, higher up where another is in the way.
-        spot = (px - 6.0, py - 10.0)
-        while any(abs(spot[0] - ox) < 11 and abs(spot[1] - oy) < 11 for ox, oy in spots) or any(
-            abs(spot[0] - ox) < 9 and -4 < spot[1] - oy < 15 for ox, oy in markers if (ox, oy) != (px, py)
-        ):
-            spot = (spot[0] - 2.0, spot[1] - 6.0)
-        spots.append(spot)
-        if spot[1] < py - 18:
-            parts.append(d.line(spot[0], spot[1] + 2, px, py - 5, width=0.7))
-        parts.append(d.text(*spot, letter, size=11, anchor="middle", bold=True))
-    parts.append(d.marker(at, y.place(before), BEFORE.shape, colour=BEFORE.colour, size=5, data={"step": "before"}))
-    parts.append(
-        d.marker(at, y.place(after), AFTER.shape, colour=AFTER.colour, kind=AFTER.kind, size=5, data={"step": "after"})
-    )
-    return parts
+    sample.set(transform=axes.transAxes, clip_on=False)
+    axes.add_artist(sample)

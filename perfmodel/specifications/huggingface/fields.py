@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
-from perfmodel.specifications.huggingface.defaults import UNKNOWN, Family
 
 LARGEST_INTEGER = 10**9
 
@@ -12,7 +11,7 @@ LARGEST_INTEGER = 10**9
 _WITHOUT_WORK = frozenset(
     """
 architectures auto_map transformers_version torch_dtype dtype use_cache initializer_range pretraining_tp is_decoder
-is_encoder_decoder gradient_checkpointing chunk_size_feed_forward id2label label2id num_labels
+is_encoder_decoder add_cross_attention gradient_checkpointing chunk_size_feed_forward id2label label2id num_labels
 return_dict problem_type task_specific_params finetuning_task tokenizer_class prefix torchscript use_bfloat16
 tf_legacy_loss pruned_heads tie_encoder_decoder cross_attention_hidden_size output_attentions output_hidden_states
 rms_norm_eps layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon rope_theta rope_scaling rope_parameters rope_local_base_freq
@@ -22,7 +21,7 @@ temperature top_k top_p do_sample max_length min_length repetition_penalty num_b
 bad_words_ids early_stopping num_beam_groups diversity_penalty typical_p encoder_no_repeat_ngram_size num_return_sequences
 output_scores return_dict_in_generate remove_invalid_values exponential_decay_length_penalty suppress_tokens
 begin_suppress_tokens forced_bos_token_id forced_eos_token_id decoder_start_token_id sep_token_id mlp_dropout model_type
-quantization_config compression_config neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan init_std init_method_std initializer_factor is_llama_config rope_interleaved
+quantization_config compression_config quantization neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan init_std init_method_std initializer_factor is_llama_config rope_interleaved
 """.split()
 )
 
@@ -39,27 +38,18 @@ def is_without_work(key: str) -> bool:
 class Fields:
     """The keys of one config object; reading marks a key as understood, `finish` refuses what was not."""
 
-    def __init__(self, config: dict[str, Any], where: str, family: Family = UNKNOWN) -> None:
+    def __init__(self, config: dict[str, Any], where: str) -> None:
         self._config = config
         self._read: set[str] = set()
-        self._family = family
         self.where = where
 
     def has(self, key: str) -> bool:
         """Return whether `key` is there and not null."""
-        return self.raw(key) is not None
-
-    def raw(self, key: str) -> Any:
-        """Return what is at `key` or at another name of it, unchecked; where neither is there, what the family takes for it."""
-        names = (key, *self._family.names(key))
-        for name in names:
-            if name in self._config:
-                return self._config[name]
-        return next((self._family.defaults[name] for name in names if name in self._family.defaults), None)
+        return self._config.get(key) is not None
 
     def _take(self, key: str, default: Any, required: bool) -> Any:
-        self.known(key)
-        value = self.raw(key)
+        self._read.add(key)
+        value = self._config.get(key)
         if value is not None:
             return value
         if required:
@@ -142,7 +132,7 @@ class Fields:
         self, key: str, count: int, default: int | None = None, *, least: int = 1, most: int = LARGEST_INTEGER
     ) -> list[int]:
         """Return `count` whole numbers at `key`, between `least` and `most`; one for all is repeated."""
-        if not isinstance(self.raw(key), list):
+        if not isinstance(self._config.get(key), list):
             return [self.integer(key, default, least=least, most=most)] * count
         listed = self.numbers(key, count) or []
         if not all(least <= value <= most and float(value).is_integer() for value in listed):
@@ -161,16 +151,13 @@ class Fields:
     def known(self, *keys: str) -> None:
         """Mark keys as understood that the reader needs no value of."""
         self._read.update(keys)
-        for key in keys:
-            self._read.update(self._family.names(key))
 
     def finish(self, family: str) -> None:
         """Raise SpecificationError for the first key that is set, may change the work, and was not read."""
         for key, value in self._config.items():
-            # Null, false and zero switch nothing on, and what the family takes anyway changes nothing.
+            # Null, false and zero switch nothing on.
             if (
                 key in self._read
-                or (key in self._family.defaults and value == self._family.defaults[key])
                 or value is None
                 or value is False
                 or (value == 0 and not isinstance(value, float))

@@ -1,0 +1,137 @@
+"""Notes: what must be said beside the figures of an answer, each of a kind."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.results import Fits, OnChip, Placed, Speedup
+from perfmodel.estimates.splits import nearest_splits, obstacle
+from perfmodel.operations import decode_step, total_work
+from perfmodel.operations.parallel import Parallel
+from perfmodel.operations.storing import formats_of
+from perfmodel.operations.work import ON_CHIP
+
+NoteKind = Literal["model", "split", "memory", "tier", "tier-memory", "on-chip", "context", "speed"]
+# Kinds of notes without which the figures mislead: they are said on stderr too.
+WARNINGS = ("split", "memory", "tier-memory", "context")
+
+
+class Note(str):
+    """A text with a kind, so that nobody has to look for how it begins. "memory": what does not fit."""
+
+    __slots__ = ("kind",)
+    kind: NoteKind
+
+    def __new__(cls, kind: NoteKind, text: str) -> Self:
+        """Return a note of a kind."""
+        note = super().__new__(cls, text)
+        note.kind = kind
+        return note
+
+
+def notes_of(
+    prepared: Prepared,
+    fits: Fits,
+    enough: Parallel | None,
+    speedup: Speedup,
+    context: int,
+    on_chip: OnChip | None,
+    placed: Placed | None,
+) -> tuple[Note, ...]:
+    """Return what must be said beside the figures of an answer. enough: the fewest devices that hold the model."""
+    return (
+        *(Note("model", text) for text in prepared.model.notes),
+        *_format_notes(prepared),
+        *_split_notes(prepared),
+        *_memory_notes(prepared, fits, enough),
+        *_on_chip_notes(prepared, on_chip),
+        *_tier_notes(prepared, placed),
+        *_question_notes(prepared, speedup, context),
+    )
+
+
+def _format_notes(prepared: Prepared) -> Iterator[Note]:
+    formats, model = prepared.formats, prepared.model
+    if formats.weights == "mxfp4" and prepared.whole.experts:
+        file = total_work(decode_step(model, formats_of(model, "mxfp4_moe", formats.kv), 1))
+        yield Note(
+            "model",
+            "GGUF files in mxfp4 keep attention, embedding and head in q8_0 and the router in 32 bits: with --weights"
+            f" mxfp4_moe a step of one sequence reads {float(file.bytes_read(1, 4096)) / 1e9:.2f} GB at 4,096 tokens",
+        )
+
+
+def _split_notes(prepared: Prepared) -> Iterator[Note]:
+    if why := obstacle(prepared.model, prepared.parallel):
+        near = " or ".join(str(split) for split in nearest_splits(prepared.model, prepared.parallel))
+        yield Note("split", f"cannot be built: {why}; {near} can be; figures are those of the fullest device")
+
+
+def _memory_notes(prepared: Prepared, fits: Fits, enough: Parallel | None) -> Iterator[Note]:
+    if fits.fits:
+        return
+    would_do = (
+        "no number of devices would do"
+        if enough is None
+        else f"{enough.devices:,} would do"
+        + (f", as {enough}" if enough.tensor < enough.devices or enough.expert > 1 else "")
+    )
+    yield Note(
+        "memory",
+        f"does not fit: {fits.bytes_needed / 1e9:.1f} GB needed on each of {prepared.devices}"
+        f" {prepared.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {would_do}; figures are as if it"
+        " fitted",
+    )
+
+
+def _on_chip_notes(prepared: Prepared, on_chip: OnChip | None) -> Iterator[Note]:
+    if on_chip is not None and on_chip.fits == "split":
+        yield Note(
+            "on-chip",
+            f"split: activations of {', '.join(name for name, _ in prepared.after.schedule.split)} do not fit on chip"
+            " for one sequence, so its stages are calls of their own",
+        )
+    elif on_chip is not None and on_chip.fits == "tiled":
+        through = f", and {on_chip.spilled / 1e6:.3g} MB of a stage go through memory" if on_chip.spilled else ""
+        yield Note(
+            "on-chip",
+            f"tiled: {on_chip.bytes_needed / 1e6:.3g} MB are wanted on chip, {on_chip.bytes_available / 1e6:.3g} MB are"
+            f" there: {on_chip.prefetch / 1e6:.3g} MB are left to fetch ahead{through}",
+        )
+
+
+def _tier_notes(prepared: Prepared, placed: Placed | None) -> Iterator[Note]:
+    if placed is not None:
+        capacity = prepared.hardware.values.get(f"tiers.{placed.tier}.capacity")
+        yield Note(
+            "tier",
+            f"{placed.tier}: {placed.weights:.1%} of the weights and {placed.experts:.1%} of routed experts,"
+            f" {placed.bytes / 1e9:.1f} GB on each device, stream from there".replace("%", " %"),
+        )
+        if capacity is not None and placed.bytes > capacity.value:
+            yield Note(
+                "tier-memory",
+                f"does not fit {placed.tier} either: {capacity.value / 1e9:.1f} GB there; figures are as if it did",
+            )
+    kept = dict(prepared.resident.works[0].weights).get(ON_CHIP, 0.0)
+    room = prepared.hardware.values.get("on_chip.capacity")
+    if room is not None and kept > room.value:
+        yield Note(
+            "tier",
+            f"weights do not stay on chip: {kept / 1e6:.1f} MB on each device, {room.value / 1e6:.1f} MB there; figures"
+            " are as if they did",
+        )
+
+
+def _question_notes(prepared: Prepared, speedup: Speedup, context: int) -> Iterator[Note]:
+    longest = prepared.model.longest_context
+    if longest is not None and context > longest:
+        yield Note(
+            "context", f"context {context:,} is longer than the {longest:,} tokens {prepared.model.name} was made for"
+        )
+    if speedup.value < 1:
+        yield Note(
+            "speed",
+            f"{prepared.after.mode.name} is slower than {prepared.before.mode.name} here: its stages cost more than the"
+            " boundaries it removes",
+        )

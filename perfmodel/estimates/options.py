@@ -1,0 +1,167 @@
+"""The options of a question: one table, which the command line, Python, sweeps and studies read.
+
+Each is an argument of `perfmodel.estimate`, an option of every command that asks, and, where it may differ from point
+to point, an axis of `perfmodel.sweep`.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
+
+from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, MOST_ITERATIONS
+
+if TYPE_CHECKING:
+    from perfmodel.operations.parallel import Parallel
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """One option of a question.
+
+    name: the argument of `estimate`; the option is the same word behind --, with dashes.
+    kind: what it takes: count, tokens (a count in which k is 1,024), format, mode, profile, text or settings.
+    default: what it is where it is not given; shown: what the help says of that default where it depends.
+    least, most: bounds of a count [-].
+    axis: whether a sweep takes several values of it.
+    """
+
+    name: str
+    kind: str
+    help: str
+    default: Any = None
+    metavar: str | None = None
+    shown: str | None = None
+    least: int = 0
+    most: int = 0
+    axis: bool = False
+
+    @property
+    def flag(self) -> str:
+        """Return the option as the command line spells it."""
+        return "--set" if self.kind == "settings" else f"--{self.name.replace('_', '-')}"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="devices",
+        kind="count",
+        least=1,
+        most=MOST_DEVICES,
+        shown="all of a system, else 1",
+        help="Devices that share the work.",
+        axis=True,
+    ),
+    Option(name="batch", kind="count", default=1, least=1, most=LARGEST_BATCH, help="Sequences in a step.", axis=True),
+    Option(
+        name="context",
+        kind="tokens",
+        default=4096,
+        most=LONGEST_CONTEXT,
+        help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.",
+        axis=True,
+    ),
+    Option(
+        name="weights",
+        kind="format",
+        metavar="FORMAT",
+        help="Storage format of the weights; the published one if not given.",
+        axis=True,
+    ),
+    Option(
+        name="kv",
+        kind="format",
+        metavar="FORMAT",
+        help="Storage format of the cache; the published one if not given.",
+        axis=True,
+    ),
+    Option(
+        name="before", kind="mode", metavar="MODE", help="Launch mode before; the device's own if not given.", axis=True
+    ),
+    Option(name="after", kind="mode", default="looped", metavar="MODE", help="Launch mode after.", axis=True),
+    Option(
+        name="parallel",
+        kind="text",
+        metavar="tp=N,ep=N,pp=N,dp=N",
+        help="How the devices share the work: tp splits each matrix, dp the batch of attention, pp the layers; ep"
+        " spreads routed experts.",
+    ),
+    Option(
+        name="loop_at_most",
+        kind="count",
+        least=1,
+        most=MOST_ITERATIONS,
+        metavar="K",
+        help="Iterations that one looped call may hold.",
+    ),
+    Option(
+        name="loop_only",
+        kind="text",
+        metavar="CALL,FIRST-LAST",
+        help="Loop these calls or layers only, as perfmodel loops prints them.",
+    ),
+    Option(
+        name="offload",
+        kind="text",
+        metavar="TIER|experts=TIER",
+        help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5.",
+    ),
+    Option(
+        name="profile",
+        kind="profile",
+        metavar="PROFILE",
+        help="Overrides of a software stack: a name in profiles/ or a TOML file.",
+    ),
+    Option(
+        name="parameters",
+        kind="settings",
+        metavar="KEY=VALUE",
+        help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.",
+    ),
+)
+OPTION = {option.name: option for option in OPTIONS}
+AXES = tuple(option.name for option in OPTIONS if option.axis)
+
+
+class Asked(TypedDict, total=False):
+    """The options of a question with their types, for functions that hand them on; a test compares it with OPTIONS."""
+
+    devices: int | None
+    batch: int
+    context: int
+    weights: str | None
+    kv: str | None
+    before: str | None
+    after: str
+    parallel: "str | Mapping[str, Any] | Parallel | None"
+    loop_at_most: int | None
+    loop_only: str | None
+    offload: str | None
+    profile: str | None
+    parameters: Mapping[str, Any] | None
+
+
+class AskedGrid(TypedDict, total=False):
+    """The options of a sweep: as `Asked`, each that is an axis with one value, a sequence, or a text such as 1:64:x2."""
+
+    devices: Any
+    batch: Any
+    context: Any
+    weights: Any
+    kv: Any
+    before: Any
+    after: Any
+    parallel: "str | Mapping[str, Any] | Parallel | None"
+    loop_at_most: int | None
+    loop_only: str | None
+    offload: str | None
+    profile: str | None
+    parameters: Mapping[str, Any] | None
+
+
+def complete(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every option: as asked, else its default; raise UnknownNameError for a name that is no option."""
+    for name in asked:
+        if name not in OPTION:
+            raise UnknownNameError(f"{shown(name)} is not an option of a question{nearest(name, OPTION)}")
+    return {option.name: asked.get(option.name, option.default) for option in OPTIONS}

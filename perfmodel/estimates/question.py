@@ -1,0 +1,131 @@
+"""A question: what is asked of `estimate`, with names found, texts read and ranges checked. The one place that does."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Unpack
+
+import msgspec
+
+from perfmodel.errors import SpecificationError, shown
+from perfmodel.estimates.capacity import resident_work
+from perfmodel.estimates.options import OPTION, Asked, complete
+from perfmodel.estimates.placement import Placement, read_offload, what_does_not_fit
+from perfmodel.operations.formats import Formats
+from perfmodel.operations.parallel import Parallel, read_parallel
+from perfmodel.operations.storing import formats_of
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.profiles import find_profile, with_profile
+from perfmodel.specifications.quantities import Quantity, parse_setting
+from perfmodel.units import whole_number
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, checked and complete.
+
+    model: the model, found.
+    hardware: the device with the profile and the what-ifs applied.
+    parallel: how the devices share the work.
+    batch: sequences in a step [-].
+    context: tokens in the cache that the step reads, per sequence [-].
+    formats: storage formats of weights and cache.
+    before, after: launch modes of both sides.
+    loop_at_most: iterations one looped call may hold [-], None for no limit.
+    loop_only: what may be looped, None for all.
+    placement: what streams from a slower memory tier, None for nothing.
+    arguments: what was given, as `estimate` takes it, so that it can be asked again with changes.
+    """
+
+    model: Model
+    hardware: Hardware
+    parallel: Parallel
+    batch: int
+    context: int
+    formats: Formats
+    before: str
+    after: str
+    loop_at_most: int | None
+    loop_only: str | None
+    placement: Placement | None
+    arguments: dict[str, Any]
+
+    @property
+    def step(self) -> str:
+        """Return what one step is, '' for a decode step, in which each sequence gets a token."""
+        return self.model.step
+
+
+def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) -> Question:
+    """Return the question that the arguments of `estimate` ask.
+
+    Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
+    """
+    given = complete(asked)
+    batch, context = count(given["batch"], "batch"), count(given["context"], "context")
+    at_most = None if given["loop_at_most"] is None else count(given["loop_at_most"], "loop_at_most")
+    chosen = find_model(model) if isinstance(model, str) else model
+    device = find_hardware(hardware) if isinstance(hardware, str) else hardware
+    if given["profile"] is not None:
+        device = with_profile(device, find_profile(given["profile"]))
+    if given["parameters"]:
+        device = _with_settings(device, given["parameters"])
+    devices = given["devices"]
+    parallel = read_parallel(given["parallel"], chosen, devices)
+    if parallel is None:
+        parallel = Parallel(tensor=device.devices if devices is None else count(devices, "devices"))
+    formats = formats_of(chosen, given["weights"], given["kv"])
+    return Question(
+        model=chosen,
+        hardware=device,
+        parallel=parallel,
+        batch=batch,
+        context=context,
+        formats=formats,
+        before=given["before"] or device.default_mode,
+        after=given["after"],
+        loop_at_most=at_most,
+        loop_only=given["loop_only"],
+        placement=_placement(given["offload"], chosen, device, parallel, formats, batch, context),
+        arguments={"model": model, "hardware": hardware, **given},
+    )
+
+
+def count(value: object, name: str) -> int:
+    """Return `value` of the option `name` as an int; raise ValueRangeError unless it is a whole number in its range."""
+    return whole_number(value, name, OPTION[name].least, OPTION[name].most)
+
+
+def _placement(
+    offload: str | None, model: Model, device: Hardware, parallel: Parallel, formats: Formats, batch: int, context: int
+) -> Placement | None:
+    """Return what streams from a slower tier; a tier that is named alone takes what does not fit at the workload."""
+    if offload is None:
+        return None
+    placement = read_offload(offload, device)
+    if placement is None:
+        resident = resident_work(model, formats, parallel, device.replicates)
+        sequences, available = parallel.resident_sequences(batch), device.values["memory.capacity"].value
+        placement = what_does_not_fit(offload.strip(), resident.works, sequences, context, available)
+    return placement if placement.weights or placement.experts else None
+
+
+def _with_settings(hardware: Hardware, settings: Mapping[str, Any]) -> Hardware:
+    """Return the device with what-ifs set.
+
+    Equal what-ifs on one device give one object, so that a question is prepared once.
+    """
+    try:
+        return _settings_applied(hardware, tuple(sorted(settings.items())))
+    except TypeError:
+        raise SpecificationError(f"parameters: expected texts and numbers, found {shown(dict(settings))}") from None
+
+
+@lru_cache(maxsize=256)
+def _settings_applied(hardware: Hardware, settings: tuple[tuple[str, Any], ...]) -> Hardware:
+    return hardware.replace_values(
+        {
+            path: value if isinstance(value, Quantity) else parse_setting(path, value, hardware.values)
+            for path, value in settings
+        }
+    )

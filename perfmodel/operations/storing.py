@@ -1,0 +1,220 @@
+"""How a model is stored: every matrix by its name and layer, as published, as a file type of ggml, or as asked for."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import msgspec
+
+from perfmodel.errors import UnknownNameError
+from perfmodel.operations.formats import Formats, plain_formats
+from perfmodel.operations.step import decode_step, embedding_elements
+from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_format
+from perfmodel.specifications.formats import head_format, storage_format
+from perfmodel.specifications.model import Attention, Experts, Layer, Model
+from perfmodel.specifications.recipes import EVERYTHING, EXPERTS, LINEAR, Recipe, named
+from perfmodel.specifications.storage import PARTS, Mix, Storage, read_weights, spelled, uniform
+
+# Families whose ggml files keep query, key and value in one tensor.
+_FUSED = frozenset(("bloom", "chatglm", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi", "phi3"))
+# Matrices that ggml's files leave in 16 bits, and those that have another part's role.
+_LEFT_ALONE = ("stream_", "correction_", "laurel_", "layer_input_projection")
+
+
+class Module(msgspec.Struct, frozen=True):
+    """One matrix of a model. layer: its index, None outside the layers; columns, elements: of a row, of all [-].
+
+    experts: how many routed ones the matrix is there for, 0 for no expert.
+    """
+
+    layer: int | None
+    operation: str
+    part: str
+    columns: int
+    elements: int
+    experts: int = 0
+
+
+@lru_cache(maxsize=256)
+def modules_of(model: Model) -> tuple[Module, ...]:
+    """Return all matrices of `model`, the embedding first; a tied embedding is the head."""
+    step = decode_step(model, plain_formats("bf16"), 1)
+    found = [] if model.step else [Module(None, "embedding", "embedding", model.hidden, embedding_elements(model))]
+    layers = [(None, step.before), *enumerate(step.layers), (None, step.after)]
+    for layer, operations in layers:
+        for operation in operations:
+            if operation.columns:
+                experts = operation.work.experts[0].count if operation.work.experts else 0
+                size = operation.elements
+                found.append(Module(layer, operation.name, operation.part, operation.columns, size, experts))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def formats_of(model: Model, weights: str | None, kv: str | None) -> Formats:
+    """Return the storage formats of a query: those asked for, else those the model is published in.
+
+    weights: a format, which is that of every matrix but the head, which files of that format may keep in another; a
+    file type of ggml; or PART=FORMAT+PART=FORMAT, where parts that are not named keep what they are published in. A
+    format that only the experts are published in is that of every other matrix too, the head included.
+    """
+    cache = storage_format(kv or model.kv_format, "--kv").name
+    published = _published(model)
+    if weights is None:
+        return Formats(published, cache, model.activations)
+    asked = read_weights(weights)
+    if isinstance(asked, str):
+        return Formats(_whole(model, asked, published), cache, model.activations)
+    for part, _ in asked:
+        if not any(module.part == part for module in modules_of(model)):
+            there = [one for one in PARTS if any(module.part == one for module in modules_of(model))]
+            raise UnknownNameError(f"--weights: {part}: {model.name} has none; it has {', '.join(there)}")
+    chosen = published
+    for part, name in asked:
+        chosen = _with_part(model, chosen, part, name)
+    return Formats(msgspec.structs.replace(chosen, name=spelled(asked)), cache, model.activations)
+
+
+def _published(model: Model) -> Storage:
+    if model.storage is not None:
+        return model.storage
+    plain = storage_format(model.weight_format, "--weights").name
+    return uniform(plain) if model.recipe is None else _resolved(model, model.recipe)
+
+
+def _whole(model: Model, name: str, published: Storage) -> Storage:
+    """Return the storage where all is stored as `name`."""
+    if name == published.name and model.storage is not None:
+        return published
+    if name in FILE_TYPES and not model.step:
+        return _as_file(model, name)
+    experts_alone = name == published.experts and published.experts != published.attention and model.recipe is not None
+    if not experts_alone and model.recipe is not None and name == published.name:
+        return published
+    head = name if experts_alone else head_format(name, model.activations)
+    router = () if model.step else (("router", ((model.activations, 1.0),)),)
+    return msgspec.structs.replace(uniform(name), head=head, embedding=head, operations=router)
+
+
+def _with_part(model: Model, storage: Storage, part: str, name: str) -> Storage:
+    """Return `storage` with one part stored as `name`; the head and a tied embedding are one table."""
+    source = _as_file(model, name) if name in FILE_TYPES else uniform(name)
+    within = {module.operation for module in modules_of(model) if module.part == part}
+    operations = {operation: mix for operation, mix in storage.operations if operation not in within}
+    operations |= {operation: mix for operation, mix in source.operations if operation in within}
+    layers = tuple(
+        (index, kept)
+        for index, found in storage.layers
+        if (kept := tuple((operation, mix) for operation, mix in found if operation not in within))
+    )
+    parts = {part: getattr(source, part)}
+    if model.tied and part in ("head", "embedding"):
+        parts = {"head": getattr(source, part), "embedding": getattr(source, part)}
+    return msgspec.structs.replace(storage, operations=tuple(sorted(operations.items())), layers=layers, **parts)
+
+
+def _as_file(model: Model, file_type: str) -> Storage:
+    """Return the storage of a GGUF file of `file_type`.
+
+    Layers are alike: a matrix that some layers store wider has both formats, each with its share. A kernel takes the
+    block format as an argument, as it takes the address.
+    """
+    kind = _quantised(model)
+
+    def block(module: Module) -> str:
+        if module.operation.startswith(_LEFT_ALONE):
+            return "fp16"
+        role = module.operation.removeprefix("shared_")
+        if model.family in _FUSED and role in ("query", "key", "value"):
+            role = "qkv"
+        layer = module.layer if module.layer is not None else kind.layers - 1
+        return block_format(file_type, role, layer, module.columns, kind)
+
+    return assigned(file_type, [(module, ((block(module), 1.0),)) for module in modules_of(model)], alike=True)
+
+
+def _quantised(model: Model) -> Quantised:
+    layers = [layer for layer in model.layers if isinstance(layer, Layer)]
+    attention = next((layer.mixer for layer in layers if isinstance(layer.mixer, Attention)), None)
+    experts = max((one.feed_forward.count for one in layers if isinstance(one.feed_forward, Experts)), default=1)
+    shared = attention.heads // attention.kv_heads if attention else 1
+    large = model.family in ("llama", "qwen2") and len(layers) == 80 and shared > 1
+    return Quantised(len(layers), experts, shared, model.tied, large, model.family == "falcon")
+
+
+def _resolved(model: Model, recipe: Recipe) -> Storage:
+    """Return the storage of a checkpoint: each matrix in the format that the recipe gives the module of its name."""
+    by_layer, by_expert = recipe.tells_apart()
+    made: dict[tuple[str, str, bool, int | None], Mix] = {}
+
+    def mix(module: Module) -> Mix:
+        # Where no layer is named, one stands for all that have such a matrix.
+        key = (module.operation, module.part, module.layer is None, module.layer if by_layer else None)
+        if key not in made:
+            made[key] = worked_out(module)
+        return made[key]
+
+    def worked_out(module: Module) -> Mix:
+        classes = [EVERYTHING]
+        if module.part != "embedding" and module.operation != "router":
+            classes.append(LINEAR)
+        if module.part == "experts":
+            classes.append(EXPERTS)
+        # Likewise one expert stands for all.
+        numbers = range(module.experts if by_expert else 1) if module.experts else (None,)
+        counted: dict[str, int] = {}
+        for number in numbers:
+            name = recipe.format_of(named(module.operation, module.layer, number), classes)
+            counted[name] = counted.get(name, 0) + 1
+        return tuple((name, count / sum(counted.values())) for name, count in counted.items())
+
+    storage = assigned("", [(module, mix(module)) for module in modules_of(model)], alike=False)
+    if model.tied:
+        # One table: where the head is converted, so is the embedding.
+        storage = msgspec.structs.replace(storage, embedding=storage.head)
+    return storage
+
+
+def assigned(name: str, found: list[tuple[Module, Mix]], *, alike: bool) -> Storage:
+    """Return the storage that gives each of a model's matrices its formats.
+
+    name: what it is called; '' for the format that holds most elements. alike: layers differ in shares only, which are
+    those of all of them; otherwise the layers whose matrix is stored otherwise than most are kept apart.
+    """
+    parts = {part: _most((mix, m.elements) for m, mix in found if m.part == part) for part in (*PARTS, "other")}
+    usual = _most((mix, module.elements) for module, mix in found if module.part != "embedding")
+    chosen = {part: one or usual for part, one in parts.items()}
+    operations: dict[str, Mix] = {}
+    layers: dict[int, dict[str, Mix]] = {}
+    for operation in dict.fromkeys(module.operation for module, _ in found):
+        own = [(module, mix) for module, mix in found if module.operation == operation]
+        total = sum(module.elements for module, _ in own)
+        shares: dict[Mix, float] = {}
+        for module, mix in own:
+            shares[mix] = shares.get(mix, 0.0) + module.elements / total
+        common = max(shares, key=lambda mix: shares[mix])
+        if alike and len(shares) > 1:
+            merged: dict[str, float] = {}
+            for mix, weight in shares.items():
+                for kind, share in mix:
+                    merged[kind] = merged.get(kind, 0.0) + weight * share
+            common = tuple(sorted(merged.items()))
+        if common != ((chosen[own[0][0].part], 1.0),):
+            operations[operation] = common
+        for module, mix in own:
+            if not alike and mix != common and module.layer is not None:
+                layers.setdefault(module.layer, {})[operation] = mix
+    return Storage(
+        name=name or usual,
+        operations=tuple(sorted(operations.items())),
+        layers=tuple((index, tuple(sorted(own.items()))) for index, own in sorted(layers.items())),
+        **chosen,
+    )
+
+
+def _most(found: Iterable[tuple[Mix, int]]) -> str:
+    """Return the format that holds most elements, '' where there are none."""
+    sizes: dict[str, float] = {}
+    for mix, elements in found:
+        for name, share in mix:
+            sizes[name] = sizes.get(name, 0.0) + elements * share
+    return max(sizes, key=lambda name: sizes[name], default="")

@@ -1,0 +1,111 @@
+"""Choices by rate per user and total rate, and the front of those that no other beats in both."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfmodel.errors import ValueRangeError
+from perfmodel.report.pictures.axes import dressed, key, limited, numbered, size_of
+from perfmodel.report.pictures.paper import BLUE, INK, MARGIN, PAPER, SERIES, SOFT, shortened
+from perfmodel.report.pictures.picture import Caption, Picture, Room
+from perfmodel.report.pictures.sidebars import naming
+from perfmodel.sweeps.comparisons import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_NAMES, _NAME_WIDE = 16, 250.0
+
+
+class FrontPoint(msgspec.Struct, frozen=True):
+    """One choice: rate per user and of all sequences [tok/s]; front: whether no other beats it in both."""
+
+    name: str
+    rate_per_user: float
+    rate: float
+    front: bool
+    fits: bool
+
+
+class Front(Picture, frozen=True):
+    """Choices by rate per user and total rate."""
+
+    points: tuple[FrontPoint, ...]
+
+    def heading(self) -> str:
+        """Return the title."""
+        return "Rate per user against rate of all"
+
+    def note(self) -> str:
+        """Return what the line and the markers are."""
+        note = "The line joins the choices that no other beats in both rates; their names stand right, from fast per user on."
+        return note + ("" if all(p.fits for p in self.points) else " Hollow markers: weights and cache do not fit.")
+
+    def room(self) -> Room:
+        """Return where the axes lie."""
+        return Room(MARGIN + 62, 18.0, 540.0, 398.0)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each choice."""
+        return [dict(msgspec.to_builtins(point)) for point in self.points]
+
+    def on_front(self) -> list[FrontPoint]:
+        """Return the choices of the front that fit, the fastest per user first."""
+        return sorted((p for p in self.points if p.front and p.fits), key=lambda point: -point.rate_per_user)
+
+    def draw(self, axes: "Axes") -> "Axes":
+        """Draw a marker for each choice and a stepped line along the front, numbered, with the names beside it."""
+        from matplotlib.lines import Line2D
+
+        dressed(axes)
+        limited(axes, "x", [p.rate_per_user for p in self.points], room=1.3)
+        limited(axes, "y", [p.rate for p in self.points], room=1.3)
+        numbered(axes, "x", "rate per user [tok/s]")
+        numbered(axes, "y", "rate [tok/s, all sequences]")
+        front = self.on_front()
+        axes.step([p.rate_per_user for p in front], [p.rate for p in front], where="pre", color=INK, linewidth=1.4)
+        for point in self.points:
+            look = SERIES[0] if point.front and point.fits else SERIES[4]
+            axes.plot(
+                point.rate_per_user,
+                point.rate,
+                "o" if look is SERIES[0] else "D",
+                color=look.colour,
+                markerfacecolor=look.colour if point.fits else PAPER,
+                markersize=8 if look is SERIES[0] else 5,
+                zorder=3,
+            )
+        entries = []
+        for number, point in enumerate(front[:_MOST_NAMES], 1):
+            place = (point.rate_per_user, point.rate)
+            axes.annotate(str(number), place, (5, 5), textcoords="offset points", size=11, weight="bold", color=INK)
+            words = f"{number}  {shortened(point.name, _NAME_WIDE, 11)}"
+            entries.append(Line2D([], [], linestyle="none", marker="o", color=BLUE, label=words))
+        entries.append(
+            Line2D([], [], linestyle="none", marker="D", markersize=5, color="#8c8c8c", label="beaten by another")
+        )
+        key(axes, entries, (size_of(axes)[0] + 20, 6), size=11)
+        if len(front) > _MOST_NAMES:
+            axes.annotate(
+                f"and {len(front) - _MOST_NAMES} more on the front",
+                (1, 0),
+                (20, 4),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                size=11,
+                color=SOFT,
+                annotation_clip=False,
+            )
+        return axes
+
+
+def pareto(found: Comparison) -> Front:
+    """Return the choices of a comparison by their two rates; raise ValueRangeError where there is only one."""
+    if len(found.choices) < 2:
+        raise ValueRangeError("pareto: one choice has no front; give several devices, batches or formats")
+    names, said = naming(found.choices)
+    points = tuple(
+        FrontPoint(name, c.tokens_per_second_per_sequence, c.tokens_per_second, c.front, c.fits)
+        for name, c in zip(names, found.choices, strict=True)
+    )
+    return Front(Caption(said, ()), points)

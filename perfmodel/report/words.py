@@ -1,0 +1,75 @@
+"""How a number is written for a person: the one place."""
+
+from collections.abc import Sequence
+
+from perfmodel.units import UNITS
+
+
+def number_label(value: float, digits: int = 3) -> str:
+    """Return a number as a tick shows it: `digits` significant ones, thousands with commas, large ones with a prefix.
+
+    >>> [number_label(x) for x in (0.05, 2.0, 1500.0, 25_000.0, 3e6)]
+    ['0.05', '2', '1,500', '25k', '3M']
+    """
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= (1e4 if factor == 1e3 else factor):
+            return (
+                f"{value / factor:.{digits}g}{prefix}"
+                if abs(value) / factor < 1000
+                else f"{value / factor:,.0f}{prefix}"
+            )
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
+def digits_of(values: Sequence[float]) -> int:
+    """Return how many significant digits the labels of `values` need, three or more, so that no two are alike.
+
+    >>> digits_of([1.01, 1.012, 1.014])
+    4
+    """
+    different = len(set(values))
+    return next(
+        (digits for digits in range(3, 9) if len({number_label(value, digits) for value in values}) == different), 9
+    )
+
+
+def tokens_label(tokens: int) -> str:
+    """Return a context as it is written in options, where k is 1,024.
+
+    >>> tokens_label(4096), tokens_label(1000)
+    ('4k', '1,000')
+    """
+    return f"{tokens // 1024:,}k" if tokens and tokens % 1024 == 0 else f"{tokens:,}"
+
+
+def unit_of(largest: float, dimension: str) -> tuple[str, float]:
+    """Return the unit for an axis that reaches to `largest` [base unit], with its factor to the base unit.
+
+    >>> unit_of(0.0024, "s")
+    ('ms', 0.001)
+    """
+    prefixes = {"s": ("s", "ms", "us", "ns"), "tok/s": ("tok/s",), "1": ("",)}.get(dimension)
+    spellings = UNITS[dimension]
+    names = prefixes or tuple(f"{p}{dimension}" for p in ("P", "T", "G", "M", "k", ""))
+    return next(
+        ((name, spellings[name]) for name in names if abs(largest) >= spellings[name]),
+        (names[-1], spellings[names[-1]]),
+    )
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """Return a share [-] as a percentage.
+
+    >>> percent(0.714), percent(0.034, 1)
+    ('71 %', '3.4 %')
+    """
+    return f"{100 * share:.{decimals}f} %"
+
+
+def rate(tokens_per_second: float) -> str:
+    """Return a rate to four digits, larger ones whole.
+
+    >>> rate(661.53), rate(20_153.2)
+    ('661.5', '20,153')
+    """
+    return f"{tokens_per_second:,.4g}" if tokens_per_second < 1e4 else f"{tokens_per_second:,.0f}"

@@ -1,0 +1,228 @@
+"""Recipes: what a checkpoint's quantisation says about its modules, by name, and which format a module then has."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+import msgspec
+
+# Classes of modules that a rule can name, besides names: all matrices but routers, head included; routed experts; every
+# matrix and the embedding.
+LINEAR, EXPERTS, EVERYTHING = "Linear", "Experts", "Everything"
+CLASSES = (LINEAR, EXPERTS, EVERYTHING)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A storage format, and the modules it is for: classes, names or parts of names, names with `*`, or `re:` and a pattern."""
+
+    format: str
+    targets: tuple[str, ...]
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How a checkpoint is quantised. plain: the format of what is not; ignored: targets that no rule may convert.
+
+    said: what it is called where one is named, such as its method.
+    """
+
+    plain: str
+    rules: tuple[Rule, ...]
+    ignored: tuple[str, ...] = ()
+    said: str = ""
+
+    def format_of(self, module: "Named", classes: Sequence[str]) -> str:
+        """Return the storage format of a module.
+
+        classes: of `CLASSES`, those it belongs to. What is ignored is plain; of several rules the most specific one
+        holds: a name before a pattern, a longer one before a shorter one, a class last.
+        """
+        if _matched(self.ignored, module, classes) is not None:
+            return self.plain
+        best: tuple[int, int] = (0, 0)
+        found = self.plain
+        for rule in self.rules:
+            rank = _matched(rule.targets, module, classes)
+            if rank is not None and rank > best:
+                best, found = rank, rule.format
+        return found
+
+    def tells_apart(self) -> tuple[bool, bool]:
+        """Return whether a target names one layer of many, and whether one names a single expert of a layer."""
+        listed = [self.ignored, *(rule.targets for rule in self.rules)]
+        found = [_sorted_targets(targets) for targets in listed]
+        names = [name for targets in found for _, name in targets.layered]
+        patterns = [pattern.pattern for targets in found for pattern in targets.patterns]
+        layers = bool(names) or any(re.search(r"\d|\\d", pattern) for pattern in patterns)
+        return layers, any(re.search(r"experts(\\?\.)\d", name) for name in [*names, *patterns])
+
+
+class Named(msgspec.Struct, frozen=True):
+    """All that checkpoints may call a module. layer: its index, None outside the layers; within: names in its layer."""
+
+    layer: int | None
+    within: tuple[str, ...]
+
+    def whole(self) -> Iterator[str]:
+        """Yield all names from the model's root on."""
+        for root in _ROOTS if self.layer is not None else ("", *_ROOTS):
+            block = "" if self.layer is None else f"{'h' if root == 'transformer.' else 'layers'}.{self.layer}."
+            yield from (f"{root}{block}{name}" for name in self.within)
+
+
+class _Targets(msgspec.Struct, frozen=True):
+    """Targets by sort: names of a layer with its index, runs of words and classes, and patterns for whole names."""
+
+    layered: frozenset[tuple[int, str]]
+    words: frozenset[str]
+    patterns: tuple[re.Pattern[str], ...]
+
+
+def _matched(targets: tuple[str, ...], module: Named, classes: Sequence[str]) -> tuple[int, int] | None:
+    """Return how specific the most specific of `targets` that fits is, None where none does."""
+    kinds = _sorted_targets(targets)
+    found = [(1, CLASSES.index(one)) for one in classes if one in kinds.words]
+    if kinds.layered and module.layer is not None:
+        found += [
+            (3, 100 + len(run))
+            for name in module.within
+            for run in _leading(name)
+            if (module.layer, run) in kinds.layered
+        ]
+    if kinds.words:
+        found += [(3, len(run)) for name in module.within for run in _runs(name) if run in kinds.words]
+    for pattern in kinds.patterns:
+        if any(pattern.match(name) for name in module.whole()):
+            found.append((2, len(pattern.pattern)))
+    return max(found, default=None)
+
+
+_LAYER = re.compile(r"(.*\.)?(?:layers|h|blocks)\.(\d{1,6})(?:\.(.*))?")
+
+
+@lru_cache(maxsize=512)
+def _sorted_targets(targets: tuple[str, ...]) -> _Targets:
+    """Return the targets by sort; what names a layer of anything but the decoder, such as a tower's, is left out."""
+    layered: set[tuple[int, str]] = set()
+    words: set[str] = set()
+    patterns: list[re.Pattern[str]] = []
+    for target in targets:
+        if target.startswith("re:"):
+            patterns.append(re.compile(target[3:]))
+        elif "*" in target:
+            # `*` is any text; the name may go on on both sides by whole words.
+            middle = ".*".join(re.escape(word) for word in target.split("*"))
+            patterns.append(re.compile(rf"(?:.*\.)?{middle}(?:\..*)?$"))
+        elif (found := _LAYER.fullmatch(target)) is None:
+            words.update((target, *(target.removeprefix(root) for root in _ROOTS if target.startswith(root))))
+        elif (found[1] or "model.") in _ROOTS:
+            layered.add((int(found[2]), found[3] or ""))
+    return _Targets(frozenset(layered), frozenset(words), tuple(patterns))
+
+
+@lru_cache(maxsize=4096)
+def _leading(name: str) -> tuple[str, ...]:
+    """Return the leading runs of words of a dotted name, from none to all."""
+    words = name.split(".")
+    return tuple(".".join(words[:stop]) for stop in range(len(words) + 1))
+
+
+@lru_cache(maxsize=4096)
+def _runs(name: str) -> tuple[str, ...]:
+    """Return all runs of whole words of a dotted name: `self_attn` is one of self_attn.q_proj."""
+    words = name.split(".")
+    return tuple(
+        ".".join(words[start:stop]) for start in range(len(words)) for stop in range(start + 1, len(words) + 1)
+    )
+
+
+# Where a decoder stands in a checkpoint, alone or beside the towers of a multimodal model.
+_ROOTS = ("model.", "model.language_model.", "language_model.model.", "language_model.", "transformer.", "backbone.")
+_SHARED = ("mlp.shared_experts", "mlp.shared_expert", "feed_forward.shared_expert", "mixer.shared_experts")
+_EXPERTS = ("mlp.experts", "block_sparse_moe.experts", "feed_forward.experts", "mixer.experts")
+_GATE, _UP, _DOWN = ("gate_proj", "gate_up_proj", "w1"), ("up_proj", "gate_up_proj", "w3"), ("down_proj", "w2")
+_FUSED = (
+    "self_attn.qkv_proj",
+    "self_attn.W_pack",
+    "attention.wqkv",
+    "attn.c_attn",
+    "attn.Wqkv",
+    "attention.query_key_value",
+    "self_attention.query_key_value",
+)
+
+
+def _under(parents: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{parent}.{name}" for parent in parents for name in names)
+
+
+# How checkpoints call the matrix of an operation, within its layer.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "query": ("self_attn.q_proj", "attention.wq", "attn.q_proj", "mixer.q_proj", *_FUSED),
+    "key": ("self_attn.k_proj", "attention.wk", "attn.k_proj", "mixer.k_proj", *_FUSED),
+    "value": ("self_attn.v_proj", "attention.wv", "attn.v_proj", "mixer.v_proj", *_FUSED),
+    "output": (
+        "self_attn.o_proj",
+        "self_attn.out_proj",
+        "self_attn.dense",
+        "attention.wo",
+        "attention.dense",
+        "self_attention.dense",
+        "attn.out_proj",
+        "attn.c_proj",
+        "mixer.o_proj",
+    ),
+    "query_down": ("self_attn.q_a_proj", "self_attn.fused_qkv_a_proj_with_mqa"),
+    "kv_down": ("self_attn.kv_a_proj_with_mqa", "self_attn.fused_qkv_a_proj_with_mqa"),
+    "query_up": ("self_attn.q_b_proj",),
+    "query_absorb": ("self_attn.kv_b_proj",),
+    "value_up": ("self_attn.kv_b_proj",),
+    "index_query": ("self_attn.indexer.wq_b",),
+    "index_key": ("self_attn.indexer.wk",),
+    "index_weight": ("self_attn.indexer.weights_proj",),
+    "in_projection": ("mixer.in_proj", "mamba.in_proj", "linear_attn.in_proj_qkvz", "linear_attn.in_proj_qkv"),
+    "state_projection": ("mixer.x_proj", "mamba.x_proj"),
+    "step_projection": ("mixer.dt_proj", "mamba.dt_proj", "linear_attn.in_proj_ba", "linear_attn.in_proj_b"),
+    "out_projection": ("mixer.out_proj", "mamba.out_proj", "linear_attn.out_proj"),
+    "gate": _under(("mlp", "feed_forward"), _GATE),
+    "up": (
+        *_under(("mlp", "feed_forward"), _UP),
+        "mlp.fc1",
+        "mlp.fc_in",
+        "mlp.c_fc",
+        "mlp.dense_h_to_4h",
+        "fc1",
+        "mixer.up_proj",
+    ),
+    "down": (
+        *_under(("mlp", "feed_forward"), _DOWN),
+        "mlp.fc2",
+        "mlp.fc_out",
+        "mlp.c_proj",
+        "mlp.dense_4h_to_h",
+        "fc2",
+        "mixer.down_proj",
+    ),
+    "router": ("mlp.gate", "block_sparse_moe.gate", "mlp.router", "feed_forward.router", "mixer.gate", "router"),
+    "shared_gate": _under(_SHARED, _GATE),
+    "shared_up": _under(_SHARED, _UP),
+    "shared_down": _under(_SHARED, _DOWN),
+    "shared_scale": ("mlp.shared_expert_gate",),
+    "latent_down": ("mixer.fc1_latent_proj",),
+    "latent_up": ("mixer.fc2_latent_proj",),
+    "expert_gate": _under(_EXPERTS, _GATE),
+    "expert_up": _under(_EXPERTS, _UP),
+    "expert_down": _under(_EXPERTS, _DOWN),
+    "head": ("lm_head", "embed_out", "output_layer"),
+    "embedding": ("embed_tokens", "wte", "embeddings"),
+}
+
+
+def named(operation: str, layer: int | None, expert: int | None = None) -> Named:
+    """Return all that checkpoints may call the module that holds the matrix of `operation`.
+
+    layer: its index, None outside the layers; expert: which one of the routed experts, None for what is none.
+    """
+    names = _NAMES.get(operation, (operation,))
+    if expert is not None:
+        names += tuple(name.replace(".experts.", f".experts.{expert}.") for name in names)
+    return Named(layer, names)
