@@ -52,7 +52,7 @@ the repeated layers as one looped kernel would bring.
   perfmodel report llama-3.1-8b sn40l --html -o it.html  with all pictures
 
 one question      estimate  report  plot  explain
-many              compare  sweep  conditional  report
+many              compare  choose  sweep  conditional  report
 backwards         solve  sensitivity
 measurements      trace  validate  calibrate  explain-gap
 what it knows     models  hardware  loops
@@ -136,6 +136,7 @@ _HOMES = {
     "loops": "catalogues",
     "sweep": "sweeping",
     "compare": "sweeping",
+    "choose": "choosing",
     "report": "reporting",
     "solve": "solving",
     "sensitivity": "solving",

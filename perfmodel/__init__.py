@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfmodel.specifications.catalogue import find_hardware, find_model
     from perfmodel.specifications.hardware import Hardware
     from perfmodel.specifications.model import Model
+    from perfmodel.sweeps.choosing import choose
     from perfmodel.sweeps.comparisons import compare
     from perfmodel.sweeps.sweeps import Sweep, sweep
 
@@ -28,6 +29,7 @@ __all__ = [
     "PerfModelError",
     "Sweep",
     "__version__",
+    "choose",
     "compare",
     "estimate",
     "explain",
@@ -46,6 +48,7 @@ _HOMES = {
     "PerfModelError": "errors",
     "Sweep": "sweeps.sweeps",
     "__version__": "_layout",
+    "choose": "sweeps.choosing",
     "compare": "sweeps.comparisons",
     "estimate": "estimates.answers",
     "explain": "analysis.explanations",

@@ -59,6 +59,7 @@ def _named(place: str) -> Any:
 FRAGMENTS = {
     "Comparison": "perfmodel.report.notebook:comparison_fragment",
     "Estimate": "perfmodel.report.notebook:estimate_fragment",
+    "Selection": "perfmodel.report.notebook:selection_fragment",
     "Sweep": "perfmodel.report.notebook:sweep_fragment",
 }
 PLOTS = {

@@ -101,6 +101,20 @@ def asks_grid(command: Callable[..., None]) -> Callable[..., None]:
     return _with_question(command, [_GRID_SETTINGS if o.kind == "settings" else o for o in OPTIONS], _grid)
 
 
+def asks_choices(command: Callable[..., None]) -> Callable[..., None]:
+    """As `asks_grid`, for `choose`, which tries many devices and batches where nothing is said."""
+    shown = {"devices": "1 to 16", "batch": "1 to 1,024, times 2"}
+    options = [
+        msgspec.structs.replace(o, default=None, shown=shown[o.name]) if o.name in shown else o
+        for o in (_GRID_SETTINGS if o.kind == "settings" else o for o in OPTIONS)
+    ]
+
+    def read(given: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in _grid(given).items() if name not in shown or value is not None}
+
+    return _with_question(command, options, read)
+
+
 def _with_question(
     command: Callable[..., None], options: Sequence[Option], read: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Callable[..., None]:

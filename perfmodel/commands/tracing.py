@@ -221,10 +221,7 @@ def _row(answer: dict[str, Any]) -> dict[str, Any]:
         pricing["shares"] = {
             share["path"].replace("memory.sustained.", ""): share["recorded"] for share in pricing["shares"]
         }
-    return dict(_flat("", answer | {"gaps": gaps, "pricing": pricing}))
+    from perfmodel.estimates.results import flattened
 
-
-def _flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [pair for key, part in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else key, part)]
-    return [] if isinstance(value, list | tuple) else [(prefix, value)]
+    whole = flattened(answer | {"gaps": gaps, "pricing": pricing})
+    return {name: value for name, value in whole if not isinstance(value, list | tuple)}

@@ -14,7 +14,7 @@ from perfmodel.estimates.parts import Part, parts_of
 from perfmodel.estimates.placement import bytes_in_tier
 from perfmodel.estimates.prepared import Prepared, PreparedSide, prepare_question
 from perfmodel.estimates.question import Question, read_question
-from perfmodel.estimates.results import Assumption, Fits, LoopFound, OnChip, Peak, Placed, Side, Speedup
+from perfmodel.estimates.results import Assumption, Fits, LoopFound, OnChip, Peak, Placed, Side, Speedup, flattened
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
@@ -84,18 +84,8 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
 
         Loops, parts, assumptions, notes and what is on chip are left out.
         """
-        return [
-            dict(
-                _flat(
-                    "",
-                    {
-                        k: v
-                        for k, v in self.to_dict().items()
-                        if k not in ("loops", "parts", "assumptions", "notes", "on_chip", "placement")
-                    },
-                )
-            )
-        ]
+        left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement")
+        return [dict(flattened({name: value for name, value in self.to_dict().items() if name not in left_out}))]
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""
@@ -248,9 +238,3 @@ def _placed(prepared: Prepared) -> Placed | None:
         placement.experts,
         round(max(bytes_in_tier(placement.tier, work) for work in prepared.resident.works)),
     )
-
-
-def _flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [pair for key, part in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else key, part)]
-    return [(prefix, value)]

@@ -3,6 +3,7 @@
 import msgspec
 
 from perfmodel.estimates.answers import Estimate
+from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.quantities import Quantity
 
 MILLION = 1e6
@@ -25,10 +26,13 @@ class Cost(msgspec.Struct, frozen=True):
 
 def cost_per_million_tokens(answer: Estimate) -> Cost:
     """Return energy and price of a million tokens, from `power.tdp` and `price.rental` of one device."""
-    values = answer.prepared.hardware.values
-    power = values["power.tdp"].value * answer.devices if "power.tdp" in values else None
-    rental = values["price.rental"].value * answer.devices / SECONDS_PER_HOUR if "price.rental" in values else None
+    power, rental = power_and_rental(answer.prepared.hardware)
     seconds = [MILLION / side.tokens_per_second for side in (answer.before, answer.after)]
-    energy = [None if power is None else power * time for time in seconds]
-    price = [None if rental is None else rental * time for time in seconds]
-    return Cost(energy[0], energy[1], price[0], price[1], values.get("price.rental"))
+    energy = [None if power is None else power.value * answer.devices * time for time in seconds]
+    price = [None if rental is None else rental.value * answer.devices / SECONDS_PER_HOUR * time for time in seconds]
+    return Cost(energy[0], energy[1], price[0], price[1], rental)
+
+
+def power_and_rental(hardware: Hardware) -> tuple[Quantity | None, Quantity | None]:
+    """Return the power limit [W] and the rental [USD/h] of one device, None where they are unknown."""
+    return hardware.values.get("power.tdp"), hardware.values.get("price.rental")

@@ -1,5 +1,7 @@
 """The parts of an answer: frozen records with the names of the JSON output."""
 
+from typing import Any
+
 import msgspec
 
 from perfmodel.estimates.terms import Terms
@@ -100,3 +102,14 @@ class Assumption(msgspec.Struct, frozen=True):
     unit: str
     kind: str
     source: str
+
+
+def flattened(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the values inside nested dicts with their dotted names; lists stay whole.
+
+    >>> flattened({"before": {"mode": "graph", "low": {"time": 1}}, "devices": 8})
+    [('before.mode', 'graph'), ('before.low.time', 1), ('devices', 8)]
+    """
+    if isinstance(value, dict):
+        return [pair for key, part in value.items() for pair in flattened(part, f"{prefix}.{key}" if prefix else key)]
+    return [(prefix, value)]

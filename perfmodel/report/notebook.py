@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.estimates.answers import Estimate
 from perfmodel.report.answer import document
+from perfmodel.report.chosen import selection_document
 from perfmodel.report.pictures.choices import COLUMN_OF, sweep_picture
 from perfmodel.report.pictures.lines import setting
 from perfmodel.report.pictures.paper import to_svg
@@ -14,6 +15,7 @@ from perfmodel.report.tables import comparison_document
 from perfmodel.report.text import Document, Table
 
 if TYPE_CHECKING:
+    from perfmodel.sweeps.choosing import Selection
     from perfmodel.sweeps.comparisons import Comparison
     from perfmodel.sweeps.sweeps import Sweep
 
@@ -43,6 +45,11 @@ def comparison_fragment(found: "Comparison") -> str:
     """Return a Comparison: its verdict, the choices as bars, and its table."""
     picture = comparison_bars(found)
     return _led(comparison_document(found), "" if picture is None else to_svg(picture))
+
+
+def selection_fragment(found: "Selection") -> str:
+    """Return the choices of `choose`: their verdict and their table."""
+    return _led(selection_document(found), "")
 
 
 def sweep_fragment(found: "Sweep") -> str:

@@ -1,15 +1,19 @@
 """Axes of a grid from what is given for a key: one value, a sequence, an array, or a text such as 1:64:x2."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy
 
 from perfmodel.errors import ValueRangeError, shown
-from perfmodel.estimates.options import Option
+from perfmodel.estimates.options import AXES, OPTION, Option
+from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import check_range, lookup, unknown_key
 from perfmodel.specifications.quantities import parse_setting
+from perfmodel.specifications.storage import read_weights
 from perfmodel.sweeps.grids import Axis, listed, parse_grid, parse_names
 from perfmodel.units import parse_quantity, whole_number
 
@@ -29,6 +33,28 @@ def _sequence(given: Any) -> list[Any] | None:
     if isinstance(given, numpy.ndarray):
         return list(given.ravel().tolist())
     return list(given) if isinstance(given, list | tuple | range) else None
+
+
+def axes_of(
+    models: Any, hardware: Any, given: Mapping[str, Any]
+) -> tuple[tuple[Model, ...], tuple[Hardware, ...], list[Axis]]:
+    """Return the models and devices that are named, and the axis of each option that may have one, in their order.
+
+    given: every option of a question.
+    """
+    found_models = tuple(
+        model if isinstance(model, Model) else find_model(str(model)) for model in objects_axis(models, "MODELS").values
+    )
+    found_hardware = tuple(
+        device if isinstance(device, Hardware) else find_hardware(str(device))
+        for device in objects_axis(hardware, "HARDWARE").values
+    )
+    axes = {name: option_axis(OPTION[name], given[name]) for name in AXES}
+    for name in ("weights", "kv"):
+        for value in axes[name].values:
+            if value is not None:
+                (read_weights if name == "weights" else storage_format)(str(value), f"--{name}")
+    return found_models, found_hardware, list(axes.values())
 
 
 def option_axis(option: Option, given: Any) -> Axis:

@@ -10,22 +10,8 @@ import numpy
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
-from perfmodel.specifications.catalogue import find_hardware, find_model
-from perfmodel.specifications.formats import storage_format
-from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.model import Model
-from perfmodel.specifications.storage import read_weights
-from perfmodel.sweeps.axes import objects_axis, option_axis, parameter_axis
-from perfmodel.sweeps.columns import (
-    AXIS_COLUMNS,
-    KEYS,
-    MOST_PREPARED,
-    Grid,
-    block_columns,
-    cases,
-    is_float,
-    question_of,
-)
+from perfmodel.sweeps.axes import axes_of, parameter_axis
+from perfmodel.sweeps.columns import AXIS_COLUMNS, MOST_PREPARED, Grid, block_columns, cases, is_float, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
 from perfmodel.sweeps.recordedsides import Array
 
@@ -155,22 +141,12 @@ def make_grid(
 ) -> Grid:
     """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked."""
     given = complete(asked)
-    found_models = tuple(
-        model if isinstance(model, Model) else find_model(str(model)) for model in objects_axis(models, "MODELS").values
-    )
-    found_hardware = tuple(
-        device if isinstance(device, Hardware) else find_hardware(str(device))
-        for device in objects_axis(hardware, "HARDWARE").values
-    )
+    found_models, found_hardware, options = axes_of(models, hardware, given)
     axes = [
         Axis("model", len(found_models), found_models),
         Axis("hardware", len(found_hardware), found_hardware),
-        *(option_axis(OPTION[name], given[name]) for name in AXES),
+        *options,
     ]
-    for name in ("weights", "kv"):
-        for value in axes[KEYS.index(name)].values:
-            if value is not None:
-                (read_weights if name == "weights" else storage_format)(str(value), f"--{name}")
     known = found_hardware[0].values
     axes += [parameter_axis(path, given, known) for path, given in (given["parameters"] or {}).items()]
     same = {name: given[name] for name in OPTION if name not in (*AXES, "parameters")}

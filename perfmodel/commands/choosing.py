@@ -1,0 +1,87 @@
+"""choose: the best machine, split, formats and batch under limits."""
+
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.commands import shared
+from perfmodel.commands.sweeping import Hardwares, Models
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the command line."""
+    app.command(
+        "choose",
+        epilog="Example: perfmodel choose llama-3.1-70b h100-sxm,b200 --tpot 20ms --weights bf16,fp8",
+        short_help="The best machine, split, formats and batch under limits.",
+    )(choose_command)
+
+
+@shared.asks_choices
+def choose_command(
+    models: Models,
+    hardware: Hardwares,
+    asked: dict[str, Any],
+    tpot: Annotated[
+        str | None,
+        typer.Option("--tpot", metavar="TIME", help="Longest time per output token of a user, such as 20ms."),
+    ] = None,
+    ttft: Annotated[
+        str | None, typer.Option("--ttft", metavar="TIME", help="Longest time to the first token, such as 1s.")
+    ] = None,
+    confidence: Annotated[
+        str,
+        typer.Option(
+            "--confidence",
+            metavar="0.5|0.95",
+            help="Hold the limits at the value (0.5) or at the pessimistic end (0.95).",
+        ),
+    ] = "0.5",
+    rank: Annotated[
+        str | None,
+        typer.Option(
+            "--rank",
+            metavar="price|device|user",
+            show_default="price where every machine has one, else device",
+            help="Rank by price a token, rate a device or rate a user.",
+        ),
+    ] = None,
+    most: Annotated[str, typer.Option("--most", metavar="N", help="Choices listed at most.")] = "20",
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: shared.Output = None,
+    columns: shared.Columns = None,
+    command: shared.CommandFlag = False,
+) -> None:
+    """The best machine, number of devices, split, formats and batch that keep limits, today and with looped layers.
+
+    Every key takes a grid: 1,4,16 or 1:64:x2 (times 2). Every way to share the model that can be built is tried.
+    """
+    from perfmodel.report.chosen import selection_document
+    from perfmodel.sweeps.choosing import choose
+    from perfmodel.units import parse_quantity
+
+    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    selection = choose(
+        models,
+        hardware,
+        tpot=None if tpot is None else parse_quantity(tpot, "s", "--tpot"),
+        ttft=None if ttft is None else parse_quantity(ttft, "s", "--ttft"),
+        confidence=parse_quantity(confidence, "1", "--confidence"),
+        rank=rank,
+        most=shared.whole(most, "--most", 1, 10_000),
+        **asked,
+    )
+    shared.deliver(
+        chosen,
+        output,
+        columns,
+        rows=selection.rows,
+        default_columns=None,
+        json=selection.to_dict,
+        document=lambda: selection_document(selection),
+        sidecar=None,
+    )

@@ -1,0 +1,102 @@
+"""Choices under limits as a document: a verdict, and one row for each."""
+
+from typing import TYPE_CHECKING
+
+from perfmodel.report.text import Document, Table
+from perfmodel.units import format_quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfmodel.sweeps.choosing import Chosen, ChosenSide, Selection
+
+_MEASURES = {"price": "cheapest a token", "device": "fastest a device", "user": "fastest for a user"}
+
+
+def selection_document(selection: "Selection") -> Document:
+    """Return the choices as a verdict and a table, today's rates beside those with looped layers."""
+    if not selection.choices:
+        return Document([_nothing(selection)])
+    rows = [_row(choice) for choice in selection.choices]
+    varied = _varied(selection)
+    header = (
+        "rank",
+        *(name for name, _ in varied),
+        "batch",
+        "a token",
+        "tok/s a device",
+        "USD a million",
+        "looped",
+        "devices then",
+        "",
+    )
+    cells = [
+        (str(choice.rank), *(value(choice) for _, value in varied), *row)
+        for choice, row in zip(selection.choices, rows, strict=True)
+    ]
+    right = frozenset({0, *range(1 + len(varied), len(header) - 1)})
+    tried = (
+        f"{selection.candidates:,} candidates fit into memory, {selection.kept:,} of them keep the limits today,"
+        f" {selection.looped:,} with looped layers; the best of each machine, number of devices and formats is listed,"
+        " 'front' marks those that no candidate beats in both rate a user and rate a device or dollar."
+    )
+    return Document([_verdict(selection), Table(header, cells, right), tried])
+
+
+def _verdict(selection: "Selection") -> str:
+    best = selection.choices[0]
+    side = best.after if best.meets == "after" else best.before
+    limit = "" if selection.time_per_token is None else f" within {format_quantity(selection.time_per_token, 's')}"
+    price = "" if side.price is None else f", {side.price:.3g} USD a million tokens"
+    head = (
+        f"{_machine(best)} in {best.weight_format} at batch {best.batch:,} is {_MEASURES[selection.ranked_by]}{limit}:"
+        f" {format_quantity(side.time_per_token, 's', 3)} a token, {side.tokens_per_second:,.0f} tok/s{price}"
+    )
+    if best.meets == "after":
+        return f"Only looped layers keep the limit: {head}."
+    if best.devices_after is not None and best.devices_after < best.devices:
+        return f"{head}; with looped layers {best.devices_after} devices do what {best.devices} do now."
+    return f"{head}; looped layers bring {best.speedup:.3g} x there."
+
+
+def _nothing(selection: "Selection") -> str:
+    if not selection.candidates:
+        return "Nothing fits: no number of devices that was asked for holds the model; ask for more with --devices."
+    limit = format_quantity(selection.time_per_token or 0.0, "s")
+    return (
+        f"Nothing keeps the limit of {limit} a token: {selection.candidates:,} candidates fit into memory, none is fast"
+        " enough at that confidence, not with looped layers either."
+    )
+
+
+def _machine(choice: "Chosen") -> str:
+    many = f"{choice.devices} x " if choice.devices > 1 else ""
+    return f"{many}{choice.hardware}" + (f" as {choice.parallel}" if "," in choice.parallel else "")
+
+
+def _varied(selection: "Selection") -> "list[tuple[str, Callable[[Chosen], str]]]":
+    """Return the titles and readers of the columns that tell the choices apart."""
+    every: list[tuple[str, Callable[[Chosen], str]]] = [
+        ("model", lambda c: c.model),
+        ("machine", _machine),
+        ("weights", lambda c: c.weight_format),
+        ("cache", lambda c: c.kv_format),
+        ("context", lambda c: f"{c.context:,}"),
+    ]
+    several = [(name, read) for name, read in every if len({read(c) for c in selection.choices}) > 1]
+    return several or [every[1]]
+
+
+def _row(choice: "Chosen") -> tuple[str, ...]:
+    def shown(side: "ChosenSide") -> tuple[str, str, str]:
+        return (
+            format_quantity(side.time_per_token, "s", 3),
+            f"{side.tokens_per_second_per_device:,.4g}",
+            "" if side.price is None else f"{side.price:.3g}",
+        )
+
+    time, rate, price = shown(choice.before)
+    later = shown(choice.after)
+    marks = [*(["front"] if choice.front else []), *(["looped only"] if choice.meets == "after" else [])]
+    devices = "" if choice.devices_after is None else str(choice.devices_after)
+    return (f"{choice.batch:,}", time, rate, price, later[0], devices, ", ".join(marks))

@@ -1,0 +1,392 @@
+"""Choosing: every way to serve a model that can be built, which of them keep the limits, and which is best.
+
+A candidate is a machine, a number of devices, a way to share the model between them, storage formats and a batch. All
+batches of one way are worked out together, on arrays; what is shown is then asked of `estimate`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import Any, NamedTuple, Unpack
+
+import msgspec
+import numpy
+
+from perfmodel._layout import ShownInNotebooks
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.estimates.answers import Estimate, answer_to
+from perfmodel.estimates.costs import MILLION, cost_per_million_tokens, power_and_rental
+from perfmodel.estimates.figures import terms_at
+from perfmodel.estimates.options import AskedGrid, complete
+from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.question import read_question
+from perfmodel.estimates.results import Side, flattened
+from perfmodel.estimates.splits import obstacle, splits
+from perfmodel.operations.parallel import Parallel
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Experts, Layer, Model
+from perfmodel.sweeps.axes import axes_of
+from perfmodel.sweeps.comparisons import pareto_front
+from perfmodel.sweeps.grids import Axis
+
+RANKS = ("price", "device", "user")
+CONFIDENCES = (0.5, 0.95)
+# What is tried where nothing is said.
+_DEVICES, _BATCHES = "1:16:+1", "1:1024:x2"
+_MOST_CANDIDATES = 5_000_000
+
+
+class ChosenSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a choice. Times [s]; rates [tok/s]; energy [J] and price [USD] of a million tokens, None if unknown.
+
+    low, high: time and rates at the pessimistic and the optimistic end.
+    """
+
+    mode: str
+    time_per_token: float
+    time_to_first_token: float | None
+    tokens_per_second: float
+    tokens_per_second_per_sequence: float
+    tokens_per_second_per_device: float
+    energy: float | None
+    price: float | None
+    low: dict[str, float]
+    high: dict[str, float]
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice: what to run where, today (before) and with its layers looped (after).
+
+    parallel: how the devices share the model, '' for one device.
+    meets: which sides keep the limits: 'both', 'before' or 'after'.
+    devices_after: the fewest devices of this machine that give as many tokens a second within the limits after looping.
+    front: whether no candidate has both a higher rate a user and a higher rate a device (or a dollar) today.
+    """
+
+    rank: int
+    model: str
+    hardware: str
+    devices: int
+    parallel: str
+    batch: int
+    context: int
+    weight_format: str
+    kv_format: str
+    draft: int
+    before: ChosenSide
+    after: ChosenSide
+    speedup: float
+    meets: str
+    devices_after: int | None
+    front: bool
+
+
+class Selection(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
+    """The best choices, first the best on today's software.
+
+    ranked_by: price, device or user; candidates: how many were worked out; kept: how many of them fit and keep the
+    limits today; looped: how many do after looping.
+    """
+
+    choices: tuple[Chosen, ...]
+    ranked_by: str
+    time_per_token: float | None
+    time_to_first_token: float | None
+    confidence: float
+    candidates: int
+    kept: int
+    looped: int
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return what `perfmodel choose --json` prints."""
+        plain: list[dict[str, Any]] = msgspec.to_builtins(self.choices)
+        return plain
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict with dotted names for each choice."""
+        return [dict(flattened(row)) for row in self.to_dict()]
+
+
+class _Way(NamedTuple):
+    """One way to serve at all batches that fit: the question at the first of them, and time a token of both sides [s]."""
+
+    question: dict[str, Any]
+    prepared: Prepared
+    batches: Any
+    before: Any
+    after: Any
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What a choice is the best of: the same in all but batch and split."""
+        p = self.prepared
+        same = ("model", "hardware", "devices", "parallel", "batch")
+        rest = tuple(str(value) for name, value in self.question.items() if name not in same)
+        return (p.model.name, p.hardware.name, *rest, p.devices)
+
+
+def choose(
+    models: Any,
+    hardware: Any,
+    *,
+    tpot: float | None = None,
+    ttft: float | None = None,
+    confidence: float = 0.5,
+    rank: str | None = None,
+    most: int = 20,
+    **asked: Unpack[AskedGrid],
+) -> Selection:
+    """Choose machine, devices, split, formats and batch for a model under limits; return the best `most` choices.
+
+    tpot: the longest time per output token of a user [s]; ttft: the longest time to the first token [s], which needs a
+    prompt; None for no limit.
+    confidence: 0.5 holds the limits at the value, 0.95 at the pessimistic end.
+    rank: "price" (USD a token), "device" (rate a device) or "user" (rate a user); None takes the price where every
+    machine has one, else the device.
+    Every other key takes what the same key of `perfmodel.sweep` takes; devices: 1 to 16 where not given; batch: 1 to
+    1,024 in powers of two. parallel: one way to share, in place of all that can be built.
+    Raises PerfModelError, with one line that says what can.
+
+    >>> best = choose("llama-3.1-8b", "h100-sxm", tpot=0.01, devices="1,2", rank="user").choices[0]
+    >>> best.devices, best.batch
+    (2, 1)
+    """
+    _check(tpot, ttft, confidence, rank, most)
+    if ttft is not None:
+        raise ValueRangeError("--ttft: a time to the first token needs --prompt, which choose does not take yet")
+    given = complete({"devices": _DEVICES, "batch": _BATCHES} | asked)
+    found_models, found_hardware, axes = axes_of(models, hardware, given)
+    by = rank or ("price" if all("price.rental" in d.values for d in found_hardware) else "device")
+    if by == "price" and (lacking := [d.name for d in found_hardware if "price.rental" not in d.values]):
+        raise ValueRangeError(
+            f"--rank: {', '.join(lacking)} has no price; give --set price.rental=2USD/h, or another rank"
+        )
+    ways = list(_ways(found_models, found_hardware, axes, given))
+    best = _best(ways, by, tpot)
+    points = sum(len(way.batches) for way in ways)
+    kept = sum(int(numpy.count_nonzero(_keeps(way.before, tpot))) for way in ways)
+    looped = sum(int(numpy.count_nonzero(_keeps(way.after, tpot))) for way in ways)
+    front = _front(ways, by, tpot)
+    chosen: list[Chosen] = []
+    for way, order, side in best:
+        found = _first_that_holds(way, order, side, tpot, confidence)
+        if found is not None:
+            batch, answer, meets = found
+            chosen.append(_chosen(answer, meets, ways, way, tpot, (id(way), batch) in front))
+        if len(chosen) == most:
+            break
+    chosen.sort(key=lambda c: (c.meets == "after", _worth(c, by)))
+    ranked = tuple(msgspec.structs.replace(c, rank=i) for i, c in enumerate(chosen, 1))
+    return Selection(ranked, by, tpot, ttft, confidence, points, kept, looped)
+
+
+def _check(tpot: float | None, ttft: float | None, confidence: float, rank: str | None, most: int) -> None:
+    for name, limit in (("--tpot", tpot), ("--ttft", ttft)):
+        if limit is not None and not 0 < limit < float("inf"):
+            raise ValueRangeError(f"{name}: {shown(limit)} is not a positive time")
+    if confidence not in CONFIDENCES:
+        raise ValueRangeError(
+            f"--confidence: {shown(confidence)} is neither 0.5 (the value) nor 0.95 (the pessimistic end)"
+        )
+    if rank is not None and rank not in RANKS:
+        raise UnknownNameError(f"--rank: {shown(rank)} is not one of {', '.join(RANKS)}{nearest(rank, RANKS)}")
+    if most < 1:
+        raise ValueRangeError(f"--most: {shown(most)} is not a positive number")
+
+
+# --- all candidates
+
+
+def _ways(
+    models: Sequence[Model], machines: Sequence[Hardware], axes: Sequence[Axis], given: dict[str, Any]
+) -> Iterator[_Way]:
+    """Yield every way to share that can be built, with the batches at which it fits into memory."""
+    named = {axis.name: axis.part(0, axis.count) for axis in axes}
+    batches = numpy.array(sorted(named.pop("batch")), dtype=float)
+    numbers = named.pop("devices")
+    for model, device in product(models, machines):
+        rest = [dict(zip(named, values, strict=True)) for values in product(*named.values())]
+        for same in rest:
+            question = {name: value for name, value in (given | same).items() if value is not None}
+            for parallel in _sharings(model, device, numbers, given["parallel"], int(batches[-1])):
+                fixed = question | {"model": model, "hardware": device, "devices": None, "parallel": parallel}
+                way = _way(fixed | {"batch": int(batches[0])}, batches)
+                if way is not None:
+                    yield way
+
+
+def _sharings(
+    model: Model, device: Hardware, numbers: Iterable[Any], parallel: Any, most_data: int
+) -> Iterator[Parallel | Any]:
+    if parallel is not None:
+        yield parallel
+        return
+    for number in numbers:
+        devices = number or device.devices
+        if devices == 1 or "link.bandwidth" in device.values:
+            for split in splits(model, int(devices), most_data=most_data):
+                yield split
+                yield from _spread_wider(model, split)
+
+
+def _spread_wider(model: Model, split: Parallel) -> Iterator[Parallel]:
+    """Yield `split` with routed experts spread over more groups, as far as that can be built."""
+    mixtures = any(isinstance(layer, Layer) and isinstance(layer.feed_forward, Experts) for layer in model.layers)
+    for groups in range(split.expert + 1, split.stage_devices + 1 if mixtures else 0):
+        wider = msgspec.structs.replace(split, expert=groups)
+        if not obstacle(model, wider):
+            yield wider
+
+
+def _way(question: dict[str, Any], batches: Any) -> _Way | None:
+    """Return the times of one way to share at the batches that fit, None where none does."""
+    read = read_question(**question)
+    prepared = prepare_question(read)
+    needed = numpy.asarray(prepared.resident.bytes_resident(batches, read.context), dtype=float)
+    fits = numpy.broadcast_to(needed <= prepared.hardware.values["memory.capacity"].value, batches.shape)
+    if not fits.any():
+        return None
+    some = batches[fits]
+    times = [
+        numpy.broadcast_to(terms_at(side, some, float(read.context), {}).total(), some.shape)
+        for side in (prepared.before, prepared.after)
+    ]
+    return _Way(question, prepared, some, *times)
+
+
+def _keeps(times: Any, tpot: float | None) -> Any:
+    return numpy.ones(times.shape, bool) if tpot is None else times <= tpot
+
+
+def _measures(way: _Way, by: str, times: Any) -> Any:
+    """Return what candidates are ranked by, more is better: tokens a dollar or a second."""
+    if by == "user":
+        return 1 / times
+    each = way.batches / times / way.prepared.devices
+    if by == "device":
+        return each
+    _, rental = power_and_rental(way.prepared.hardware)
+    assert rental is not None  # noqa: S101 - checked before
+    return each / rental.value
+
+
+# --- the best of them
+
+
+def _best(ways: Sequence[_Way], by: str, tpot: float | None) -> list[tuple[_Way, Any, str]]:
+    """Return ways with the order in which their batches are to be tried, the best of each key first.
+
+    A way that keeps the limits today stands before one that does only after looping.
+    """
+    ranked = []
+    for way in ways:
+        for side, times in (("before", way.before), ("after", way.after)):
+            keeps = _keeps(times, tpot)
+            if keeps.any():
+                measure = numpy.where(keeps, _measures(way, by, times), -numpy.inf)
+                # Of equals the one that serves a user faster, then the smaller batch.
+                order = numpy.lexsort((way.batches, times, -measure))[: int(keeps.sum())]
+                ranked.append((side == "after", -float(measure[order[0]]), way, order, side))
+                break
+    ranked.sort(key=lambda each: each[:2])
+    seen: dict[tuple[Any, ...], None] = {}
+    best = []
+    for _, _, way, order, side in ranked:
+        if way.key not in seen:
+            seen[way.key] = None
+            best.append((way, order, side))
+    return best
+
+
+def _first_that_holds(
+    way: _Way, order: Any, side: str, tpot: float | None, confidence: float
+) -> tuple[int, Estimate, str] | None:
+    """Return the first batch in `order` whose answer keeps the limit at the confidence, with the sides that do."""
+    for i in order:
+        batch = int(way.batches[i])
+        answer = answer_to(read_question(**(way.question | {"batch": batch})))
+        meets = [name for name in ("before", "after") if _holds(getattr(answer, name), tpot, confidence)]
+        if side in meets:
+            return batch, answer, "both" if len(meets) == 2 else meets[0]
+    return None
+
+
+def _holds(side: Side, tpot: float | None, confidence: float) -> bool:
+    time = side.time_per_step if confidence < CONFIDENCES[1] else side.low.time_per_step
+    return tpot is None or time <= tpot * (1 + 1e-12)
+
+
+def _front(ways: Sequence[_Way], by: str, tpot: float | None) -> set[tuple[int, int]]:
+    """Return the candidates, as way and batch, that no other beats in both rate a user and rate a device or dollar."""
+    points, names = [], []
+    for way in ways:
+        keeps = _keeps(way.before, tpot)
+        worth = _measures(way, "device" if by == "user" else by, way.before)
+        for i in numpy.flatnonzero(keeps):
+            points.append((float(1 / way.before[i]), float(worth[i])))
+            names.append((id(way), int(way.batches[i])))
+    return {name for name, on in zip(names, pareto_front(points), strict=True) if on}
+
+
+def _devices_after(ways: Sequence[_Way], way: _Way, rate: float, tpot: float | None) -> int | None:
+    """Return the fewest devices, all else the same but split and batch, that reach `rate` [tok/s] after looping."""
+    enough = [
+        other.prepared.devices
+        for other in ways
+        if other.key[:-1] == way.key[:-1]
+        and bool(numpy.any(_keeps(other.after, tpot) & (other.batches / other.after >= rate * (1 - 1e-12))))
+    ]
+    return min(enough, default=None)
+
+
+def _chosen(answer: Estimate, meets: str, ways: Sequence[_Way], way: _Way, tpot: float | None, front: bool) -> Chosen:
+    cost = cost_per_million_tokens(answer)
+
+    def side(figures: Side, energy: float | None, price: float | None) -> ChosenSide:
+        def end(which: Any) -> dict[str, float]:
+            return {
+                "time_per_token": which.time_per_step,
+                "tokens_per_second": which.tokens_per_second,
+                "tokens_per_second_per_sequence": which.tokens_per_second_per_sequence,
+                "tokens_per_second_per_device": which.tokens_per_second / answer.devices,
+            }
+
+        return ChosenSide(
+            mode=figures.mode,
+            time_to_first_token=None,
+            energy=energy,
+            price=price,
+            low=end(figures.low),
+            high=end(figures.high),
+            **end(figures),
+        )
+
+    before = side(answer.before, cost.energy_before, cost.price_before)
+    return Chosen(
+        rank=0,
+        model=answer.model,
+        hardware=answer.hardware,
+        devices=answer.devices,
+        parallel=answer.parallel if answer.devices > 1 else "",
+        batch=answer.batch,
+        context=answer.context,
+        weight_format=answer.weight_format,
+        kv_format=answer.kv_format,
+        draft=0,
+        before=before,
+        after=side(answer.after, cost.energy_after, cost.price_after),
+        speedup=answer.speedup.value,
+        meets=meets,
+        devices_after=_devices_after(ways, way, before.tokens_per_second, tpot),
+        front=front,
+    )
+
+
+def _worth(choice: Chosen, by: str) -> float:
+    """Return what choices are sorted by, least first."""
+    side = choice.after if choice.meets == "after" else choice.before
+    if by == "user":
+        return side.time_per_token
+    if by == "device":
+        return -side.tokens_per_second_per_device
+    assert side.price is not None  # noqa: S101 - checked before
+    return side.price / MILLION
