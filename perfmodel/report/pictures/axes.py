@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.report.pictures.paper import AXIS, GRID, INK, Look, text_width
+from perfmodel.report.pictures.paper import AXIS, GRID, INK, PAPER, Look, text_width
 from perfmodel.report.words import digits_of, number_label
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def panel(axes: "Axes", left: float, top: float, right: float, bottom: float) ->
     return dressed(made)
 
 
-def say(axes: "Axes", x: float, y: float, words: str, **kind: Any) -> None:
-    """Write `words` at a place [pt] from the upper left corner of `axes`."""
+def say(axes: "Axes", x: float, y: float, words: str, *, right: bool = False, **kind: Any) -> None:
+    """Write `words` at a place [pt] from the upper left corner of `axes`, or from the upper right one."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-    axes.annotate(words, (0, 1), (x, -y), **(place | {"color": INK} | kind))
+    axes.annotate(words, (1 if right else 0, 1), (x, -y), **(place | {"color": INK} | kind))
 
 
 def say_right(axes: "Axes", x: float, y: float, words: str, **kind: Any) -> None:
@@ -149,20 +149,90 @@ def key_line(look: Look, words: str) -> Any:
     return Line2D([], [], color=look.colour, linestyle=look.dash, marker=look.marker or None, label=words)
 
 
-def key(axes: "Axes", entries: Sequence[Any], at: tuple[float, float], *, columns: int = 1, size: float = 12) -> None:
-    """Write a key whose upper left corner is `at` [pt] from the upper left corner of `axes`."""
-    wide, high = size_of(axes)
-    made = axes.legend(
-        handles=list(entries),
-        loc="upper left",
-        bbox_to_anchor=(at[0] / wide, 1 - at[1] / high),
-        ncols=columns,
-        frameon=False,
-        fontsize=size,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=2.6,
-        columnspacing=2.0,
-        labelcolor=INK,
-    )
-    made.set_in_layout(True)
+def key(
+    axes: "Axes",
+    entries: Sequence[Any],
+    at: tuple[float, float] | None,
+    *,
+    right: bool = False,
+    columns: int = 1,
+    size: float = 12,
+    within: str = "best",
+) -> None:
+    """Write a key whose upper left corner is `at` [pt] from the upper left corner of `axes`, or from the upper right one.
+
+    at: None puts it within the axes, at the place that matplotlib calls `within`.
+    """
+    from matplotlib.transforms import ScaledTranslation
+
+    chosen: dict[str, Any] = {"loc": within, "fontsize": 9, "framealpha": 0.8, "edgecolor": "none"}
+    if at is not None:
+        moved = ScaledTranslation(at[0] / 72, -at[1] / 72, axes.figure.dpi_scale_trans)
+        corner = (1.0 if right else 0.0, 1.0)
+        chosen = {"loc": "upper left", "bbox_to_anchor": corner, "bbox_transform": axes.transAxes + moved}
+        chosen |= {"borderpad": 0, "borderaxespad": 0, "fontsize": size, "frameon": False}
+    axes.legend(handles=list(entries), ncols=columns, handlelength=2.6, columnspacing=2.0, labelcolor=INK, **chosen)
+
+
+def banded(axes: "Axes", at: Sequence[float], low: Sequence[float], high: Sequence[float], look: Look) -> None:
+    """Draw an interval: a tint with thin edges, and a hatch that tells it from others without colour."""
+    axes.fill_between(at, low, high, color=look.colour, alpha=0.16, linewidth=0)
+    if look.hatch:
+        axes.fill_between(
+            at, low, high, facecolor="none", edgecolor=look.colour, alpha=0.35, hatch=look.hatch[:2], linewidth=0
+        )
+    for ends in (low, high):
+        axes.plot(at, ends, color=look.colour, linewidth=0.7, linestyle=look.dash)
+
+
+def marked(
+    axes: "Axes", at: Sequence[float], values: Sequence[float], fits: Sequence[bool], look: Look, *, scarce: bool = True
+) -> None:
+    """Draw a curve with a marker at each point, hollow where it does not fit; not scarce: without markers."""
+    axes.plot(at, values, color=look.colour, linestyle=look.dash, linewidth=2)
+    if scarce:
+        for hollow in (False, True):
+            points = [(a, v) for a, v, fit in zip(at, values, fits, strict=True) if fit is not hollow]
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True),
+                    linestyle="none",
+                    marker=look.marker,
+                    markersize=8,
+                    markeredgewidth=1.5,
+                    color=look.colour,
+                    markerfacecolor=PAPER if hollow else look.colour,
+                    zorder=3,
+                )
+
+
+def unfitting(axes: "Axes", at: Sequence[float], fits: Sequence[bool], *, named: bool) -> None:
+    """Shade where weights and cache do not fit: from the first such point on, or up to the last."""
+    if all(fits):
+        return
+    left, right = axes.get_xlim()
+    if not any(fits):
+        start, end = left, right
+    elif fits[0]:
+        start, end = at[list(fits).index(False)], right
+        before = at[list(fits).index(False) - 1]
+        start = (start * before) ** 0.5 if axes.get_xscale() == "log" else (start + before) / 2
+    else:
+        last = len(fits) - 1 - list(reversed(fits)).index(False)
+        start, end = left, at[last]
+        if last + 1 < len(at):
+            end = (end * at[last + 1]) ** 0.5 if axes.get_xscale() == "log" else (end + at[last + 1]) / 2
+    axes.axvspan(start, end, facecolor="none", edgecolor="#8c8c8c", hatch="\\\\", linewidth=0, alpha=0.4, zorder=0)
+    if named:
+        axes.annotate(
+            "does not fit",
+            (end if fits[0] else start, 0.0),
+            (-4 if fits[0] else 4, 6),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right" if fits[0] else "left",
+            size=11,
+            style="italic",
+            color=INK,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+        )

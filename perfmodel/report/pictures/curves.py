@@ -8,9 +8,21 @@ from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.results import Assumption
-from perfmodel.report.pictures.axes import AXIS_WORDS, key, key_line, limited, numbered, panel, placed, size_of
+from perfmodel.report.pictures.axes import (
+    AXIS_WORDS,
+    banded,
+    key,
+    key_line,
+    limited,
+    marked,
+    numbered,
+    panel,
+    placed,
+    size_of,
+    unfitting,
+)
 from perfmodel.report.pictures.captions import caption_of, question_line, rate_unit
-from perfmodel.report.pictures.paper import AFTER, BEFORE, INK, MARGIN, PAPER, PEAK, WIDTH, Look, text_width
+from perfmodel.report.pictures.paper import AFTER, BEFORE, INK, MARGIN, PEAK, WIDTH, Look, text_width
 from perfmodel.report.pictures.picture import Band, Picture, Room
 from perfmodel.report.words import number_label, tokens_label
 from perfmodel.units import LARGEST_BATCH, MOST_DEVICES
@@ -81,22 +93,23 @@ class Curves(Picture, frozen=True):
             for i, at in enumerate(self.at)
         ]
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw rates on the left and, on the right, fraction of peak or speed-up, and return `axes`."""
         axes.set_axis_off()
         wide, high = size_of(axes)
         half = wide / 2
-        left, right = panel(axes, 58, 32, half - 6, high), panel(axes, half + 70, 32, wide - 8, high)
         ending = "" if self.axis == "devices" else ", and its speed-up"
         entries = [key_line(look, words) for look, words in (
             (PEAK, "peak"),
             (BEFORE, f"before: {self.modes[0]}"),
             (AFTER, f"after: {self.modes[1]}{ending}"),
         )]  # fmt: skip
-        key(axes, entries, (58, 0), columns=3)
+        top = 32 if beside else 0
+        left, right = panel(axes, 58, top, half - 6, high), panel(axes, half + 70, top, wide - 8, high)
+        key(axes if beside else left, entries, (58, 0) if beside else None, columns=3 if beside else 1)
         for each in (left, right):
             limited(each, "x", self.at, room=1.25, log=min(self.at) > 0)
-            words = AXIS_WORDS[self.axis] if each is right or wide > 700 else self.axis
+            words = AXIS_WORDS[self.axis] if beside else self.axis
             placed(each, self.at, words, _whole_tokens if self.axis == "context" else number_label)
         self._rates(left)
         self._shares(right)
@@ -158,70 +171,6 @@ class Curves(Picture, frozen=True):
 
     def _unfitting(self, axes: "Axes", *, named: bool) -> None:
         unfitting(axes, self.at, self.fits, named=named)
-
-
-def banded(axes: "Axes", at: Sequence[float], low: Sequence[float], high: Sequence[float], look: Look) -> None:
-    """Draw an interval: a tint with thin edges, and a hatch that tells it from others without colour."""
-    axes.fill_between(at, low, high, color=look.colour, alpha=0.16, linewidth=0)
-    if look.hatch:
-        axes.fill_between(
-            at, low, high, facecolor="none", edgecolor=look.colour, alpha=0.35, hatch=look.hatch[:2], linewidth=0
-        )
-    for ends in (low, high):
-        axes.plot(at, ends, color=look.colour, linewidth=0.7, linestyle=look.dash)
-
-
-def marked(
-    axes: "Axes", at: Sequence[float], values: Sequence[float], fits: Sequence[bool], look: Look, *, scarce: bool = True
-) -> None:
-    """Draw a curve with a marker at each point, hollow where it does not fit; not scarce: without markers."""
-    axes.plot(at, values, color=look.colour, linestyle=look.dash, linewidth=2)
-    if scarce:
-        for hollow in (False, True):
-            points = [(a, v) for a, v, fit in zip(at, values, fits, strict=True) if fit is not hollow]
-            if points:
-                axes.plot(
-                    *zip(*points, strict=True),
-                    linestyle="none",
-                    marker=look.marker,
-                    markersize=8,
-                    markeredgewidth=1.5,
-                    color=look.colour,
-                    markerfacecolor=PAPER if hollow else look.colour,
-                    zorder=3,
-                )
-
-
-def unfitting(axes: "Axes", at: Sequence[float], fits: Sequence[bool], *, named: bool) -> None:
-    """Shade where weights and cache do not fit: from the first such point on, or up to the last."""
-    if all(fits):
-        return
-    left, right = axes.get_xlim()
-    if not any(fits):
-        start, end = left, right
-    elif fits[0]:
-        start, end = at[list(fits).index(False)], right
-        before = at[list(fits).index(False) - 1]
-        start = (start * before) ** 0.5 if axes.get_xscale() == "log" else (start + before) / 2
-    else:
-        last = len(fits) - 1 - list(reversed(fits)).index(False)
-        start, end = left, at[last]
-        if last + 1 < len(at):
-            end = (end * at[last + 1]) ** 0.5 if axes.get_xscale() == "log" else (end + at[last + 1]) / 2
-    axes.axvspan(start, end, facecolor="none", edgecolor="#8c8c8c", hatch="\\\\", linewidth=0, alpha=0.4, zorder=0)
-    if named:
-        axes.annotate(
-            "does not fit",
-            (end if fits[0] else start, 0.0),
-            (-4 if fits[0] else 4, 6),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="right" if fits[0] else "left",
-            size=11,
-            style="italic",
-            color=INK,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
-        )
 
 
 def _whole_tokens(value: float) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfmodel.errors import ValueRangeError
-from perfmodel.report.pictures.axes import dressed, key, limited, numbered, size_of
+from perfmodel.report.pictures.axes import dressed, key, limited, numbered
 from perfmodel.report.pictures.paper import BLUE, INK, MARGIN, PAPER, SERIES, SOFT, shortened
 from perfmodel.report.pictures.picture import Caption, Picture, Room
 from perfmodel.report.pictures.sidebars import naming
@@ -53,7 +53,7 @@ class Front(Picture, frozen=True):
         """Return the choices of the front that fit, the fastest per user first."""
         return sorted((p for p in self.points if p.front and p.fits), key=lambda point: -point.rate_per_user)
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw a marker for each choice and a stepped line along the front, numbered, with the names beside it."""
         from matplotlib.lines import Line2D
 
@@ -84,7 +84,7 @@ class Front(Picture, frozen=True):
         entries.append(
             Line2D([], [], linestyle="none", marker="D", markersize=5, color="#8c8c8c", label="beaten by another")
         )
-        key(axes, entries, (size_of(axes)[0] + 20, 6), size=11)
+        key(axes, entries, (20, 6) if beside else None, right=True, size=11)
         if len(front) > _MOST_NAMES:
             axes.annotate(
                 f"and {len(front) - _MOST_NAMES} more on the front",

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfmodel.report.pictures.axes import AXIS_WORDS, key, key_line, limited, numbered, panel, placed, size_of
-from perfmodel.report.pictures.curves import banded, marked, unfitting
+from perfmodel.report.pictures.axes import (
+    AXIS_WORDS,
+    banded,
+    key,
+    key_line,
+    limited,
+    marked,
+    numbered,
+    panel,
+    placed,
+    size_of,
+    unfitting,
+)
 from perfmodel.report.pictures.paper import INK, MARGIN, PEAK, SERIES, WIDTH, Look, shortened, text_width
 from perfmodel.report.pictures.picture import Band, Caption, Picture, Room
 from perfmodel.report.words import number_label, tokens_label, unit_of
@@ -90,20 +101,25 @@ class Lines(Picture, frozen=True):
             return 0
         return -(-len(self.lines) // self._columns(wide))
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw the rates on the left, before dashed and after whole, and on the right the speed-up with its interval."""
         axes.set_axis_off()
         wide, high = size_of(axes)
-        top, half = self._key_rows(wide) * _ROW + 14.0, wide / 2
-        if top > 14.0:
+        top, half = self._key_rows(wide) * _ROW + 14.0 if beside else 0.0, wide / 2
+        left, right = panel(axes, 58, top, half - 6, high), panel(axes, half + 70, top, wide - 8, high)
+        if self._key_rows(wide):
             entries = [
                 key_line(look, shortened(line.name, wide - _ENTRY))
                 for look, line in zip(SERIES, self.lines, strict=False)
             ]
-            key(axes, entries, (8, 0), columns=self._columns(wide))
-        left, right = panel(axes, 58, top, half - 6, high), panel(axes, half + 70, top, wide - 8, high)
+            key(
+                axes if beside else right,
+                entries,
+                (8, 0) if beside else None,
+                columns=self._columns(wide) if beside else 1,
+            )
         for each in (left, right):
-            self._along(each)
+            self._along(each, short=not beside)
         self._rates(left)
         self._speedups(right)
         for each in (left, right):
@@ -111,14 +127,14 @@ class Lines(Picture, frozen=True):
                 unfitting(each, self.at, self.lines[0].fits, named=each is left)
         return axes
 
-    def _along(self, axes: "Axes") -> None:
+    def _along(self, axes: "Axes", *, short: bool) -> None:
         least, most = min(self.at), max(self.at)
         known = self.axis in AXIS_WORDS
         unit, factor = unit_of(max(abs(least), abs(most)), self.unit) if self.unit != "1" else ("-", 1.0)
         limited(axes, "x", self.at, zero=False, log=least > 0 and (known or most / least > 50))
         if known:
             shown = (lambda value: tokens_label(round(value))) if self.axis == "context" else number_label
-            placed(axes, self.at, AXIS_WORDS[self.axis], shown)
+            placed(axes, self.at, self.axis if short else AXIS_WORDS[self.axis], shown)
             return
         words = shortened(f"{self.axis} [{unit}]", size_of(axes)[0])
         numbered(axes, "x", words, written=None if factor == 1.0 else lambda value: f"{value / factor:.6g}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.estimates.answers import Estimate
-from perfmodel.report.pictures.axes import dressed, say
+from perfmodel.report.pictures.axes import dressed, key, say
 from perfmodel.report.pictures.captions import caption_of, question_line
 from perfmodel.report.pictures.curves import contexts_of, doubling, points_of
 from perfmodel.report.pictures.paper import DARK_MARK, INK, LIGHT_MARK, MARGIN, WIDTH
@@ -58,7 +58,7 @@ class Map(Picture, frozen=True):
             for j, b in enumerate(self.batches)
         ]
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw a cell for each point, which holds its number, so that colour is never needed to read it."""
         dressed(axes, left=False, bottom=False).grid(visible=False)
         axes.set(xlim=(-0.5, len(self.batches) - 0.5), ylim=(-0.5, len(self.contexts) - 0.5))
@@ -70,7 +70,8 @@ class Map(Picture, frozen=True):
         for i, row in enumerate(self.speedup):
             for j, value in enumerate(row):
                 self._cell(axes, j, i, value, fits=self.fits[i][j])
-        self._key(axes)
+        if beside:
+            self._key(axes)
         return axes
 
     def _cell(self, axes: "Axes", x: int, y: int, value: float, *, fits: bool) -> None:
@@ -92,14 +93,11 @@ class Map(Picture, frozen=True):
     def _key(self, axes: "Axes") -> None:
         from matplotlib.patches import Patch
 
-        from perfmodel.report.pictures.axes import key, size_of
-
-        wide, _ = size_of(axes)
         entries = [Patch(facecolor=colour, edgecolor=INK, linewidth=0.8, label=words) for _, colour, words in _STEPS]
         if not all(map(all, self.fits)):
             entries.append(Patch(facecolor="none", edgecolor=INK, hatch="////", linewidth=0.8, label="does not fit"))
-        say(axes, wide + 24, 12, "speed-up [x]", weight="bold")
-        key(axes, entries, (wide + 24, 24), size=11)
+        say(axes, 24, 12, "speed-up [x]", right=True, weight="bold")
+        key(axes, entries, (24, 24), right=True, size=11)
 
 
 def speedup_map(answer: Estimate, batches: Sequence[int] | None = None, contexts: Sequence[int] | None = None) -> Map:

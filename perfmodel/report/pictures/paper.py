@@ -210,9 +210,10 @@ def axes_of(picture: Picture, axes: "Axes | None" = None, *, title: str | None =
     if axes is None:
         return figure_of(picture, title=title, caption=caption).axes[0]
     with drawing():
-        picture.draw(axes)
+        picture.draw(axes, beside=False)
         heading = printable(picture.heading() if title is None else title)
-        axes.set_title(heading, loc="left", weight="bold", color=INK)
+        wide = axes.get_window_extent().width * _POINTS / axes.figure.dpi
+        axes.set_title(shortened(heading, wide, bold=True), loc="left", weight="bold", color=INK)
     return axes
 
 

@@ -57,8 +57,11 @@ class Picture(msgspec.Struct, frozen=True):
         """Return where the axes lie on a sheet of its own."""
         raise NotImplementedError
 
-    def draw(self, axes: "Axes") -> "Axes":
-        """Draw the picture on matplotlib's `axes` and return them."""
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
+        """Draw the picture on matplotlib's `axes` and return them.
+
+        beside: whether there is room right of them, for a key.
+        """
         raise NotImplementedError
 
     def rows(self) -> list[dict[str, Any]]:

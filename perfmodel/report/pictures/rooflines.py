@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfmodel.report.pictures.axes import dressed, limited, numbered, say, size_of
+from perfmodel.report.pictures.axes import dressed, key, limited, numbered, say, size_of
 from perfmodel.report.pictures.paper import (
     AFTER,
     AXIS,
@@ -16,7 +16,6 @@ from perfmodel.report.pictures.paper import (
     MARGIN,
     PAPER,
     SOFT,
-    Look,
     shortened,
     wrapped,
 )
@@ -80,7 +79,7 @@ class Roofline(Picture, frozen=True):
             for p in self.points
         ]
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw the roofs, the operations under them, and the whole step on both sides."""
         dressed(axes)
         used = self.rates[0][1]
@@ -101,7 +100,7 @@ class Roofline(Picture, frozen=True):
             axes.plot(*path, color=colour, linestyle=dash, linewidth=wide)
         self._other_roofs(axes)
         self._points(axes)
-        self._key(axes)
+        self._key(axes, beside=beside)
         return axes
 
     def _place(self, axes: "Axes", intensity: float, rate: float) -> tuple[float, float]:
@@ -156,67 +155,65 @@ class Roofline(Picture, frozen=True):
         for rate, look, side in ((before, BEFORE, "before"), (after, AFTER, "after")):
             axes.plot(self.step_intensity, rate, look.marker, color=look.colour, markersize=10, gid=side, zorder=4)
 
-    def _key(self, axes: "Axes") -> None:
-        """Write what lines and letters stand for, right of the axes."""
-        wide, high = size_of(axes)
-        left, right, at = wide + _KEY, wide + _KEY + _KEY_WIDE, 6.0
-        roofs = (
-            ("datasheet", self.bandwidth, self.rates[0][1], Look(INK), f" {self.rates[0][0]}"),
-            ("sustained", self.sustained_bandwidth, self.sustained_rate, Look(BLUE, _SUSTAINED), ""),
+    def _key(self, axes: "Axes", *, beside: bool) -> None:
+        """Write what lines and markers stand for, and beside the axes what the letters do."""
+        from matplotlib.lines import Line2D
+
+        roofs: tuple[tuple[str, float, float, str, Any, str], ...] = (
+            ("datasheet", self.bandwidth, self.rates[0][1], INK, "-", f" {self.rates[0][0]}"),
+            ("sustained", self.sustained_bandwidth, self.sustained_rate, BLUE, _SUSTAINED, ""),
         )
-        said = [
-            (look, f"{name}: {format_quantity(bandwidth, 'B/s', 3)}, {format_quantity(rate, 'FLOP/s', 3)}{ending}")
-            for name, bandwidth, rate, look, ending in roofs
+        entries = [
+            Line2D(
+                [],
+                [],
+                color=colour,
+                linestyle=dash,
+                linewidth=1.8,
+                label=f"{name}: {format_quantity(bandwidth, 'B/s', 3)}, {format_quantity(rate, 'FLOP/s', 3)}{ending}",
+            )
+            for name, bandwidth, rate, colour, dash, ending in roofs
+        ] + [
+            Line2D(
+                [],
+                [],
+                color=look.colour,
+                marker=look.marker,
+                markersize=10,
+                linestyle="none",
+                label=f"the whole step, {mode}",
+            )
+            for mode, look in zip(self.modes, (BEFORE, AFTER), strict=True)
         ]
-        said += [(look, f"the whole step, {mode}") for mode, look in zip(self.modes, (BEFORE, AFTER), strict=True)]
-        for look, words in said:
-            _sample(axes, left, at, look)
-            say(axes, left + 34, at + 4, words, size=11)
-            at += 17
-        at += 8
-        for x, words, side in (
-            (left, "operations", "left"),
-            (right - 56, "of bytes", "right"),
-            (right, "FLOP/B", "right"),
-        ):
-            say(axes, x, at, words, size=11, weight="bold", ha=side)
-        room = int((high + 40 - at) // LINE)
-        names_wide = _KEY_WIDE - 126
+        key(axes, entries, (_KEY, 0) if beside else None, right=True, size=11)
+        if beside:
+            self._names(axes)
+
+    def _names(self, axes: "Axes") -> None:
+        """Write which operations each letter stands for, with their share of the bytes and their intensity."""
+        left, right, at = _KEY, _KEY + _KEY_WIDE, 82.0
+        ends = ((left, "operations", "left"), (right - 56, "of bytes", "right"), (right, "FLOP/B", "right"))
+        for x, words, side in ends:
+            say(axes, x, at, words, right=True, size=11, weight="bold", ha=side)
+        room = int((size_of(axes)[1] + 40 - at) // LINE)
+        wide = _KEY_WIDE - 126
         for letter, point in zip(_LETTERS, self.points, strict=False):
-            lines = wrapped(", ".join(point.names).replace("_", " "), names_wide, 11)
+            lines = wrapped(", ".join(point.names).replace("_", " "), wide, 11)
             if len(lines) > 2:
-                lines = [lines[0], shortened(f"{lines[1]} {lines[2]}", names_wide, 11)]
+                lines = [lines[0], shortened(f"{lines[1]} {lines[2]}", wide, 11)]
             if room < len(lines) + 1:
-                say(axes, left + 18, at + LINE, "and others of few bytes", size=11, color=SOFT)
+                say(axes, left + 18, at + LINE, "and others of few bytes", right=True, size=11, color=SOFT)
                 break
             share = percent(point.share, 1) if point.share >= 0.001 else "< 0.1 %"
-            say(axes, left, at + LINE, letter, size=11, weight="bold")
-            say(axes, right, at + LINE, number_label(point.intensity), size=11, ha="right")
-            say(axes, right - 56, at + LINE, share, size=11, ha="right")
+            say(axes, left, at + LINE, letter, right=True, size=11, weight="bold")
+            say(axes, right, at + LINE, number_label(point.intensity), right=True, size=11, ha="right")
+            say(axes, right - 56, at + LINE, share, right=True, size=11, ha="right")
             for words in lines:
                 at += LINE
                 room -= 1
-                say(axes, left + 18, at, words, size=11)
+                say(axes, left + 18, at, words, right=True, size=11)
             at += 2
 
 
 def _rate_words(value: float) -> str:
     return format_quantity(value, "FLOP/s").removesuffix("FLOP/s").strip()
-
-
-def _sample(axes: "Axes", left: float, top: float, look: Look) -> None:
-    """Draw a line of the key, or its marker, at a place [pt] from the upper left corner of `axes`."""
-    from matplotlib.lines import Line2D
-
-    wide, high = size_of(axes)
-    y = 1 - top / high
-    if look.marker:
-        sample = Line2D(
-            [(left + 13) / wide], [y], color=look.colour, marker=look.marker, markersize=10, linestyle="none"
-        )
-    else:
-        sample = Line2D(
-            [left / wide, (left + 26) / wide], [y, y], color=look.colour, linestyle=look.dash, linewidth=1.8
-        )
-    sample.set(transform=axes.transAxes, clip_on=False)
-    axes.add_artist(sample)

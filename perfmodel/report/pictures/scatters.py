@@ -10,7 +10,7 @@ from perfmodel.errors import SpecificationError
 from perfmodel.estimates.answers import Estimate
 from perfmodel.measurements.rows import Row, all_rows
 from perfmodel.measurements.validation import validate
-from perfmodel.report.pictures.axes import dressed, key, limited, numbered, say, size_of
+from perfmodel.report.pictures.axes import dressed, key, limited, numbered, say
 from perfmodel.report.pictures.paper import INK, MARGIN, PAPER, SERIES, Look
 from perfmodel.report.pictures.picture import Caption, Picture, Room
 from perfmodel.report.words import percent
@@ -71,7 +71,7 @@ class Validated(Picture, frozen=True):
         ordered = sorted(found, key=lambda group: -len(found[group]))
         return [(name, found[name], look) for name, look in zip(ordered, cycle(SERIES), strict=False)]
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw predicted over measured time, with the line where they are equal and the band of a factor of 1.5."""
         dressed(axes)
         few = self._few()
@@ -94,13 +94,12 @@ class Validated(Picture, frozen=True):
                 zorder=3,
                 **_marker(look, few=few),
             )
-        self._key(axes, few=few)
+        self._key(axes, few=few, beside=beside)
         return axes
 
-    def _key(self, axes: "Axes", *, few: bool) -> None:
+    def _key(self, axes: "Axes", *, few: bool, beside: bool) -> None:
         from matplotlib.lines import Line2D
 
-        left = size_of(axes)[0] + 30
         entries = [
             Line2D(
                 [],
@@ -116,14 +115,16 @@ class Validated(Picture, frozen=True):
             Line2D([], [], color=INK, linewidth=1.5, label="predicted = measured"),
             Line2D([], [], color=INK, linewidth=1, linestyle=_DASHES, label="a factor of 1.5 off"),
         ]
-        key(axes, entries, (left, 6))
+        key(axes, entries, (30, 6) if beside else None, right=True)
+        if not beside:
+            return
         summary = (
             f"median error {percent(self.median)}",
             f"{percent(self.inside)} of the measurements",
             "inside the interval",
         )
         for i, words in enumerate(summary):
-            say(axes, left, 42 + 20 * len(entries) + 17 * i, words)
+            say(axes, 30, 42 + 20 * len(entries) + 17 * i, words, right=True)
 
 
 def _marker(look: Look, *, few: bool) -> dict[str, Any]:

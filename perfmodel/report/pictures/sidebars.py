@@ -86,7 +86,7 @@ class Bars(Picture, frozen=True):
         """Return a row for each choice."""
         return [dict(msgspec.to_builtins(bar)) for bar in self.bars]
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw a bar for each choice, the rate written beside it."""
         from matplotlib.patches import Patch
 
@@ -98,12 +98,12 @@ class Bars(Picture, frozen=True):
         numbered(axes, "x", "rate [tok/s, all sequences]")
         if self._paired():
             entries = [Patch(label=words, **p.style()) for p, words in ((_BEFORE, "before"), (_AFTER, "after"))]
-            key(axes, entries, (0, -24), columns=2)
+            key(axes, entries, (0, -24) if beside else None, columns=2 if beside else 1)
         for row, bar in enumerate(self.bars):
-            self._bar(axes, row, bar)
+            self._bar(axes, row, bar, beside=beside)
         return axes
 
-    def _bar(self, axes: "Axes", row: int, bar: Bar) -> None:
+    def _bar(self, axes: "Axes", row: int, bar: Bar, *, beside: bool) -> None:
         sides = [(bar.rate, _AFTER if bar.fits else _TOO_LARGE, "after")]
         if bar.before is not None:
             sides.insert(0, (bar.before, _BEFORE, "before"))
@@ -114,12 +114,15 @@ class Bars(Picture, frozen=True):
         if bar.low is not None and bar.high is not None:
             spread = [[bar.rate - bar.low], [bar.high - bar.rate]]
             axes.errorbar(bar.rate, row, xerr=spread, color=INK, elinewidth=1.5, capsize=4, capthick=1.5, zorder=3)
-        say_right(axes, 86, row, rate(bar.rate), ha="right")
-        beside = "" if bar.fits else "no room"
+        near = 0 if beside else 28  # how much nearer the columns stand where space is dear [pt]
+        say_right(axes, 86 - near, row, rate(bar.rate), ha="right")
+        said = "" if bar.fits else "no room"
         if bar.fits and bar.gain is not None:
-            beside = f"{bar.gain:.2f} x"
-        if beside:
-            say_right(axes, 150, row, beside, ha="right", color=SOFT, style="normal" if bar.fits else "italic")
+            said = f"{bar.gain:.2f} x"
+        if said:
+            say_right(
+                axes, 150 - 1.3 * near, row, said, ha="right", color=SOFT, style="normal" if bar.fits else "italic"
+            )
 
 
 def swept_bars(columns: Mapping[str, Sequence[Any]], varying: Sequence[str], caption: Caption) -> Bars:

@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.analysis.sensitivities import Sensitivity, sensitivity
 from perfmodel.estimates.answers import Estimate
-from perfmodel.report.pictures.axes import dressed, key, limited, numbered, say, say_right, size_of
+from perfmodel.report.pictures.axes import dressed, key, limited, numbered, say, say_right
 from perfmodel.report.pictures.captions import caption_of, question_line
 from perfmodel.report.pictures.paper import INK, MARGIN, ORANGE, SKY, SOFT, WIDTH, Paint, shortened
 from perfmodel.report.pictures.picture import Picture, Room
@@ -73,7 +73,7 @@ class Tornado(Picture, frozen=True):
         """Return a row for each assumption."""
         return [dict(msgspec.to_builtins(bar)) for bar in self.bars]
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw a bar for each assumption: the figure with that one alone at its low and at its high end."""
         from matplotlib.patches import Patch
 
@@ -88,20 +88,22 @@ class Tornado(Picture, frozen=True):
             Patch(label=words, **paint.style())
             for paint, words in ((_LOW, "assumption at its low end"), (_HIGH, "at its high end"))
         ]
-        key(axes, entries, (0, -38), columns=2)
-        say(axes, size_of(axes)[0] + 64, -8, "of interval", size=11, color=SOFT, ha="right")
+        key(axes, entries, (0, -38) if beside else None, columns=2 if beside else 1, within="lower right")
+        if beside:
+            say(axes, 64, -8, "of interval", right=True, size=11, color=SOFT, ha="right")
         for row, bar in enumerate(self.bars):
-            self._bar(axes, row, bar, factor)
+            self._bar(axes, row, bar, factor, beside=beside)
         if not self.bars:
             say(axes, 8, 20, "No assumption has an interval.")
         axes.axvline(self.value / factor, ymax=1.0, color=INK, linewidth=1.4, zorder=4)
         return axes
 
-    def _bar(self, axes: "Axes", row: int, bar: TornadoBar, factor: float) -> None:
+    def _bar(self, axes: "Axes", row: int, bar: TornadoBar, factor: float, *, beside: bool) -> None:
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
-        axes.annotate(shortened(bar.name, _NAMES), (0, row), (-10, 1), color=INK, **place)
-        axes.annotate(f"{bar.low} to {bar.high}", (0, row), (-10, -11), color=SOFT, size=10, **place)
-        say_right(axes, 64, row, percent(bar.share), size=11, color=SOFT, ha="right")
+        size, wide = (12, _NAMES) if beside else (9, _NAMES / 2)
+        axes.annotate(shortened(bar.name, wide, size), (0, row), (-10, 1), color=INK, size=size, **place)
+        axes.annotate(f"{bar.low} to {bar.high}", (0, row), (-10, -11), color=SOFT, size=0.85 * size, **place)
+        say_right(axes, 64 if beside else 34, row, percent(bar.share), size=11, color=SOFT, ha="right")
         # The longer end first, so that two ends on one side both stay visible.
         for value, paint, end in sorted(
             ((bar.at_low, _LOW, "low"), (bar.at_high, _HIGH, "high")), key=lambda each: -abs(each[0] - self.value)

@@ -24,6 +24,7 @@ from perfmodel.report.pictures.paper import (
     WIDTH,
     YELLOW,
     Paint,
+    shortened,
 )
 from perfmodel.report.pictures.picture import Picture, Room
 from perfmodel.report.words import percent, unit_of
@@ -45,7 +46,6 @@ TERM_PAINTS = {
 _STEP = Paint("#8c8c8c")
 _ROWS = ("peak", *TERM_NAMES, "step")
 _LABEL, _VALUES, _GAP, _HEAD = 82.0, 118.0, 22.0, 38.0  # room for names, times, between panels, over them [pt]
-_NARROW = 560.0  # axes that are narrower have no room for the times in words [pt]
 
 
 class SideBars(msgspec.Struct, frozen=True):
@@ -103,17 +103,25 @@ class Waterfall(Picture, frozen=True):
             rows += [{"side": name, "term": term, "time": time} for term, _, time in side.bars(self.peak)[1:]]
         return rows
 
-    def draw(self, axes: "Axes") -> "Axes":
+    def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw before on the left and after on the right, on one scale of time, and return `axes`."""
         axes.set_axis_off()
         wide, high = size_of(axes)
-        values = _VALUES if wide > _NARROW else 0.0
+        values = _VALUES if beside else 0.0
         bars = (wide - _LABEL - 2 * values - _GAP) / 2
         for index, (name, side) in enumerate((("before", self.before), ("after", self.after))):
             left = _LABEL + index * (bars + values + _GAP)
             calls = f"{side.kernel_calls:,} kernel call{'' if side.kernel_calls == 1 else 's'}"
-            say(axes, left, 14, f"{name}: {side.mode}", size=13, weight="bold")
-            say(axes, left, 29, calls, size=11, color=SOFT)
+            big, small = (13, 11) if beside else (10, 9)
+            say(
+                axes,
+                left,
+                14,
+                shortened(f"{name}: {side.mode}", bars + values, big, bold=True),
+                size=big,
+                weight="bold",
+            )
+            say(axes, left, 29, calls, size=small, color=SOFT)
             self._side(panel(axes, left, _HEAD, left + bars, high), side, named=index == 0, valued=values > 0)
         return axes
 
