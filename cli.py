@@ -30,6 +30,7 @@ from perfmodel.commands.shared import (
     warn,
 )
 from perfmodel.errors import PerfModelError
+from perfmodel.quoting import line
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
@@ -172,7 +173,7 @@ def _one_line(text: str) -> str:
 def _told(message: str) -> None:
     """Write an error to stderr in one line, if anybody is there to read it."""
     with suppress(OSError):
-        sys.stderr.write(f"perfmodel: {_one_line(message)}\n")
+        sys.stderr.write(f"perfmodel: {line(_one_line(message))}\n")
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
@@ -221,8 +222,8 @@ def main() -> None:
     """Run the command line and turn every error into one line and an exit code."""
     _prepare_streams()
     # A shell that completes a line passes it in the environment.
-    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
-    words = line.split() if line and "_PERFMODEL_COMPLETE" in os.environ else sys.argv
+    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
+    words = typed.split() if typed and "_PERFMODEL_COMPLETE" in os.environ else sys.argv
     register_commands(words[1] if len(words) > 1 else None)
     command = typer.main.get_command(app)
     try:

@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from perfmodel import quoting
+
 
 class Definition(msgspec.Struct, frozen=True):
     """One line of the closed form. expression: as Python, of the symbols and lines before it."""
@@ -86,19 +88,15 @@ class Explanation(msgspec.Struct, frozen=True, eq=False):
 
     def to_python(self) -> str:
         """Return a program that needs nothing and prints both times [s] and the speed-up [-]."""
-        lines = [
-            (
-                f'"""{self.model} on {self.devices} x {self.hardware}: time per step before and after, by the closed'
-                ' form of perfmodel."""'
-            ),
-            "",
-        ]
+        about = f"{self.model} on {self.devices} x {self.hardware}: time per step before and after, by the closed form"
+        lines = [quoting.python(f"{about} of perfmodel."), ""]
         lines += [
-            f"{s.symbol} = {_number(s.value)}  # {s.unit if s.unit != '1' else '-'}: {s.name}" for s in self.symbols
+            f"{s.symbol} = {_number(s.value)}  # {s.unit if s.unit != '1' else '-'}: {quoting.line(s.name)}"
+            for s in self.symbols
         ]
         for form, side in ((self.before, "before"), (self.after, "after")):
             lines += ["", f"# {side}: {form.mode}, {form.kernel_calls} kernel calls"]
-            lines += [f"{d.name} = {d.expression}  # {d.meaning}" for d in form.definitions]
+            lines += [f"{d.name} = {d.expression}  # {quoting.line(d.meaning)}" for d in form.definitions]
         lines += [
             "",
             "speedup = before_time_per_step / after_time_per_step",
@@ -110,7 +108,7 @@ class Explanation(msgspec.Struct, frozen=True, eq=False):
 
     def to_latex(self) -> str:
         """Return the formulas as LaTeX, for a document that loads amsmath."""
-        parts = [rf"% {self.model} on {self.devices} x {self.hardware}, by perfmodel"]
+        parts = [rf"% {quoting.line(self.model)} on {self.devices} x {quoting.line(self.hardware)}, by perfmodel"]
         for form, side in ((self.before, "before"), (self.after, "after")):
             parts += [rf"% {side}: {form.mode}", r"\begin{aligned}", " \\\\\n".join(form.latex), r"\end{aligned}"]
         return "\n".join(parts) + "\n"

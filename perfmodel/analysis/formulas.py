@@ -14,6 +14,7 @@ from perfmodel.estimates.figures import parameters_in_use, record
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.numbers import symbols as symbolic
 from perfmodel.numbers.symbols import Choice, Valued, value_of, zero_near
+from perfmodel.quoting import latex
 
 Expression = Any
 WORKLOAD = ("batch", "context")
@@ -47,7 +48,7 @@ _LATEX = (
 
 def identifier(path: str) -> str:
     """Return the name a parameter has as a symbol: its dotted path with underscores."""
-    name = re.sub(r"\W", "_", path)
+    name = re.sub(r"\W", "_", path, flags=re.ASCII)
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
@@ -93,14 +94,10 @@ def latex_names(question: Prepared) -> dict[sympy.Symbol, str]:
         for pattern, written in _LATEX:
             match = re.fullmatch(pattern, path)
             if match:
-                names[symbol] = (
-                    written % tuple(group.replace("_", r"\_") for group in match.groups())
-                    if match.groups()
-                    else written
-                )
+                names[symbol] = written % tuple(latex(group) for group in match.groups()) if match.groups() else written
                 break
         else:
-            names[symbol] = rf"\mathrm{{{path}}}".replace("_", r"\_")
+            names[symbol] = rf"\mathrm{{{latex(path)}}}"
     return names
 
 

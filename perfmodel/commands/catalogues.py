@@ -80,7 +80,14 @@ def models_list(
             for r in rows()
         ]
         return Document(
-            [Table(("name", "parameters", "used by a token", "layers", "weights"), cells, frozenset({1, 2, 3}))]
+            [
+                Table(
+                    ("name", "parameters", "used by a token", "layers", "weights"),
+                    cells,
+                    frozenset({1, 2, 3}),
+                    spare=(3, 4, 2),
+                )
+            ]
         )
 
     deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)

@@ -113,7 +113,14 @@ def hardware_list(
             for r in rows()
         ]
         return Document(
-            [Table(("name", "vendor", "bandwidth", "capacity", "16-bit rate", "before"), cells, frozenset({2, 3, 4}))]
+            [
+                Table(
+                    ("name", "vendor", "bandwidth", "capacity", "16-bit rate", "before"),
+                    cells,
+                    frozenset({2, 3, 4}),
+                    spare=(5, 1),
+                )
+            ]
         )
 
     deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)

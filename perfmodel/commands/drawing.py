@@ -67,7 +67,7 @@ NoCaption = Annotated[
     bool, typer.Option("--no-caption", help="Without question, reading help and assumptions: the picture alone.")
 ]
 
-_ENDINGS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".json": "json", ".csv": "csv", ".txt": "text"}
+_ENDINGS = {".svg": "svg", ".png": "png", ".pdf": "pdf"} | shared.FORMATS
 _NUMBERS = ("devices", "batch", "context")
 # The axes of the question that a picture itself goes over.
 _OWN_AXES = {"scaling": ("devices",), "context": ("context",), "batch": ("batch",), "map": ("batch", "context")}
@@ -188,16 +188,8 @@ def _deliver(
 
 
 def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
-    """Return text, json, csv, svg, png or pdf."""
-    if output is None or as_json or as_csv or columns is not None:
-        return shared.chosen_format(as_json, as_csv, output, columns)
-    ending = Path(output).suffix
-    if ending not in _ENDINGS:
-        raise UnknownNameError(
-            f"-o: {shown(output)} has an ending I do not know{nearest(ending, _ENDINGS)}; .svg, .png, .pdf, .json, .csv"
-            " and .txt are accepted"
-        )
-    return _ENDINGS[ending]
+    """Return text, markdown, json, csv, svg, png or pdf."""
+    return shared.chosen_format(as_json, as_csv, output, columns, _ENDINGS)
 
 
 def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":

@@ -7,7 +7,7 @@ import typer
 
 from perfmodel.commands import completing, shared
 from perfmodel.commands.drawing import answer_of
-from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.errors import shown
 
 What = Annotated[
     str,
@@ -141,16 +141,11 @@ def _form(output: str | None, columns: str | None, *, html: bool, as_json: bool,
     """Return html, text, json or csv."""
     ending = Path(output).suffix if output is not None else ""
     if not html and ending not in _PAGES:
-        if output is not None and ending not in (".json", ".csv", ".txt"):
-            raise UnknownNameError(
-                f"-o: {shown(output)} has an ending I do not know{nearest(ending, ('.html', '.json', '.csv', '.txt'))};"
-                " .html, .json, .csv and .txt are accepted"
-            )
-        return shared.chosen_format(as_json, as_csv, output, columns)
+        return shared.chosen_format(as_json, as_csv, output, columns, shared.FORMATS | dict.fromkeys(_PAGES, "html"))
     if as_json or as_csv or columns is not None:
-        raise typer.BadParameter("--html excludes --json, --csv and --columns")
+        raise typer.BadParameter("a page (--html, or -o FILE.html) excludes --json, --csv and --columns")
     if output is not None and ending not in _PAGES:
-        raise UnknownNameError(f"-o: {shown(output)}: a page is a .html file")
+        raise typer.BadParameter(f"--html and -o {shown(output)} contradict each other: a page is a .html file")
     return "html"
 
 

@@ -1,5 +1,6 @@
 """What the commands share: option types, how an answer is delivered, and how words become numbers."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -13,6 +14,7 @@ import typer
 from perfmodel.commands import completing
 from perfmodel.errors import PerfModelError, UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.options import OPTION, OPTIONS, Option
+from perfmodel.quoting import line
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
@@ -68,7 +70,9 @@ Names = Annotated[
 ]
 Output = Annotated[
     str | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv or .txt."),
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv, .txt or .md."
+    ),
 ]
 Columns = Annotated[
     str | None,
@@ -165,22 +169,56 @@ def count(text: str | None, name: str) -> int | None:
     return None if text is None else whole(text, option.flag, option.least, option.most, k=k)
 
 
-def chosen_format(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
-    """Return text, json or csv, from the flags or the ending of the file."""
+FORMATS = {".json": "json", ".csv": "csv", ".txt": "text", ".md": "markdown"}
+
+
+def chosen_format(
+    as_json: bool,
+    as_csv: bool,
+    output: str | None,
+    columns: str | None,
+    formats: dict[str, str] | None = None,
+    lines: str = "json",
+) -> str:
+    """Return text, markdown, json or csv, from the flags or the ending of the file.
+
+    formats: what each ending stands for, those of FORMATS if not given; lines: what --json stands for.
+    A flag and an ending that say different things are wrong usage.
+    """
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
-    if as_json or as_csv or columns is not None:
-        return "json" if as_json else "csv"
+    if as_json and columns is not None and lines == "json":
+        raise typer.BadParameter("--columns chooses columns of CSV; --json gives every figure")
+    formats = formats or FORMATS
+    flag = "--json" if as_json else "--csv" if as_csv else "--columns" if columns is not None else ""
+    asked = lines if as_json else "csv"
+    ending = Path(output).suffix if output is not None else ""
+    meant = formats.get(ending, "")
+    if flag == "--columns" and lines != "json" and meant and meant not in ("text", "markdown"):
+        return meant
+    if flag:
+        if meant and meant != asked:
+            raise typer.BadParameter(f"{flag} and -o {shown(output)} contradict each other; leave one of them out")
+        return asked
     if output is None:
         return "text"
-    ending = Path(output).suffix
-    formats = {".json": "json", ".csv": "csv", ".txt": "text"}
-    if ending not in formats:
+    if not meant:
+        *others, last = formats
         raise UnknownNameError(
-            f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; .json, .csv and .txt are"
-            " accepted"
+            f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; {', '.join(others)} and {last}"
+            " are accepted"
         )
-    return formats[ending]
+    return meant
+
+
+def text_width(*, terminal: bool) -> int | None:
+    """Return the columns that text is laid out to: COLUMNS, else those of the terminal, else None for whole lines."""
+    import shutil
+
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given[:9]) > 0:
+        return int(given[:9])
+    return shutil.get_terminal_size().columns if terminal else None
 
 
 def deliver(
@@ -199,7 +237,13 @@ def deliver(
         from perfmodel.report.text import to_plain, to_terminal
 
         terminal = output is None and sys.stdout.isatty()
-        text = to_terminal(document()) if terminal else to_plain(document())
+        width = text_width(terminal=terminal)
+        plain = not terminal or width is None or os.environ.get("TERM") == "dumb"
+        text = to_plain(document(), width=width) if plain else to_terminal(document(), width=width or 0)
+    elif chosen == "markdown":
+        from perfmodel.report.text import to_markdown
+
+        text = to_markdown(document())
     else:
         from perfmodel.report.files.delimited import choose_columns, to_csv, to_json
 
@@ -295,7 +339,7 @@ def show(text: str) -> None:
 
 def note(text: str) -> None:
     """Write a remark to stderr, in one line."""
-    sys.stderr.write(f"perfmodel: note: {text}\n")
+    sys.stderr.write(f"perfmodel: note: {line(text)}\n")
 
 
 def tally(checked: int, faults: int, what: str) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.shared import (
+    FORMATS,
     Columns,
     CommandFlag,
     CsvFlag,
@@ -21,6 +22,7 @@ from perfmodel.commands.shared import (
     show,
     warn,
 )
+from perfmodel.errors import shown
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
@@ -176,7 +178,14 @@ def explain_command(
         raise typer.BadParameter("--latex, --python, --json and --csv exclude each other")
     from perfmodel.analysis.explanations import explain
 
-    chosen = "text" if latex or python else chosen_format(as_json, as_csv, output, columns)
+    if latex or python:
+        chosen, ending = "text", Path(output or "").suffix
+        if ending in {*FORMATS, ".tex", ".py"} - {".txt", ".tex" if latex else ".py"}:
+            raise typer.BadParameter(
+                f"{'--latex' if latex else '--python'} and -o {shown(output)} contradict each other; leave one of them out"
+            )
+    else:
+        chosen = chosen_format(as_json, as_csv, output, columns)
     found = explain(model, hardware, **asked)
     if command:
         show(reproducing_line() + "\n")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing, shared
-from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,10 @@ RatesFlag = Annotated[
 SweepOutput = Annotated[
     str | None,
     typer.Option(
-        "-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet or .txt."
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to FILE, whole or not at all; .csv, .jsonl, .parquet, .txt or .md.",
     ),
 ]
 
@@ -96,7 +98,7 @@ def sweep_command(
         _on_cluster(models, hardware, asked, Path(output), dask, columns=columns, resume=resume, yes=yes)
         return
     form = _form(as_json, as_csv, output, columns)
-    if resume and (output is None or form == "text"):
+    if resume and (output is None or form in ("text", "markdown")):
         raise typer.BadParameter("--resume needs -o FILE with the ending .csv, .jsonl or .parquet")
     if command:
         shared.show(shared.reproducing_line() + "\n")
@@ -105,10 +107,10 @@ def sweep_command(
     from perfmodel.sweeps.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
-    if form == "text":
+    if form in ("text", "markdown"):
         from perfmodel.report.tables import sweep_document
 
-        _show_document(lambda: sweep_document(grid, _SHOWN_ROWS), output)
+        _show_document(form, lambda: sweep_document(grid, _SHOWN_ROWS), output)
     elif output is None:
         from perfmodel.report.files.blocks import text_blocks
 
@@ -209,27 +211,15 @@ class _progress:  # noqa: N801 - reads as a block
 
 
 def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
-    """Return text, csv, jsonl or parquet, from the flags or the ending of the file."""
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
-    if as_json or as_csv:
-        return "jsonl" if as_json else "csv"
-    if output is None:
-        return "text" if columns is None else "csv"
+    """Return text, markdown, csv, jsonl or parquet, from the flags or the ending of the file."""
     from perfmodel.report.files.blocks import ENDINGS
 
-    endings = ENDINGS | {".txt": "text"}
-    ending = Path(output).suffix
-    if ending not in endings:
-        raise UnknownNameError(
-            f"-o: {shown(output)} has an ending I do not know{nearest(ending, endings)}; .csv, .jsonl, .parquet and"
-            " .txt are accepted"
-        )
-    return endings[ending]
+    formats = ENDINGS | {".txt": "text", ".md": "markdown"}
+    return shared.chosen_format(as_json, as_csv, output, columns, formats, lines="jsonl")
 
 
-def _show_document(document: "Callable[[], Any]", output: str | None) -> None:
-    shared.deliver("text", output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
+def _show_document(form: str, document: "Callable[[], Any]", output: str | None) -> None:
+    shared.deliver(form, output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
 
 
 @shared.asks_grid

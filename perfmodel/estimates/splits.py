@@ -77,8 +77,8 @@ def splits(model: Model, devices: int, *, most_data: int = 1) -> Iterator[Parall
     """Yield each way to share `model` between exactly `devices` that can be built, widest tensor parallelism first.
 
     most_data: data-parallel groups at most [-], which is no more than there are sequences. Only mixtures of experts are
-    shared so: of a dense model engines load whole copies, which are systems of their own. Experts are spread only where
-    that is what makes it possible: the memory of a device is the same.
+    shared so: of a dense model engines load whole copies, which are systems of their own. Ways to spread the experts that
+    keep as many bytes on a device are yielded once.
 
     >>> from perfmodel.specifications.catalogue import find_model
     >>> [str(split) for split in splits(find_model("mixtral-8x7b"), 6)]
@@ -95,8 +95,7 @@ def splits(model: Model, devices: int, *, most_data: int = 1) -> Iterator[Parall
             pipeline = each // data
             if pipeline > deepest or data > most_data:
                 continue
-            expert = _spread(model, tensor, data)
-            if expert:
+            for expert in _spreads(model, tensor, data):
                 yield Parallel(tensor=tensor, expert=expert, pipeline=pipeline, data=data)
 
 
@@ -288,15 +287,16 @@ def _divisors(number: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=65_536)
-def _spread(model: Model, tensor: int, data: int) -> int:
-    """Return over how many groups the experts are spread where `tensor` x `data` devices share a stage, 0 for no way.
+def _spreads(model: Model, tensor: int, data: int) -> tuple[int, ...]:
+    """Return over how many groups experts may be spread where `tensor` x `data` devices share a stage.
 
-    As few as can be, but for tokens that travel: with data parallelism experts are spread over all devices if they can.
+    Of those that keep as many bytes on a device one is enough: tokens that travel to their experts, over as many devices
+    as can be, or all tokens everywhere.
     """
     stage = tensor * data
     counts = [mixture.count for mixture in _needs(model)[2]]
     groups = [n for n in range(1, min([stage, *counts]) + 1) if stage % n == 0] if counts else [1]
-    for expert in reversed(groups) if data > 1 else groups:
-        if not obstacle(model, Parallel(tensor=tensor, data=data, expert=expert)):
-            return expert
-    return 0
+    possible = [n for n in groups if not obstacle(model, Parallel(tensor=tensor, data=data, expert=n))]
+    if data == 1:
+        return tuple(possible[:1])
+    return tuple(dict.fromkeys([*possible[-1:], *(n for n in possible if n == 1)]))

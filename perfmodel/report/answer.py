@@ -228,4 +228,4 @@ def _assumptions(assumptions: tuple[Assumption, ...]) -> Table:
     for a in assumptions:
         value, low, high = (format_quantity(x, a.unit) for x in (a.value, a.low, a.high))
         rows.append((a.name, _range(value, low, high), a.kind))
-    return Table(("assumption", "value (low to high)", "kind"), rows)
+    return Table(("assumption", "value (low to high)", "kind"), rows, spare=(2,))

@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from html import escape
-from textwrap import fill
 from typing import Any
 
 import msgspec
@@ -11,6 +9,7 @@ import msgspec
 from perfmodel.analysis.closedforms import Explanation, SideForm
 from perfmodel.analysis.explanations import explain
 from perfmodel.estimates.answers import Estimate
+from perfmodel.quoting import markup
 from perfmodel.report.answer import Beside, beside_of, document, verdict
 from perfmodel.report.around import Report, WhatIf, report_data, what_ifs
 from perfmodel.report.bars import picture_table
@@ -29,7 +28,7 @@ from perfmodel.report.html import (
     unbroken,
 )
 from perfmodel.report.pictures.captions import counted, question_line, rate_unit
-from perfmodel.report.text import WIDTH, Document, Table
+from perfmodel.report.text import Document, Table
 from perfmodel.units import format_quantity
 
 
@@ -50,7 +49,7 @@ def answer_document(answer: Estimate) -> Document:
     sources = list(dict.fromkeys(a.source for a in answer.assumptions))
     where = [f"{', '.join(a.name for a in answer.assumptions if a.source == source)}: {source}" for source in sources]
     parts[3] = picture_table(report.pictures[0])  # bars in place of the terms
-    return Document([*parts, neighbours, "\n".join(fill(line, WIDTH, subsequent_indent="  ") for line in where)])
+    return Document([*parts, neighbours, "\n".join(where)])
 
 
 def answer_dict(answer: Estimate) -> dict[str, Any]:
@@ -84,13 +83,13 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
     title = f"{answer.model} on {devices}{answer.hardware}: {answer.after.mode} against {answer.before.mode}"
     listed = assumption_words(answer.assumptions)
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{markup(title)}</h1>",
         (
             f'<p class="question">{_ASKED[counted(answer)]}, what share of peak bandwidth is that, and what does'
-            f" {escape(answer.after.mode)} bring? {escape(question_line(answer))}.</p>"
+            f" {markup(answer.after.mode)} bring? {markup(question_line(answer))}.</p>"
         ),
-        f'<p class="verdict">{escape(unbroken(verdict(answer, beside.last_paying_batch)))}</p>',
-        *(f'<p class="note">Note: {escape(note)}</p>' for note in answer.notes),
+        f'<p class="verdict">{markup(unbroken(verdict(answer, beside.last_paying_batch)))}</p>',
+        *(f'<p class="note">Note: {markup(note)}</p>' for note in answer.notes),
         _figures(answer),
         _beside(answer, beside),
         "<h2>Pictures</h2>",
@@ -179,7 +178,7 @@ def _beside(answer: Estimate, beside: Beside) -> str:
             )
             + "."
         )
-    return "".join(f'<p class="note">{escape(line)}</p>' for line in lines)
+    return "".join(f'<p class="note">{markup(line)}</p>' for line in lines)
 
 
 def _terms(answer: Estimate) -> str:
@@ -223,7 +222,7 @@ def _formula(name: str, side: SideForm, form: Explanation) -> str:
         f"{name} ({side.mode}), the closed form at this point, as perfmodel explain gives it; bandwidths in B/s, times"
         " in s."
     )
-    return f"<p>{escape(said)}</p>{table(('the sum of', 'with numbers', 'time', 'share'), rows, numbers=(2, 3), code=(0, 1))}"
+    return f"<p>{markup(said)}</p>{table(('the sum of', 'with numbers', 'time', 'share'), rows, numbers=(2, 3), code=(0, 1))}"
 
 
 def _what_if_rows(answer: Estimate, neighbours: Sequence[WhatIf]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

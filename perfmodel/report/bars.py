@@ -81,7 +81,7 @@ def _roofline(data: Roofline) -> Table:
         )
         for p in data.points
     ]
-    return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}))
+    return Table(("operations", "FLOP/B", "rate", "of the bytes", ""), groups, frozenset({1, 2, 3}), frozenset({4}))
 
 
 def _map(data: Map) -> Table:
@@ -107,7 +107,7 @@ def _tornado(data: Tornado) -> Table:
         )
         for b in data.bars
     ]
-    return Table(("assumption", "interval", data.figure, "swing"), rows)
+    return Table(("assumption", "interval", data.figure, "swing"), rows, bars=frozenset({3}))
 
 
 def _lines(data: Lines) -> Table:
@@ -124,7 +124,7 @@ def _lines(data: Lines) -> Table:
         for line in data.lines
         for i, at in enumerate(data.at)
     ]
-    return Table(("", data.axis, "after tok/s", "", "speed-up"), rows, frozenset({1, 2, 4}))
+    return Table(("", data.axis, "after tok/s", "", "speed-up"), rows, frozenset({1, 2, 4}), frozenset({3}))
 
 
 def _choices(data: Bars) -> Table:
@@ -138,9 +138,8 @@ def _choices(data: Bars) -> Table:
         )
         for b in data.bars
     ]
-    return Table(
-        ("", "tok/s", "", "gain" if any(b.gain is not None for b in data.bars) else ""), rows, frozenset({1, 3})
-    )
+    gain = "gain" if any(b.gain is not None for b in data.bars) else ""
+    return Table(("", "tok/s", "", gain), rows, frozenset({1, 3}), frozenset({2}))
 
 
 def _front(data: Front) -> Table:
@@ -149,7 +148,7 @@ def _front(data: Front) -> Table:
         (point.name, rate(point.rate_per_user), rate(point.rate), bar(0, point.rate, largest, 16))
         for point in data.on_front()
     ]
-    return Table(("on the front", "tok/s per user", "tok/s", ""), rows, frozenset({1, 2}))
+    return Table(("on the front", "tok/s per user", "tok/s", ""), rows, frozenset({1, 2}), frozenset({3}))
 
 
 def _names(names: Sequence[str]) -> str:
@@ -187,7 +186,7 @@ def _waterfall(data: Waterfall) -> Table:
         for cell in (format_quantity(side.step, "s", 3), bar(0, side.step, largest))
     ]
     rows.append(("step", *steps))
-    return Table(("", "before", data.before.mode, "after", data.after.mode), rows, frozenset({1, 3}))
+    return Table(("", "before", data.before.mode, "after", data.after.mode), rows, frozenset({1, 3}), frozenset({2, 4}))
 
 
 def _curves(data: Curves) -> Table:
@@ -206,7 +205,12 @@ def _curves(data: Curves) -> Table:
                 f"{data.speedup.values[i]:.2f} x",
             )
         )
-    return Table((data.axis, "before", data.unit, "after", data.unit, "speed-up"), rows, frozenset({0, 1, 3, 5}))
+    return Table(
+        (data.axis, "before", data.unit, "after", data.unit, "speed-up"),
+        rows,
+        frozenset({0, 1, 3, 5}),
+        frozenset({2, 4}),
+    )
 
 
 def _validated(data: Validated) -> Table:
@@ -220,4 +224,4 @@ def _validated(data: Validated) -> Table:
         f"over {edges[-2]:g}",
     ]
     rows = [(name, str(count), bar(0, count, max(counts), 40)) for name, count in zip(names, counts, strict=True)]
-    return Table(("predicted / measured", "rows", ""), rows, frozenset({1}))
+    return Table(("predicted / measured", "rows", ""), rows, frozenset({1}), frozenset({2}))

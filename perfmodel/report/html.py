@@ -5,9 +5,9 @@ No script, nothing fetched.
 
 import re
 from collections.abc import Collection, Sequence
-from html import escape
 
 from perfmodel.estimates.results import Assumption
+from perfmodel.quoting import markup
 from perfmodel.report.pictures.captions import assumption_text
 from perfmodel.report.pictures.paper import VARIABLES, to_svg
 from perfmodel.report.pictures.picture import Picture
@@ -112,7 +112,7 @@ def shell(title: str, parts: Sequence[str]) -> str:
     """Return a whole page; parts: its HTML, empty ones left out."""
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,'
-        f' initial-scale=1"><title>{escape(title)}</title><style>{_STYLE}</style>'
+        f' initial-scale=1"><title>{markup(title)}</title><style>{_STYLE}</style>'
     )
     body = _with_contents("\n".join(part for part in parts if part))
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
@@ -144,7 +144,7 @@ def table(
         kind = (
             "number" if i in numbers else "code" if i in code else "words" if i in words else "name" if i == 0 else ""
         )
-        return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</{tag}>"
+        return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{markup(text)}</{tag}>"
 
     top = "".join(cell("th", i, text) for i, text in enumerate(head))
     body = "".join(f"<tr>{''.join(cell('td', i, text) for i, text in enumerate(row))}</tr>" for row in rows)
@@ -162,7 +162,7 @@ def figure(picture: Picture, listed: Collection[str]) -> str:
             f" {'the ' + str(len(picture.caption.assumptions) - len(more)) if picture.caption.assumptions else 'those'}"
             f" in the table below{'; also ' + '; '.join(more) if more else ''}."
         )
-    return f"<figure>{_WIDE}{to_svg(picture, inline=True)}</div><figcaption>{escape(said)}</figcaption></figure>"
+    return f"<figure>{_WIDE}{to_svg(picture, inline=True)}</div><figcaption>{markup(said)}</figcaption></figure>"
 
 
 def assumption_cells(a: Assumption) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ ASSUMPTIONS_SAID = (
 
 def foot(command: str, version: str) -> str:
     """Return the last line of a page: what made it and how to make it again."""
-    return f'<p class="foot">Made by perfmodel {escape(version)}: <code>{escape(command)}</code></p>'
+    return f'<p class="foot">Made by perfmodel {markup(version)}: <code>{markup(command)}</code></p>'
 
 
 def time(seconds: float) -> str:

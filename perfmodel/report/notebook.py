@@ -1,9 +1,9 @@
 """Answers as HTML fragments for notebooks: a picture and a table each, readable on light and on dark paper."""
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.estimates.answers import Estimate
+from perfmodel.quoting import markup
 from perfmodel.report.answer import document
 from perfmodel.report.chosen import selection_document
 from perfmodel.report.pictures.choices import COLUMN_OF, sweep_picture
@@ -36,7 +36,7 @@ def estimate_fragment(answer: Estimate) -> str:
     assumptions = next(part for part in parts if isinstance(part, Table) and part.header[0] == "assumption")
     rest = "".join(_part(part) for part in parts if part is not assumptions)
     return (
-        f"<p><b>{escape(str(first))}</b></p>{_picture(to_svg(waterfall(answer)))}{rest}<details><summary>{len(assumptions.rows)}"
+        f"<p><b>{markup(str(first))}</b></p>{_picture(to_svg(waterfall(answer)))}{rest}<details><summary>{len(assumptions.rows)}"
         f" assumptions</summary>{_part(assumptions)}</details>"
     )
 
@@ -74,7 +74,7 @@ def sweep_fragment(found: "Sweep") -> str:
 
 def _led(document: Document, picture: str) -> str:
     first, *parts = document.parts
-    return f"<p><b>{escape(str(first))}</b></p>{_picture(picture)}{''.join(_part(part) for part in parts)}"
+    return f"<p><b>{markup(str(first))}</b></p>{_picture(picture)}{''.join(_part(part) for part in parts)}"
 
 
 def _picture(svg: str) -> str:
@@ -83,12 +83,12 @@ def _picture(svg: str) -> str:
 
 def _part(part: str | Table) -> str:
     if isinstance(part, str):
-        return f"<p>{escape(part)}</p>"
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in part.header)
+        return f"<p>{markup(part)}</p>"
+    head = "".join(f"<th>{markup(cell)}</th>" for cell in part.header)
     left = ' style="text-align:left"'
     rows = "".join(
         "<tr>"
-        + "".join(f"<td{'' if i in part.right else left}>{escape(cell)}</td>" for i, cell in enumerate(row))
+        + "".join(f"<td{'' if i in part.right else left}>{markup(cell)}</td>" for i, cell in enumerate(row))
         + "</tr>"
         for row in part.rows
     )

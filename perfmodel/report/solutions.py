@@ -123,7 +123,7 @@ def sensitivity_document(found: Sensitivity) -> Document:
         "Elasticities are % of change for 1 % more of the parameter; share is the part of the interval that goes when"
         " the parameter is known."
     )
-    return Document([verdict, Table(header, rows, frozenset({1, 2, 3, 4, 6})), explained])
+    return Document([verdict, Table(header, rows, frozenset({1, 2, 3, 4, 6}), spare=(2, 3)), explained])
 
 
 def explanation_document(explanation: Explanation) -> Document:

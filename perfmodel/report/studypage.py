@@ -1,12 +1,12 @@
 """The report of a study: one self-contained HTML page with an answer, a picture and a table for each of its sweeps."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import msgspec
 
 from perfmodel.estimates.results import Assumption
+from perfmodel.quoting import markup
 from perfmodel.report.html import (
     ASSUMPTIONS_SAID,
     TERMS_IN_WORDS,
@@ -45,7 +45,7 @@ def study_html(
     assumptions: device and assumption, of every question of its sweeps; command: the line that makes the page again.
     """
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{markup(title)}</h1>",
         (
             '<p class="question">How fast are tokens generated before and after looping, what does looping bring, and'
             " where?</p>"
@@ -67,11 +67,11 @@ def study_html(
 
 def _section(section: Section) -> list[str]:
     first, *rest = section.document.parts
-    parts = [f"<h2>{escape(section.name)}</h2>", f'<p class="verdict">{escape(unbroken(str(first)))}</p>']
+    parts = [f"<h2>{markup(section.name)}</h2>", f'<p class="verdict">{markup(unbroken(str(first)))}</p>']
     if section.picture is not None:
         parts.append(figure(section.picture, ()))
-    parts += [_table(part) if isinstance(part, Table) else f'<p class="note">{escape(part)}</p>' for part in rest]
-    return [*parts, f'<p class="note">All rows: {escape(section.file)} of the same study.</p>']
+    parts += [_table(part) if isinstance(part, Table) else f'<p class="note">{markup(part)}</p>' for part in rest]
+    return [*parts, f'<p class="note">All rows: {markup(section.file)} of the same study.</p>']
 
 
 def _table(part: Table) -> str:

@@ -3,10 +3,9 @@
 Verdict, steps, kernels, gaps by cause, layers, what bounds the step, and what looping would bring.
 """
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.report.text import WIDTH, Document, Table
+from perfmodel.report.text import Document, Table
 from perfmodel.traces.summary import Summary
 from perfmodel.units import format_quantity
 
@@ -64,7 +63,7 @@ def trace_verdict(summary: Summary, pricing: "TracePricing | None" = None) -> st
 
 def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> Document:
     """Return the report on a trace as a document whose first line is the verdict."""
-    parts: list[str | Table] = [_wrapped(trace_verdict(summary, pricing)), _head(summary)]
+    parts: list[str | Table] = [trace_verdict(summary, pricing), _head(summary)]
     facts = _facts(summary)
     if facts:
         parts.append(Table(("", ""), facts))
@@ -72,7 +71,7 @@ def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> D
         parts.append(_gaps(summary))
     if summary.shares is not None:
         parts.append(_shares(summary))
-    parts += [_wrapped(_layer_text(layer)) for layer in summary.repeats]
+    parts += [_layer_text(layer) for layer in summary.repeats]
     if summary.top:
         cells = [
             (_cut(one.name, 48), f"{one.count:,}", _time(one.total), _percent(one.share)) for one in summary.top[:_TOP]
@@ -83,7 +82,7 @@ def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> D
     if pricing is not None:
         parts += _priced(pricing)
     notes = dict.fromkeys((*summary.notes, *(pricing.notes if pricing is not None else ())))
-    parts += [_wrapped(f"note: {note}") for note in notes]
+    parts += [f"note: {note}" for note in notes]
     return Document(parts)
 
 
@@ -122,15 +121,14 @@ def trace_loops_document(summary: Summary) -> Document:
     if cells:
         parts.append(Table(("times", "layers", "body", "why"), cells, frozenset({0})))
         parts += [
-            "\n".join(f"  {place:>3}  {_cut(name, WIDTH - 7)}" for place, name in enumerate(layer.body, 1))
-            for layer in summary.repeats
+            "\n".join(f"  {place:>3}  {name}" for place, name in enumerate(layer.body, 1)) for layer in summary.repeats
         ]
     return Document(parts)
 
 
 def _head(summary: Summary) -> str:
     device = f" on {summary.hardware}" if summary.hardware else ""
-    return _wrapped(f"{summary.source.rpartition('/')[2]}: {summary.format}{device}")
+    return f"{summary.source.rpartition('/')[2]}: {summary.format}{device}"
 
 
 def _facts(summary: Summary) -> list[tuple[str, ...]]:
@@ -251,7 +249,7 @@ def _priced(pricing: "TracePricing") -> list[str | Table]:
         for p in pricing.predictions
     ]
     return [
-        f"{_wrapped(where)}\n{_wrapped(how)}",
+        f"{where}\n{how}",
         Table(("priced at the model's bytes", "value (low to high)"), priced),
         Table(("sustained share", "in the trace", "of the device"), shares),
         Table(("mode", "calls", "step", f"gain over {against}"), steps, frozenset({1})),
@@ -288,7 +286,3 @@ def _whole(share: float) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
-
-
-def _wrapped(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, WIDTH, break_long_words=True, break_on_hyphens=False))

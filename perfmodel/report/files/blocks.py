@@ -17,6 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from perfmodel.errors import PerfModelError, shown
+from perfmodel.quoting import json_text
 from perfmodel.report.files.delimited import to_csv
 from perfmodel.report.files.locks import only_writer
 from perfmodel.report.files.whole import check_name, explained, hidden, publish
@@ -90,7 +91,10 @@ def json_rows(block: Block, start: int = 0, stop: int | None = None) -> bytes:
 
 def _json_cells(column: Any, rows: slice = slice(None)) -> list[Any]:
     plain: list[Any] = column.values[rows].tolist()
-    return [column.names[code] for code in plain] if column.names is not None else plain
+    if column.names is None:
+        return plain
+    cells = [msgspec.Raw(json_text(name).encode()) for name in column.names]
+    return [cells[code] for code in plain]
 
 
 class _Text:

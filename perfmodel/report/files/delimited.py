@@ -2,10 +2,10 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from perfmodel import quoting
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 # The axes and the twelve main figures.
@@ -36,7 +36,7 @@ DEFAULT_COLUMNS = (
 
 def to_json(answer: Any) -> str:
     """Return `answer` as indented JSON with a final newline; NaN and infinity are impossible by construction."""
-    return json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return quoting.json_text(answer, indent=2) + "\n"
 
 
 def choose_columns(wanted: str | None, available: Sequence[str], default: Sequence[str]) -> list[str]:
@@ -61,7 +61,7 @@ def to_csv(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
     """Return `rows` as CSV: header first, shortest round-trip floats, true and false, empty for unknown."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([quoting.cell(column) for column in columns])
     writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
     return buffer.getvalue()
 
@@ -73,6 +73,4 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    text = str(value)
-    # A spreadsheet would run a text that starts like a formula.
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return quoting.cell(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,123 @@
+"""Names of strangers in texts of ours: one function for each place that text goes to.
+
+A model, a device or a kernel may be called anything at all. Nothing in a name runs as a program, ends a comment or a
+cell, moves the cursor of a terminal or is a formula to a spreadsheet: what is not for reading is shown as its code.
+"""
+
+import html
+import json
+import re
+
+# Controls of both sets, what reorders or hides the letters around it, line ends that are no newline, half surrogates.
+_HIDDEN = (
+    "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
+    "\\ud800-\\udfff\\U000e0000-\\U000e007f"
+)
+_UNSEEN = re.compile(f"[{_HIDDEN}]")
+_UNSEEN_OR_BREAK = re.compile(f"[\\t\\n{_HIDDEN}]")
+# Signs of Markdown; an underscore inside a word is none.
+_MARKDOWN = re.compile(r"[\\`*\[\]|]|^#|^~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    **{letter: f"\\{letter}" for letter in "#$%&_{}"},
+}
+# What a spreadsheet takes for the beginning of a formula, behind spaces too.
+_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+
+
+def terminal(text: str) -> str:
+    r"""Return text for a terminal, a pipe or a text file: lines and tabs stay, all other controls are shown as codes.
+
+    >>> terminal("gemm" + chr(27) + "[2J")
+    'gemm\\x1b[2J'
+    """
+    return _UNSEEN.sub(_code, text)
+
+
+def line(text: str) -> str:
+    r"""Return text for one line of a terminal, a comment of a program or of LaTeX, or a cell of a table.
+
+    >>> line("one" + chr(10) + "import os")
+    'one\\nimport os'
+    """
+    return _UNSEEN_OR_BREAK.sub(_code, text)
+
+
+def python(text: str) -> str:
+    """Return the Python expression, in one line, whose value is `text`.
+
+    >>> print(python(chr(34) * 3 + " + exit() #"))
+    '\"\"\" + exit() #'
+    """
+    return repr(text)
+
+
+def latex(text: str) -> str:
+    r"""Return LaTeX that prints `text` in one line, outside formulas.
+
+    >>> print(latex("a_b 50 %"))
+    a\_b 50 \%
+    """
+    return "".join(_LATEX.get(letter, letter) for letter in line(text))
+
+
+def markup(text: str) -> str:
+    """Return HTML or SVG that shows `text`, between tags or inside a quoted attribute.
+
+    >>> markup('<b> & "c"')
+    '&lt;b&gt; &amp; &quot;c&quot;'
+    """
+    return html.escape(terminal(text), quote=True)
+
+
+def markdown(text: str) -> str:
+    r"""Return Markdown that shows `text` in one line, in a cell of a table too.
+
+    >>> print(markdown("a|b *c* <d>"))
+    a\|b \*c\* &lt;d&gt;
+    """
+    safe = _MARKDOWN.sub(r"\\\g<0>", line(text))
+    return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def javascript(value: object) -> str:
+    r"""Return a JavaScript expression, and JSON, of a text, or of lists and dicts of texts and numbers.
+
+    It may stand inside a script element of a page. Raises ValueError for a number that is not finite.
+
+    >>> print(javascript("</script>"))
+    "\u003c/script\u003e"
+    """
+    written = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    # Outside strings JSON has none of these letters.
+    return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Return `value` as JSON that may be shown in a terminal. Raises ValueError for a number that is not finite."""
+    written = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    return _UNSEEN.sub(_json_code, written)
+
+
+def cell(text: str) -> str:
+    """Return a text for a cell of a CSV file, before the quotes of CSV: no spreadsheet takes it for a formula.
+
+    >>> cell("=HYPERLINK(1)")
+    "'=HYPERLINK(1)"
+    """
+    shown = terminal(text)
+    return f"'{shown}" if _FORMULA.match(text) else shown
+
+
+def _code(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(number)
+    return short or (
+        f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    )
+
+
+def _json_code(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
