@@ -74,7 +74,8 @@ def equations_page() -> str:
 
 def command_page() -> str:
     """Return docs/cli.md: the help of every command, as the program prints it."""
-    os.environ["COLUMNS"] = os.environ["TERMINAL_WIDTH"] = "80"
+    os.environ.pop("COLUMNS", None)
+    os.environ["TERMINAL_WIDTH"] = "80"
     parts = [
         "# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"
     ]

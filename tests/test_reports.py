@@ -224,7 +224,7 @@ def test_a_study_as_page_and_as_folder(run, study, tmp_path):
         (("report", *ASK, "--resume"), 2, "for a study"),
         (("report", *ASK, "--html", "--json"), 2, "--html excludes"),
         (("report", *ASK, "-o", "answer.htmx"), 1, "did you mean '.html'"),
-        (("report", *ASK, "--html", "-o", "answer.txt"), 1, "a page is a .html file"),
+        (("report", *ASK, "--html", "-o", "answer.txt"), 2, "a page is a .html file"),
         (("report", "none.toml"), 1, "none.toml"),
     ],
 )

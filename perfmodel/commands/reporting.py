@@ -141,9 +141,9 @@ def _form(output: str | None, columns: str | None, *, html: bool, as_json: bool,
     """Return html, text, json or csv."""
     ending = Path(output).suffix if output is not None else ""
     if not html and ending not in _PAGES:
-        return shared.chosen_format(as_json, as_csv, output, columns, shared.FORMATS | dict.fromkeys(_PAGES, "html"))
+        return shared.chosen_format(as_json, as_csv, output, columns, {".html": "html"} | shared.FORMATS)
     if as_json or as_csv or columns is not None:
-        raise typer.BadParameter("a page (--html, or -o FILE.html) excludes --json, --csv and --columns")
+        raise typer.BadParameter("--html excludes --json, --csv and --columns")
     if output is not None and ending not in _PAGES:
         raise typer.BadParameter(f"--html and -o {shown(output)} contradict each other: a page is a .html file")
     return "html"

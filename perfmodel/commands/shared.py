@@ -169,7 +169,7 @@ def count(text: str | None, name: str) -> int | None:
     return None if text is None else whole(text, option.flag, option.least, option.most, k=k)
 
 
-FORMATS = {".json": "json", ".csv": "csv", ".txt": "text", ".md": "markdown"}
+FORMATS = {".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "text"}
 
 
 def chosen_format(

@@ -91,6 +91,11 @@ def file(tmp_path):
     return kineto(graph_trace(gap=500), tmp_path / "decode.json")
 
 
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def within_80_columns(text):
     assert max(map(len, text.splitlines())) <= 80
 
