@@ -7,12 +7,12 @@ so that a black-and-white print tells them apart too. matplotlib draws, without 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perfmodel.quoting import markup
 from perfmodel.report.pictures.picture import Picture
 
 if TYPE_CHECKING:
@@ -274,10 +274,10 @@ def _finished(svg: str, title: str, description: str, *, inline: bool) -> str:
     else:
         space = f'xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" {space}'
         style = f"<style>@media (prefers-color-scheme:dark){{{_DARK}}}</style>"
-    label = escape(title, quote=True)
+    label = markup(title)
     return (
         f'<svg class="perfmodel" {space} role="img" aria-label="{label}" font-family="{_FACES}" stroke-linejoin="round">'
-        f"<title>{label}</title><desc>{escape(description)}</desc>{style}{rest}"
+        f"<title>{label}</title><desc>{markup(description)}</desc>{style}{rest}"
     )
 
 
