@@ -1,8 +1,9 @@
-"""Read a TOML or JSON file safely: size, bytes and syntax are checked before any meaning is looked for."""
+"""Read a TOML or JSON file safely, and write TOML: size, bytes and syntax are checked before any meaning is looked for."""
 
 import json
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,29 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SpecificationError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def toml_text(content: Mapping[str, Any], inline: Callable[[Mapping[str, Any]], bool] = lambda _: False) -> str:
+    """Return `content` as TOML: texts, numbers, truth values, lists, and tables, which come after what is none.
+
+    inline: whether a table stands in one line of the table that holds it.
+    """
+    import tomlkit
+
+    def item(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        held = tomlkit.inline_table() if inline(value) else tomlkit.table(is_super_table=_only_tables(value))
+        for key, entry in sorted(value.items(), key=lambda pair: isinstance(pair[1], dict) and not inline(pair[1])):
+            held.append(key, item(entry))
+        return held
+
+    def _only_tables(value: Mapping[str, Any]) -> bool:
+        return bool(value) and all(isinstance(entry, dict) and not inline(entry) for entry in value.values())
+
+    document = tomlkit.document()
+    for key, value in sorted(content.items(), key=lambda pair: isinstance(pair[1], dict)):
+        if isinstance(value, dict) and len(document):
+            document.add(tomlkit.nl())
+        document.append(key, item(value))
+    return tomlkit.dumps(document)

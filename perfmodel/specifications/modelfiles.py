@@ -1,11 +1,10 @@
 """Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
-from perfmodel.specifications.files import read_json_object, read_toml
+from perfmodel.specifications.files import read_json_object, read_toml, toml_text
 from perfmodel.specifications.huggingface import model_from_config
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.networks import model_from_network
@@ -65,39 +64,15 @@ def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
     Keys whose value is null are left out. Raises SpecificationError when the config is not understood.
     """
     model_from_config(config, name=name, source=source, where=source)
-    head = [
-        f"name = {_toml_value(name)}",
-        f"title = {_toml_value(name)}",
-        f"source = {_toml_value(source)}",
-        'kind = "read"',
-    ]
-    return "\n".join([*head, "", *_toml_table("config", config)]) + "\n"
+    head = {"name": name, "title": name, "source": source, "kind": "read"}
+    return toml_text(head | {"config": _without_null(config)})
 
 
-def _toml_table(path: str, table: dict[str, Any]) -> list[str]:
-    lines = [f"[{path}]"]
-    lines += [
-        f"{_toml_key(key)} = {_toml_value(value)}"
-        for key, value in table.items()
-        if value is not None and not isinstance(value, dict)
-    ]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", *_toml_table(f"{path}.{_toml_key(key)}", value)]
-    return lines
-
-
-def _toml_key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
-
-
-def _toml_value(value: Any) -> str:
+def _without_null(value: Any) -> Any:
+    """Return what a JSON file says in what TOML can say, which has no null."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in value.items() if v is not None) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml_value(v) for v in value if v is not None) + "]"
-    # JSON's spelling of texts, numbers and truth values is TOML's too.
-    return json.dumps(value)
+        return {key: _without_null(held) for key, held in value.items() if held is not None}
+    return [_without_null(held) for held in value if held is not None] if isinstance(value, list) else value
 
 
 def _from_toml(path: Path) -> Model:

@@ -1,14 +1,14 @@
 """Profiles: what a software stack does differently from the defaults of a device, fitted from measurements."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
-from perfmodel.specifications.files import read_toml
+from perfmodel.specifications.files import read_toml, toml_text
 from perfmodel.specifications.hardware import Hardware, Mode, Offered, merge_mode, read_layer
 from perfmodel.specifications.quantities import Quantity
 
@@ -96,52 +96,38 @@ def _kind(name: str, path: Path) -> Profile:
 
 def profile_text(profile: Profile) -> str:
     """Return a profile as a TOML file that `load_profile` reads back to the same numbers."""
-    lines = [
-        f"{key} = {json.dumps(text, ensure_ascii=False)}"
-        for key, text in (
-            ("name", profile.name),
-            ("title", profile.title),
-            ("fitted_on", profile.fitted_on),
-            ("tested_on", profile.tested_on),
-        )
-    ]
+    texts = dict.fromkeys(quantity.source for quantity in profile.values.values())
+    sources = {text: f"source-{number}" for number, text in enumerate(texts, 1)}
+    content: dict[str, Any] = {
+        "name": profile.name,
+        "title": profile.title,
+        "fitted_on": profile.fitted_on,
+        "tested_on": profile.tested_on,
+    }
     if profile.replicates:
-        lines.append(f"replicates = {json.dumps(list(profile.replicates))}")
-    sources = {
-        text: f"source-{number}"
-        for number, text in enumerate(dict.fromkeys(quantity.source for quantity in profile.values.values()), 1)
-    }
-    tables: dict[str, list[str]] = {
-        "sources": [f"{key} = {json.dumps(text, ensure_ascii=False)}" for text, key in sources.items()]
-    }
+        content["replicates"] = list(profile.replicates)
+    content["sources"] = {key: text for text, key in sources.items()}
     if profile.algorithms.names:
-        tables["collectives"] = [
-            (
-                f"algorithms = {{ value = {json.dumps(profile.algorithms.names)}, kind ="
-                f" {json.dumps(profile.algorithms.kind)}, source ="
-                f" {json.dumps(profile.algorithms.source, ensure_ascii=False)} }}"
-            )
-        ]
+        offered = profile.algorithms
+        said = {"value": list(offered.names), "kind": offered.kind, "source": offered.source}
+        content["collectives"] = {"algorithms": said}
     for mode in profile.modes.values():
-        tables[f"modes.{mode.name}"] = [
-            f"{key} = {json.dumps(text, ensure_ascii=False)}"
-            for key, text in (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note))
-            if text
-        ]
+        given = (("kernels", mode.kernels), ("base", mode.base), ("note", mode.note))
+        content.setdefault("modes", {})[mode.name] = {key: text for key, text in given if text}
     for path, quantity in profile.values.items():
-        table, _, key = path.rpartition(".")
-        key = key if key.replace("-", "").replace("_", "").isalnum() else json.dumps(key)
-        tables.setdefault(table, []).append(f"{key} = {_quantity_text(quantity, sources[quantity.source])}")
-    for table, entries in tables.items():
-        lines += ["", f"[{table}]", *entries]
-    return "\n".join(lines) + "\n"
+        *tables, key = path.split(".")
+        place = content
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[key] = _quantity_entry(quantity, sources[quantity.source])
+    return toml_text(content, inline=lambda table: "source" in table and "kind" in table)
 
 
-def _quantity_text(quantity: Quantity, source: str) -> str:
+def _quantity_entry(quantity: Quantity, source: str) -> dict[str, str]:
     unit = "" if quantity.unit == "1" else f" {quantity.unit}"
     ends = ("low", "value", "high") if quantity.low < quantity.high else ("value",)
-    numbers = ", ".join(f'{end} = "{getattr(quantity, end)!r}{unit}"' for end in ends)
-    return f"{{ {numbers}, kind = {json.dumps(quantity.kind)}, source = {json.dumps(source)} }}"
+    numbers = {end: f"{getattr(quantity, end)!r}{unit}" for end in ends}
+    return numbers | {"kind": quantity.kind, "source": source}
 
 
 @lru_cache(maxsize=256)
