@@ -59,6 +59,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SpecificationError(f"{path}: is not TOML: {error}") from None
     except RecursionError:
         raise SpecificationError(f"{path}: is nested too deeply") from None
+    except ValueError:
+        raise SpecificationError(f"{path}: is not TOML that can be read: a number or a date is out of range") from None
 
 
 def _dotted_deeply(text: str) -> bool:

@@ -19,6 +19,7 @@ _EXAMPLES = {
     "arithmetic.fp8": '"200 TFLOP/s"',
     "arithmetic.int8": '"200 TOP/s"',
     "arithmetic.fp32": '"25 TFLOP/s"',
+    "kernels.tile": "64",
     "units.count": "100",
     "units.block_bandwidth": '"9 GB/s"',
     "units.operations_per_clock.*": "1024",
@@ -46,7 +47,7 @@ _BY_UNIT = {
     "USD/h": '"1.50 USD/h"',
     "1": "0.8",
 }
-# The name that stands for the `*` of a key.
+# The name that stands for the `*` of a key; keys of software rather than of a device have none.
 _STANDS = {
     "memory.sustained": ("weights", "quantised", "kv"),
     "tiers": ("host",),
@@ -118,7 +119,7 @@ def _keys() -> list[tuple[str, Parameter]]:
     found: dict[str, list[tuple[str, Parameter]]] = {}
     for parameter in PARAMETERS:
         before, star, after = parameter.key.partition("*")
-        keys = [parameter.key] if not star else [before + word + after for word in _STANDS[before.rstrip(".")]]
+        keys = [parameter.key] if not star else [before + word + after for word in _STANDS.get(before.rstrip("."), ())]
         for key in keys:
             found.setdefault(key.rpartition(".")[0], []).append((key, parameter))
     return [each for keys in found.values() for each in keys]

@@ -136,7 +136,7 @@ def _even(name: str, text: str, low: float, high: float, number: float, *, whole
 def _value(value: float, whole: bool, text: str, name: str) -> float:
     if not whole:
         return value
-    if value != int(value):
+    if not math.isfinite(value) or value != int(value):
         _fail(name, text, f"lands on {value:.6g}, which is not a whole number")
     return int(value)
 
