@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfmodel._layout import __version__
+    from perfmodel.analysis.advice import advise
     from perfmodel.analysis.explanations import explain
     from perfmodel.analysis.sensitivities import sensitivity
     from perfmodel.analysis.solver import solve
@@ -29,6 +30,7 @@ __all__ = [
     "PerfModelError",
     "Sweep",
     "__version__",
+    "advise",
     "choose",
     "compare",
     "estimate",
@@ -48,6 +50,7 @@ _HOMES = {
     "PerfModelError": "errors",
     "Sweep": "sweeps.sweeps",
     "__version__": "_layout",
+    "advise": "analysis.advice",
     "choose": "sweeps.choosing",
     "compare": "sweeps.comparisons",
     "estimate": "estimates.answers",

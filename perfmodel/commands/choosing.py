@@ -1,4 +1,4 @@
-"""choose: the best machine, split, formats and batch under limits."""
+"""choose and advise: the best machine, split, formats and batch under limits, and what one setting could change."""
 
 from typing import Annotated, Any
 
@@ -15,6 +15,11 @@ def register(app: typer.Typer) -> None:
         epilog="Example: perfmodel choose llama-3.1-70b h100-sxm,b200 --tpot 20ms --weights bf16,fp8",
         short_help="The best machine, split, formats and batch under limits.",
     )(choose_command)
+    app.command(
+        "advise",
+        epilog="Example: perfmodel advise llama-3.1-8b h100-sxm --batch 8",
+        short_help="The single changes to one setting, each with its gain.",
+    )(advise_command)
 
 
 @shared.asks_choices
@@ -83,5 +88,40 @@ def choose_command(
         default_columns=None,
         json=selection.to_dict,
         document=lambda: selection_document(selection),
+        sidecar=None,
+    )
+
+
+@shared.asks
+def advise_command(
+    model: shared.Model,
+    hardware: shared.Hardware,
+    asked: dict[str, Any],
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: shared.Output = None,
+    columns: shared.Columns = None,
+    command: shared.CommandFlag = False,
+) -> None:
+    """The single changes that could be made to this setting, each with its gain and interval, best first.
+
+    Launch mode, formats, split, batch and exchanges; the best pairs too. The side before is today's setting.
+    """
+    from perfmodel.analysis.advice import advise
+    from perfmodel.report.chosen import advice_document
+
+    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    found = advise(model, hardware, **asked)
+    shared.deliver(
+        chosen,
+        output,
+        columns,
+        rows=found.rows,
+        default_columns=None,
+        json=found.to_dict,
+        document=lambda: advice_document(found),
         sidecar=None,
     )

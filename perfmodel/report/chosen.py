@@ -1,4 +1,4 @@
-"""Choices under limits as a document: a verdict, and one row for each."""
+"""Choices under limits, and changes to one setting, as documents: a verdict, and one row for each."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,8 @@ from perfmodel.units import format_quantity
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfmodel.analysis.advice import AdviceList
+    from perfmodel.specifications.quantities import Interval
     from perfmodel.sweeps.choosing import Chosen, ChosenSide, Selection
 
 _MEASURES = {"price": "cheapest a token", "device": "fastest a device", "user": "fastest for a user"}
@@ -100,3 +102,34 @@ def _row(choice: "Chosen") -> tuple[str, ...]:
     marks = [*(["front"] if choice.front else []), *(["looped only"] if choice.meets == "after" else [])]
     devices = "" if choice.devices_after is None else str(choice.devices_after)
     return (f"{choice.batch:,}", time, rate, price, later[0], devices, ", ".join(marks))
+
+
+def advice_document(found: "AdviceList") -> Document:
+    """Return the changes to one setting as a verdict and a table, best first."""
+    many = f"{found.devices} x " if found.devices > 1 else ""
+    head = (
+        f"{found.model} on {many}{found.hardware}, batch {found.batch:,}, context {found.context:,}: today {found.today},"
+        f" {format_quantity(found.time_per_step, 's', 4)} a step, {found.tokens_per_second:,.4g} tok/s"
+    )
+    single = next((a for a in found.advice if a.alone and a.fits and a.gain.value > 1), None)
+    verdict = (
+        f"Best single change: {single.change} ({single.options}), {_times(single.gain)}."
+        if single is not None
+        else "No single change that is known here would make this setting faster."
+    )
+    cells = [
+        (
+            str(a.rank),
+            a.change + ("" if a.fits else ", which does not fit"),
+            _times(a.gain),
+            format_quantity(a.time_per_step, "s", 4),
+            a.options,
+        )
+        for a in found.advice
+    ]
+    table = Table(("rank", "change", "gain", "a step then", "options"), cells, frozenset({0, 3}))
+    return Document([verdict, head, table, "A gain is tokens a second of all sequences over today's."])
+
+
+def _times(gain: "Interval") -> str:
+    return f"{gain.value:.3g} x ({gain.low:.3g} to {gain.high:.3g})"

@@ -1,0 +1,240 @@
+"""Advice: the single changes that could be made to one setting, each with what it brings, best first.
+
+A change is told by the options that make it. Its gain is the rate after it over the rate today, tokens a second of all
+sequences, with the parameters that both settings share taken alike.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Unpack
+
+import msgspec
+
+from perfmodel import equations
+from perfmodel.errors import PerfModelError
+from perfmodel.estimates.figures import terms_at
+from perfmodel.estimates.options import OPTION, Asked
+from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.question import Question, read_question
+from perfmodel.estimates.splits import splits
+from perfmodel.specifications.formats import STORAGE_FORMATS
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
+from perfmodel.specifications.parameters import MODES
+from perfmodel.specifications.quantities import Interval
+
+# What each launch mode is, as a change to make.
+_MODE_CHANGES = {
+    "stream": "launch kernels one after the other, without waiting for each",
+    "graph": "record the step as a graph",
+    "pdl": "launch dependent kernels early",
+    "layer-fused": "fuse each layer into one kernel",
+    "looped": "loop the layers in one kernel",
+    "megakernel-generated": "generate one kernel for the whole step",
+    "megakernel": "write one kernel for the whole step by hand",
+}
+_WEIGHTS = ("fp8", "mxfp4", "int4")
+_CACHES = ("fp8",)
+_PROFILES = {"custom-all-reduce": "exchange by one-shot kernels"}
+_PAIRS = 3  # pairs of the best single changes that are listed too
+# Changes whose options exclude each other.
+_KINDS = ("mode", "weights", "cache", "split", "batch", "exchange")
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """One change.
+
+    change: in words; options: what to add to the command, so that today's side is the changed one.
+    gain: rate after the change over the rate today [-]; time_per_step: after the change [s].
+    alone: whether it is a single change, not a pair; fits: whether it fits into memory.
+    """
+
+    rank: int
+    change: str
+    options: str
+    gain: Interval
+    time_per_step: float
+    alone: bool
+    fits: bool
+
+
+class AdviceList(msgspec.Struct, frozen=True, eq=False):
+    """The changes to one setting, best first. today: its launch mode; time_per_step [s], tokens_per_second [tok/s]."""
+
+    model: str
+    hardware: str
+    devices: int
+    batch: int
+    context: int
+    today: str
+    time_per_step: float
+    tokens_per_second: float
+    advice: tuple[Advice, ...]
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return what `perfmodel advise --json` prints."""
+        plain: list[dict[str, Any]] = msgspec.to_builtins(self.advice)
+        return plain
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict with dotted names for each change."""
+        return [
+            {
+                **{name: row[name] for name in ("rank", "change", "options")},
+                **{f"gain.{end}": row["gain"][end] for end in ("value", "low", "high")},
+                **{name: row[name] for name in ("time_per_step", "alone", "fits")},
+            }
+            for row in self.to_dict()
+        ]
+
+
+class _Change(NamedTuple):
+    kind: str
+    words: str
+    options: dict[str, Any]
+
+
+class _Setting(NamedTuple):
+    """A question at its workload, and the time of its step today [s]."""
+
+    question: Question
+    prepared: Prepared
+    time: float
+
+
+def advise(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) -> AdviceList:
+    """Return the single changes that could be made to a setting, each with its gain, best first.
+
+    The arguments are those of `perfmodel.estimate`; the side before is today's setting.
+    Raises PerfModelError for what `estimate` refuses.
+
+    >>> best = advise("llama-3.1-8b", "h100-sxm").advice[0]
+    >>> best.alone, best.gain.value > 1
+    (False, True)
+    """
+    today = _setting(read_question(model, hardware, **asked))
+    arguments = today.question.arguments
+    found: list[tuple[_Change, _Setting]] = []
+    for change in _changes(today):
+        changed = _changed(arguments, change)
+        if changed is not None:
+            found.append((change, changed))
+    singles = [_advice(today, change.words, change.options, setting) for change, setting in found]
+    order = sorted(range(len(found)), key=lambda i: -singles[i].gain.value)
+    pairs = list(_pairs(today, [found[i][0] for i in order if singles[i].gain.value > 1 and singles[i].fits]))
+    ranked = sorted([*singles, *pairs], key=lambda advice: (not advice.fits, -advice.gain.value))
+    question = today.question
+    return AdviceList(
+        question.model.name,
+        question.hardware.name,
+        question.parallel.devices,
+        question.batch,
+        question.context,
+        question.before,
+        today.time,
+        question.batch / today.time,
+        tuple(msgspec.structs.replace(advice, rank=i) for i, advice in enumerate(ranked, 1)),
+    )
+
+
+# --- the changes
+
+
+def _changes(today: _Setting) -> Iterator[_Change]:
+    question = today.question
+    for mode in MODES[MODES.index(question.before) + 1 :]:
+        if mode in question.hardware.modes and mode in _MODE_CHANGES:
+            yield _Change("mode", _MODE_CHANGES[mode], {"before": mode})
+    bits = STORAGE_FORMATS[question.formats.weights].bits
+    for name in _WEIGHTS:
+        if STORAGE_FORMATS[name].bits < bits:
+            yield _Change("weights", f"store weights in {name}", {"weights": name})
+    for name in _CACHES:
+        if STORAGE_FORMATS[name].bits < STORAGE_FORMATS[question.formats.kv].bits:
+            yield _Change("cache", f"store the cache in {name}", {"kv": name})
+    for split in splits(question.model, question.parallel.devices, most_data=question.batch):
+        if split != question.parallel:
+            yield _Change("split", f"share the work as {split}", {"devices": None, "parallel": str(split)})
+    yield _Change("batch", f"twice the batch, {question.batch * 2:,}", {"batch": question.batch * 2})
+    if question.parallel.tensor > 1:
+        for profile, words in _PROFILES.items():
+            yield _Change("exchange", words, {"profile": profile})
+
+
+def _pairs(today: _Setting, changes: list[_Change]) -> Iterator[Advice]:
+    """Yield the best pairs of changes of different kinds, of the best of each kind."""
+    best: dict[str, _Change] = {}
+    for change in changes:
+        best.setdefault(change.kind, change)
+    kinds = list(best)
+    pairs = []
+    for i, one in enumerate(kinds):
+        for other in kinds[i + 1 :]:
+            both = _Change("", f"{best[one].words}, and {best[other].words}", best[one].options | best[other].options)
+            changed = _changed(today.question.arguments, both)
+            if changed is not None:
+                pairs.append(_advice(today, both.words, both.options, changed, alone=False))
+    pairs.sort(key=lambda advice: (not advice.fits, -advice.gain.value))
+    yield from pairs[:_PAIRS]
+
+
+def _changed(arguments: dict[str, Any], change: _Change) -> _Setting | None:
+    """Return the setting after a change, None where it cannot be asked: the device lacks what it needs."""
+    if change.options.get("profile") and arguments["profile"]:
+        return None
+    try:
+        return _setting(read_question(**(arguments | change.options)))
+    except PerfModelError:
+        return None
+
+
+def _setting(question: Question) -> _Setting:
+    # Only today's side is asked, so the other is the same and costs nothing more.
+    same = msgspec.structs.replace(question, after=question.before)
+    prepared = prepare_question(same)
+    return _Setting(question, prepared, _time(prepared, question, {}))
+
+
+def _time(prepared: Prepared, question: Question, values: dict[str, float]) -> float:
+    return float(terms_at(prepared.before, question.batch, question.context, values).total())
+
+
+# --- what they bring
+
+
+def _advice(today: _Setting, words: str, options: dict[str, Any], changed: _Setting, *, alone: bool = True) -> Advice:
+    needed = float(changed.prepared.resident.bytes_resident(changed.question.batch, changed.question.context))
+    return Advice(
+        rank=0,
+        change=words,
+        options=_spelled(options),
+        gain=_gain(today, changed),
+        time_per_step=changed.time,
+        alone=alone,
+        fits=needed <= changed.prepared.hardware.values["memory.capacity"].value,
+    )
+
+
+def _spelled(options: dict[str, Any]) -> str:
+    return " ".join(f"{OPTION[name].flag} {value}" for name, value in options.items() if value is not None)
+
+
+def _gain(today: _Setting, changed: _Setting) -> Interval:
+    """Return the ratio of the rates with its interval: the root of the sum of squares of single effects (GUM).
+
+    Each parameter is moved to its ends in both settings alike.
+    """
+    tokens = changed.question.batch / today.question.batch
+
+    def ratio(values: dict[str, float]) -> float:
+        before = _time(today.prepared, today.question, values)
+        return tokens * float(equations.speedup(before, _time(changed.prepared, changed.question, values)))
+
+    value = ratio({})
+    up = down = 0.0
+    uncertain = {a.name: a for s in (changed, today) for a in s.prepared.assumptions if a.low < a.high}
+    for path, assumption in uncertain.items():
+        effects = [math.log(ratio({path: end}) / value) for end in (assumption.low, assumption.high)]
+        up += max(0.0, *effects) ** 2
+        down += max(0.0, *(-effect for effect in effects)) ** 2
+    return Interval(value * math.exp(-math.sqrt(down)), value, value * math.exp(math.sqrt(up)))
