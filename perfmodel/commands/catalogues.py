@@ -216,7 +216,8 @@ def models_check(
 @models_app.command("import", epilog="Example: perfmodel models import ./config.json -o my-model.toml")
 def models_import(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A Hugging Face config.json, or the folder that holds it.")
+        str,
+        typer.Argument(metavar="FILE", help="A Hugging Face config.json, the folder that holds it, or a .gguf file."),
     ],
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the model; that of the folder if not given.")
@@ -225,18 +226,22 @@ def models_import(
         str | None, typer.Option("-o", "--output", metavar="FILE.toml", help="Write to FILE.toml, whole or not at all.")
     ] = None,
 ) -> None:
-    """Turn a config.json into a model file of ours that says where it came from."""
+    """Turn a config.json, or the header of a .gguf file, into a model file of ours that says where it came from."""
     import hashlib
 
     from perfmodel.report.files.whole import write_whole
     from perfmodel.specifications.files import read_bytes, read_json_object
-    from perfmodel.specifications.modelfiles import model_toml
+    from perfmodel.specifications.ggufs import read_header
+    from perfmodel.specifications.modelfiles import gguf_toml, model_toml
 
     path = Path(file) / "config.json" if Path(file).is_dir() else Path(file)
-    digest = hashlib.sha256(read_bytes(path)).hexdigest()
-    text = model_toml(
-        read_json_object(path), name=name or path.resolve().parent.name, source=f"{path.name}, SHA-256 {digest}"
-    )
+    if path.suffix == ".gguf":
+        text = gguf_toml(read_header(path), name=name or path.stem, source=f"header of {path.name}")
+    else:
+        digest = hashlib.sha256(read_bytes(path)).hexdigest()
+        text = model_toml(
+            read_json_object(path), name=name or path.resolve().parent.name, source=f"{path.name}, SHA-256 {digest}"
+        )
     if output is None:
         show(text)
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, Self
 
+from perfmodel.estimates.parts import differences
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Fits, OnChip, Placed, Speedup
 from perfmodel.estimates.splits import nearest_splits, obstacle
@@ -52,6 +53,8 @@ def notes_of(
 
 def _format_notes(prepared: Prepared) -> Iterator[Note]:
     formats, model = prepared.formats, prepared.model
+    if apart := differences(prepared):
+        yield Note("model", apart)
     if formats.weights == "mxfp4" and prepared.whole.experts:
         file = total_work(decode_step(model, formats_of(model, "mxfp4_moe", formats.kv), 1))
         yield Note(

@@ -5,9 +5,9 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel.estimates.prepared import Prepared
-from perfmodel.operations import Formats, Operation, decode_step, embedding_elements
+from perfmodel.operations import Formats, Operation, decode_step, embedding_elements, parameter_count
 from perfmodel.operations.formats import stored
-from perfmodel.operations.storing import modules_of
+from perfmodel.operations.storing import formats_of, modules_of
 from perfmodel.operations.work import Work
 from perfmodel.specifications.filetypes import BYTES_PER_TOKEN_OF_VOCABULARY, FILE_TYPES
 from perfmodel.specifications.model import Model
@@ -51,7 +51,7 @@ def _counted(model: Model, formats: Formats) -> tuple[tuple[_Counted, ...], Work
     for part in (*PARTS, "other"):
         own = operations.get(part, [])
         work = sum((Work(weights=o.work.weights, experts=o.work.experts) for o in own), Work())
-        name = _named(part, model, formats) if part != "other" or model.step else formats.activations
+        name = _named(part, model, formats) if part != "other" or model.step else formats.vectors
         found.append(_Counted(part, name, sum(o.elements for o in own), work, _vocabulary(part, model, formats)))
     # A network of blocks has no embedding; its tables are among the rest.
     tables = _tables(model, formats)
@@ -74,7 +74,9 @@ def _tables(model: Model, formats: Formats) -> _Counted:
 def _vocabulary(part: str, model: Model, formats: Formats) -> float:
     """Bytes of the texts of tokens and merges, which stand in a GGUF file too [B]."""
     return (
-        BYTES_PER_TOKEN_OF_VOCABULARY * model.vocabulary if part == "other" and formats.weights in FILE_TYPES else 0.0
+        BYTES_PER_TOKEN_OF_VOCABULARY * model.vocabulary
+        if part == "other" and formats.weights in FILE_TYPES and model.storage is None
+        else 0.0
     )
 
 
@@ -91,6 +93,31 @@ def _named(part: str, model: Model, formats: Formats) -> str:
 
 def _joined(shares: dict[str, float]) -> str:
     return "+".join(sorted((name for name, share in shares.items() if share), key=lambda name: -shares[name]))
+
+
+def differences(prepared: Prepared) -> str:
+    """Return where the tensors beside a model's file differ from what is counted, '' where they agree within 1 %."""
+    model, formats = prepared.model, prepared.formats
+    if not (model.stored or model.storage) or formats.storage != formats_of(model, None, formats.kv).storage:
+        return ""
+    if model.storage is not None:
+        held, counted = model.published_parameters or 0, parameter_count(model)
+        if abs(held - counted) <= 0.001 * held:
+            return ""
+        return f"the tensors of the file hold {held:,} numbers, its layers as they are understood {counted:,}"
+    found = dict(model.stored)
+    counts = {part.part: part.bytes for part in parts_of(prepared, 0, 0) if part.part != "kv"}
+    if "total" in found:
+        counts = {"total": sum(counts.values())}
+    elif model.tied and "head" not in found:
+        found["head"] = found.pop("embedding", 0)
+    apart = [
+        f"{part} {found.get(part, 0) / 1e9:.4g} for {counts.get(part, 0) / 1e9:.4g} GB"
+        for part in dict.fromkeys([*found, *counts])
+        if abs(found.get(part, 0) - counts.get(part, 0)) > 0.01 * found.get(part, 0) + 5e6
+        and part not in ("tower", "draft")
+    ]
+    return f"tensors beside the config hold other bytes than are counted: {', '.join(apart)}" if apart else ""
 
 
 def _bytes_stored(work: Work) -> float:

@@ -61,7 +61,7 @@ def matrix(
     part = "head" if kind == "head" else formats.part
     work = Work(weights=stored(elements, formats.mix(name, part)))
     if bias:
-        work = work + Work(weights=((formats.activations, biases * formats.activation_size()),))
+        work = work + Work(weights=((formats.vectors, biases * formats.vector_size()),))
     size = formats.activation_size()
     return Operation(
         name,
@@ -107,9 +107,7 @@ def expert_matrix(
         for kind, size in stored(one, formats.mix(name, "experts"))
     ]
     if bias:
-        banks.append(
-            ExpertBank(formats.activations, experts, chosen, biases * formats.activation_size(), groups, spread)
-        )
+        banks.append(ExpertBank(formats.vectors, experts, chosen, biases * formats.vector_size(), groups, spread))
     size = formats.activation_size()
     # Tokens spread evenly enough: a group does its part of the chosen pairs of token and expert.
     share = chosen / groups
@@ -158,7 +156,7 @@ def elementwise(
     """
     size = formats.activation_size()
     work = Work(
-        weights=((formats.activations, weights * size),) if weights else (),
+        weights=((formats.vectors, weights * formats.vector_size()),) if weights else (),
         state=state,
         activations=state,
         flops=flops * width,

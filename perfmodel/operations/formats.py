@@ -22,6 +22,11 @@ class Formats(msgspec.Struct, frozen=True):
         """What the storage of the weights is called."""
         return self.storage.name
 
+    @property
+    def vectors(self) -> str:
+        """The format of norms, biases and other vectors of weights."""
+        return self.storage.vectors or self.activations
+
     def within(self, part: str) -> "Formats":
         """Return the formats for operations of `part`."""
         return msgspec.structs.replace(self, part=part)
@@ -38,6 +43,10 @@ class Formats(msgspec.Struct, frozen=True):
     def activation_size(self) -> float:
         """Return the bytes of one activation [B]."""
         return STORAGE_FORMATS[self.activations].bits / 8
+
+    def vector_size(self) -> float:
+        """Return the bytes of one element of a vector of weights [B]."""
+        return STORAGE_FORMATS[self.vectors].bits / 8
 
     def cache_size(self) -> float:
         """Return the bytes of one number in the cache [B]."""

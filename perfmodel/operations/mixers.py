@@ -62,7 +62,7 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
         )
     # Scores and weighted sum: two FLOPs each per element of every query head and token.
     sinks = heads if attention.sinks else 0
-    weights = ((formats.activations, sinks * size),) if sinks else ()
+    weights = ((formats.vectors, sinks * formats.vector_size()),) if sinks else ()
     work = Work(weights=weights, caches=(Cache(attention.window, entry, 4.0 * query_width, not own),))
     unfused = Work(weights=weights, caches=(Cache(attention.window, entry * repeats, 4.0 * query_width, not own),))
     yield Operation(

@@ -1,6 +1,5 @@
 """How a model is stored: every matrix by its name and layer, as published, as a file type of ggml, or as asked for."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -12,26 +11,12 @@ from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_form
 from perfmodel.specifications.formats import head_format, storage_format
 from perfmodel.specifications.model import Attention, Experts, Layer, Model
 from perfmodel.specifications.recipes import EVERYTHING, EXPERTS, LINEAR, Recipe, named
-from perfmodel.specifications.storage import PARTS, Mix, Storage, read_weights, spelled, uniform
+from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assigned, read_weights, spelled, uniform
 
 # Families whose ggml files keep query, key and value in one tensor.
 _FUSED = frozenset(("bloom", "chatglm", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi", "phi3"))
 # Matrices that ggml's files leave in 16 bits, and those that have another part's role.
 _LEFT_ALONE = ("stream_", "correction_", "laurel_", "layer_input_projection")
-
-
-class Module(msgspec.Struct, frozen=True):
-    """One matrix of a model. layer: its index, None outside the layers; columns, elements: of a row, of all [-].
-
-    experts: how many routed ones the matrix is there for, 0 for no expert.
-    """
-
-    layer: int | None
-    operation: str
-    part: str
-    columns: int
-    elements: int
-    experts: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -129,7 +114,8 @@ def _as_file(model: Model, file_type: str) -> Storage:
         layer = module.layer if module.layer is not None else kind.layers - 1
         return block_format(file_type, role, layer, module.columns, kind)
 
-    return assigned(file_type, [(module, ((block(module), 1.0),)) for module in modules_of(model)], alike=True)
+    found: list[tuple[Module, Mix]] = [(module, ((block(module), 1.0),)) for module in modules_of(model)]
+    return msgspec.structs.replace(assigned(file_type, found, alike=True), vectors="fp32")
 
 
 def _quantised(model: Model) -> Quantised:
@@ -172,49 +158,3 @@ def _resolved(model: Model, recipe: Recipe) -> Storage:
         # One table: where the head is converted, so is the embedding.
         storage = msgspec.structs.replace(storage, embedding=storage.head)
     return storage
-
-
-def assigned(name: str, found: list[tuple[Module, Mix]], *, alike: bool) -> Storage:
-    """Return the storage that gives each of a model's matrices its formats.
-
-    name: what it is called; '' for the format that holds most elements. alike: layers differ in shares only, which are
-    those of all of them; otherwise the layers whose matrix is stored otherwise than most are kept apart.
-    """
-    parts = {part: _most((mix, m.elements) for m, mix in found if m.part == part) for part in (*PARTS, "other")}
-    usual = _most((mix, module.elements) for module, mix in found if module.part != "embedding")
-    chosen = {part: one or usual for part, one in parts.items()}
-    operations: dict[str, Mix] = {}
-    layers: dict[int, dict[str, Mix]] = {}
-    for operation in dict.fromkeys(module.operation for module, _ in found):
-        own = [(module, mix) for module, mix in found if module.operation == operation]
-        total = sum(module.elements for module, _ in own)
-        shares: dict[Mix, float] = {}
-        for module, mix in own:
-            shares[mix] = shares.get(mix, 0.0) + module.elements / total
-        common = max(shares, key=lambda mix: shares[mix])
-        if alike and len(shares) > 1:
-            merged: dict[str, float] = {}
-            for mix, weight in shares.items():
-                for kind, share in mix:
-                    merged[kind] = merged.get(kind, 0.0) + weight * share
-            common = tuple(sorted(merged.items()))
-        if common != ((chosen[own[0][0].part], 1.0),):
-            operations[operation] = common
-        for module, mix in own:
-            if not alike and mix != common and module.layer is not None:
-                layers.setdefault(module.layer, {})[operation] = mix
-    return Storage(
-        name=name or usual,
-        operations=tuple(sorted(operations.items())),
-        layers=tuple((index, tuple(sorted(own.items()))) for index, own in sorted(layers.items())),
-        **chosen,
-    )
-
-
-def _most(found: Iterable[tuple[Mix, int]]) -> str:
-    """Return the format that holds most elements, '' where there are none."""
-    sizes: dict[str, float] = {}
-    for mix, elements in found:
-        for name, share in mix:
-            sizes[name] = sizes.get(name, 0.0) + elements * share
-    return max(sizes, key=lambda name: sizes[name], default="")

@@ -13,8 +13,8 @@ from perfmodel.specifications.spellings import device_meant, spelled
 
 
 def is_path(name: str) -> bool:
-    """Return whether `name` is a path: only if it holds a slash or ends in .toml or .json."""
-    return "/" in name or "\\" in name or name.endswith((".toml", ".json"))
+    """Return whether `name` is a path: only if it holds a slash or ends in .toml, .json or .gguf."""
+    return "/" in name or "\\" in name or name.endswith((".toml", ".json", ".gguf"))
 
 
 @lru_cache(maxsize=512)

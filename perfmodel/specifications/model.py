@@ -153,6 +153,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     weight_format, kv_format: the storage formats of what is published unconverted and of the cache; activations: their
     arithmetic width.
     recipe: how a checkpoint says it is quantised; storage: what a file's own list of tensors says.
+    stored: bytes by part of the tensors beside a config, for checks; 'total' where only that is known.
     other_parameters: weights that no step reads, such as a table of learned positions.
     published_parameters: the published exact total, for checks; None where no exact figure is known.
     """
@@ -173,6 +174,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     weight_format: str = "bf16"
     recipe: Recipe | None = None
     storage: Storage | None = None
+    stored: tuple[tuple[str, int], ...] = ()
     kv_format: str = "bf16"
     activations: str = "bf16"
     longest_context: int | None = None

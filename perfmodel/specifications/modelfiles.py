@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.specifications.checkpoints import stored_bytes
 from perfmodel.specifications.files import read_json_object, read_toml, toml_text
+from perfmodel.specifications.ggufmodels import model_from_gguf
+from perfmodel.specifications.ggufs import Header, read_header
+from perfmodel.specifications.gguftables import header_from_table, table_from_header
 from perfmodel.specifications.huggingface import model_from_config
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.networks import model_from_network
@@ -21,6 +25,7 @@ _KEYS = (
     "published_total",
     "note",
     "config",
+    "gguf",
     "network",
     "blocks",
     "segments",
@@ -35,12 +40,34 @@ def load_model(path: Path) -> Model:
     """
     if path.suffix == ".toml":
         return _from_toml(path)
+    if path.suffix == ".gguf":
+        return model_from_gguf(read_header(path), name=path.stem, source=str(path), where=str(path), path=str(path))
     if path.is_dir():
-        path = path / "config.json"
+        path = _within(path)
+        if path.suffix == ".gguf":
+            return load_model(path)
     config = _with_quantisation_beside(read_json_object(path), path.parent / "hf_quant_config.json")
     return model_from_config(
-        config, name=path.parent.name or path.stem, source=str(path), where=str(path), path=str(path)
+        config,
+        name=path.parent.name or path.stem,
+        source=str(path),
+        where=str(path),
+        path=str(path),
+        stored=stored_bytes(path.parent),
     )
+
+
+def _within(folder: Path) -> Path:
+    """Return the file of a folder that describes its model: config.json, else the one .gguf file (or its first part)."""
+    config = folder / "config.json"
+    if config.exists():
+        return config
+    found = sorted(path for path in folder.glob("*.gguf") if not path.name.startswith("mmproj"))
+    if len(found) > 1 and all("-of-" in path.name for path in found):
+        found = found[:1]
+    if len(found) > 1:
+        raise SpecificationError(f"{folder}: holds {len(found)} .gguf files; name one, such as {found[0]}")
+    return found[0] if found else config
 
 
 def _with_quantisation_beside(config: dict[str, Any], beside: Path) -> dict[str, Any]:
@@ -68,6 +95,13 @@ def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
     return toml_text(head | {"config": _without_null(config)})
 
 
+def gguf_toml(header: Header, *, name: str, source: str) -> str:
+    """Return the text of a model file that holds the header of a GGUF file, once it reads as a model."""
+    model_from_gguf(header, name=name, source=source, where=source)
+    head = {"name": name, "title": name, "source": source, "kind": "read"}
+    return toml_text(head | {"gguf": table_from_header(header)})
+
+
 def _without_null(value: Any) -> Any:
     """Return what a JSON file says in what TOML can say, which has no null."""
     if isinstance(value, dict):
@@ -88,13 +122,14 @@ def _from_toml(path: Path) -> Model:
             f"{path}: kind: {shown(raw['kind'])} is not one of {', '.join(_KINDS)}{nearest(raw['kind'], _KINDS)}"
         )
     config = raw.get("config")
-    if ("network" in raw) == ("config" in raw) or not ("network" in raw or isinstance(config, dict)):
+    shapes = [key for key in ("config", "gguf", "network") if key in raw]
+    if len(shapes) != 1 or not (shapes == ["network"] or isinstance(raw[shapes[0]], dict)):
         raise SpecificationError(
             f"{path}: needs either a table [config] with the keys of the model's config.json or a table [network] with"
-            " its [[segments]]"
+            " its [[segments]], or [gguf] with the header of a GGUF file"
         )
-    if "config" in raw and (other := [key for key in ("blocks", "segments") if key in raw]):
-        raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [config]")
+    if shapes != ["network"] and (other := [key for key in ("blocks", "segments") if key in raw]):
+        raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [{shapes[0]}]")
     aliases = raw.get("aliases", [])
     if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
         raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(aliases)}")
@@ -107,6 +142,9 @@ def _from_toml(path: Path) -> Model:
         "notes": (_text(raw, "note", "", path),) if raw.get("note") else (),
         "path": str(path),
     }
+    if shapes == ["gguf"]:
+        where = f"{path}: gguf"
+        return model_from_gguf(header_from_table(raw["gguf"], where), where=where, **described)
     return (
         model_from_config(config, where=f"{path}: config", **described)
         if isinstance(config, dict)

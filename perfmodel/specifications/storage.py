@@ -1,5 +1,7 @@
 """Storage: in which formats the parts of one model are stored, and how `--weights` says so."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from perfmodel.errors import UnknownNameError, nearest, shown
@@ -14,9 +16,9 @@ Mix = tuple[tuple[str, float], ...]
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """The storage formats of a model's matrices by part; vectors are in the activations' format.
+    """The storage formats of a model's matrices by part.
 
-    name: what an answer calls it. operations: matrices that are stored otherwise than their part, in all layers;
+    vectors: the format of norms, biases and the like, '' for that of the activations. name: what an answer calls it. operations: matrices that are stored otherwise than their part, in all layers;
     layers: those of single layers, by index.
     """
 
@@ -28,6 +30,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     head: str
     embedding: str
     other: str
+    vectors: str = ""
     operations: tuple[tuple[str, Mix], ...] = ()
     layers: tuple[tuple[int, tuple[tuple[str, Mix], ...]], ...] = ()
 
@@ -52,6 +55,20 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys([*named, *(name for mix in mixes for name, _ in mix)]))
 
 
+class Module(msgspec.Struct, frozen=True):
+    """One matrix of a model. layer: its index, None outside the layers; columns, elements: of a row, of all [-].
+
+    experts: how many routed ones the matrix is there for, 0 for no expert.
+    """
+
+    layer: int | None
+    operation: str
+    part: str
+    columns: int
+    elements: int
+    experts: int = 0
+
+
 def uniform(name: str) -> Storage:
     """Return the storage of a model that is stored in one format."""
     return Storage(
@@ -59,9 +76,50 @@ def uniform(name: str) -> Storage:
     )
 
 
-def bits_of(elements: float, mix: Mix) -> float:
-    """Return the bits of `elements` weights [-] stored as `mix`."""
-    return sum(elements * share * STORAGE_FORMATS[name].bits for name, share in mix)
+def assigned(name: str, found: list[tuple[Module, Mix]], *, alike: bool) -> Storage:
+    """Return the storage that gives each of a model's matrices its formats.
+
+    name: what it is called; '' for the format that holds most elements. alike: layers differ in shares only, which are
+    those of all of them; otherwise the layers whose matrix is stored otherwise than most are kept apart.
+    """
+    parts = {part: _most((mix, m.elements) for m, mix in found if m.part == part) for part in (*PARTS, "other")}
+    usual = _most((mix, module.elements) for module, mix in found if module.part != "embedding")
+    chosen = {part: one or usual for part, one in parts.items()}
+    operations: dict[str, Mix] = {}
+    layers: dict[int, dict[str, Mix]] = {}
+    for operation in dict.fromkeys(module.operation for module, _ in found):
+        own = [(module, mix) for module, mix in found if module.operation == operation]
+        total = sum(module.elements for module, _ in own)
+        shares: dict[Mix, float] = {}
+        for module, mix in own:
+            shares[mix] = shares.get(mix, 0.0) + module.elements / total
+        common = max(shares, key=lambda mix: shares[mix])
+        if alike and len(shares) > 1:
+            merged: dict[str, float] = {}
+            for mix, weight in shares.items():
+                for kind, share in mix:
+                    merged[kind] = merged.get(kind, 0.0) + weight * share
+            common = tuple(sorted(merged.items()))
+        if common != ((chosen[own[0][0].part], 1.0),):
+            operations[operation] = common
+        for module, mix in own:
+            if not alike and mix != common and module.layer is not None:
+                layers.setdefault(module.layer, {})[operation] = mix
+    return Storage(
+        name=name or usual,
+        operations=tuple(sorted(operations.items())),
+        layers=tuple((index, tuple(sorted(own.items()))) for index, own in sorted(layers.items())),
+        **chosen,
+    )
+
+
+def _most(found: Iterable[tuple[Mix, int]]) -> str:
+    """Return the format that holds most elements, '' where there are none."""
+    sizes: dict[str, float] = {}
+    for mix, elements in found:
+        for name, share in mix:
+            sizes[name] = sizes.get(name, 0.0) + elements * share
+    return max(sizes, key=lambda name: sizes[name], default="")
 
 
 def nominal_bits(name: str) -> float:
