@@ -73,8 +73,7 @@ class AdviceList(msgspec.Struct, frozen=True, eq=False):
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Return what `perfmodel advise --json` prints."""
-        plain: list[dict[str, Any]] = msgspec.to_builtins(self.advice)
-        return plain
+        return [msgspec.to_builtins(one) for one in self.advice]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dict with dotted names for each change."""

@@ -98,8 +98,7 @@ class Selection(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
 
     def to_dict(self) -> list[dict[str, Any]]:
         """Return what `perfmodel choose --json` prints."""
-        plain: list[dict[str, Any]] = msgspec.to_builtins(self.choices)
-        return plain
+        return [msgspec.to_builtins(choice) for choice in self.choices]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dict with dotted names for each choice."""
