@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -160,10 +161,14 @@ def test_a_config_without_a_needed_key(run, tmp_path, key):
     )
 
 
-def test_an_unknown_model_type_lists_the_known_ones(run, tmp_path):
-    one_line(
-        config_answer(run, tmp_path, CONFIG | {"model_type": "lama"}), 1, "'lama'", "did you mean 'llama'", *KNOWN_TYPES
-    )
+def test_an_unknown_model_type_names_the_nearest_and_where_all_are(run, tmp_path):
+    answer = config_answer(run, tmp_path, CONFIG | {"model_type": "lama"})
+    one_line(answer, 1, "'lama'", "did you mean 'llama'", "docs/models.md")
+
+
+def test_all_known_types_are_in_the_documents(repository):
+    listed = set(re.findall(r"`(\w+)`", (repository / "docs" / "models.md").read_text(encoding="utf-8")))
+    assert set(KNOWN_TYPES) <= listed
 
 
 def test_a_field_that_may_change_the_work_is_an_error(run, tmp_path):
@@ -302,7 +307,7 @@ def test_any_bytes_as_a_file_give_one_line(tmp_path, content):
     for name, find in (("mine.toml", find_hardware), ("mine.toml", find_model), ("config.json", find_model)):
         path = tmp_path / name
         path.write_bytes(content)
-        find.cache_clear()
+        find_hardware.cache_clear()
         with pytest.raises(PerfModelError) as error:
             find(str(path))
         assert "\n" not in str(error.value)

@@ -6,6 +6,7 @@ import msgspec
 
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.operations import Formats, Operation, decode_step, embedding_elements, parameter_count
+from perfmodel.operations.apart import draft_work
 from perfmodel.operations.formats import stored
 from perfmodel.operations.storing import formats_of, modules_of
 from perfmodel.operations.work import Work
@@ -17,7 +18,7 @@ from perfmodel.specifications.storage import PARTS
 class Part(msgspec.Struct, frozen=True):
     """One part of a model.
 
-    part: of `attention dense experts shared head embedding kv other`; format: of its matrices, the one that holds most
+    part: of `attention dense experts shared head embedding kv tower draft other`; format: of its matrices, the one that holds most
     first; parameters [-]; bytes: of the stored tensors, each once (a tied table is the head's), and for kv what the
     cache of the batch holds [B]; bytes_per_step: read in a step [B].
     """
@@ -61,7 +62,26 @@ def _counted(model: Model, formats: Formats) -> tuple[tuple[_Counted, ...], Work
         )
     else:
         found[PARTS.index("embedding")] = tables
+    found += _apart(model, formats)
     return tuple(one for one in found if one.parameters), whole
+
+
+def _apart(model: Model, formats: Formats) -> list[_Counted]:
+    """What no plain step runs, as bytes beside the work: towers in the plain format, a draft head as it is published.
+
+    ggml's files hold neither.
+    """
+    if formats.weights in FILE_TYPES:
+        return []
+    published = formats_of(model, None, None)
+    plain = formats.activations if model.recipe is None else model.recipe.plain
+    towers = sum(tower.parameters or 0 for tower in model.towers)
+    drafts, work = draft_work(model, published)
+    size = sum(size for _, size in stored(towers, ((plain, 1.0),)))
+    return [
+        _Counted("tower", plain, towers, Work(), size),
+        _Counted("draft", published.weights, drafts, Work(), _bytes_stored(work)),
+    ]
 
 
 def _tables(model: Model, formats: Formats) -> _Counted:

@@ -19,12 +19,16 @@ from perfmodel.operations import stage_layers
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.model import (
     Attention,
+    CompressedAttention,
     Experts,
     FeedForward,
+    KeyedDeltaAttention,
     LatentAttention,
     Layer,
+    LightningAttention,
     Mixer,
     Model,
+    ShortConvolution,
     StateSpace,
 )
 from perfmodel.specifications.primitives import Block, Convolution, DotProduct, Linear, Recurrent
@@ -213,6 +217,10 @@ def _needs(model: Model) -> tuple[tuple[_Whole, ...], tuple[_Whole, ...], tuple[
         assert isinstance(layer, Layer)  # noqa: S101 - the only other kind
         if layer.mixer is not None:
             attention |= dict.fromkeys(_mixer_needs(layer.mixer))
+        if layer.beside is not None:
+            attention |= dict.fromkeys(_mixer_needs(layer.beside))
+        if layer.mixture is not None:
+            mixtures[layer.mixture] = None
         if isinstance(layer.feed_forward, FeedForward):
             dense[_Whole("the feed-forward width", layer.feed_forward.intermediate)] = None
         elif layer.feed_forward is not None:
@@ -224,8 +232,10 @@ def _mixer_needs(mixer: Mixer) -> Iterator[_Whole]:
     if isinstance(mixer, Attention):
         yield _Whole("heads", mixer.heads)
         yield _Whole("key and value heads", mixer.kv_heads, either=True)
-    elif isinstance(mixer, LatentAttention):
+    elif isinstance(mixer, LatentAttention | CompressedAttention | KeyedDeltaAttention | LightningAttention):
         yield _Whole("heads", mixer.heads)
+    elif isinstance(mixer, ShortConvolution):
+        yield _Whole("channels of the convolution", mixer.width)
     elif isinstance(mixer, StateSpace):
         yield _Whole("channels of the state space", mixer.inner)
         if mixer.version != 1:

@@ -29,8 +29,9 @@ def all_tokens_needed(block: FeedForward | Experts, parallel: Parallel) -> bool:
     return parallel.data > 1 and not (isinstance(block, Experts) and parallel.routed)
 
 
-def _activation(name: str, width: int, formats: Formats, *, gated: bool) -> Operation:
-    return elementwise(name, "activation", width, formats, flops=5.0 if gated else 4.0, inputs=2 if gated else 1)
+def _activation(name: str, width: int, formats: Formats, *, gated: bool, weights: int = 0) -> Operation:
+    flops, inputs = (5.0, 2) if gated else (4.0, 1)
+    return elementwise(name, "activation", width, formats, flops=flops, inputs=inputs, weights=weights)
 
 
 def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -41,7 +42,7 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
     if block.sparsified:
         # Mean, deviation, threshold and cut.
         yield elementwise("sparsify", "activation", width, formats, flops=6.0)
-    yield _activation("activation", width, formats, gated=block.gated)
+    yield _activation("activation", width, formats, gated=block.gated, weights=block.activation_weights)
     yield matrix("down", hidden, width, formats, bias=block.bias)
 
 
@@ -61,6 +62,8 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     inner = block.latent or hidden
     sent = block.chosen * (parallel.stage_devices // groups) * inner / parallel.tensor
     yield matrix("router", block.count, hidden, formats, bias=block.router_bias)
+    if block.router_scales:
+        yield elementwise("router_scale", "norm", hidden, formats, flops=4.0, weights=hidden + block.count)
     yield elementwise("expert_choice", "expert_choice", block.count, formats, flops=5.0)
     beside = formats.within("shared")
     which = {"experts": block.count, "chosen": block.chosen, "bias": block.bias, "groups": groups}

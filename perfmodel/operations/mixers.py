@@ -1,14 +1,31 @@
 """The blocks that mix tokens: attention with a cache, latent attention, state spaces, linear attention."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
+from perfmodel.operations.compressed import compressed_attention_operations
+from perfmodel.operations.linear import (
+    STATE_SIZE,
+    delta_operations,
+    keyed_delta_operations,
+    lightning_operations,
+    short_convolution_operations,
+)
 from perfmodel.operations.work import Cache, Work
-from perfmodel.specifications.model import Attention, DeltaAttention, LatentAttention, Mixer, StateSpace
+from perfmodel.specifications.model import (
+    Attention,
+    CompressedAttention,
+    CrossAttention,
+    DeltaAttention,
+    KeyedDeltaAttention,
+    LatentAttention,
+    LightningAttention,
+    Mixer,
+    ShortConvolution,
+    StateSpace,
+)
 
-# Recurrent states are kept in 32 bits: rounding adds up over the tokens.
-STATE_SIZE = 4.0
 # Keys of a lightning indexer are kept in fp8 with one scale of 32 bits.
 INDEX_KEY_SIZE, INDEX_SCALE_SIZE = 1.0, 4.0
 
@@ -16,14 +33,8 @@ INDEX_KEY_SIZE, INDEX_SCALE_SIZE = 1.0, 4.0
 def mixer_operations(mixer: Mixer, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     """Yield the operations of a mixer on the fullest of `devices`."""
     formats = formats.within("attention")
-    if isinstance(mixer, Attention):
-        yield from _attention(mixer, hidden, formats, devices)
-    elif isinstance(mixer, LatentAttention):
-        yield from _latent_attention(mixer, hidden, formats, devices)
-    elif isinstance(mixer, StateSpace):
-        yield from (_state_space_1 if mixer.version == 1 else _state_space_2)(mixer, hidden, formats, devices)
-    else:
-        yield from _delta_attention(mixer, hidden, formats, devices)
+    operations: Callable[..., Iterator[Operation]] = _OPERATIONS[type(mixer)]
+    yield from operations(mixer, hidden, formats, devices)
 
 
 def _attention(attention: Attention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -31,12 +42,16 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     # Key and value heads beyond their number are replicated, never split.
     kv_heads = ceil_div(attention.kv_heads, devices)
     query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
+    value_dim = attention.value_dim or attention.head_dim
     bias, size = attention.query_key_value_bias, formats.activation_size()
     yield matrix("query", query_width * (2 if attention.output_gate else 1), hidden, formats, bias=bias)
     own = not attention.shares_cache
     if own:
         yield matrix("key", kv_width, hidden, formats, bias=bias, shares_input=True)
-        yield matrix("value", kv_width, hidden, formats, bias=bias, shares_input=True)
+    if own and attention.value_projection:
+        yield matrix("value", kv_heads * value_dim, hidden, formats, bias=bias, shares_input=True)
+    if attention.head_gate:
+        yield matrix("head_gate", heads, hidden, formats, shares_input=True)
     if attention.query_key_norm:
         by_head = attention.query_key_norm == "head"
         for name, count, width in (
@@ -47,7 +62,8 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
             yield norm(name, attention.head_dim, formats, copies=count) if by_head else norm(name, width, formats)
     if attention.rotary:
         yield elementwise("rotary", "rotary", query_width + (kv_width if own else 0), formats, flops=3.0)
-    entry = 2 * kv_width * formats.cache_size()
+    stored, result_width = kv_width + kv_heads * value_dim, heads * value_dim
+    entry = stored * formats.cache_size()
     # A framework's cache grows by concatenation, which reads and writes all of it, and is widened to the query heads:
     # read once, written `repeats` times, which is what its attention then reads.
     repeats = ceil_div(heads, kv_heads)
@@ -57,14 +73,19 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
             "cache_write",
             "cache_write",
             Work(activations=entry),
-            reads=2 * kv_width * size,
+            reads=stored * size,
             unfused=Work(activations=entry, caches=(copied,)),
         )
     # Scores and weighted sum: two FLOPs each per element of every query head and token.
     sinks = heads if attention.sinks else 0
     weights = ((formats.vectors, sinks * formats.vector_size()),) if sinks else ()
-    work = Work(weights=weights, caches=(Cache(attention.window, entry, 4.0 * query_width, not own),))
-    unfused = Work(weights=weights, caches=(Cache(attention.window, entry * repeats, 4.0 * query_width, not own),))
+    flops = 2.0 * (query_width + result_width)
+    window, chosen = attention.window, bool(attention.index_chosen)
+    if chosen:
+        yield from _key_index(attention, hidden, formats)
+        window = attention.index_chosen
+    work = Work(weights=weights, caches=(Cache(window, entry, flops, not own, chosen),))
+    unfused = Work(weights=weights, caches=(Cache(window, entry * repeats, flops, not own, chosen),))
     yield Operation(
         "attention",
         "attention",
@@ -72,12 +93,41 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
         elements=sinks,
         active=sinks,
         reads=query_width * size,
-        writes=query_width * size,
+        writes=result_width * size,
         unfused=unfused,
     )
-    if attention.output_gate:
-        yield elementwise("output_gate", "activation", query_width, formats, flops=5.0, inputs=2)
-    yield matrix("output", hidden, query_width, formats, bias=attention.output_bias)
+    if attention.output_gate or attention.head_gate:
+        yield elementwise("output_gate", "activation", result_width, formats, flops=5.0, inputs=2)
+    yield matrix("output", hidden, result_width, formats, bias=attention.output_bias)
+
+
+def _key_index(attention: Attention, hidden: int, formats: Formats) -> Iterator[Operation]:
+    """The small attention of MiniMax-M3, whole on every device: one key a token, from whose scores blocks are chosen."""
+    width, size = attention.index_heads * attention.index_dim, formats.activation_size()
+    yield matrix("index_query", width, hidden, formats)
+    yield matrix("index_key", attention.index_dim, hidden, formats, shares_input=True)
+    yield norm("index_query_norm", attention.index_dim, formats, copies=attention.index_heads)
+    yield norm("index_key_norm", attention.index_dim, formats)
+    cache = Cache(None, attention.index_dim * formats.cache_size(), 2.0 * width)
+    yield Operation(
+        "index_scores", "attention", Work(caches=(cache,)), reads=width * size, writes=4.0 * attention.index_heads
+    )
+
+
+def cross_attention_operations(
+    cross: CrossAttention, hidden: int, formats: Formats, devices: int
+) -> Iterator[Operation]:
+    """Yield the operations of attention to an encoder, whose keys and values are there already."""
+    formats = formats.within("attention")
+    heads, kv_heads = ceil_div(cross.heads, devices), ceil_div(cross.kv_heads, devices)
+    width, size = heads * cross.head_dim, formats.activation_size()
+    yield matrix("cross_query", width, hidden, formats, bias=cross.query_bias)
+    if cross.query_norm:
+        yield norm("cross_query_norm", cross.head_dim, formats, copies=heads)
+    kept = 2 * cross.tokens * kv_heads * cross.head_dim * formats.cache_size()
+    work = Work(state=kept, flops=4.0 * cross.tokens * width)
+    yield Operation("cross_attention", "attention", work, reads=width * size, writes=width * size)
+    yield matrix("cross_output", hidden, width, formats, bias=cross.output_bias)
 
 
 def _latent_attention(latent: LatentAttention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -102,7 +152,10 @@ def _latent_attention(latent: LatentAttention, hidden: int, formats: Formats, de
     flops = heads * (2.0 * entry + 2.0 * latent.kv_rank)
     if latent.index_heads:
         yield from _index(latent, hidden, formats)
-    cache = Cache(latent.index_chosen or None, entry * formats.cache_size(), flops)
+    if latent.head_gate:
+        yield matrix("head_gate", heads, hidden, formats)
+    chosen = latent.index_chosen or None
+    cache = Cache(chosen, entry * formats.cache_size(), flops, whole=chosen is not None)
     yield Operation(
         "attention",
         "attention",
@@ -173,36 +226,6 @@ def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: in
     yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
 
 
-def _delta_attention(block: DeltaAttention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
-    key_heads, value_heads = ceil_div(block.key_heads, devices), ceil_div(block.value_heads, devices)
-    keys, values = key_heads * block.key_dim, value_heads * block.value_dim
-    yield matrix("in_projection", 2 * keys + 2 * values, hidden, formats)
-    yield matrix("step_projection", 2 * value_heads, hidden, formats, shares_input=True)
-    mixed = 2 * keys + values
-    yield elementwise(
-        "convolution",
-        "convolution",
-        mixed,
-        formats,
-        flops=2.0 * block.convolution,
-        weights=mixed * block.convolution,
-        state=mixed * block.convolution * formats.activation_size(),
-    )
-    # Decay, read, correct, write and read out a key_dim x value_dim matrix a head: eight operations an element.
-    yield elementwise(
-        "state_update",
-        "state_update",
-        values,
-        formats,
-        flops=8.0 * block.key_dim,
-        inputs=3,
-        weights=2 * value_heads,
-        state=value_heads * block.key_dim * block.value_dim * STATE_SIZE,
-    )
-    yield norm("state_output_norm", block.value_dim, formats, copies=value_heads)
-    yield matrix("out_projection", hidden, values, formats)
-
-
 def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operation:
     """A causal convolution over the last tokens, whose inputs are kept as state."""
     weights = channels * (block.convolution + (1 if block.convolution_bias else 0))
@@ -210,3 +233,19 @@ def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operatio
     return elementwise(
         "convolution", "convolution", channels, formats, flops=2.0 * block.convolution, weights=weights, state=state
     )
+
+
+def _state_space(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    yield from (_state_space_1 if block.version == 1 else _state_space_2)(block, hidden, formats, devices)
+
+
+_OPERATIONS: dict[type, Callable[..., Iterator[Operation]]] = {
+    Attention: _attention,
+    LatentAttention: _latent_attention,
+    CompressedAttention: compressed_attention_operations,
+    StateSpace: _state_space,
+    DeltaAttention: delta_operations,
+    KeyedDeltaAttention: keyed_delta_operations,
+    LightningAttention: lightning_operations,
+    ShortConvolution: short_convolution_operations,
+}

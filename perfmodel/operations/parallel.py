@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 from perfmodel.numbers.choices import ceil_div, smaller
-from perfmodel.specifications.model import Experts, Layer, Model
+from perfmodel.specifications.model import Layer, Model
 from perfmodel.units import MOST_DEVICES, whole_number
 
 
@@ -109,11 +109,7 @@ def read_parallel(
         raise ValueRangeError(
             f"--parallel: ep={groups} does not divide the {parallel.stage_devices} devices of tp={tensor} x dp={data}"
         )
-    counts = [
-        layer.feed_forward.count
-        for layer in model.layers
-        if isinstance(layer, Layer) and isinstance(layer.feed_forward, Experts)
-    ]
+    counts = [block.count for layer in model.layers if isinstance(layer, Layer) for block in layer.mixtures]
     if groups > 1 and (not counts or groups > min(counts)):
         raise ValueRangeError(
             f"--parallel: ep={groups}: {model.name} has {min(counts) if counts else 'no'} experts to spread"

@@ -7,14 +7,22 @@ import msgspec
 
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, collective, elementwise, for_tokens, matrix, norm
+from perfmodel.operations.compressed import hyper_reading, hyper_writing
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.formats import Formats, plain_formats
-from perfmodel.operations.mixers import mixer_operations
+from perfmodel.operations.mixers import cross_attention_operations, mixer_operations
 from perfmodel.operations.networks import block_operations
 from perfmodel.operations.parallel import Parallel, over
-from perfmodel.operations.streams import correction, input_operations, low_rank_residual, output_operations, prediction
+from perfmodel.operations.streams import (
+    correction,
+    inputs_of,
+    layer_input_operations,
+    low_rank_residual,
+    outputs_of,
+    prediction,
+)
 from perfmodel.operations.work import Work
-from perfmodel.specifications.model import Layer, Model
+from perfmodel.specifications.model import HyperConnections, Layer, Model, Streams
 from perfmodel.specifications.primitives import Block
 
 
@@ -58,15 +66,13 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     if model.step:
         names = tuple(layer.name for layer in model.layers if isinstance(layer, Block))
         return Step((), layers, (), names)
-    streams = next((layer.streams for layer in model.layers if isinstance(layer, Layer)), None)
-    inputs = input_operations(streams, model.hidden, len(model.layers), formats) if streams else ()
     return Step(
-        before=(Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size), *inputs),
-        layers=layers,
-        after=(
-            *(output_operations(streams, model.hidden, formats) if streams else ()),
-            *_head(model, formats, 1 if "head" in replicates else parallel.tensor),
+        before=(
+            Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),
+            *inputs_of(model, formats),
         ),
+        layers=layers,
+        after=(*outputs_of(model, formats), *_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
     )
 
 
@@ -149,32 +155,63 @@ def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Paral
     if layer.parallel:
         yield from _parallel_layer(model, layer, formats, parallel)
         return
-    if layer.streams is not None:
+    if isinstance(layer.streams, Streams):
         yield from prediction(layer.streams, model.hidden, formats)
     if layer.mixer is not None:
-        yield from _normed(
-            "mixer", model, layer, formats, mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor)
-        )
+        yield from _normed("mixer", model, layer, formats, _mixers(model, layer, formats, parallel))
         yield from _joined("mixer", model.hidden, formats, parallel.tensor)
         yield from _added("mixer", model, layer, formats)
-    if layer.streams is not None:
+    if layer.crossing is not None:
+        crossing = cross_attention_operations(layer.crossing, model.hidden, formats, parallel.tensor)
+        yield from _normed("crossing", model, layer, formats, crossing)
+        yield from _joined("crossing", model.hidden, formats, parallel.tensor)
+        yield from _added("crossing", model, layer, formats)
+    if isinstance(layer.streams, Streams):
         yield from low_rank_residual(layer.streams, model.hidden, formats)
     if layer.feed_forward is not None:
-        block = feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
-        if all_tokens_needed(layer.feed_forward, parallel):
+        block = _feed_forward(model, layer, formats, parallel)
+        if all_tokens_needed(layer.mixture or layer.feed_forward, parallel):
             yield from _gathered(model.hidden, formats, parallel, _normed("feed_forward", model, layer, formats, block))
         else:
             yield from _normed("feed_forward", model, layer, formats, block)
             yield from _joined("feed_forward", model.hidden, formats, parallel.tensor)
         yield from _added("feed_forward", model, layer, formats)
-    if layer.streams is not None:
+    if isinstance(layer.streams, Streams):
         yield from correction(layer.streams, model.hidden, formats)
+    if layer.layer_input:
+        yield from layer_input_operations(layer.layer_input, model.hidden, formats)
+    if layer.scaled:
+        yield elementwise("layer_scale", "residual", model.hidden, formats, flops=1.0, weights=1)
+
+
+def _mixers(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    """Yield the mixer of a layer, and the one beside it."""
+    if layer.mixer is not None:
+        yield from mixer_operations(layer.mixer, model.hidden, formats, parallel.tensor)
+    if layer.beside is not None:
+        yield from mixer_operations(layer.beside, model.hidden, formats, parallel.tensor)
+        yield elementwise("mixers_sum", "residual", model.hidden, formats, flops=1.0, inputs=2)
+
+
+def _feed_forward(model: Model, layer: Layer, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    """Yield the feed-forward block of a layer, and the experts beside it between norms of their own."""
+    if layer.feed_forward is None:
+        return
+    yield from feed_forward_operations(layer.feed_forward, model.hidden, formats, parallel)
+    if layer.mixture is not None:
+        yield norm("dense_output_norm", model.hidden, formats, elements=model.norm_elements)
+        yield norm("experts_norm", model.hidden, formats, elements=model.norm_elements)
+        yield from feed_forward_operations(layer.mixture, model.hidden, formats, parallel)
+        yield norm("experts_output_norm", model.hidden, formats, elements=model.norm_elements)
+        yield elementwise("feed_forward_sum", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
 def _normed(
     name: str, model: Model, layer: Layer, formats: Formats, operations: Iterator[Operation]
 ) -> Iterator[Operation]:
     """Yield a block with the norm in front of it."""
+    if isinstance(layer.streams, HyperConnections):
+        yield from hyper_reading(name, layer.streams, model.hidden, formats)
     if layer.norms in ("before", "both"):
         yield norm(f"{name}_norm", model.hidden, formats, elements=model.norm_elements)
     yield from operations
@@ -190,7 +227,13 @@ def _added(name: str, model: Model, layer: Layer, formats: Formats) -> Iterator[
     """Yield the norm behind a block and its residual addition."""
     if layer.norms in ("after", "both"):
         yield norm(f"{name}_output_norm", model.hidden, formats, elements=model.norm_elements)
-    yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
+    if isinstance(layer.streams, HyperConnections):
+        yield hyper_writing(name, layer.streams, model.hidden, formats)
+    elif name == "crossing" and layer.crossing is not None:
+        gates = layer.crossing.gates
+        yield elementwise("crossing_residual", "residual", model.hidden, formats, flops=1.0, inputs=2, weights=gates)
+    else:
+        yield elementwise(f"{name}_residual", "residual", model.hidden, formats, flops=1.0, inputs=2)
 
 
 def _gathered(

@@ -9,7 +9,7 @@ from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.step import decode_step, embedding_elements
 from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_format
 from perfmodel.specifications.formats import head_format, storage_format
-from perfmodel.specifications.model import Attention, Experts, Layer, Model
+from perfmodel.specifications.model import Attention, Layer, Model
 from perfmodel.specifications.recipes import EVERYTHING, EXPERTS, LINEAR, Recipe, named
 from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assigned, read_weights, spelled, uniform
 
@@ -121,7 +121,7 @@ def _as_file(model: Model, file_type: str) -> Storage:
 def _quantised(model: Model) -> Quantised:
     layers = [layer for layer in model.layers if isinstance(layer, Layer)]
     attention = next((layer.mixer for layer in layers if isinstance(layer.mixer, Attention)), None)
-    experts = max((one.feed_forward.count for one in layers if isinstance(one.feed_forward, Experts)), default=1)
+    experts = max((block.count for one in layers for block in one.mixtures), default=1)
     shared = attention.heads // attention.kv_heads if attention else 1
     large = model.family in ("llama", "qwen2") and len(layers) == 80 and shared > 1
     return Quantised(len(layers), experts, shared, model.tied, large, model.family == "falcon")

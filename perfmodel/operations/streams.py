@@ -6,15 +6,30 @@ Several residual streams (AltUp), a low-rank residual (LAuReL), inputs of each l
 from collections.abc import Iterator
 
 from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
-from perfmodel.specifications.model import Streams
+from perfmodel.operations.compressed import hyper_head
+from perfmodel.specifications.model import HyperConnections, Layer, Model, Streams
 
 
 def input_operations(streams: Streams, hidden: int, layers: int, formats: Formats) -> Iterator[Operation]:
     """Yield what makes the streams and the inputs of all layers from the embedding."""
-    yield matrix("layer_input_projection", layers * streams.layer_input, hidden, formats)
-    yield norm("layer_input_norm", streams.layer_input, formats, copies=layers)
-    yield elementwise("layer_input_sum", "residual", layers * streams.layer_input, formats, flops=2.0, inputs=2)
+    yield from layer_inputs(streams.layer_input, hidden, layers, formats)
     yield matrix("stream_projection", hidden, hidden, formats, count=streams.count - 1)
+
+
+def layer_inputs(width: int, hidden: int, layers: int, formats: Formats) -> Iterator[Operation]:
+    """Yield what makes the inputs of all layers from the embedding, each `width` wide."""
+    yield matrix("layer_input_projection", layers * width, hidden, formats)
+    yield norm("layer_input_norm", width, formats, copies=layers)
+    yield elementwise("layer_input_sum", "residual", layers * width, formats, flops=2.0, inputs=2)
+
+
+def layer_input_operations(width: int, hidden: int, formats: Formats) -> Iterator[Operation]:
+    """Yield how a layer adds its own input, `width` wide, at its end."""
+    yield matrix("layer_input_gate", width, hidden, formats)
+    yield elementwise("layer_input_activation", "activation", width, formats, flops=5.0, inputs=2)
+    yield matrix("layer_input_up", hidden, width, formats)
+    yield norm("layer_input_output_norm", hidden, formats)
+    yield elementwise("layer_input_residual", "residual", hidden, formats, flops=1.0, inputs=2)
 
 
 def output_operations(streams: Streams, hidden: int, formats: Formats) -> Iterator[Operation]:
@@ -53,3 +68,21 @@ def correction(streams: Streams, hidden: int, formats: Formats) -> Iterator[Oper
     yield matrix("layer_input_up", hidden, own, formats)
     yield norm("layer_input_output_norm", hidden, formats)
     yield elementwise("layer_input_residual", "residual", (count - 1) * hidden, formats, flops=1.0, inputs=2)
+
+
+def inputs_of(model: Model, formats: Formats) -> Iterator[Operation]:
+    """Yield what makes several streams, or the inputs of all layers, from the embedding."""
+    first = next((layer for layer in model.layers if isinstance(layer, Layer)), None)
+    if first is not None and isinstance(first.streams, Streams):
+        yield from input_operations(first.streams, model.hidden, len(model.layers), formats)
+    elif first is not None and first.layer_input:
+        yield from layer_inputs(first.layer_input, model.hidden, len(model.layers), formats)
+
+
+def outputs_of(model: Model, formats: Formats) -> Iterator[Operation]:
+    """Yield what makes one stream of several again."""
+    streams = next((layer.streams for layer in model.layers if isinstance(layer, Layer)), None)
+    if isinstance(streams, Streams):
+        yield from output_operations(streams, model.hidden, formats)
+    elif isinstance(streams, HyperConnections):
+        yield from hyper_head(streams, model.hidden, formats)

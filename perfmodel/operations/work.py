@@ -40,12 +40,19 @@ class Cache(msgspec.Struct, frozen=True):
     """Reading a cache. window: most tokens read, None for all; bytes and flops: per token read, per sequence.
 
     shared: it is that of an earlier layer, which is read again but kept once.
+    whole: all of it is kept, although only `window` tokens that are chosen anew each step are read.
     """
 
     window: int | None
     bytes: float
     flops: float
     shared: bool = False
+    whole: bool = False
+
+
+def kept(cache: Cache) -> Cache:
+    """Return the cache as it is kept: whole where what a step reads of it is chosen anew each time."""
+    return msgspec.structs.replace(cache, window=None) if cache.whole else cache
 
 
 class ExpertBank(msgspec.Struct, frozen=True):
@@ -113,14 +120,15 @@ class Work(msgspec.Struct, frozen=True):
         for bank in self.experts + other.experts:
             key = (bank.kind, bank.count, bank.chosen, bank.groups, bank.spread)
             experts[key] = experts.get(key, 0.0) + bank.bytes
-        caches: dict[tuple[int | None, bool], tuple[float, float]] = {}
+        caches: dict[tuple[int | None, bool, bool], tuple[float, float]] = {}
         for cache in self.caches + other.caches:
-            read, flops = caches.get((cache.window, cache.shared), (0.0, 0.0))
-            caches[cache.window, cache.shared] = (read + cache.bytes, flops + cache.flops)
+            alike = (cache.window, cache.shared, cache.whole)
+            read, flops = caches.get(alike, (0.0, 0.0))
+            caches[alike] = (read + cache.bytes, flops + cache.flops)
         return Work(
             tuple(weights.items()),
             tuple(ExpertBank(*key[:3], size, *key[3:]) for key, size in experts.items()),
-            tuple(Cache(window, *both, shared) for (window, shared), both in caches.items()),
+            tuple(Cache(window, *both, shared, whole) for (window, shared, whole), both in caches.items()),
             self.state + other.state,
             self.activations + other.activations,
             self.flops + other.flops,
@@ -131,7 +139,7 @@ class Work(msgspec.Struct, frozen=True):
         return Work(
             tuple((kind, size * count) for kind, size in self.weights),
             tuple(msgspec.structs.replace(bank, bytes=bank.bytes * count) for bank in self.experts),
-            tuple(Cache(c.window, c.bytes * count, c.flops * count, c.shared) for c in self.caches),
+            tuple(Cache(c.window, c.bytes * count, c.flops * count, c.shared, c.whole) for c in self.caches),
             self.state * count,
             self.activations * count,
             self.flops * count,
@@ -171,5 +179,5 @@ class Work(msgspec.Struct, frozen=True):
         return (
             sum(size for kind, size in self.weights if kind != ON_CHIP and not split_kind(kind)[0])
             + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in own)
-            + self._cache_bytes((c for c in self.caches if not c.shared), batch, context)
+            + self._cache_bytes((kept(c) for c in self.caches if not c.shared), batch, context)
         )

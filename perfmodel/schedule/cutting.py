@@ -123,7 +123,7 @@ def _grouped(**groups: str) -> dict[str, str]:
     return {name: group for group, names in groups.items() for name in names.split()}
 
 
-_INPUT = "query key value query_down kv_down"
+_INPUT = "query key value head_gate query_down kv_down key_value"
 _ATTEND = "query_norm key_norm rotary cache_write attention"
 
 # Groups of the styles that fuse, by operation name. An operation that is not named is a group of its own.
@@ -133,35 +133,53 @@ _GROUPS: dict[str, dict[str, str]] = {
     "engine": _grouped(
         input=_INPUT,
         attention=_ATTEND,
-        latent_norm="query_down_norm kv_down_norm",
+        latent_norm="query_down_norm kv_down_norm key_value_norm",
+        index_input="index_query index_key index_weight",
+        compressor_input="compressor_entries compressor_gates",
+        index_compressor_input="index_compressor_entries index_compressor_gates",
         gate_up="gate up",
         sampling="gather_logits sampling",
         norm=(
             "embedding mixer_norm mixer_output_norm mixer_residual feed_forward_norm feed_forward_output_norm"
             " feed_forward_residual final_norm"
         ),
-        state_input="in_projection step_projection",
-        routing="expert_choice",
+        state_input=(
+            "in_projection step_projection decay_projection decay_down output_gate_projection output_gate_down"
+        ),
+        crossing_norm="crossing_norm crossing_output_norm crossing_residual cross_query_norm",
+        layer_end="layer_input_output_norm layer_input_residual layer_scale",
+        experts_norm="dense_output_norm experts_norm experts_output_norm feed_forward_sum",
+        routing="router_scale expert_choice",
         expert_gate_up="expert_gate expert_up",
         shared_gate_up="shared_gate shared_up",
     ),
     # What careful kernels do: norms in front of projections, activation and residuals behind them.
     "tuned": _grouped(
         input=f"mixer_norm {_INPUT} query_norm key_norm rotary cache_write in_projection",
-        latent="query_down_norm kv_down_norm query_up query_absorb",
-        output="output_gate value_up output out_projection mixer_output_norm mixer_residual",
+        latent="query_down_norm kv_down_norm key_value_norm query_up query_absorb",
+        index_input="index_query index_key index_weight index_query_norm index_key_norm",
+        compressor="compressor_entries compressor_gates compressor_mean compressor_norm",
+        index_compressor="index_compressor_entries index_compressor_gates index_compressor_mean index_compressor_norm",
+        crossing="crossing_norm cross_query cross_query_norm",
+        crossing_output="cross_output crossing_output_norm crossing_residual",
+        output="output_gate value_up output output_up out_projection mixers_sum mixer_output_norm mixer_residual",
         state="convolution state_projection state_norm step_projection state_update state_output_norm",
         gate_up="feed_forward_norm gate up sparsify activation",
         down="down feed_forward_output_norm feed_forward_residual",
-        routing="router expert_choice",
+        routing="experts_norm router router_scale expert_choice",
         expert_gate_up="expert_gate expert_up shared_gate shared_up expert_activation",
-        expert_down="expert_down shared_down shared_scale expert_sum",
+        expert_down="expert_down shared_down shared_scale expert_sum experts_output_norm feed_forward_sum",
         head="final_norm head",
         stream_prediction="stream_norm stream_router stream_coefficients stream_prediction",
         laurel_up="laurel_up laurel_norm laurel_sum",
         stream_correction="stream_rerouting correction_coefficients stream_correction stream_scale",
         layer_input_gate="layer_input_gate layer_input_activation",
-        layer_input_up="layer_input_up layer_input_output_norm layer_input_residual",
+        layer_input_up="layer_input_up layer_input_output_norm layer_input_residual layer_scale",
+        mixer_streams="mixer_streams_norm mixer_streams_weights mixer_streams_balance mixer_streams_sum",
+        feed_forward_streams=(
+            "feed_forward_streams_norm feed_forward_streams_weights feed_forward_streams_balance"
+            " feed_forward_streams_sum"
+        ),
         sampling="gather_logits sampling",
     ),
 }

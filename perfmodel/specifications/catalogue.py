@@ -12,27 +12,45 @@ from perfmodel.specifications.modelfiles import load_model
 from perfmodel.specifications.spellings import device_meant, spelled
 
 
-def is_path(name: str) -> bool:
-    """Return whether `name` is a path: only if it holds a slash or ends in .toml, .json or .gguf."""
-    return "/" in name or "\\" in name or name.endswith((".toml", ".json", ".gguf"))
-
-
 @lru_cache(maxsize=512)
 def find_hardware(name: str) -> Hardware:
     """Return the device called `name`, or described by the TOML file at that path.
 
     Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be used.
     """
-    return load_hardware(Path(name)) if is_path(name) else load_hardware(_catalogue_file("hardware", name))
+    return load_hardware(_catalogued("hardware", name) or _path("hardware", name))
+
+
+def find_model(name: str) -> Model:
+    """Return the model called `name`: a catalogue name or alias, an organisation/name that an entry came from, or a path.
+
+    A path is a TOML file, a config.json or a folder with one. A catalogue name is never shadowed by a path; a note says
+    where both are there. Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be
+    used.
+    """
+    found = _catalogued("models", name)
+    if found is None:
+        path = _path("models", name)
+        return _load_model(path, path.absolute(), _changed(path))
+    model = _load_model(found, found, 0)
+    # A bare name that is a folder here may have been meant.
+    if Path(name).exists():
+        note = f"{shown(name)} is the catalogue's; the folder or file of that name is {shown(f'./{name}')}"
+        return model.replace(notes=(*model.notes, note))
+    return model
 
 
 @lru_cache(maxsize=512)
-def find_model(name: str) -> Model:
-    """Return the model called `name`, or described by the TOML file, config.json or folder at that path.
+def _load_model(path: Path, absolute: Path, changed: int) -> Model:
+    """Return the model at `path`; absolute, changed: where that is and when it changed, so that another file is read anew."""
+    del absolute, changed
+    return load_model(path)
 
-    Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be used.
-    """
-    return load_model(Path(name)) if is_path(name) else load_model(_catalogue_file("models", name))
+
+def _changed(path: Path) -> int:
+    """Return when the newest of what describes the model at `path` changed [ns], 0 where nothing is there."""
+    files = [path, path / "config.json"] if path.is_dir() else [path, path.parent]
+    return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
 def names(kind: str) -> list[str]:
@@ -40,30 +58,56 @@ def names(kind: str) -> list[str]:
     return sorted(path.stem for path in data_folder(kind).glob("*.toml"))
 
 
-def _catalogue_file(kind: str, name: str) -> Path:
+def _catalogued(kind: str, name: str) -> Path | None:
+    """Return the file of the catalogue that `name` is the name, an alias or an origin of, or None."""
     folder = data_folder(kind)
-    path = folder / f"{name}.toml"
-    if name and not set(name) & set("*?[]\0") and len(name) < 200 and path.is_file():
+    if not name or set(name) & set("*?[]\0") or len(name) >= 200:
+        return None
+    if "/" not in name and "\\" not in name and (path := folder / f"{name}.toml").is_file():
         return path
-    aliases = _aliases(kind)
-    known = aliases.get(spelled(name)) or (device_meant(name, aliases) if kind == "hardware" else None)
-    if known:
-        return folder / f"{known}.toml"
+    known = _called(kind)
+    called = known.get(spelled(name))
+    if (
+        called is None
+        and kind == "hardware"
+        and not (set(name) & set("/\\") or name.endswith((".toml", ".json", ".gguf")))
+    ):
+        called = device_meant(name, known)
+    return folder / f"{called}.toml" if called else None
+
+
+def _path(kind: str, name: str) -> Path:
+    """Return `name` as a path where it is one, or is meant as one."""
+    path = Path(name)
+    meant = "/" in name or "\\" in name or name.endswith((".toml", ".json", ".gguf"))
+    if (kind == "hardware" and meant) or (kind == "models" and name and (_exists(path) or _written_as_path(name))):
+        return path
     what = "device" if kind == "hardware" else "model"
     raise UnknownNameError(
-        f"{shown(name)} is not a {what} in the catalogue{nearest(name, [*names(kind), *aliases])}; see: perfmodel"
-        f" {kind} list"
+        f"{shown(name)} is not a {what} in the catalogue{nearest(spelled(name), [*names(kind), *_called(kind)])}; see:"
+        f" perfmodel {kind} list"
     )
 
 
+def _written_as_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or "\\" in name or name.endswith((".toml", ".json", ".gguf"))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 @lru_cache(maxsize=4)
-def _aliases(kind: str) -> dict[str, str]:
-    """Return every name and alias of `kind` as `spelled` writes it, with the name of its file."""
+def _called(kind: str) -> dict[str, str]:
+    """Return every name, alias and origin of `kind` as `spelled` writes it, with the name of its file."""
     found: dict[str, str] = {}
     for name in names(kind):
         found[spelled(name)] = name
-        # Aliases stand before the first table; reading no further is four times as quick.
-        head = (data_folder(kind) / f"{name}.toml").read_text(encoding="utf-8").partition("\n[")[0]
-        for alias in tomllib.loads(head).get("aliases", ()):
-            found[spelled(str(alias))] = name
+        # They stand before the first table; reading no further is four times as quick.
+        head = tomllib.loads((data_folder(kind) / f"{name}.toml").read_text(encoding="utf-8").partition("\n[")[0])
+        for other in (*head.get("aliases", ()), *head.get("origins", ())):
+            found[spelled(str(other))] = name
     return found

@@ -14,7 +14,9 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
 
     window: tokens a layer can see at most (a sliding window, or the chunk of chunked attention), None for all.
     query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
-    output_gate: the query projection also makes a gate for the output.
+    value_dim: width of a value head, None where it is head_dim. value_projection: values have a matrix of their own; else they are the keys.
+    output_gate: the query projection also makes a gate for the output; head_gate: a matrix makes a gate of one number a head.
+    index_heads, index_dim, index_chosen: a small attention with one key a token chooses the tokens that are read; 0 for none.
     rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
     shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
     """
@@ -30,6 +32,30 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     sinks: bool = False
     window: int | None = None
     shares_cache: bool = False
+    value_dim: int | None = None
+    value_projection: bool = True
+    head_gate: bool = False
+    index_heads: int = 0
+    index_dim: int = 0
+    index_chosen: int = 0
+
+
+class CrossAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Attention to what an encoder made: keys and values of `tokens` of its positions are kept, and none is added in a step.
+
+    query_bias, output_bias: biases of the two projections that a step runs. norm: keys and queries are normed a head.
+    gates: learned numbers that scale what is added; encoder_parameters: projections of keys and values, which run once a request.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tokens: int
+    query_bias: bool = False
+    output_bias: bool = False
+    query_norm: bool = False
+    gates: int = 0
+    encoder_parameters: int = 0
 
 
 class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +75,28 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
     rotary_dim: int
     value_dim: int
     bias: bool = False
+    index_heads: int = 0
+    index_dim: int = 0
+    index_chosen: int = 0
+    head_gate: bool = False
+
+
+class CompressedAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Attention of DeepSeek-V4: one key, which is the value too, for all heads; the last `window` tokens as they are, and all others in groups.
+
+    query_rank: of the queries' down-projection. groups, group_rank: the output goes through `groups` narrow projections of group_rank each.
+    rate: tokens that one compressed entry stands for, 0 for a layer without; overlap: an entry also sees the group before its own.
+    index_heads, index_dim, index_chosen: an indexer with compressed keys of its own chooses the entries that are read; 0 where all are.
+    """
+
+    heads: int
+    head_dim: int
+    query_rank: int
+    groups: int
+    group_rank: int
+    window: int
+    rate: int = 0
+    overlap: bool = False
     index_heads: int = 0
     index_dim: int = 0
     index_chosen: int = 0
@@ -84,6 +132,34 @@ class DeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
     convolution: int
 
 
+class KeyedDeltaAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Kimi's linear attention: the delta rule with a decay for each channel of the keys, and a matrix of state a head.
+
+    decay_rank, gate_rank: of the two-step projections of decay and output gate, 0 where one matrix makes them.
+    """
+
+    heads: int
+    head_dim: int
+    convolution: int
+    decay_rank: int = 0
+    gate_rank: int = 0
+
+
+class LightningAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Linear attention with a fixed decay: a matrix of state a head, a norm over all heads and a gate."""
+
+    heads: int
+    head_dim: int
+
+
+class ShortConvolution(msgspec.Struct, frozen=True, kw_only=True):
+    """A gated convolution over the last `taps` tokens, between two projections."""
+
+    width: int
+    taps: int
+    bias: bool = False
+
+
 class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     """A dense feed-forward block; gated ones have three matrices, plain ones two.
 
@@ -94,6 +170,7 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     gated: bool = True
     bias: bool = False
     sparsified: bool = False
+    activation_weights: int = 0
 
 
 class Experts(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,9 +190,19 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     shared: int = 0
     shared_gate: bool = False
     latent: int = 0
+    router_scales: bool = False
 
 
-Mixer = Attention | LatentAttention | StateSpace | DeltaAttention
+Mixer = (
+    Attention
+    | LatentAttention
+    | CompressedAttention
+    | StateSpace
+    | DeltaAttention
+    | KeyedDeltaAttention
+    | LightningAttention
+    | ShortConvolution
+)
 
 
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,18 +216,45 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
     layer_input: int
 
 
+class HyperConnections(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` residual streams that each block reads as one, writes back to all, and mixes, by weights worked out of all streams."""
+
+    count: int
+
+
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """One decoder layer: a mixer over the tokens and a feed-forward block, either of which may be absent.
 
     norms: where they stand: 'before' each block, 'after' it, or 'both'.
     parallel: both blocks read the same input and are added together; with one norm for both, or two.
+    beside: a second mixer that reads what the first one reads, and is added to it.
+    crossing: attention to an encoder between the mixer and the feed-forward block, with a norm of its own.
+    mixture: experts beside the dense feed-forward block, with norms of their own (Gemma 4).
+    layer_input: width of the layer's own input, which is added at its end (Gemma 4); 0 for none. scaled: one number scales what it hands on.
     """
 
     mixer: Mixer | None
     feed_forward: FeedForward | Experts | None
     norms: str = "before"
     parallel: str = ""  # '', 'one-norm', 'two-norms'
-    streams: Streams | None = None
+    streams: Streams | HyperConnections | None = None
+    beside: Mixer | None = None
+    crossing: CrossAttention | None = None
+    mixture: Experts | None = None
+    layer_input: int = 0
+    scaled: bool = False
+
+    @property
+    def mixtures(self) -> tuple[Experts, ...]:
+        """The mixtures of experts of this layer."""
+        return tuple(block for block in (self.feed_forward, self.mixture) if isinstance(block, Experts))
+
+
+class Tower(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that turns pictures or sound into tokens, its projector included; no decode step runs it. parameters: None where they are not counted."""
+
+    name: str
+    parameters: int | None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -155,7 +269,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     recipe: how a checkpoint says it is quantised; storage: what a file's own list of tensors says.
     stored: bytes by part of the tensors beside a config, for checks; 'total' where only that is known.
     other_parameters: weights that no step reads, such as a table of learned positions.
+    towers: parts that no decode step runs; draft_layers: of a draft head that was trained with the model, which no plain step runs.
     published_parameters: the published exact total, for checks; None where no exact figure is known.
+    origins: names under which it is published, as organisation/name.
     """
 
     name: str
@@ -171,6 +287,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     final_norm: bool = True
     head_bias: bool = False
     other_parameters: int = 0
+    towers: tuple[Tower, ...] = ()
+    draft_layers: tuple[Layer, ...] = ()
     weight_format: str = "bf16"
     recipe: Recipe | None = None
     storage: Storage | None = None
@@ -180,6 +298,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     longest_context: int | None = None
     published_parameters: int | None = None
     aliases: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     path: str = ""
 

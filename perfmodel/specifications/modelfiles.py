@@ -1,5 +1,6 @@
 """Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from perfmodel.specifications.ggufmodels import model_from_gguf
 from perfmodel.specifications.ggufs import Header, read_header
 from perfmodel.specifications.gguftables import header_from_table, table_from_header
 from perfmodel.specifications.huggingface import model_from_config
+from perfmodel.specifications.huggingface.fields import is_without_work
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.networks import model_from_network
 
@@ -17,6 +19,8 @@ _KEYS = (
     "name",
     "title",
     "aliases",
+    "origins",
+    "null",
     "source",
     "kind",
     "published_parameters",
@@ -49,7 +53,7 @@ def load_model(path: Path) -> Model:
     config = _with_quantisation_beside(read_json_object(path), path.parent / "hf_quant_config.json")
     return model_from_config(
         config,
-        name=path.parent.name or path.stem,
+        name=path.resolve().parent.name or path.stem,
         source=str(path),
         where=str(path),
         path=str(path),
@@ -88,10 +92,13 @@ def _with_quantisation_beside(config: dict[str, Any], beside: Path) -> dict[str,
 def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
     """Return the text of a model file that holds `config` as it is, once it reads as a model.
 
-    Keys whose value is null are left out. Raises SpecificationError when the config is not understood.
+    Keys whose value is null, which TOML cannot hold, are listed by name. Raises SpecificationError when the config is
+    not understood.
     """
     model_from_config(config, name=name, source=source, where=source)
-    head = {"name": name, "title": name, "source": source, "kind": "read"}
+    head: dict[str, Any] = {"name": name, "title": name, "source": source, "kind": "read"}
+    if empty := list(_null_keys(config)):
+        head["null"] = empty
     return toml_text(head | {"config": _without_null(config)})
 
 
@@ -100,6 +107,31 @@ def gguf_toml(header: Header, *, name: str, source: str) -> str:
     model_from_gguf(header, name=name, source=source, where=source)
     head = {"name": name, "title": name, "source": source, "kind": "read"}
     return toml_text(head | {"gguf": table_from_header(header)})
+
+
+def _null_keys(table: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the dotted names of the keys whose value is null."""
+    for key, value in table.items():
+        if value is None and not is_without_work(key):
+            yield path + key
+        elif isinstance(value, dict):
+            yield from _null_keys(value, f"{path}{key}.")
+
+
+def _with_nulls(config: dict[str, Any], names: Any, path: Path) -> dict[str, Any]:
+    """Return the config of a model file with the keys that its published form states as null."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SpecificationError(f"{path}: null: expected a list of texts, found {shown(names)}")
+    for name in names:
+        table = config
+        *parents, key = name.split(".")
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise SpecificationError(f"{path}: null: {shown(name)}: {parent} is not a table")
+        if table.setdefault(key, None) is not None:
+            raise SpecificationError(f"{path}: null: {shown(name)} has a value in [config]")
+    return config
 
 
 def _without_null(value: Any) -> Any:
@@ -130,15 +162,19 @@ def _from_toml(path: Path) -> Model:
         )
     if shapes != ["network"] and (other := [key for key in ("blocks", "segments") if key in raw]):
         raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [{shapes[0]}]")
-    aliases = raw.get("aliases", [])
-    if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
-        raise SpecificationError(f"{path}: aliases: expected a list of texts, found {shown(aliases)}")
+    for key in ("aliases", "origins"):
+        listed = raw.get(key, [])
+        if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+            raise SpecificationError(f"{path}: {key}: expected a list of texts, found {shown(listed)}")
+    if isinstance(config, dict):
+        config = _with_nulls(config, raw.get("null", []), path)
     described = {
         "name": raw["name"],
         "source": raw["source"],
         "title": _text(raw, "title", raw["name"], path),
         "published_parameters": _count(raw, path),
-        "aliases": tuple(aliases),
+        "aliases": tuple(raw.get("aliases", [])),
+        "origins": tuple(raw.get("origins", [])),
         "notes": (_text(raw, "note", "", path),) if raw.get("note") else (),
         "path": str(path),
     }

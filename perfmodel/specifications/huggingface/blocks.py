@@ -4,10 +4,25 @@ from collections.abc import Sequence
 
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.huggingface.fields import Fields
-from perfmodel.specifications.model import Attention, Experts, FeedForward, LatentAttention
+from perfmodel.specifications.model import Attention, DeltaAttention, Experts, FeedForward, LatentAttention
 
-ACTIVATIONS = ("silu", "swish", "gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "relu", "relu2", "swiglu")
+ACTIVATIONS = (
+    "silu",
+    "swish",
+    "gelu",
+    "gelu_new",
+    "gelu_pytorch_tanh",
+    "gelu_fast",
+    "gelu_python",
+    "quick_gelu",
+    "relu",
+    "relu2",
+    "swiglu",
+    "swigluoai",
+    "xielu",
+)
 FULL, SLIDING, CHUNKED, LINEAR = "full_attention", "sliding_attention", "chunked_attention", "linear_attention"
+DENSE, SPARSE = "dense", "sparse"
 
 
 def layer_count(fields: Fields) -> int:
@@ -81,6 +96,17 @@ def latent_attention(fields: Fields) -> LatentAttention:
     )
 
 
+def delta_attention(fields: Fields) -> DeltaAttention:
+    """Return the linear attention of Qwen3-Next and its kin."""
+    return DeltaAttention(
+        key_heads=fields.integer("linear_num_key_heads", most=100_000),
+        value_heads=fields.integer("linear_num_value_heads", most=100_000),
+        key_dim=fields.integer("linear_key_head_dim", most=100_000),
+        value_dim=fields.integer("linear_value_head_dim", most=100_000),
+        convolution=fields.integer("linear_conv_kernel_dim", most=1000),
+    )
+
+
 def feed_forward(
     fields: Fields,
     *,
@@ -139,12 +165,22 @@ def experts(
     )
 
 
-def layer_types(fields: Fields, layers: int, allowed: Sequence[str]) -> list[str] | None:
-    """Return the kind of each layer where the config lists them, else None."""
-    types = fields.texts("layer_types")
-    if types is not None and (len(types) != layers or not set(types) <= set(allowed)):
+# Earlier names of kinds of layers.
+_EARLIER = {"mamba": LINEAR, "attention": FULL, "deepseek_sparse_attention": "indexed_attention"}
+
+
+def layer_types(fields: Fields, layers: int, allowed: Sequence[str], *, longer: bool = False) -> list[str] | None:
+    """Return the kind of each layer where the config lists them, else None.
+
+    longer: the list may go on with the layers of a draft head.
+    """
+    listed = fields.texts("layer_types")
+    if listed is None:
+        return None
+    types = [_EARLIER.get(kind, kind) for kind in listed]
+    if len(types) < layers or (len(types) > layers and not longer) or not set(types[:layers]) <= set(allowed):
         raise SpecificationError(f"{fields.where}: layer_types: expected {layers} of {', '.join(allowed)}")
-    return types
+    return types[:layers]
 
 
 def pattern_types(fields: Fields, layers: int, period: int, key: str = "sliding_window_pattern") -> list[str]:
@@ -178,3 +214,32 @@ def indices(fields: Fields, key: str, layers: int) -> list[int]:
     if any(not 0 <= value < layers for value in values):
         raise SpecificationError(f"{fields.where}: {key}: expected layer numbers from 0 to {layers - 1}")
     return values
+
+
+def sparse_layers(fields: Fields, layers: int, rule: str, *, first: int = 0) -> list[bool]:
+    """Return for each layer whether it has experts: as mlp_layer_types lists, else by the family's rule (see `Mixture`)."""
+    listed = fields.texts("mlp_layer_types")
+    fields.known("first_k_dense_replace")
+    if listed is not None:
+        if len(listed) != layers or not set(listed) <= {DENSE, SPARSE}:
+            raise SpecificationError(f"{fields.where}: mlp_layer_types: expected {layers} of {DENSE}, {SPARSE}")
+        return [kind == SPARSE for kind in listed]
+    if rule == "first":
+        first = fields.integer("first_k_dense_replace", default=first, least=0, most=10_000) or 0
+        every = fields.integer("moe_layer_freq", default=1, most=10_000)
+        return [index >= first and index % every == 0 for index in range(layers)]
+    if rule == "dense":
+        first = fields.integer("num_dense_layers", default=0, least=0, most=10_000) or 0
+        return [index >= first for index in range(layers)]
+    if rule == "step":
+        step = fields.integer("decoder_sparse_step", default=1, most=10_000)
+        dense = set(indices(fields, "mlp_only_layers", layers))
+        return [index not in dense and (index + 1) % step == 0 for index in range(layers)]
+    if rule == "range":
+        start = fields.integer("moe_layer_start_index", default=0, least=0, most=10_000)
+        end = fields.integer("moe_layer_end_index", default=-1, least=-1, most=10_000)
+        interval = fields.integer("moe_layer_interval", default=1, most=10_000)
+        end = layers - 1 if end == -1 else end
+        return [(index + 1) % interval == 0 and start <= index <= end for index in range(layers)]
+    first = {"all": 0, "but-first": 1, "after-three": 3}[rule]
+    return [index >= first for index in range(layers)]

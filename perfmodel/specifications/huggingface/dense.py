@@ -75,9 +75,11 @@ def qwen_mixers(fields: Fields, mixer: Attention) -> list[Attention]:
     uses_window = fields.flag("use_sliding_window", default=False)
     first = fields.integer("max_window_layers", default=layers, least=0)
     types = layer_types(fields, layers, (FULL, SLIDING)) or [
-        SLIDING if uses_window and index >= first else FULL for index in range(layers)
+        SLIDING if index >= first else FULL for index in range(layers)
     ]
-    return windowed(mixer, types, window_of(fields, types))
+    window = fields.integer("sliding_window", required=False, least=0) or None
+    # Where windows are switched off, a layer that is listed as sliding sees all the same.
+    return windowed(mixer, types, window if uses_window else None)
 
 
 def read_smollm3(fields: Fields) -> Shape:
@@ -119,6 +121,7 @@ def read_phi3(fields: Fields) -> Shape:
 
 def read_gemma(fields: Fields) -> Shape:
     """Gemma: Llama with heads of their own width; the head is the embedding."""
+    fields.known("num_image_tokens", "projection_dim", "use_bidirectional_attention")
     check_activation(fields, "hidden_act", "hidden_activation")
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False), head_dim_default=256)
     return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields)), "tied_default": True}

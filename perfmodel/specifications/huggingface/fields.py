@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.specifications.huggingface.defaults import UNKNOWN, Family
 
 LARGEST_INTEGER = 10**9
 
@@ -11,7 +12,7 @@ LARGEST_INTEGER = 10**9
 _WITHOUT_WORK = frozenset(
     """
 architectures auto_map transformers_version torch_dtype dtype use_cache initializer_range pretraining_tp is_decoder
-is_encoder_decoder add_cross_attention gradient_checkpointing chunk_size_feed_forward id2label label2id num_labels
+is_encoder_decoder gradient_checkpointing chunk_size_feed_forward id2label label2id num_labels
 return_dict problem_type task_specific_params finetuning_task tokenizer_class prefix torchscript use_bfloat16
 tf_legacy_loss pruned_heads tie_encoder_decoder cross_attention_hidden_size output_attentions output_hidden_states
 rms_norm_eps layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon rope_theta rope_scaling rope_parameters rope_local_base_freq
@@ -38,18 +39,27 @@ def is_without_work(key: str) -> bool:
 class Fields:
     """The keys of one config object; reading marks a key as understood, `finish` refuses what was not."""
 
-    def __init__(self, config: dict[str, Any], where: str) -> None:
+    def __init__(self, config: dict[str, Any], where: str, family: Family = UNKNOWN) -> None:
         self._config = config
         self._read: set[str] = set()
+        self._family = family
         self.where = where
 
     def has(self, key: str) -> bool:
         """Return whether `key` is there and not null."""
-        return self._config.get(key) is not None
+        return self.raw(key) is not None
+
+    def raw(self, key: str) -> Any:
+        """Return what is at `key` or at another name of it, unchecked; where neither is there, what the family takes for it."""
+        names = (key, *self._family.names(key))
+        for name in names:
+            if name in self._config:
+                return self._config[name]
+        return next((self._family.defaults[name] for name in names if name in self._family.defaults), None)
 
     def _take(self, key: str, default: Any, required: bool) -> Any:
-        self._read.add(key)
-        value = self._config.get(key)
+        self.known(key)
+        value = self.raw(key)
         if value is not None:
             return value
         if required:
@@ -132,7 +142,7 @@ class Fields:
         self, key: str, count: int, default: int | None = None, *, least: int = 1, most: int = LARGEST_INTEGER
     ) -> list[int]:
         """Return `count` whole numbers at `key`, between `least` and `most`; one for all is repeated."""
-        if not isinstance(self._config.get(key), list):
+        if not isinstance(self.raw(key), list):
             return [self.integer(key, default, least=least, most=most)] * count
         listed = self.numbers(key, count) or []
         if not all(least <= value <= most and float(value).is_integer() for value in listed):
@@ -151,13 +161,16 @@ class Fields:
     def known(self, *keys: str) -> None:
         """Mark keys as understood that the reader needs no value of."""
         self._read.update(keys)
+        for key in keys:
+            self._read.update(self._family.names(key))
 
     def finish(self, family: str) -> None:
         """Raise SpecificationError for the first key that is set, may change the work, and was not read."""
         for key, value in self._config.items():
-            # Null, false and zero switch nothing on.
+            # Null, false and zero switch nothing on, and what the family takes anyway changes nothing.
             if (
                 key in self._read
+                or (key in self._family.defaults and value == self._family.defaults[key])
                 or value is None
                 or value is False
                 or (value == 0 and not isinstance(value, float))

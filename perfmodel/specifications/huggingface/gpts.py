@@ -6,6 +6,7 @@ import msgspec
 
 from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.blocks import attention, check_activation, feed_forward, layer_count
+from perfmodel.specifications.huggingface.defaults import Family
 from perfmodel.specifications.huggingface.dense import Shape, stack
 from perfmodel.specifications.huggingface.fields import Fields
 from perfmodel.specifications.model import Attention
@@ -40,6 +41,15 @@ def with_usual_names(config: dict[str, Any], family: str) -> dict[str, Any]:
     renamed = _RENAMED.get(family, {})
     kept = {key: value for key, value in config.items() if key not in renamed}
     return {renamed[key]: value for key, value in config.items() if key in renamed and value is not None} | kept
+
+
+def usual_defaults(known: Family, family: str) -> Family:
+    """Return what is known of a family with the key names of its time replaced by the usual ones."""
+    renamed = _RENAMED.get(family, {})
+    stated = set() if not renamed else {"hidden_size", "num_hidden_layers", "num_attention_heads"}
+    defaults = {renamed.get(key, key): value for key, value in known.defaults.items()}
+    aliases = {alias: key for alias, key in known.aliases.items() if alias not in renamed and key not in renamed}
+    return Family({key: value for key, value in defaults.items() if key not in stated}, aliases, known.parts)
 
 
 def _plain(fields: Fields, *, bias: bool, kv_heads: int | None = None) -> Attention:
@@ -141,7 +151,7 @@ def read_mpt(fields: Fields) -> Shape:
     if not fields.flag("no_bias", default=True):
         raise SpecificationError(f"{fields.where}: no_bias: an MPT with biases is not understood")
     inner = Fields(fields.table("attn_config") or {}, f"{fields.where}: attn_config")
-    if not inner.flag("alibi", default=False) or inner.flag("qk_ln", default=False):
+    if not inner.flag("alibi", default=True) or inner.flag("qk_ln", default=False):
         raise SpecificationError(
             f"{fields.where}: attn_config: only alibi without norms on queries and keys is understood"
         )

@@ -8,6 +8,7 @@ from perfmodel.specifications.huggingface.blocks import (
     LINEAR,
     attention,
     check_activation,
+    delta_attention,
     experts,
     feed_forward,
     layer_count,
@@ -16,7 +17,7 @@ from perfmodel.specifications.huggingface.blocks import (
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import Fields
 from perfmodel.specifications.huggingface.mixtures import qwen_blocks, sparse_stack
-from perfmodel.specifications.model import Attention, DeltaAttention, Experts, FeedForward, Layer, Mixer, StateSpace
+from perfmodel.specifications.model import Attention, Experts, FeedForward, Layer, Mixer, StateSpace
 
 
 def read_mamba2(fields: Fields) -> Shape:
@@ -102,16 +103,7 @@ def read_nemotron_h(fields: Fields) -> Shape:
 
     M for Mamba 2, - for feed-forward, E for experts, * for attention.
     """
-    pattern = fields.text("hybrid_override_pattern", "")
-    if not pattern or set(pattern) - set("M-E*"):
-        raise SpecificationError(
-            f"{fields.where}: hybrid_override_pattern: {shown(pattern)} is not a pattern of M, -, E and *"
-        )
-    if layer_count(fields) != len(pattern):
-        raise SpecificationError(
-            f"{fields.where}: num_hidden_layers: {layer_count(fields)} is not the length of hybrid_override_pattern,"
-            f" {len(pattern)}"
-        )
+    pattern = _nemotron_pattern(fields)
     fields.known(
         "mlp_hidden_act",
         "mamba_hidden_act",
@@ -133,6 +125,12 @@ def read_nemotron_h(fields: Fields) -> Shape:
         "hidden_act",
         "partial_rotary_factor",
         "mtp_hybrid_override_pattern",
+        "mtp_layers_block_type",
+        "num_nextn_predict_layers",
+        "num_hidden_layers",
+        "layer_types",
+        "time_step_limit",
+        "sliding_window",
         "moe_shared_expert_overlap",
     )
     dim = fields.integer("head_dim", default=fields.integer("attention_head_dim", required=False), most=100_000)
@@ -187,6 +185,30 @@ def read_nemotron_h(fields: Fields) -> Shape:
     return {"layers": tuple(kinds[letter] for letter in pattern)}
 
 
+_NEMOTRON = {LINEAR: "M", "mamba": "M", "mlp": "-", "moe": "E", FULL: "*", "attention": "*"}
+
+
+def _nemotron_pattern(fields: Fields) -> str:
+    """Return the pattern of a Nemotron, a letter a layer; layers_block_type lists the same in words, and counts where both are there."""
+    listed = fields.texts("layers_block_type")
+    if listed is not None:
+        if not listed or not set(listed) <= set(_NEMOTRON):
+            raise SpecificationError(f"{fields.where}: layers_block_type: expected {', '.join(_NEMOTRON)}")
+        fields.known("hybrid_override_pattern")
+        return "".join(_NEMOTRON[kind] for kind in listed)
+    pattern = fields.text("hybrid_override_pattern", "")
+    if not pattern or set(pattern) - set("M-E*"):
+        raise SpecificationError(
+            f"{fields.where}: hybrid_override_pattern: {shown(pattern)} is not a pattern of M, -, E and *"
+        )
+    if layer_count(fields) != len(pattern):
+        raise SpecificationError(
+            f"{fields.where}: num_hidden_layers: {layer_count(fields)} is not the length of hybrid_override_pattern,"
+            f" {len(pattern)}"
+        )
+    return pattern
+
+
 def _read_delta(fields: Fields, blocks: Callable[[Fields, int], list[FeedForward | Experts | None]]) -> Shape:
     """Three layers of gated delta rule to one of gated full attention, with the feed-forward blocks that `blocks` reads."""
     check_activation(fields, "hidden_act")
@@ -211,13 +233,7 @@ def _read_delta(fields: Fields, blocks: Callable[[Fields, int], list[FeedForward
         output_gate=True,
         head_dim_default=256,
     )
-    delta = DeltaAttention(
-        key_heads=fields.integer("linear_num_key_heads", most=100_000),
-        value_heads=fields.integer("linear_num_value_heads", most=100_000),
-        key_dim=fields.integer("linear_key_head_dim", most=100_000),
-        value_dim=fields.integer("linear_value_head_dim", most=100_000),
-        convolution=fields.integer("linear_conv_kernel_dim", most=1000),
-    )
+    delta = delta_attention(fields)
     mixers: list[Mixer] = [full if kind == FULL else delta for kind in types]
     return {"layers": sparse_stack(mixers, blocks(fields, layers))}
 

@@ -18,6 +18,7 @@ from perfmodel.specifications.huggingface.blocks import (
     layer_count,
     layer_types,
     rotary_layers,
+    sparse_layers,
     window_of,
 )
 from perfmodel.specifications.huggingface.dense import Shape, qwen_mixers, windowed
@@ -88,18 +89,13 @@ def read_minimax_m2(fields: Fields) -> Shape:
     return {"layers": sparse_stack([mixer] * layers, [mixture] * layers)}
 
 
-def sparse_layers(fields: Fields, layers: int) -> list[bool]:
-    """Return for each layer of a Qwen mixture whether it has experts."""
-    step = fields.integer("decoder_sparse_step", default=1, most=10_000)
-    dense = set(indices(fields, "mlp_only_layers", layers))
-    return [index not in dense and (index + 1) % step == 0 for index in range(layers)]
-
-
-def qwen_blocks(fields: Fields, layers: int, *, shared: bool) -> list[FeedForward | Experts | None]:
+def qwen_blocks(
+    fields: Fields, layers: int, *, shared: bool, shared_gate: bool = True
+) -> list[FeedForward | Experts | None]:
     """Return the feed-forward block of each layer of a Qwen mixture."""
     width = fields.integer("shared_expert_intermediate_size", most=10_000_000) if shared else 0
-    mixture = experts(fields, "num_experts", "moe_intermediate_size", shared=width, shared_gate=shared)
-    sparse = sparse_layers(fields, layers)
+    mixture = experts(fields, "num_experts", "moe_intermediate_size", shared=width, shared_gate=shared and shared_gate)
+    sparse = sparse_layers(fields, layers, "step")
     if all(sparse):
         fields.known("intermediate_size")
         return [mixture] * layers
@@ -148,38 +144,45 @@ def read_llama4(fields: Fields) -> Shape:
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
     chunk = fields.integer("attention_chunk_size", required=False)
     rotary = rotary_layers(fields, layers)
-    layer_types(fields, layers, (FULL, CHUNKED))
-    chunked, full = msgspec.structs.replace(mixer, window=chunk), msgspec.structs.replace(mixer, rotary=False)
+    types = layer_types(fields, layers, (FULL, CHUNKED)) or [CHUNKED if rotated else FULL for rotated in rotary]
+    mixers: list[Mixer] = [
+        msgspec.structs.replace(mixer, window=chunk if kind == CHUNKED else None, rotary=rotated)
+        for kind, rotated in zip(types, rotary, strict=True)
+    ]
     step = fields.integer("interleave_moe_layer_step", default=1, most=10_000)
     listed = indices(fields, "moe_layers", layers)
-    sparse = set(listed) if listed else {index for index in range(layers) if (index + 1) % step == 0}
+    # An empty list is a stack without experts.
+    given = fields.raw("moe_layers") is not None
+    sparse = set(listed) if given else {index for index in range(layers) if (index + 1) % step == 0}
     mixture = experts(
         fields, "num_local_experts", "intermediate_size", shared=fields.integer("intermediate_size", most=10_000_000)
     )
     dense = feed_forward(fields, key="intermediate_size_mlp") if len(sparse) < layers else None
     fields.known("intermediate_size_mlp")
-    return {
-        "layers": sparse_stack(
-            [chunked if rotated else full for rotated in rotary],
-            [mixture if index in sparse else dense for index in range(layers)],
-        )
-    }
+    return {"layers": sparse_stack(mixers, [mixture if index in sparse else dense for index in range(layers)])}
 
 
 def _with_first_dense(fields: Fields, layers: int, mixture: Experts) -> list[FeedForward | Experts | None]:
-    first = fields.integer("first_k_dense_replace", default=0, least=0, most=10_000) or 0
-    every = fields.integer("moe_layer_freq", default=1, most=10_000)
-    sparse = [index >= first and index % every == 0 for index in range(layers)]
+    sparse = sparse_layers(fields, layers, "first")
     if all(sparse):
         fields.known("intermediate_size")
         return [mixture] * layers
     dense = feed_forward(fields)
-    return [mixture if s else dense for s in sparse]
+    return [mixture if has else dense for has in sparse]
 
 
 def _shared_width(fields: Fields) -> int:
     shared = fields.integer("n_shared_experts", default=0, least=0, most=10_000)
     return int((shared or 0) * fields.integer("moe_intermediate_size", most=10_000_000))
+
+
+_DRAFT_KEYS = ("num_nextn_predict_layers", "num_mtp_layers")
+
+
+def draft_layers(fields: Fields, layer: Layer, *keys: str) -> tuple[Layer, ...]:
+    """Return the layers of the draft head that was trained with the model: as many as the first of `keys` says, each like `layer`."""
+    counts = [fields.integer(key, default=0, least=0, most=100) for key in keys]
+    return (layer,) * next((count for count in counts if count), 0)
 
 
 def read_deepseek(fields: Fields) -> Shape:
@@ -188,14 +191,36 @@ def read_deepseek(fields: Fields) -> Shape:
     Latent attention, sparse where an indexer is given, first layers dense, then routed and shared experts.
     """
     check_activation(fields, "hidden_act")
-    fields.known("ep_size", "num_nextn_predict_layers", "rope_interleave", "indexer_rope_interleave")
+    fields.known("ep_size", "rope_interleave", "indexer_rope_interleave", "moe_layer_freq", "qk_head_dim")
     layers = layer_count(fields)
+    layer_types(fields, layers, ("indexed_attention",))
     # The correction of V3's router is a number an expert.
     corrected = fields.text("topk_method", "") == "noaux_tc"
     mixture = experts(
         fields, "n_routed_experts", "moe_intermediate_size", shared=_shared_width(fields), router_bias=corrected
     )
-    return {"layers": sparse_stack([latent_attention(fields)] * layers, _with_first_dense(fields, layers, mixture))}
+    latent = latent_attention(fields)
+    shared = msgspec.structs.replace(latent, index_heads=0)
+    mixers: list[Mixer] = [latent if own else shared for own in _indexers(fields, layers)]
+    stack = sparse_stack(mixers, _with_first_dense(fields, layers, mixture))
+    return {"layers": stack, "draft_layers": draft_layers(fields, stack[-1], *_DRAFT_KEYS)}
+
+
+def _indexers(fields: Fields, layers: int) -> list[bool]:
+    """Return for each layer whether it has an indexer of its own; the others read what the one before them chose (GLM-5)."""
+    pattern, listed = fields.raw("index_topk_pattern"), fields.texts("indexer_types")
+    if listed is None and isinstance(pattern, str):
+        listed = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
+    elif listed is None:
+        listed = fields.texts("index_topk_pattern")
+    fields.known("index_topk_pattern")
+    every = fields.integer("index_topk_freq", default=1, least=0, most=10_000) or 1
+    skipped = fields.integer("index_skip_topk_offset", default=2, least=0, most=10_000)
+    if listed is None:
+        return [max(index - skipped + 1, 0) % every == 0 for index in range(layers)]
+    if len(listed) != layers or not set(listed) <= {"full", "shared"}:
+        raise SpecificationError(f"{fields.where}: indexer_types: expected {layers} of full, shared")
+    return [kind == "full" for kind in listed]
 
 
 def read_glm4_moe(fields: Fields) -> Shape:
@@ -208,10 +233,11 @@ def read_glm4_moe(fields: Fields) -> Shape:
     mixture = experts(
         fields, "n_routed_experts", "moe_intermediate_size", shared=_shared_width(fields), router_bias=True
     )
-    return {"layers": sparse_stack([mixer] * layers, _with_first_dense(fields, layers, mixture))}
+    stack = sparse_stack([mixer] * layers, _with_first_dense(fields, layers, mixture))
+    return {"layers": stack, "draft_layers": draft_layers(fields, stack[-1], *_DRAFT_KEYS)}
 
 
-def read_hunyuan(fields: Fields) -> Shape:
+def read_hunyuan(fields: Fields, *, modern: bool = False) -> Shape:
     """Hunyuan: routed and shared experts in every layer.
 
     With cross-layer attention one layer in `cla_share_factor` makes a cache, the others read it.
@@ -237,7 +263,7 @@ def read_hunyuan(fields: Fields) -> Shape:
     if fields.flag("mlp_bias", default=False):
         raise SpecificationError(f"{fields.where}: mlp_bias: is not understood for hunyuan")
     layers = layer_count(fields)
-    norm = "head" if fields.flag("use_qk_norm", default=False) else ""
+    norm = "head" if fields.flag("use_qk_norm", default=modern) else ""
     mixer = attention(
         fields,
         bias=fields.flag("attention_bias", default=False),
@@ -254,7 +280,7 @@ def read_hunyuan(fields: Fields) -> Shape:
     own = fields.has("moe_intermediate_size")
     widths = fields.whole_numbers("moe_intermediate_size" if own else "intermediate_size", layers, most=10_000_000)
     fields.known("intermediate_size")
-    shared = fields.whole_numbers("num_shared_expert", layers, default=0, least=0, most=1_000)
+    shared = fields.whole_numbers("num_shared_expert", layers, default=int(modern), least=0, most=1_000)
     blocks: list[FeedForward | Experts | None] = [
         Experts(count=count, chosen=k, intermediate=width, shared=number * width)
         for k, width, number in zip(chosen, widths, shared, strict=True)

@@ -1,17 +1,53 @@
 """The way from a config object to a Model: which reader a model_type has, and what all families share."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.formats import storage_format
-from perfmodel.specifications.huggingface import classic, cousins, dense, gpts, hybrids, mixtures
+from perfmodel.specifications.huggingface import (
+    classic,
+    cousins,
+    deepseek4,
+    dense,
+    gemma4,
+    gpts,
+    hybrids,
+    mixtures,
+    recent,
+    recurrent,
+    statespaces,
+)
+from perfmodel.specifications.huggingface.decoders import read_decoder
+from perfmodel.specifications.huggingface.defaults import family_of
+from perfmodel.specifications.huggingface.families import DECODERS
 from perfmodel.specifications.huggingface.fields import Fields
 from perfmodel.specifications.huggingface.quantisation import published_formats
-from perfmodel.specifications.model import Model
+from perfmodel.specifications.huggingface.wrappers import FLAT, THINKERS, WRAPPERS, unwrapped
+from perfmodel.specifications.model import Model, Tower
 
 _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "baichuan": cousins.read_baichuan,
+    "bailing_hybrid": recurrent.read_bailing_hybrid,
+    "bamba": statespaces.read_bamba,
+    "deepseek_v4": deepseek4.read_deepseek_v4,
+    "falcon_h1": statespaces.read_falcon_h1,
+    "falcon_mamba": statespaces.read_mamba,
+    "gemma4_text": gemma4.read_gemma4,
+    "granitemoehybrid": statespaces.read_granitemoehybrid,
+    "kimi_linear": recurrent.read_kimi_linear,
+    "lfm2": recurrent.read_lfm2,
+    "laguna": recent.read_laguna,
+    "lara_mini": recent.read_lara_mini,
+    "lfm2_moe": recurrent.read_lfm2_moe,
+    "lfm3": recent.read_lfm3,
+    "mimo_v2_flash": recent.read_mimo_v2,
+    "minimax_m3_vl_text": recent.read_minimax_m3,
+    "step3p5": recent.read_step3p5,
+    "mamba": statespaces.read_mamba,
+    "minimax": recurrent.read_minimax,
+    "olmo_hybrid": recurrent.read_olmo_hybrid,
     "bloom": gpts.read_bloom,
     "chatglm": cousins.read_chatglm,
     "cohere": cousins.read_cohere,
@@ -34,7 +70,7 @@ _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "granite": dense.read_granite,
     "granitemoe": mixtures.read_granitemoe,
     "hunyuan": mixtures.read_hunyuan,
-    "hunyuan_v1_moe": mixtures.read_hunyuan,
+    "hunyuan_v1_moe": partial(mixtures.read_hunyuan, modern=True),
     "internlm2": cousins.read_internlm2,
     "jamba": hybrids.read_jamba,
     "kimi_k2": mixtures.read_deepseek,
@@ -63,17 +99,24 @@ _READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "stablelm": cousins.read_stablelm,
     "starcoder2": cousins.read_starcoder2,
 }
-# Types whose decoder is described in a nested text_config, and the type it has there when it does not say.
-_NESTED = {
-    "gemma3": "gemma3_text",
-    "gemma3n": "gemma3n_text",
-    "kimi_k25": "kimi_k2",
-    "llama4": "llama4_text",
-    "mistral3": "mistral",
-    "qwen3_5": "qwen3_5_text",
-    "qwen3_5_moe": "qwen3_5_moe_text",
+_READERS |= {name: partial(read_decoder, family=family) for name, family in DECODERS.items()}
+# Types that other types are read as.
+_SAME = {
+    "hunyuan_vl_text": "hunyuan_v1_dense",
+    "paddleocr_vl_text": "ernie4_5",
+    "qwen2_5_omni_text": "qwen2",
+    "qwen2_5_vl_text": "qwen2",
+    "qwen2_vl_text": "qwen2",
+    "qwen3_omni_moe_text": "qwen3_moe",
+    "qwen3_vl_moe_text": "qwen3_moe",
+    "qwen3_vl_text": "qwen3",
+    "glm4v_moe_text": "glm4_moe",
+    "gemma4_unified_text": "gemma4_text",
+    "sarvam_mla": "deepseek_v3",
 }
-KNOWN_TYPES = tuple(sorted([*_READERS, *_NESTED]))
+_READERS |= {name: _READERS[same] for name, same in _SAME.items() if same in _READERS}
+DECODER_TYPES = tuple(sorted(_READERS))
+KNOWN_TYPES = tuple(sorted({*_READERS, *WRAPPERS, *FLAT, *THINKERS}))
 
 
 def model_from_config(config: dict[str, Any], *, name: str, source: str, where: str, **described: Any) -> Model:
@@ -84,16 +127,18 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
     Raises SpecificationError for an unknown model_type or a key that is missing, wrong or not understood.
     """
     family = config.get("model_type")
-    if isinstance(family, str) and family in _NESTED:
-        config, where = _nested(config, family, where), f"{where}: text_config"
-        family = config["model_type"]
+    nested = False
+    towers: tuple[Tower, ...] = ()
+    if isinstance(family, str) and family in KNOWN_TYPES and family not in _READERS:
+        config, family, where, towers = unwrapped(config, family, where)
+        nested = True
     if not isinstance(family, str) or family not in _READERS:
         found = "has no model_type" if family is None else f"model_type: {shown(family)} is not known"
         raise SpecificationError(
-            f"{where}: {found}{nearest(str(family), KNOWN_TYPES)}; known are {', '.join(KNOWN_TYPES)}"
+            f"{where}: {found}{nearest(str(family), KNOWN_TYPES)}; docs/models.md lists the {len(KNOWN_TYPES)} that are"
         )
     config = gpts.with_usual_names(config, family)
-    fields = Fields(config, where)
+    fields = Fields(config, where, gpts.usual_defaults(family_of(family, nested=nested), family))
     dtype = "dtype" if fields.has("dtype") else "torch_dtype"
     plain = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
     published = published_formats(fields, plain)
@@ -115,27 +160,8 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
         recipe=published.recipe,
         kv_format=published.kv or kept,
         activations=kept,
+        towers=towers,
         longest_context=longest if isinstance(longest, int) and longest > 0 else None,
         **shape,
         **({"title": name} | described),
     )
-
-
-def _nested(config: dict[str, Any], family: str, where: str) -> dict[str, Any]:
-    """Return the text_config of a model with other parts, which share its dtype, tying and quantisation."""
-    inner = config.get("text_config")
-    if not isinstance(inner, dict):
-        raise SpecificationError(f"{where}: has no text_config, in which {family} describes its decoder")
-    shared = {
-        key: config[key]
-        for key in (
-            "torch_dtype",
-            "dtype",
-            "tie_word_embeddings",
-            "quantization_config",
-            "compression_config",
-            "quantization",
-        )
-        if config.get(key) is not None
-    }
-    return shared | {"model_type": _NESTED[family]} | inner

@@ -1,0 +1,125 @@
+"""Mixers whose state does not grow with the context: linear attention of Kimi and MiniMax, short convolutions."""
+
+from collections.abc import Iterator
+
+from perfmodel.numbers.choices import ceil_div
+from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
+from perfmodel.specifications.model import DeltaAttention, KeyedDeltaAttention, LightningAttention, ShortConvolution
+
+# Recurrent states are kept in 32 bits: rounding adds up over the tokens.
+STATE_SIZE = 4.0
+
+
+def delta_operations(block: DeltaAttention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    """Yield the operations of linear attention by the gated delta rule."""
+    key_heads, value_heads = ceil_div(block.key_heads, devices), ceil_div(block.value_heads, devices)
+    keys, values = key_heads * block.key_dim, value_heads * block.value_dim
+    yield matrix("in_projection", 2 * keys + 2 * values, hidden, formats)
+    yield matrix("step_projection", 2 * value_heads, hidden, formats, shares_input=True)
+    mixed = 2 * keys + values
+    yield elementwise(
+        "convolution",
+        "convolution",
+        mixed,
+        formats,
+        flops=2.0 * block.convolution,
+        weights=mixed * block.convolution,
+        state=mixed * block.convolution * formats.activation_size(),
+    )
+    # Decay, read, correct, write and read out a key_dim x value_dim matrix a head: eight operations an element.
+    yield elementwise(
+        "state_update",
+        "state_update",
+        values,
+        formats,
+        flops=8.0 * block.key_dim,
+        inputs=3,
+        weights=2 * value_heads,
+        state=value_heads * block.key_dim * block.value_dim * STATE_SIZE,
+    )
+    yield norm("state_output_norm", block.value_dim, formats, copies=value_heads)
+    yield matrix("out_projection", hidden, values, formats)
+
+
+def keyed_delta_operations(
+    block: KeyedDeltaAttention, hidden: int, formats: Formats, devices: int
+) -> Iterator[Operation]:
+    """Yield the operations of Kimi's linear attention (arXiv 2510.26692)."""
+    heads = ceil_div(block.heads, devices)
+    width = heads * block.head_dim
+    yield matrix("in_projection", 3 * width, hidden, formats)
+    yield from _projected("decay", block.decay_rank, width, hidden, formats)
+    yield matrix("step_projection", heads, hidden, formats, shares_input=True)
+    yield elementwise(
+        "convolution",
+        "convolution",
+        3 * width,
+        formats,
+        flops=2.0 * block.convolution,
+        weights=3 * width * block.convolution,
+        state=3 * width * block.convolution * formats.activation_size(),
+    )
+    # Decay, read, correct, write and read out a matrix a head: eight operations an element. A number a head and one a channel are weights.
+    yield elementwise(
+        "state_update",
+        "state_update",
+        width,
+        formats,
+        flops=8.0 * block.head_dim,
+        inputs=3,
+        weights=heads + width,
+        state=width * block.head_dim * STATE_SIZE,
+    )
+    yield from _projected("output_gate", block.gate_rank, width, hidden, formats)
+    yield norm("state_output_norm", block.head_dim, formats, copies=heads)
+    yield matrix("out_projection", hidden, width, formats)
+
+
+def _projected(name: str, rank: int, width: int, hidden: int, formats: Formats) -> Iterator[Operation]:
+    """Yield a projection of the hidden width, in two steps where it has a rank."""
+    if rank:
+        yield matrix(f"{name}_down", rank, hidden, formats, shares_input=True)
+        yield matrix(f"{name}_up", width, rank, formats)
+    else:
+        yield matrix(f"{name}_projection", width, hidden, formats, shares_input=True)
+
+
+def lightning_operations(block: LightningAttention, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    """Yield the operations of lightning attention (arXiv 2501.08313)."""
+    width = ceil_div(block.heads, devices) * block.head_dim
+    yield matrix("in_projection", 3 * width, hidden, formats)
+    # Decay, outer product, sum and read-out of a matrix a head: five operations an element.
+    yield elementwise(
+        "state_update",
+        "state_update",
+        width,
+        formats,
+        flops=5.0 * block.head_dim,
+        inputs=3,
+        state=width * block.head_dim * STATE_SIZE,
+    )
+    yield norm("state_output_norm", width, formats)
+    yield matrix("output_gate_projection", width, hidden, formats, shares_input=True)
+    yield elementwise("output_gate", "activation", width, formats, flops=5.0, inputs=2)
+    yield matrix("out_projection", hidden, width, formats)
+
+
+def short_convolution_operations(
+    block: ShortConvolution, hidden: int, formats: Formats, devices: int
+) -> Iterator[Operation]:
+    """Yield the operations of a gated short convolution (LFM2)."""
+    width = ceil_div(block.width, devices)
+    yield matrix("in_projection", 3 * width, hidden, formats, bias=block.bias)
+    weights = width * (block.taps + (1 if block.bias else 0))
+    # Two gates besides the taps.
+    yield elementwise(
+        "convolution",
+        "convolution",
+        width,
+        formats,
+        flops=2.0 * block.taps + 2.0,
+        inputs=3,
+        weights=weights,
+        state=width * block.taps * formats.activation_size(),
+    )
+    yield matrix("out_projection", hidden, width, formats, bias=block.bias)

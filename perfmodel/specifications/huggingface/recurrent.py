@@ -1,0 +1,205 @@
+"""Stacks of attention and short convolutions or linear attention: LFM2, Kimi Linear, Ling, MiniMax-01, OLMo Hybrid."""
+
+import msgspec
+
+from perfmodel.errors import SpecificationError, shown
+from perfmodel.specifications.huggingface.blocks import (
+    FULL,
+    LINEAR,
+    attention,
+    check_activation,
+    experts,
+    feed_forward,
+    latent_attention,
+    layer_count,
+    layer_types,
+    sparse_layers,
+)
+from perfmodel.specifications.huggingface.decoders import Mixture, read_mixture
+from perfmodel.specifications.huggingface.dense import Shape
+from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.mixtures import sparse_stack
+from perfmodel.specifications.model import (
+    DeltaAttention,
+    Experts,
+    FeedForward,
+    KeyedDeltaAttention,
+    Layer,
+    LightningAttention,
+    Mixer,
+    ShortConvolution,
+)
+
+Block = FeedForward | Experts | None
+CONVOLUTION = "conv"
+_LARGEST = 10_000_000
+
+
+def _kinds(fields: Fields, layers: int, allowed: tuple[str, ...], default: list[str]) -> list[str]:
+    return layer_types(fields, layers, allowed) or default
+
+
+def read_lfm2(fields: Fields) -> Shape:
+    """LFM2: gated short convolutions, and attention with norms a head in a few layers."""
+    layers = layer_count(fields)
+    fields.known("conv_dim", "conv_dim_out", "conv_use_xavier_init", "block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "block_use_swiglu",
+                 "block_use_xavier_init", "num_heads", "use_pos_enc", "theta", "block_ff_dim", "tie_embedding")  # fmt: skip
+    width = fields.integer("block_ff_dim" if fields.has("block_ff_dim") else "intermediate_size", most=_LARGEST)
+    fields.known("intermediate_size")
+    if fields.flag("block_auto_adjust_ff_dim", default=False):
+        width = int(2 * width / 3)
+        factor = fields.numbers("block_ffn_dim_multiplier", 1)
+        multiple = fields.integer("block_multiple_of", default=256, most=1_000_000)
+        width = multiple * -(-int((factor or [1.0])[0] * width) // multiple)
+    fields.known("block_ffn_dim_multiplier", "block_multiple_of")
+    full = fields.integers("full_attn_idxs")
+    default = [FULL if full is None or index in full else CONVOLUTION for index in range(layers)]
+    mixers = _lfm_mixers(fields, _kinds(fields, layers, (FULL, CONVOLUTION), default))
+    shape: Shape = {"layers": sparse_stack(mixers, [FeedForward(intermediate=width)] * layers)}
+    return shape | _tied(fields)
+
+
+def _tied(fields: Fields) -> Shape:
+    # LFM2 has a name of its own for tying.
+    return {"tied_default": fields.flag("tie_embedding", default=True)} if fields.has("tie_embedding") else {}
+
+
+def _lfm_mixers(fields: Fields, kinds: list[str]) -> list[Mixer]:
+    hidden = fields.integer("hidden_size", most=1_000_000)
+    full = attention(fields, query_key_norm="head")
+    taps, bias = fields.integer("conv_L_cache", default=3, most=1_000), fields.flag("conv_bias", default=False)
+    convolution = ShortConvolution(width=hidden, taps=taps, bias=bias)
+    return [full if kind == FULL else convolution for kind in kinds]
+
+
+def read_lfm2_moe(fields: Fields) -> Shape:
+    """LFM2 mixtures: LFM2 with experts in all layers but the first ones."""
+    layers = layer_count(fields)
+    fields.known("tie_embedding", "use_expert_bias", "norm_topk_prob", "theta")
+    kinds = layer_types(fields, layers, (FULL, CONVOLUTION))
+    if kinds is None:
+        raise SpecificationError(f"{fields.where}: has no layer_types, which say where lfm2_moe has attention")
+    corrected = fields.flag("use_expert_bias", default=True)
+    mixture = experts(fields, "num_experts", "moe_intermediate_size", router_bias=corrected)
+    sparse = sparse_layers(fields, layers, "dense")
+    dense = feed_forward(fields)
+    blocks: list[Block] = [mixture if has else dense for has in sparse]
+    return {"layers": sparse_stack(_lfm_mixers(fields, kinds), blocks)} | _tied(fields)
+
+
+_KEYED = Mixture(
+    count="num_experts", chosen="num_experts_per_token", shared="num_shared_experts", router_bias=True, sparse="first"
+)
+_KIMI_KNOWN = ("moe_renormalize", "moe_router_activation_func", "num_expert_group", "use_grouped_topk", "moe_layer_freq", "mla_use_nope", "model_max_length", "num_nextn_predict_layers",
+               "head_dim", "linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim")  # fmt: skip
+
+
+def _keyed_stack(fields: Fields, mixers: list[Mixer], layers: int) -> Shape:
+    sparse = sparse_layers(fields, layers, "first", first=1)
+    mixture = read_mixture(fields, _KEYED)
+    dense = feed_forward(fields)
+    blocks: list[Block] = [mixture if has else dense for has in sparse]
+    return {"layers": sparse_stack(mixers, blocks)}
+
+
+def read_kimi_linear(fields: Fields) -> Shape:
+    """Kimi Linear: three layers of linear attention to one of latent attention without positions; experts after the first layer."""
+    check_activation(fields, "hidden_act")
+    fields.known(*_KIMI_KNOWN)
+    layers = layer_count(fields)
+    inner = Fields(fields.table("linear_attn_config") or {}, f"{fields.where}: linear_attn_config")
+    full, linear = inner.integers("full_attn_layers"), inner.integers("kda_layers")
+    default = [FULL if index and index % 4 == 0 else LINEAR for index in range(layers)]
+    if full is not None and linear is not None:
+        if sorted([*full, *linear]) != list(range(1, layers + 1)):
+            raise SpecificationError(f"{inner.where}: full_attn_layers and kda_layers are not the layers 1 to {layers}")
+        default = [FULL if index + 1 in full else LINEAR for index in range(layers)]
+    kinds = layer_types(fields, layers, (FULL, LINEAR)) or default
+    dim = inner.integer("head_dim", default=fields.integer("linear_head_dim", default=128, most=100_000), most=100_000)
+    keyed = KeyedDeltaAttention(
+        heads=inner.integer(
+            "num_heads", default=fields.integer("linear_num_heads", default=32, most=100_000), most=100_000
+        ),
+        head_dim=dim,
+        convolution=inner.integer(
+            "short_conv_kernel_size",
+            default=fields.integer("linear_conv_kernel_dim", default=4, most=1_000),
+            most=1_000,
+        ),
+        decay_rank=dim,
+        gate_rank=dim,
+    )
+    latent = latent_attention(fields)
+    return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers)
+
+
+def read_bailing_hybrid(fields: Fields) -> Shape:
+    """Ling 2.5: five layers of linear attention to one of latent attention with a gate a head; experts after the first layers."""
+    check_activation(fields, "hidden_act")
+    fields.known(*_KIMI_KNOWN, "kda_safe_gate", "kda_lower_bound", "mtp_loss_scaling_factor")
+    layers = layer_count(fields)
+    group = fields.integer("layer_group_size", default=6, most=10_000)
+    default = [FULL if (index + 1) % group == 0 else LINEAR for index in range(layers)]
+    kinds = layer_types(fields, layers, (FULL, LINEAR)) or default
+    keyed = KeyedDeltaAttention(
+        heads=fields.integer(
+            "linear_num_heads", default=fields.integer("num_attention_heads", most=100_000), most=100_000
+        ),
+        head_dim=fields.integer("linear_head_dim", default=128, most=100_000),
+        convolution=fields.integer("short_conv_kernel_size", default=4, most=1_000),
+    )
+    latent = msgspec.structs.replace(latent_attention(fields), head_gate=True)
+    return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers)
+
+
+def read_minimax(fields: Fields) -> Shape:
+    """MiniMax-01: lightning attention and full attention in turn as listed, experts in every layer."""
+    check_activation(fields, "hidden_act")
+    factors = [
+        f"{kind}_{letter}_factor" for kind in ("full_attn", "linear_attn", "mlp") for letter in ("alpha", "beta")
+    ]
+    fields.known("block_size", "sliding_window", *factors, "rotary_dim", "postnorm", "shared_intermediate_size", "shared_moe_mode", *(f"layernorm_{f.removesuffix('_factor')}" for f in factors),
+                 "layernorm_full_attention_alpha", "layernorm_full_attention_beta", "layernorm_linear_attention_alpha", "layernorm_linear_attention_beta")  # fmt: skip
+    layers = layer_count(fields)
+    old = fields.integers("attn_type_list")
+    default = [FULL if (index + 1) % 2 else LINEAR for index in range(layers)]
+    if old is not None:
+        if len(old) != layers or not set(old) <= {0, 1}:
+            raise SpecificationError(
+                f"{fields.where}: attn_type_list: expected {layers} of 0 and 1, found {shown(old)}"
+            )
+        default = [FULL if entry else LINEAR for entry in old]
+    kinds = layer_types(fields, layers, (FULL, LINEAR)) or default
+    full = attention(fields)
+    lightning = LightningAttention(heads=full.heads, head_dim=full.head_dim)
+    mixture = experts(fields, "num_local_experts", "intermediate_size")
+    return {"layers": sparse_stack([full if kind == FULL else lightning for kind in kinds], [mixture] * layers)}
+
+
+def read_olmo_hybrid(fields: Fields) -> Shape:
+    """OLMo Hybrid: three layers of gated delta rule to one of attention, a dense block in all."""
+    check_activation(fields, "hidden_act")
+    fields.known(
+        "linear_a_log_min",
+        "linear_a_log_max",
+        "linear_dt_min",
+        "linear_dt_max",
+        "linear_dt_init_floor",
+        "linear_allow_neg_eigval",
+        "linear_use_gate",
+    )
+    layers = layer_count(fields)
+    kinds = layer_types(fields, layers, (FULL, LINEAR)) or [
+        FULL if (index + 1) % 4 == 0 else LINEAR for index in range(layers)
+    ]
+    full = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="full")
+    delta = DeltaAttention(
+        key_heads=fields.integer("linear_num_key_heads", default=full.heads, most=100_000),
+        value_heads=fields.integer("linear_num_value_heads", default=full.heads, most=100_000),
+        key_dim=fields.integer("linear_key_head_dim", most=100_000),
+        value_dim=fields.integer("linear_value_head_dim", most=100_000),
+        convolution=fields.integer("linear_conv_kernel_dim", default=4, most=1_000),
+    )
+    dense = feed_forward(fields)
+    built = {FULL: Layer(mixer=full, feed_forward=dense, norms="after"), LINEAR: Layer(mixer=delta, feed_forward=dense)}
+    return {"layers": tuple(built[kind] for kind in kinds)}
