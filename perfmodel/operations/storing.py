@@ -129,7 +129,8 @@ def _quantised(model: Model) -> Quantised:
 
 def _resolved(model: Model, recipe: Recipe) -> Storage:
     """Return the storage of a checkpoint: each matrix in the format that the recipe gives the module of its name."""
-    by_layer, by_expert = recipe.tells_apart()
+    matcher = recipe.matcher()
+    by_layer, by_expert = matcher.tells_apart()
     made: dict[tuple[str, str, bool, int | None], Mix] = {}
 
     def mix(module: Module) -> Mix:
@@ -149,7 +150,7 @@ def _resolved(model: Model, recipe: Recipe) -> Storage:
         numbers = range(module.experts if by_expert else 1) if module.experts else (None,)
         counted: dict[str, int] = {}
         for number in numbers:
-            name = recipe.format_of(named(module.operation, module.layer, number), classes)
+            name = matcher.format_of(named(module.operation, module.layer, number), classes)
             counted[name] = counted.get(name, 0) + 1
         return tuple((name, count / sum(counted.values())) for name, count in counted.items())
 

@@ -30,30 +30,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ignored: tuple[str, ...] = ()
     said: str = ""
 
-    def format_of(self, module: "Named", classes: Sequence[str]) -> str:
-        """Return the storage format of a module.
-
-        classes: of `CLASSES`, those it belongs to. What is ignored is plain; of several rules the most specific one
-        holds: a name before a pattern, a longer one before a shorter one, a class last.
-        """
-        if _matched(self.ignored, module, classes) is not None:
-            return self.plain
-        best: tuple[int, int] = (0, 0)
-        found = self.plain
+    def matcher(self) -> "Matcher":
+        """Return what finds the format of a module."""
+        together: dict[str, list[str]] = {}
         for rule in self.rules:
-            rank = _matched(rule.targets, module, classes)
-            if rank is not None and rank > best:
-                best, found = rank, rule.format
-        return found
-
-    def tells_apart(self) -> tuple[bool, bool]:
-        """Return whether a target names one layer of many, and whether one names a single expert of a layer."""
-        listed = [self.ignored, *(rule.targets for rule in self.rules)]
-        found = [_sorted_targets(targets) for targets in listed]
-        names = [name for targets in found for _, name in targets.layered]
-        patterns = [pattern.pattern for targets in found for pattern in targets.patterns]
-        layers = bool(names) or any(re.search(r"\d|\\d", pattern) for pattern in patterns)
-        return layers, any(re.search(r"experts(\\?\.)\d", name) for name in [*names, *patterns])
+            together.setdefault(rule.format, []).extend(rule.targets)
+        rules = tuple((name, _sorted_targets(targets)) for name, targets in together.items())
+        return Matcher(self.plain, rules, _sorted_targets(self.ignored))
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -70,26 +53,52 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class _Targets(msgspec.Struct, frozen=True):
-    """Targets by sort: names of a layer with its index, runs of words and classes, and patterns for whole names."""
+    """Targets by sort: names within a layer by its index, runs of words and classes, and patterns for whole names."""
 
-    layered: frozenset[tuple[int, str]]
+    layered: dict[int, frozenset[str]]
     words: frozenset[str]
     patterns: tuple[re.Pattern[str], ...]
 
 
-def _matched(targets: tuple[str, ...], module: Named, classes: Sequence[str]) -> tuple[int, int] | None:
-    """Return how specific the most specific of `targets` that fits is, None where none does."""
-    kinds = _sorted_targets(targets)
+class Matcher(msgspec.Struct, frozen=True):
+    """The rules of a recipe, their targets sorted for look-up."""
+
+    plain: str
+    rules: tuple[tuple[str, _Targets], ...]
+    ignored: _Targets
+
+    def format_of(self, module: Named, classes: Sequence[str]) -> str:
+        """Return the storage format of a module.
+
+        classes: of `CLASSES`, those it belongs to. What is ignored is plain; of several rules the most specific one
+        holds: a name before a pattern, a longer one before a shorter one, a class last.
+        """
+        if _matched(self.ignored, module, classes) is not None:
+            return self.plain
+        best: tuple[int, int] = (0, 0)
+        found = self.plain
+        for name, targets in self.rules:
+            rank = _matched(targets, module, classes)
+            if rank is not None and rank > best:
+                best, found = rank, name
+        return found
+
+    def tells_apart(self) -> tuple[bool, bool]:
+        """Return whether a target names one layer of many, and whether one names a single expert of a layer."""
+        found = [self.ignored, *(targets for _, targets in self.rules)]
+        patterns = [pattern.pattern for targets in found for pattern in targets.patterns]
+        layers = any(targets.layered for targets in found) or any(re.search(r"\d|\\d", text) for text in patterns)
+        names = [name for targets in found for held in targets.layered.values() for name in held]
+        return layers, any(re.search(r"experts(\\?\.)\d", text) for text in [*names, *patterns])
+
+
+def _matched(kinds: _Targets, module: Named, classes: Sequence[str]) -> tuple[int, int] | None:
+    """Return how specific the most specific of the targets that fits is, None where none does."""
     found = [(1, CLASSES.index(one)) for one in classes if one in kinds.words]
-    if kinds.layered and module.layer is not None:
-        found += [
-            (3, 100 + len(run))
-            for name in module.within
-            for run in _leading(name)
-            if (module.layer, run) in kinds.layered
-        ]
+    if module.layer is not None and (named_here := kinds.layered.get(module.layer)):
+        found += [(3, 100 + len(run)) for run in _leading(module.within) & named_here]
     if kinds.words:
-        found += [(3, len(run)) for name in module.within for run in _runs(name) if run in kinds.words]
+        found += [(3, len(run)) for run in _runs(module.within) & kinds.words]
     for pattern in kinds.patterns:
         if any(pattern.match(name) for name in module.whole()):
             found.append((2, len(pattern.pattern)))
@@ -99,10 +108,9 @@ def _matched(targets: tuple[str, ...], module: Named, classes: Sequence[str]) ->
 _LAYER = re.compile(r"(.*\.)?(?:layers|h|blocks)\.(\d{1,6})(?:\.(.*))?")
 
 
-@lru_cache(maxsize=512)
-def _sorted_targets(targets: tuple[str, ...]) -> _Targets:
+def _sorted_targets(targets: Iterable[str]) -> _Targets:
     """Return the targets by sort; what names a layer of anything but the decoder, such as a tower's, is left out."""
-    layered: set[tuple[int, str]] = set()
+    layered: dict[int, set[str]] = {}
     words: set[str] = set()
     patterns: list[re.Pattern[str]] = []
     for target in targets:
@@ -115,23 +123,27 @@ def _sorted_targets(targets: tuple[str, ...]) -> _Targets:
         elif (found := _LAYER.fullmatch(target)) is None:
             words.update((target, *(target.removeprefix(root) for root in _ROOTS if target.startswith(root))))
         elif (found[1] or "model.") in _ROOTS:
-            layered.add((int(found[2]), found[3] or ""))
-    return _Targets(frozenset(layered), frozenset(words), tuple(patterns))
+            layered.setdefault(int(found[2]), set()).add(found[3] or "")
+    by_layer = {layer: frozenset(names) for layer, names in layered.items()}
+    return _Targets(by_layer, frozenset(words), tuple(patterns))
 
 
 @lru_cache(maxsize=4096)
-def _leading(name: str) -> tuple[str, ...]:
-    """Return the leading runs of words of a dotted name, from none to all."""
-    words = name.split(".")
-    return tuple(".".join(words[:stop]) for stop in range(len(words) + 1))
+def _leading(names: tuple[str, ...]) -> frozenset[str]:
+    """Return the leading runs of words of dotted names, from none to all."""
+    return frozenset(
+        ".".join(words[:stop]) for words in (name.split(".") for name in names) for stop in range(len(words) + 1)
+    )
 
 
 @lru_cache(maxsize=4096)
-def _runs(name: str) -> tuple[str, ...]:
-    """Return all runs of whole words of a dotted name: `self_attn` is one of self_attn.q_proj."""
-    words = name.split(".")
-    return tuple(
-        ".".join(words[start:stop]) for start in range(len(words)) for stop in range(start + 1, len(words) + 1)
+def _runs(names: tuple[str, ...]) -> frozenset[str]:
+    """Return all runs of whole words of dotted names: `self_attn` is one of self_attn.q_proj."""
+    return frozenset(
+        ".".join(words[start:stop])
+        for words in (name.split(".") for name in names)
+        for start in range(len(words))
+        for stop in range(start + 1, len(words) + 1)
     )
 
 
@@ -250,12 +262,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
+@lru_cache(maxsize=4096)
+def _within(operation: str, expert: int | None) -> tuple[str, ...]:
+    names = _NAMES.get(operation, (operation,))
+    if expert is None:
+        return names
+    return (*names, *(name.replace(".experts.", f".experts.{expert}.") for name in names))
+
+
 def named(operation: str, layer: int | None, expert: int | None = None) -> Named:
     """Return all that checkpoints may call the module that holds the matrix of `operation`.
 
     layer: its index, None outside the layers; expert: which one of the routed experts, None for what is none.
     """
-    names = _NAMES.get(operation, (operation,))
-    if expert is not None:
-        names += tuple(name.replace(".experts.", f".experts.{expert}.") for name in names)
-    return Named(layer, names)
+    return Named(layer, _within(operation, expert))
