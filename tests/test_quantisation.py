@@ -150,15 +150,22 @@ def test_modules_of_gptq_with_numbers_of_their_own():
 
 
 def test_overrides_of_mlx_by_module():
-    quantization = {"group_size": 64, "bits": 4, "lm_head": False}
+    quantization = {"group_size": 64, "bits": 4, "lm_head": {"group_size": 64, "bits": 8}}
     quantization |= {f"model.layers.{layer}.mlp.down_proj": {"group_size": 64, "bits": 6} for layer in range(32)}
     config = json.loads((CONFIGS / "mlx4" / "config.json").read_text(encoding="utf-8"))
     del config["quantization_config"]
     config["quantization"] = quantization
     model = model_from_config(config, name="m", source="s", where="config.json")
     found = formats_of(model, None, None).storage
-    assert (found.attention, found.embedding, found.head) == ("mlx-q4", "mlx-q4", "bf16")
+    assert (found.attention, found.embedding, found.head) == ("mlx-q4", "mlx-q4", "mlx-q8")
     assert dict(found.operations)["down"] == (("mlx-q6", 1.0),)
+
+
+def test_experts_apart_from_the_rest():
+    config = json.loads((CONFIGS / "ct-mixed-moe" / "config.json").read_text(encoding="utf-8"))
+    config |= {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}, "expert_dtype": "fp4"}
+    found = formats_of(model_from_config(config, name="m", source="s", where="config.json"), None, None).storage
+    assert (found.attention, found.experts, found.head, found.name) == ("fp8-block128", "mxfp4", "bf16", "mxfp4")
 
 
 def test_single_experts_are_counted():

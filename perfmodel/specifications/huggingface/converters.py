@@ -203,7 +203,7 @@ def mlx(inner: Settings, _plain: str) -> Read:
         said = inner.anything(name)
         if said is False:
             ignored.append(name)
-        elif isinstance(said, dict) and "." in name:
+        elif isinstance(said, dict):
             own = Settings(said, f"{inner.where}: {name}")
             rules.append(Rule(_mlx_format(own, mode, group, bits), (name,)))
     return rules, ignored
