@@ -4,9 +4,8 @@ A candidate is a machine, a number of devices, a way to share the model between 
 batches of one way are worked out together, on arrays; what is shown is then asked of `estimate`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
-from typing import Any, NamedTuple, Unpack
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import msgspec
 import numpy
@@ -14,19 +13,13 @@ import numpy
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to
-from perfmodel.estimates.costs import MILLION, cost_per_million_tokens, power_and_rental
-from perfmodel.estimates.figures import terms_at
+from perfmodel.estimates.costs import MILLION, cost_per_million_tokens
 from perfmodel.estimates.options import AskedGrid, complete
-from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Side, flattened
-from perfmodel.estimates.splits import obstacle, splits
-from perfmodel.operations.parallel import Parallel
-from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.model import Experts, Layer, Model
 from perfmodel.sweeps.axes import axes_of
+from perfmodel.sweeps.candidates import Way, measures, ways_to_serve, within_limit
 from perfmodel.sweeps.comparisons import pareto_front
-from perfmodel.sweeps.grids import Axis
 
 RANKS = ("price", "device", "user")
 CONFIDENCES = (0.5, 0.95)
@@ -105,24 +98,6 @@ class Selection(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
         return [dict(flattened(row)) for row in self.to_dict()]
 
 
-class _Way(NamedTuple):
-    """One way to serve at all batches that fit: the question at the first of them, and time a token of both sides [s]."""
-
-    question: dict[str, Any]
-    prepared: Prepared
-    batches: Any
-    before: Any
-    after: Any
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What a choice is the best of: the same in all but batch and split."""
-        p = self.prepared
-        same = ("model", "hardware", "devices", "parallel", "batch")
-        rest = tuple(str(value) for name, value in self.question.items() if name not in same)
-        return (p.model.name, p.hardware.name, *rest, p.devices)
-
-
 def choose(
     models: Any,
     hardware: Any,
@@ -159,11 +134,11 @@ def choose(
         raise ValueRangeError(
             f"--rank: {', '.join(lacking)} has no price; give --set price.rental=2USD/h, or another rank"
         )
-    ways = list(_ways(found_models, found_hardware, axes, given))
+    ways = list(ways_to_serve(found_models, found_hardware, axes, given))
     best = _best(ways, by, tpot)
     points = sum(len(way.batches) for way in ways)
-    kept = sum(int(numpy.count_nonzero(_keeps(way.before, tpot))) for way in ways)
-    looped = sum(int(numpy.count_nonzero(_keeps(way.after, tpot))) for way in ways)
+    kept = sum(int(numpy.count_nonzero(within_limit(way.before, tpot))) for way in ways)
+    looped = sum(int(numpy.count_nonzero(within_limit(way.after, tpot))) for way in ways)
     front = _front(ways, by, tpot)
     chosen: list[Chosen] = []
     for way, order, side in best:
@@ -192,86 +167,7 @@ def _check(tpot: float | None, ttft: float | None, confidence: float, rank: str 
         raise ValueRangeError(f"--most: {shown(most)} is not a positive number")
 
 
-# --- all candidates
-
-
-def _ways(
-    models: Sequence[Model], machines: Sequence[Hardware], axes: Sequence[Axis], given: dict[str, Any]
-) -> Iterator[_Way]:
-    """Yield every way to share that can be built, with the batches at which it fits into memory."""
-    named = {axis.name: axis.part(0, axis.count) for axis in axes}
-    batches = numpy.array(sorted(named.pop("batch")), dtype=float)
-    numbers = named.pop("devices")
-    for model, device in product(models, machines):
-        rest = [dict(zip(named, values, strict=True)) for values in product(*named.values())]
-        for same in rest:
-            question = {name: value for name, value in (given | same).items() if value is not None}
-            for parallel in _sharings(model, device, numbers, given["parallel"], int(batches[-1])):
-                fixed = question | {"model": model, "hardware": device, "devices": None, "parallel": parallel}
-                way = _way(fixed | {"batch": int(batches[0])}, batches)
-                if way is not None:
-                    yield way
-
-
-def _sharings(
-    model: Model, device: Hardware, numbers: Iterable[Any], parallel: Any, most_data: int
-) -> Iterator[Parallel | Any]:
-    if parallel is not None:
-        yield parallel
-        return
-    for number in numbers:
-        devices = number or device.devices
-        if devices == 1 or "link.bandwidth" in device.values:
-            for split in splits(model, int(devices), most_data=most_data):
-                yield split
-                yield from _spread_wider(model, split)
-
-
-def _spread_wider(model: Model, split: Parallel) -> Iterator[Parallel]:
-    """Yield `split` with routed experts spread over more groups, as far as that can be built."""
-    mixtures = any(isinstance(layer, Layer) and isinstance(layer.feed_forward, Experts) for layer in model.layers)
-    for groups in range(split.expert + 1, split.stage_devices + 1 if mixtures else 0):
-        wider = msgspec.structs.replace(split, expert=groups)
-        if not obstacle(model, wider):
-            yield wider
-
-
-def _way(question: dict[str, Any], batches: Any) -> _Way | None:
-    """Return the times of one way to share at the batches that fit, None where none does."""
-    read = read_question(**question)
-    prepared = prepare_question(read)
-    needed = numpy.asarray(prepared.resident.bytes_resident(batches, read.context), dtype=float)
-    fits = numpy.broadcast_to(needed <= prepared.hardware.values["memory.capacity"].value, batches.shape)
-    if not fits.any():
-        return None
-    some = batches[fits]
-    times = [
-        numpy.broadcast_to(terms_at(side, some, float(read.context), {}).total(), some.shape)
-        for side in (prepared.before, prepared.after)
-    ]
-    return _Way(question, prepared, some, *times)
-
-
-def _keeps(times: Any, tpot: float | None) -> Any:
-    return numpy.ones(times.shape, bool) if tpot is None else times <= tpot
-
-
-def _measures(way: _Way, by: str, times: Any) -> Any:
-    """Return what candidates are ranked by, more is better: tokens a dollar or a second."""
-    if by == "user":
-        return 1 / times
-    each = way.batches / times / way.prepared.devices
-    if by == "device":
-        return each
-    _, rental = power_and_rental(way.prepared.hardware)
-    assert rental is not None  # noqa: S101 - checked before
-    return each / rental.value
-
-
-# --- the best of them
-
-
-def _best(ways: Sequence[_Way], by: str, tpot: float | None) -> list[tuple[_Way, Any, str]]:
+def _best(ways: Sequence[Way], by: str, tpot: float | None) -> list[tuple[Way, Any, str]]:
     """Return ways with the order in which their batches are to be tried, the best of each key first.
 
     A way that keeps the limits today stands before one that does only after looping.
@@ -279,9 +175,9 @@ def _best(ways: Sequence[_Way], by: str, tpot: float | None) -> list[tuple[_Way,
     ranked = []
     for way in ways:
         for side, times in (("before", way.before), ("after", way.after)):
-            keeps = _keeps(times, tpot)
+            keeps = within_limit(times, tpot)
             if keeps.any():
-                measure = numpy.where(keeps, _measures(way, by, times), -numpy.inf)
+                measure = numpy.where(keeps, measures(way, by, times), -numpy.inf)
                 # Of equals the one that serves a user faster, then the smaller batch.
                 order = numpy.lexsort((way.batches, times, -measure))[: int(keeps.sum())]
                 ranked.append((side == "after", -float(measure[order[0]]), way, order, side))
@@ -297,7 +193,7 @@ def _best(ways: Sequence[_Way], by: str, tpot: float | None) -> list[tuple[_Way,
 
 
 def _first_that_holds(
-    way: _Way, order: Any, side: str, tpot: float | None, confidence: float
+    way: Way, order: Any, side: str, tpot: float | None, confidence: float
 ) -> tuple[int, Estimate, str] | None:
     """Return the first batch in `order` whose answer keeps the limit at the confidence, with the sides that do."""
     for i in order:
@@ -314,30 +210,30 @@ def _holds(side: Side, tpot: float | None, confidence: float) -> bool:
     return tpot is None or time <= tpot * (1 + 1e-12)
 
 
-def _front(ways: Sequence[_Way], by: str, tpot: float | None) -> set[tuple[int, int]]:
+def _front(ways: Sequence[Way], by: str, tpot: float | None) -> set[tuple[int, int]]:
     """Return the candidates, as way and batch, that no other beats in both rate a user and rate a device or dollar."""
     points, names = [], []
     for way in ways:
-        keeps = _keeps(way.before, tpot)
-        worth = _measures(way, "device" if by == "user" else by, way.before)
+        keeps = within_limit(way.before, tpot)
+        worth = measures(way, "device" if by == "user" else by, way.before)
         for i in numpy.flatnonzero(keeps):
             points.append((float(1 / way.before[i]), float(worth[i])))
             names.append((id(way), int(way.batches[i])))
     return {name for name, on in zip(names, pareto_front(points), strict=True) if on}
 
 
-def _devices_after(ways: Sequence[_Way], way: _Way, rate: float, tpot: float | None) -> int | None:
+def _devices_after(ways: Sequence[Way], way: Way, rate: float, tpot: float | None) -> int | None:
     """Return the fewest devices, all else the same but split and batch, that reach `rate` [tok/s] after looping."""
     enough = [
         other.prepared.devices
         for other in ways
         if other.key[:-1] == way.key[:-1]
-        and bool(numpy.any(_keeps(other.after, tpot) & (other.batches / other.after >= rate * (1 - 1e-12))))
+        and bool(numpy.any(within_limit(other.after, tpot) & (other.batches / other.after >= rate * (1 - 1e-12))))
     ]
     return min(enough, default=None)
 
 
-def _chosen(answer: Estimate, meets: str, ways: Sequence[_Way], way: _Way, tpot: float | None, front: bool) -> Chosen:
+def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, tpot: float | None, front: bool) -> Chosen:
     cost = cost_per_million_tokens(answer)
 
     def side(figures: Side, energy: float | None, price: float | None) -> ChosenSide:
