@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: estimate test lint benchmark clean
+.PHONY: estimate test lint benchmark sampling clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -25,6 +25,10 @@ lint: $(VENV)/ready
 benchmark: $(VENV)/ready
 	$(VENV)/bin/python -m compileall -q perfmodel cli.py
 	for program in benchmarks/*.py; do $(VENV)/bin/python $$program || exit 1; done
+
+# The ends of intervals against the percentiles of drawn parameters: 2,000 questions, some minutes.
+sampling: $(VENV)/ready
+	$(VENV)/bin/python validation/sampling.py
 
 clean:
 	rm -rf $(VENV) dist build

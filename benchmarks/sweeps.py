@@ -19,10 +19,9 @@ from perfmodel import sweep
 from perfmodel.estimates.prepared import ask
 from perfmodel.numbers.machinecode import available
 from perfmodel.specifications.parameters import lookup
-from perfmodel.sweeps.cases import Case
+from perfmodel.sweeps.cases import Case, Points
 from perfmodel.sweeps.columns import block_columns
 from perfmodel.sweeps.grids import BLOCK, blocks
-from perfmodel.sweeps.recordedsides import Points
 from perfmodel.sweeps.sweeps import make_grid
 
 FIGURES = [f"{side}{end}.time_per_step" for side in ("before", "after") for end in ("", ".low", ".high")] + [
@@ -91,7 +90,7 @@ def every_parameter(label: str, model: str, hardware: str, points: int) -> None:
         spread = random.uniform(0.9, 1.1, points) * (assumption.value or 1e-6)
         values[assumption.name] = numpy.minimum(spread, parameter.most)
     case = Case(question, {key: (array.min(), array.max()) for key, array in values.items()}, large=True)
-    asked = Points(values, dict.fromkeys(values, 2), (points,), (points,))
+    asked = Points(values, dict.fromkeys(values, 1), (points,), (points,))
     out = {name: numpy.zeros(points) for name in FIGURES}
     best = 1e9
     for _ in range(4):

@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_model
 from perfmodel.errors import PerfModelError
-from perfmodel.estimates.machine import Position
-from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.question import formats_of
-from perfmodel.estimates.terms import busy_time, counts_at
 from perfmodel.operations import decode_step
 from perfmodel.schedule.cutting import fused_step, make_schedule
 
@@ -155,18 +152,12 @@ def test_loops_prints_bodies_counts_what_stays_outside_and_what_looping_removes(
     assert "left alone, as asked" in run("loops", "gemma-3-27b", "--loop-only", "0-30").out
 
 
-def test_what_has_room_is_priced_by_the_same_bits_with_and_without_the_limit():
-    """Where nothing is short of room the limit is left out of the equations; below and above the first batch that is short they agree."""
-    side = ask("llama-3.1-8b", "h100-sxm").after
-    last = int(side._most_with_room)
-    assert 1 < last < 10_000
-    for batch in (1, last, last + 1):
-        with_limit, without = (
-            busy_time(counts_at(side.plan, batch, 1000), *side._costs_at(Position(), 0.0, short=short)[:2])
-            for short in (True, False)
-        )
-        assert with_limit == without
-    assert (
-        busy_time(counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=True)[:2]).calls
-        > busy_time(counts_at(side.plan, 10 * last, 1000), *side._costs_at(Position(), 0.0, short=False)[:2]).calls
-    )
+def test_only_what_is_short_of_room_depends_on_it():
+    def time(batch, **parameters):
+        return estimate(
+            "llama-3.1-8b", "h100-sxm", batch=batch, context=1000, parameters=parameters
+        ).after.time_per_step
+
+    ample = {"on_chip.capacity": 1e9}
+    assert time(1) == time(1, **ample)
+    assert time(50_000) > time(50_000, **ample)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_hardware
 from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.columns import ANSWER, answering_function, columns_of
 from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.splits import obstacle
@@ -243,14 +244,20 @@ def test_looping_that_loses_says_so():
     assert any("slower" in note for note in answer.notes)
 
 
-def test_a_flat_replay_gives_the_same_bits():
-    question = ask("llama-3.1-8b", "h100-sxm", devices=8, after="megakernel")
-    for side in (question.before, question.after):
-        points = [(batch, context) for batch in (1, 3, 500) for context in (0, 4096, 100_001)]
-        direct = [(side.timed(*point)(question.slow[0], -1.0), side.busy(*point)) for point in points]
-        while (True, False) not in side._replays:
-            side.busy(1, 1)
-        assert [(side.timed(*point)(question.slow[0], -1.0), side.busy(*point)) for point in points] == direct
+@pytest.mark.parametrize(
+    ("model", "device", "options"),
+    [
+        ("llama-3.1-8b", "h100-sxm", {"devices": 8, "after": "megakernel"}),
+        ("deepseek-v3", "h200-sxm", {"parallel": "tp=2,dp=4,pp=2,ep=8"}),
+        ("qwen3-0.6b", "m2-ultra", {"before": "eager"}),
+    ],
+)
+def test_the_function_of_a_question_gives_the_same_bits_as_its_lines(model, device, options):
+    question = ask(model, device, **options)
+    function = answering_function(question)
+    for point in [(batch, context) for batch in (1, 3, 500) for context in (0, 4096, 100_001)]:
+        columns = columns_of(question, *point)
+        assert function(*point) == tuple(columns[name] for name in ANSWER)
 
 
 def values_of_host(answer):

@@ -5,24 +5,25 @@ where the condition is, and the device or the host decides. Prebuilt: one of k l
 switch cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Unpack
 
 import msgspec
 
 from perfmodel import equations
+from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, widened
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
-from perfmodel.estimates.machine import at
+from perfmodel.estimates.machine import moves_with, standing_at
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Assumption
 from perfmodel.estimates.terms import busy_time, counts_at, make_plan, step_time
+from perfmodel.numbers.choices import log
 from perfmodel.operations import Operation, Step, decode_step
 from perfmodel.schedule.cutting import Schedule, make_schedule
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import lookup
 from perfmodel.specifications.quantities import Interval, Quantity
 from perfmodel.units import whole_number
 
@@ -217,13 +218,7 @@ def conditional_report(
         raise SpecificationError("conditions: loop_only is not understood here; every run of equal layers is a loop")
     if question.parallel.pipeline > 1:
         raise SpecificationError("conditions: pipeline stages are not understood here; leave out pp")
-    sides = [_Priced(question, batch, context, given.loop_at_most, position) for position in (1.0, 0.0, -1.0)]
-    rows = [side.treatments(conditions, kernels) for side in sides]
-    always = rows[1][0][1]
-    treatments = tuple(
-        Treatment(name, Interval(fast[1], value, slow[1]), calls, batch / value, always / value)
-        for fast, (name, value, calls), slow in zip(*rows, strict=True)
-    )
+    treatments = _treatments(question, batch, context, given.loop_at_most, conditions, kernels)
     needed = set() if not conditions else _DEFAULTS
     assumptions = tuple(
         Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source)
@@ -246,6 +241,40 @@ def conditional_report(
     )
 
 
+def _treatments(
+    question: Prepared,
+    batch: int,
+    context: int,
+    loop_at_most: int | None,
+    conditions: Sequence[Condition],
+    kernels: int,
+) -> tuple[Treatment, ...]:
+    """Return the treatments with their intervals, by the rule of every interval."""
+    quantities = {path: quantity for path, (_, quantity) in question.after.parameters.used.items()}
+    quantities |= {path: _quantity(question, path) for path in _DEFAULTS}
+    groups: dict[str, list[str]] = {}
+    for path, quantity in quantities.items():
+        if quantity.low < quantity.high:
+            groups.setdefault(moves_with(path), []).append(path)
+
+    def rows(position: float, moved: Collection[str]) -> list[tuple[str, float, float]]:
+        numbers = {path: standing_at(path, q, position if path in moved else 0.0) for path, q in quantities.items()}
+        return _Priced(question, batch, context, loop_at_most, numbers).treatments(conditions, kernels)
+
+    plain = rows(0.0, ())
+    alone = [(rows(-1.0, paths), rows(1.0, paths)) for paths in groups.values()]
+    together = rows(-1.0, quantities), rows(1.0, quantities)
+    always = plain[0][1]
+    treatments = []
+    for i, (name, value, calls) in enumerate(plain):
+        effects = [Effect(*(log(row[i][1] / value) for row in ends)) for ends in alone]
+        spread = joint_spread(combined_spread(effects), effects, Effect(*(log(row[i][1] / value) for row in together)))
+        spread = widened(spread, question.beyond.after)
+        time = Interval(end_of(value, spread.below), value, end_of(value, spread.above))
+        treatments.append(Treatment(name, time, calls, batch / value, always / value))
+    return tuple(treatments)
+
+
 def _quantity(question: Prepared, path: str) -> Quantity:
     return question.hardware.values.get(path, _DEFAULTS[path])
 
@@ -261,19 +290,17 @@ def _lengths(condition: Condition, kernels: int) -> list[int]:
 
 
 class _Priced:
-    """The looped step at one corner: everything at its fast end (1), its value (0), its slow end (-1)."""
+    """The looped step with each parameter in use, and each cost of a condition, at its number [base units]."""
 
-    def __init__(self, question: Prepared, batch: int, context: int, loop_at_most: int | None, position: float) -> None:
+    def __init__(
+        self, question: Prepared, batch: int, context: int, loop_at_most: int | None, numbers: Mapping[str, float]
+    ) -> None:
         self._question, self._batch, self._context, self._loop_at_most = question, batch, context, loop_at_most
         side = question.after
-        numbers = side.parameters.standing(position)
         self._plan = side.plan
         self._rates, self._chain = side.parameters.rates(numbers), side.parameters.chain(numbers)
         self._fixed = side.parameters.fixed(numbers)
-        self._cost = {
-            path.partition(".")[2]: at(_quantity(question, path), position, lookup(path).slower)  # type: ignore[union-attr]
-            for path in _DEFAULTS
-        }
+        self._cost = {path.partition(".")[2]: numbers[path] for path in _DEFAULTS}
         self._step = decode_step(question.model, question.formats, question.parallel, question.hardware.replicates)
         # Layers of a loop share streaming and chains, so together they take no longer than each alone would.
         self._known: dict[tuple[tuple[Operation, ...], float], float] = {}

@@ -1,24 +1,24 @@
-"""How much each parameter moves the answer: exact elasticities, and each parameter's share of the interval.
+"""How much each parameter moves the answer: exact elasticities, and each parameter's share of the variance.
 
-Derivatives are exact: those of the recorded equations, on the branch that holds. The shares come from `estimate` itself: a parameter is closed at its
-value, and what the interval loses is its share.
+Derivatives are exact: those of the recorded equations, on the branch that holds. A share is that of the variance
+which the parameter, with those that move with it, gives the figure.
 """
 
-from collections.abc import Mapping
 from typing import Any, Unpack
 
 import msgspec
 
 from perfmodel.errors import SpecificationError
-from perfmodel.estimates.answers import Estimate, answer_to, estimate
+from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.figures import FIGURES, figure_at, figure_name, record
+from perfmodel.estimates.intervals import effects_of, variance_shares
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
-from perfmodel.numbers.slopes import slopes_of, values_at
+from perfmodel.numbers.recorded import run
+from perfmodel.numbers.slopes import slopes_of
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.quantities import Quantity
 
 # The figures whose elasticities stand in every row.
 RATES = ("before.tokens_per_second", "after.tokens_per_second", "speedup.value")
@@ -30,7 +30,7 @@ class Influence(msgspec.Struct, frozen=True):
     value, low, high: as assumed [unit]. before, after, speedup: elasticities of the two rates and of the speed-up [-]:
     per cent of change for one per cent more of the parameter.
     at_low, at_high: the figure asked for with this parameter alone at its low and high end, the ends of its bar in
-    a tornado picture; share: the part of that figure's interval that goes when this parameter is known exactly [-].
+    a tornado picture; share: its share of the variance of that figure [-].
     """
 
     name: str
@@ -68,7 +68,7 @@ class Sensitivity(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def measure_next(self) -> Influence | None:
-        """Return the influence with the largest share of the interval, None where nothing is uncertain."""
+        """Return the influence with the largest share of the variance, None where nothing is uncertain."""
         best = max(self.influences, key=lambda i: i.share, default=None)
         return best if best is not None and best.share > 0 else None
 
@@ -108,8 +108,7 @@ def sensitivity(
     figure = _figure_with_interval(figure)
     answer = answer_to(read_question(model, hardware, **asked))
     question, batch, context = answer.prepared, answer.batch, answer.context
-    # The device as it is asked, so that one parameter more can be set.
-    arguments = answer.asked.arguments | {"hardware": question.hardware, "profile": None, "parameters": None}
+    shares = _shares(question, figure, batch, context)
     value, low, high = _interval(answer, figure)
     found = []
     elastic = elasticities(question, batch, context)
@@ -121,7 +120,7 @@ def sensitivity(
                 float(figure_at(question, figure, batch, context, {assumption.name: end}))
                 for end in (assumption.low, assumption.high)
             )
-            share = _share(arguments, assumption.name, question.hardware.values[assumption.name], figure, high - low)
+            share = shares[assumption.name]
         found.append(
             Influence(
                 assumption.name,
@@ -149,7 +148,7 @@ def elasticities(question: Prepared, batch: int, context: int) -> dict[str, tupl
     """
     numbers = {a.name: a.value for a in question.assumptions} | {"batch": float(batch), "context": float(context)}
     recording = record(question, RATES)
-    values = values_at(recording.lines, recording.inputs(numbers))
+    values = run(recording.lines, recording.inputs(numbers))
     before, after, speedup = (
         (slopes_of(recording.lines, values, name), values[name]) for name in recording.results.values()
     )
@@ -163,11 +162,12 @@ def elasticities(question: Prepared, batch: int, context: int) -> dict[str, tupl
     }
 
 
-def _share(arguments: Mapping[str, Any], path: str, quantity: Quantity, figure: str, width: float) -> float:
-    """Return the part of the interval that goes when one parameter is known exactly."""
-    closed = msgspec.structs.replace(quantity, low=quantity.value, high=quantity.value)
-    _, low, high = _interval(estimate(**{**arguments, "parameters": {path: closed}}), figure)
-    return max(0.0, 1 - (high - low) / width) if width > 0 else 0.0
+def _shares(question: Prepared, figure: str, batch: int, context: int) -> dict[str, float]:
+    """Return the share of each uncertain parameter in the variance of a figure [-], by path; those that move together share one."""
+    recording = question.recording
+    effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {})
+    shares = variance_shares(effects, figure.partition(".")[0])
+    return {each.path: shares[each.group] for each in recording.inputs.values() if each.group in shares}
 
 
 def _figure_with_interval(name: str) -> str:

@@ -5,16 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfmodel import equations
 from perfmodel._layout import ShownInNotebooks
-from perfmodel.estimates.figures import rates_of
-from perfmodel.estimates.intervals import SideTimes, speedup_interval
+from perfmodel.estimates.columns import COUNTS, FIGURES, answer_numbers
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.parts import Part, parts_of
 from perfmodel.estimates.placement import bytes_in_tier
-from perfmodel.estimates.prepared import Prepared, PreparedSide, prepare_question
+from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
-from perfmodel.estimates.results import Assumption, Fits, LoopFound, OnChip, Peak, Placed, Side, Speedup, flattened
+from perfmodel.estimates.results import (
+    Assumption,
+    Figures,
+    Fits,
+    LoopFound,
+    OnChip,
+    Peak,
+    Placed,
+    Side,
+    Speedup,
+    flattened,
+)
+from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
@@ -164,29 +174,24 @@ def estimate(
 def answer_to(asked: Question) -> Estimate:
     """Return the answer to a question."""
     prepared, batch, context = prepare_question(asked), asked.batch, asked.context
-    model, hardware = prepared.model, prepared.hardware
-    size = prepared.whole.bytes_read(batch, context)
-    peak = equations.peak_time(size, prepared.devices, hardware.values["memory.bandwidth"].value)
-    times_before, times_after = SideTimes(prepared.before, batch, context), SideTimes(prepared.after, batch, context)
-    terms_before, terms_after = times_before.terms(), times_after.terms()
-    before = _side(prepared, prepared.before, times_before, terms_before, peak, batch)
-    after = _side(prepared, prepared.after, times_after, terms_after, peak, batch)
-    low, high = speedup_interval(prepared, times_before, times_after, terms_before, terms_after)
-    value = equations.speedup(before.time_per_step, after.time_per_step)
-    speedup = Speedup(value, low, high)
+    numbers = answer_numbers(prepared, batch, context)
+    size, flops, needed, peak, peak_rate = numbers[:_COUNTS]
+    before = _side(prepared.before, numbers[_COUNTS : _COUNTS + _SIDE])
+    after = _side(prepared.after, numbers[_COUNTS + _SIDE : _COUNTS + 2 * _SIDE])
+    speedup = Speedup(*numbers[_COUNTS + 2 * _SIDE :])
     enough, on_chip, placed = prepared.fewest_split(batch, context), prepared.after.on_chip(batch), _placed(prepared)
-    fits = _fits(prepared, batch, context, enough)
+    fits = _fits(prepared, needed, enough)
     return Estimate(
-        model.name,
-        hardware.name,
+        prepared.model.name,
+        prepared.hardware.name,
         prepared.devices,
         batch,
         context,
         prepared.formats.weights,
         prepared.formats.kv,
         round(size),
-        round(prepared.whole.flops_at(batch, context)),
-        Peak(peak, batch / peak),
+        round(flops),
+        Peak(peak, peak_rate),
         before,
         after,
         speedup,
@@ -203,11 +208,14 @@ def answer_to(asked: Question) -> Estimate:
     )
 
 
-def _side(prepared: Prepared, side: PreparedSide, times: SideTimes, terms: Terms, peak: float, batch: int) -> Side:
-    # Every parameter moves a time one way only, so its bounds are two corners.
-    slow, fast = times.step(prepared.slow, -1.0), times.step(prepared.fast, 1.0)
-    value = rates_of(terms.total(), peak, batch)
-    largest = terms.index(max(terms))
+_COUNTS, _TERMS, _FIGURES = len(COUNTS), len(TERM_NAMES), len(FIGURES)
+_SIDE = _TERMS + 3 * _FIGURES
+
+
+def _side(side: PreparedSide, numbers: tuple[float, ...]) -> Side:
+    """Return one side of the answer, of its numbers as `perfmodel.estimates.columns.ANSWER` has them."""
+    terms = numbers[:_TERMS]
+    value, low, high = (Figures(*numbers[start : start + _FIGURES]) for start in range(_TERMS, _SIDE, _FIGURES))
     return Side(
         side.mode.name,
         side.plan.kernel_calls,
@@ -215,15 +223,14 @@ def _side(prepared: Prepared, side: PreparedSide, times: SideTimes, terms: Terms
         value.tokens_per_second,
         value.tokens_per_second_per_sequence,
         value.fraction_of_peak,
-        TERM_NAMES[largest],
-        rates_of(slow, peak, batch),
-        rates_of(fast, peak, batch),
-        terms,
+        TERM_NAMES[terms.index(max(terms))],
+        low,
+        high,
+        Terms(*terms),
     )
 
 
-def _fits(prepared: Prepared, batch: int, context: int, enough: Parallel | None) -> Fits:
-    needed = float(prepared.resident.bytes_resident(batch, context))
+def _fits(prepared: Prepared, needed: float, enough: Parallel | None) -> Fits:
     available = prepared.hardware.values["memory.capacity"].value
     return Fits(needed <= available, round(needed), round(available), enough.devices if enough is not None else None)
 

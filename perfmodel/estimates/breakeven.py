@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from perfmodel import equations
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.intervals import SideTimes
+from perfmodel.estimates.columns import columns_of
 from perfmodel.units import LARGEST_BATCH
 
 PAYS = 1.05  # a gain below this is within what a re-measurement moves
@@ -39,9 +38,6 @@ def _gain(answer: Estimate) -> Callable[[int], float]:
         return lambda batch: answer.replace(batch=batch).speedup.value
 
     def gain(batch: int) -> float:
-        before, after = (
-            SideTimes(side, batch, answer.context).terms().total() for side in (question.before, question.after)
-        )
-        return float(equations.speedup(before, after))
+        return float(columns_of(question, batch, answer.context, wanted=())["speedup.value"])
 
     return gain

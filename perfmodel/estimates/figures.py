@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.estimates.prepared import Prepared, PreparedSide
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Figures
+from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import (
     TERM_NAMES,
     CallCounts,
@@ -108,7 +109,7 @@ def rates_of(time: Number, peak: Number, batch: Number) -> Figures:
     return Figures(time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
 
 
-class Recording(NamedTuple):
+class RecordedFigures(NamedTuple):
     """Figures of a question as lines of operations on its workload and parameters.
 
     arguments: the name that batch, context and each parameter in use (by path) has in the lines; results: the name, or
@@ -124,13 +125,13 @@ class Recording(NamedTuple):
         return {name: numbers[key] for key, name in self.arguments.items()}
 
 
-def record(question: Prepared, figures: Iterable[str]) -> Recording:
+def record(question: Prepared, figures: Iterable[str]) -> RecordedFigures:
     """Return figures of FIGURES recorded for any batch, context and parameters in use."""
     recorder, arguments = Recorder(), argument_names(question)
     given = dict(zip(arguments, recorder.inputs(list(arguments.values())), strict=True))
     batch, context = given.pop("batch"), given.pop("context")
     results = {figure: operand(figure_at(question, figure, batch, context, given)) for figure in figures}
-    return Recording(arguments, needed(recorder.lines, results.values()), results)
+    return RecordedFigures(arguments, needed(recorder.lines, results.values()), results)
 
 
 def argument_names(question: Prepared) -> dict[str, str]:

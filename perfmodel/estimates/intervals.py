@@ -1,117 +1,129 @@
-"""Intervals: each side's bounds are two corners of its parameters.
+"""Intervals: what each group of uncertain parameters does alone, put together by the equations of uncertainty.
 
-The speed-up's are searched over what both sides share.
+For any kind of number: an answer, the function that gives further ones, and a sweep run the same lines.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from perfmodel import equations
-from perfmodel.estimates.machine import Ends, Position
-from perfmodel.estimates.prepared import Prepared, PreparedSide
-from perfmodel.estimates.terms import Fixed, Terms, step_terms, step_time
+from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, part_variance, widened
+from perfmodel.estimates.recording import Recording
+from perfmodel.numbers.choices import log
 
-_VALUE_ENDS = Ends()
+Number = Any
 
 
-class SideTimes:
-    """The times of one side at one workload, the calls of each corner timed once."""
+class Ends(NamedTuple):
+    """The ends of what is uncertain: the time of a step [s] of both sides, and the speed-up [-].
 
-    def __init__(self, side: PreparedSide, batch: int, context: int) -> None:
-        self._side, self._batch, self._context, self._own_in_calls = side, batch, context, side.own_in_calls
-        self._timed = side.timed(batch, context)
-        self._calls: dict[tuple[Position, float], tuple[Any, ...]] = {}
+    slow, fast: of a time; low, high: of the speed-up.
+    """
 
-    def terms(self) -> Terms:
-        """Return the terms of a step [s] with every parameter at its value."""
-        return step_terms(
-            self._side.plan, self._side.busy(self._batch, self._context), self._side.fixed(_VALUE_ENDS, 0.0)
+    before_slow: Number
+    before_fast: Number
+    after_slow: Number
+    after_fast: Number
+    low: Number
+    high: Number
+
+
+class Effects(NamedTuple):
+    """What the groups do to the logarithm of the time of either side and of the speed-up [-], in the same order."""
+
+    names: list[str]
+    before: list[Effect]
+    after: list[Effect]
+    speedup: list[Effect]
+
+
+def effects_of(recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number]) -> Effects:
+    """Return what each group of uncertain parameters alone does, at its slow and at its fast end.
+
+    known: the lines worked out; given: inputs that are known exactly, so that they move in no group.
+    """
+    values = recording.times(known)
+    logarithms = [log(value) for value in values]
+    effects = Effects([], [], [], [])
+    for group in recording.groups(given):
+        slow, fast = (
+            [
+                0.0 if _same(time, value) else log(time) - logarithm
+                for time, value, logarithm in zip(recording.times_with(known, end), values, logarithms, strict=True)
+            ]
+            for end in (group.slow, group.fast)
         )
-
-    def calls(self, position: Position, own: float) -> Any:
-        """Return the time of the calls [s] with shared parameters at `position`, this side's own at `own`."""
-        return self._at(position, own)[1]
-
-    def waits(self, position: Position, own: float) -> bool:
-        """Return whether any loop is bound by its serial chain at this corner."""
-        return bool(self._at(position, own)[0] > 0)
-
-    def _at(self, position: Position, own: float) -> tuple[Any, ...]:
-        """Return waiting and the time of the calls [s], computed once for corners that differ only in what this side does not have."""
-        if not self._own_in_calls:
-            own = 0.0
-        try:
-            return self._calls[position, own]
-        except KeyError:
-            found = self._calls[position, own] = self._timed(position, own)
-            return found
-
-    def step(self, corner: tuple[Position, Ends], own: float) -> float:
-        """Return the time of a step [s] at a corner."""
-        return float(step_time(self._side.plan, self.calls(corner[0], own), self._side.fixed(corner[1], own)))
+        effects.names.append(group.name)
+        effects.before.append(Effect(slow[0], fast[0]))
+        effects.after.append(Effect(slow[1], fast[1]))
+        effects.speedup.append(Effect(slow[0] - slow[1], fast[0] - fast[1]))
+    return effects
 
 
-def speedup_interval(
-    question: Prepared, before: SideTimes, after: SideTimes, terms_before: Terms, terms_after: Terms
-) -> tuple[float, float]:
-    """Return the bounds of the speed-up [-] (P3).
+def ends_of(
+    recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number], beyond: "Beyond | None" = None
+) -> Ends:
+    """Return the ends of both times [s] and of the speed-up [-].
 
-    Parameters that both sides share (bandwidth shares, boundary, host, collectives) take one value in
-    both and are tried at all corners, and inside where a larger() may switch; those of one side alone
-    (stage, prefetch room) stand at the end that is adverse.
+    known: the lines worked out; given: inputs that are known exactly. beyond: what parameters do not explain.
     """
-    value = equations.speedup(terms_before.total(), terms_after.total())
-    arithmetic = terms_before.compute > 0 or terms_after.compute > 0
-    inside = arithmetic or _near_switch(question, terms_after)
-    positions = question.corners(inside=inside, arithmetic=arithmetic, cache=_cache_apart(question, before, after))
-    # What is only added to both times raises their ratio exactly if it is met more often before, per once after, than
-    # the ratio is.
-    above = tuple([times > value for times in question.times_met])
-    low = _extreme(question, before, after, positions, 1.0, question.guessed_pairs(above, 1.0))
-    high = _extreme(question, before, after, positions, -1.0, question.guessed_pairs(above, -1.0))
-    mixed = any(len({times > value for times in met}) > 1 for met in question.added.values())
-    if (
-        question.issues
-        or mixed
-        or any((times > low) != up or (times > high) != up for times, up in zip(question.times_met, above, strict=True))
-    ):
-        every = dict.fromkeys(question.added, (-1.0, 1.0))
-        low = _extreme(question, before, after, positions, 1.0, question.fixed_pairs(1.0, every))
-        high = _extreme(question, before, after, positions, -1.0, question.fixed_pairs(-1.0, every))
-    return min(low, value), max(high, value)
+    effects = effects_of(recording, known, given)
+    times = [terms.total() for terms in recording.terms(known)]
+    together = _together(recording, known, given)
+    beyond = beyond or Beyond()
+    spreads = [
+        widened(joint_spread(combined_spread(_felt(alone)), _felt(alone), all_at_once), parts)
+        for alone, all_at_once, parts in zip(
+            (effects.before, effects.after), together, (beyond.before, beyond.after), strict=True
+        )
+    ]
+    ratio = equations.speedup(times[0], times[1])
+    spread = widened(combined_spread(_felt(effects.speedup)), beyond.speedup)
+    return Ends(
+        end_of(times[0], spreads[0].above),
+        end_of(times[0], spreads[0].below),
+        end_of(times[1], spreads[1].above),
+        end_of(times[1], spreads[1].below),
+        end_of(ratio, spread.below),
+        end_of(ratio, spread.above),
+    )
 
 
-def _extreme(
-    question: Prepared,
-    before: SideTimes,
-    after: SideTimes,
-    positions: list[Position],
-    own: float,
-    fixed: list[tuple[Fixed, Fixed]],
-) -> float:
-    """The least (own = 1: the side before is fast, the side after slow) or the largest (own = -1) speed-up over positions and fixed costs."""
-    plan_before, plan_after = question.before.plan, question.after.plan
-    own_after = own if question.before.mode == question.after.mode else -own
-    ratios: list[float] = []
-    for position in positions:
-        (_, calls_before), (_, calls_after) = before._at(position, own), after._at(position, own_after)
-        for one, two in fixed:
-            ratios.append(
-                equations.speedup(step_time(plan_before, calls_before, one), step_time(plan_after, calls_after, two))
-            )
-    return min(ratios) if own > 0 else max(ratios)
+class Beyond(NamedTuple):
+    """What is uncertain beside the parameters, as half-widths of logarithms [-]: of either time, and of the speed-up."""
+
+    before: tuple[float, ...] = ()
+    after: tuple[float, ...] = ()
+    speedup: tuple[float, ...] = ()
 
 
-def _cache_apart(question: Prepared, before: SideTimes, after: SideTimes) -> bool:
-    """Whether reads of the cache can hide where reads of weights do not.
-
-    Behind a chain, or in a stall of a prefetch window.
-    """
-    # A chain exceeds streaming most where the memory is fast and the chain slow.
-    apart = question.fast[0]._replace(chain=question.slow[0].chain)
-    return question.prefetches or after.waits(apart, -1.0) or before.waits(apart, -1.0)
+def variance_shares(effects: Effects, figure: str) -> dict[str, float]:
+    """Return the share of each group in the variance of a figure's logarithm [-]: of before, after or speedup."""
+    variances = [float(part_variance(*effect)) for effect in getattr(effects, figure)]
+    total = sum(variances)
+    return {name: variance / total if total else 0.0 for name, variance in zip(effects.names, variances, strict=True)}
 
 
-def _near_switch(question: Prepared, after: Terms) -> bool:
-    """Whether streaming and the chain of an iteration are so close that larger() may switch inside the box."""
-    exposed = after.latency + after.collective
-    return question.after.plan.fused_calls > 0 and 0 < exposed < 0.02 * after.total()
+def _together(recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number]) -> tuple[Effect, Effect]:
+    """Return what all groups at once do to both times."""
+    groups = recording.groups(given)
+    values = recording.times(known)
+    slow, fast = (
+        recording.times_with(known, {name: number for end in ends for name, number in end.items()})
+        for ends in ([group.slow for group in groups], [group.fast for group in groups])
+    )
+    before, after = (
+        Effect(0.0 if _same(a, value) else log(a) - log(value), 0.0 if _same(b, value) else log(b) - log(value))
+        for a, b, value in zip(slow, fast, values, strict=True)
+    )
+    return before, after
+
+
+def _same(one: Number, other: Number) -> bool:
+    """Whether two numbers are known to be equal: the same recorded number, or equal plain ones."""
+    return one is other or (one.__class__ is float and other.__class__ is float and one == other)
+
+
+def _felt(effects: list[Effect]) -> list[Effect]:
+    """Return the effects that are not nothing."""
+    return [effect for effect in effects if not all(end.__class__ is float and end == 0.0 for end in effect)]

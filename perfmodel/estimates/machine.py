@@ -1,12 +1,11 @@
 """The parameters of one side of a question by their paths, and what the machine sustains and costs at numbers for them.
 
-Numbers are handed in by path, and may be of any kind. Parameters move in groups: all bandwidths together, all arithmetic together, and so on. A position of
--1 is the slow end of every parameter of the group, 0 its value, +1 the fast end.
+Numbers are handed in by path, and may be of any kind. A position of -1 is the slow end of a parameter, 0 its value, +1
+the fast end.
 """
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
@@ -19,25 +18,6 @@ from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.parameters import lookup
 from perfmodel.specifications.quantities import Quantity
 
-GROUPS = ("memory", "cache", "collective", "arithmetic", "chain", "boundary", "host")
-
-
-class Position(NamedTuple):
-    """Where the groups that set the time of the calls stand: slow (-1), value (0), fast (+1)."""
-
-    memory: float = 0.0
-    cache: float = 0.0
-    collective: float = 0.0
-    arithmetic: float = 0.0
-    chain: float = 0.0
-
-
-class Ends(NamedTuple):
-    """Where the groups that are added to the calls stand: slow (-1), value (0), fast (+1)."""
-
-    boundary: float = 0.0
-    host: float = 0.0
-
 
 def at(quantity: Quantity, position: float, slower: int) -> float:
     """Return `quantity` at `position` between its slow and fast ends; straight between value and either end."""
@@ -46,6 +26,24 @@ def at(quantity: Quantity, position: float, slower: int) -> float:
     # The slow end is the high one when a larger value slows the step.
     end = quantity.high if (position < 0) == (slower > 0) else quantity.low
     return quantity.value + abs(position) * (end - quantity.value)
+
+
+def standing_at(path: str, quantity: Quantity, position: float) -> float:
+    """Return the number of a parameter at `position` between its slow and fast ends [base units]."""
+    parameter = lookup(path)
+    return at(quantity, position, parameter.slower if parameter else 0)
+
+
+def moves_with(path: str) -> str:
+    """Return the name of the group of parameters that move together, in which an uncertain parameter stands.
+
+    What one memory sustains for weights of several formats, and what one library adds to each kind of collective, comes
+    from the same kernels; all else stands alone.
+    """
+    parts = path.split(".")
+    if parts[:2] == ["memory", "sustained"] and parts[2] != CACHE:
+        return "memory.sustained"
+    return f"collectives.{parts[2]}" if parts[0] == "collectives" else path
 
 
 class SideParameters:
@@ -227,19 +225,7 @@ class SideParameters:
 
     def standing(self, position: float) -> dict[str, float]:
         """Return the number of each path in use, all of them at `position` [base units]."""
-        return self.numbers(Position(*[position] * 5), Ends(position, position), position, self.used)
-
-    def numbers(self, position: Position, ends: Ends, own: float, shared: Container[str]) -> dict[str, float]:
-        """Return the number of each path in use [base units].
-
-        `shared` paths stand where `position` and `ends` have their groups, the others at `own`.
-        """
-        stands = position._asdict() | ends._asdict()
-        return {
-            path: at(quantity, stands[group] if path in shared else own, parameter.slower if parameter else 0)
-            for path, (group, quantity) in self.used.items()
-            for parameter in (lookup(path),)
-        }
+        return {path: standing_at(path, quantity, position) for path, (_, quantity) in self.used.items()}
 
     def rates(self, numbers: Mapping[str, Number]) -> Rates:
         """Return what the machine sustains, with each path in use at its number [base units]."""

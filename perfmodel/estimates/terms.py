@@ -12,8 +12,6 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.numbers.choices import larger, smaller
-from perfmodel.numbers.python import Replay, function_of
-from perfmodel.numbers.recorded import Recorder, operand
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
 from perfmodel.schedule.cutting import Schedule, Stage
@@ -385,69 +383,6 @@ def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Numb
             in_flight = count.microbatches
             stages[count.pipeline_stage] = stages.get(count.pipeline_stage, 0.0) + time / count.alike
     return calls if in_flight is None else equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
-
-
-def busy_replay(plan: Plan, rates: Rates, *, generic: bool = False, terms: bool = True) -> Replay:
-    """Return `busy_time` of `plan` as a flat function of batch, context and the numbers of `flat_costs`.
-
-    It gives the fields of Busy, then `call_times`, to the last bit as the equations give them; without
-    `terms` only waiting and `call_times`, which takes half as long.
-    rates: any rates of the plan, for their number. generic: for any kind of number, not floats alone.
-    """
-    recorder = Recorder()
-    bandwidths = [f"b{i}" for i in range(len(rates.bandwidths))]
-    collectives = [f"{part}{i}" for i in range(len(_routes(rates))) for part in ("alpha", "link")]
-    names = [
-        "batch",
-        "context",
-        *bandwidths,
-        "beta",
-        "arithmetic",
-        "share",
-        *(name for name in _PLAIN if getattr(rates, name) is not None),
-        *collectives,
-        *(Chain._fields if plan.limited else Chain._fields[:-1]),
-    ]
-    number = dict(zip(names, recorder.inputs(names), strict=True))
-    costs = (number[name] for name in collectives)
-    routes = tuple(
-        tuple(tuple(Route(next(costs), route.traffic_factor, next(costs)) for route in leg) for leg in legs)
-        for legs in rates.collectives
-    )
-    recorded = Rates(
-        tuple(number[b] for b in bandwidths), number["beta"], number["arithmetic"], number["share"], routes
-    )
-    recorded = recorded._replace(**{name: number[name] for name in _PLAIN if name in number})
-    chain = Chain(*(number.get(name) for name in Chain._fields))
-    busy = busy_time(counts_at(plan, number["batch"], number["context"]), recorded, chain)
-    results = [*busy, call_times(busy)] if terms else [busy.waiting, call_times(busy)]
-    return function_of(
-        recorder.needed(results),
-        names,
-        [operand(result) for result in results],
-        choices={"maximum": larger, "minimum": smaller} if generic else None,
-    )
-
-
-def flat_costs(rates: Rates, chain: Chain) -> tuple[Number, ...]:
-    """Return the numbers that a `busy_replay` takes after batch and context."""
-    return (
-        *rates.bandwidths,
-        rates.datasheet_bandwidth,
-        rates.arithmetic,
-        rates.arithmetic_share,
-        *(getattr(rates, name) for name in _PLAIN if getattr(rates, name) is not None),
-        *(number for route in _routes(rates) for number in (route.latency, route.bandwidth)),
-        *(chain if chain.room is not None else chain[:-1]),
-    )
-
-
-# What plain calls alone have, where anything is known of it.
-_PLAIN = ("tile", "added")
-
-
-def _routes(rates: Rates) -> list[Route]:
-    return [route for legs in rates.collectives for leg in legs for route in leg]
 
 
 class _Iteration(NamedTuple):

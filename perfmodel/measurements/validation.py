@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import PerfModelError
-from perfmodel.estimates.intervals import SideTimes
+from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.prepared import prepare
+from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import kind_of, profile_of, row_formats, row_hardware
 from perfmodel.specifications.catalogue import find_hardware, find_model
@@ -173,16 +174,13 @@ def predict(
         hardware = adjust(hardware)
     mode = row.mode or hardware.default_mode
     side_of = prepare(model, hardware, row.devices_at_work(), row_formats(row, model), mode, mode, None)
-    times = SideTimes(side_of.before, row.batch, row.context)
-    terms = times.terms()
-    # Every parameter moves a time one way only, so its bounds are two corners.
-    low, high = times.step(side_of.fast, 1.0), times.step(side_of.slow, -1.0)
+    columns = columns_of(side_of, row.batch, row.context)
     return Predicted(
         row=row,
-        time=float(terms.total()),
-        low=low,
-        high=high,
-        terms={name: float(value) for name, value in terms._asdict().items()},
+        time=float(columns["before.time_per_step"]),
+        low=float(columns["before.high.time_per_step"]),
+        high=float(columns["before.low.time_per_step"]),
+        terms={name: float(columns[f"before.terms.{name}"]) for name in TERM_NAMES},
         kernel_calls=side_of.before.plan.kernel_calls,
         profile="" if profile is None else profile.name,
     )

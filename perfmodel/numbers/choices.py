@@ -1,4 +1,4 @@
-"""larger, smaller, ceil_div and log2 for plain floats, numpy arrays, sympy expressions and recorded numbers.
+"""larger, smaller, ceil_div, log2, log and exp for plain floats, numpy arrays, sympy expressions and recorded numbers.
 
 The equations use these instead of max, min and -(-a // b), so that one formula serves a query,
 a sweep, a derivation and a replay. numpy and sympy are imported only when one of their values comes in.
@@ -63,6 +63,38 @@ def log2(a: Any) -> Any:
     import numpy
 
     return numpy.log2(a)
+
+
+def log(a: Any) -> Any:
+    """Return the natural logarithm of `a`.
+
+    >>> log(1.0)
+    0.0
+    """
+    return _function("log", a)
+
+
+def exp(a: Any) -> Any:
+    """Return e to the power of `a`.
+
+    >>> exp(0.0)
+    1.0
+    """
+    return _function("exp", a)
+
+
+def _function(name: str, a: Any) -> Any:
+    if a.__class__ in _PLAIN:
+        return getattr(math, name)(a)
+    if hasattr(a, "noted_function"):
+        return a.noted_function(name)
+    if _symbolic(a):
+        import sympy
+
+        return getattr(sympy, name)(a)
+    import numpy
+
+    return getattr(numpy, name)(a)
 
 
 def _symbolic(x: Any) -> bool:

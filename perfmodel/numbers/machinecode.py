@@ -1,8 +1,9 @@
-"""Kernels of `perfmodel.numbers.arrays` compiled for this processor, by llvmlite where that is installed.
+"""The innermost loop of `perfmodel.numbers.arrays` compiled for this processor, by llvmlite where that is installed.
 
-numpy goes through memory for every operation; a compiled kernel keeps a point in registers through all of them,
+numpy goes through memory for every operation; a compiled loop keeps a point in registers through all of them,
 eight points at a time, and is ten times as fast on large grids. The operations are the same, in the same order
-and with the same rounding, so that the numbers are the same too. Without llvmlite everything works, more slowly.
+and with the same rounding, so that the numbers are the same too, but for logarithms and powers, which agree to 1e-14.
+Without llvmlite everything works, more slowly.
 """
 
 import ctypes
@@ -19,7 +20,6 @@ from perfmodel.numbers.recorded import Line
 
 Array = Any
 _LANES = 8
-_TESTS = {"least": "olt", "largest": "ogt"}
 _ARITHMETIC = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 
 
@@ -52,32 +52,29 @@ def _machine_code(text: str) -> tuple[Any, Any]:
     engine = binding.create_mcjit_compiler(module, machine())
     engine.finalize_object()
     pointers = ctypes.POINTER(ctypes.c_void_p)
-    return engine, ctypes.CFUNCTYPE(None, pointers, pointers, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(
+    return engine, ctypes.CFUNCTYPE(None, pointers, pointers, ctypes.c_int64, ctypes.c_int64)(
         engine.get_function_address("kernel")
     )
 
 
-class Compiled:
-    """A kernel as machine code; `run` does what `perfmodel.numbers.arrays.Pieces.run` does."""
+class InnerLoop:
+    """The operations on whole pieces as machine code; `run` does what `perfmodel.numbers.arrays._Pieces.run` does."""
 
-    def __init__(self, kernel: Any, varies: Mapping[str, tuple[bool, bool, bool]]) -> None:
-        """Compile `kernel`. varies: whether each input varies along corners, outer and inner axes."""
-        self._outs = (*kernel.results, *(name for name in ("least", "largest") if getattr(kernel, name)))
-        self._varies = [varies[name] for name in kernel.inputs]
-        self._engine, self._call = _machine_code(_Text(kernel, self._varies, self._outs).module())
+    def __init__(self, kernel: Any, varies: Sequence[tuple[bool, bool]]) -> None:
+        """Compile `kernel`. varies: whether each input varies along outer and inner axes."""
+        self._results, self._varies = kernel.results, varies
+        self._engine, self._call = _machine_code(_Text(kernel, varies).module())
 
-    def run(self, inputs: Sequence[Array], outs: Mapping[str, Array], rows: int, size: tuple[int, int]) -> None:
-        """Work the kernel out on arrays of corners x outer x inner, into `outs` of outer x inner."""
+    def run(self, inputs: Sequence[Array], outs: Mapping[str, Array], size: tuple[int, int]) -> None:
+        """Work the kernel out on arrays of outer x inner, into `outs`."""
         full = [
             numpy.ascontiguousarray(
-                numpy.broadcast_to(
-                    array, [length if along else 1 for length, along in zip((rows, *size), varies, strict=True)]
-                ),
+                numpy.broadcast_to(array, [length if along else 1 for length, along in zip(size, varies, strict=True)]),
                 dtype=float,
             )
             for array, varies in zip(inputs, self._varies, strict=True)
         ]
-        results = [outs[name] for name in self._outs]
+        results = [outs[name] for name in self._results]
         for array in results:
             if not array.flags.c_contiguous or array.dtype != float:
                 raise ValueError("results need contiguous arrays of floats")
@@ -85,14 +82,14 @@ class Compiled:
             (ctypes.c_void_p * max(1, len(arrays)))(*(array.ctypes.data for array in arrays))
             for arrays in (full, results)
         ]
-        self._call(addresses[0], addresses[1], rows, *size)
+        self._call(addresses[0], addresses[1], *size)
 
 
 class _Text:
-    """The text of a kernel in LLVM's language."""
+    """The text of a loop over points in LLVM's language."""
 
-    def __init__(self, kernel: Any, varies: Sequence[tuple[bool, bool, bool]], outs: Sequence[str]) -> None:
-        self._kernel, self._varies, self._outs = kernel, varies, outs
+    def __init__(self, kernel: Any, varies: Sequence[tuple[bool, bool]]) -> None:
+        self._kernel, self._varies = kernel, varies
         self._lines: list[str] = []
         self._names = 0
 
@@ -110,9 +107,10 @@ class _Text:
 
     def module(self) -> str:
         """Return the module: for each outer index, eight inner ones at a time, then those left one by one."""
+        functions = "".join(self._function(name, lanes) for name in ("log", "exp") for lanes in (_LANES, 1))
         addresses = [
             self._do(f"load ptr, ptr {self._do(f'getelementptr ptr, ptr %{group}, i64 {i}')}")
-            for group, count in (("inputs", len(self._varies)), ("outs", len(self._outs)))
+            for group, count in (("inputs", len(self._varies)), ("outs", len(self._kernel.results)))
             for i in range(count)
         ]
         inputs, outs = addresses[: len(self._varies)], addresses[len(self._varies) :]
@@ -126,10 +124,10 @@ class _Text:
             ("single", 1, whole, "wide_test", "%inner", "outer_end"),
         ):
             self._label(f"{name}_test")
-            self._lines.append(f"  %{name}_i = phi i64 [{begin}, %{before}], [%{name}_next, %{name}_end]")
+            self._lines.append(f"  %{name}_i = phi i64 [{begin}, %{before}], [%{name}_next, %{name}]")
             self._jump(f"i1 {self._do(f'icmp slt i64 %{name}_i, {end}')}, label %{name}, label %{then}")
             self._label(name)
-            self._points(name, lanes, f"%{name}_i", inputs, outs)
+            self._points(lanes, f"%{name}_i", inputs, outs)
             self._lines.append(f"  %{name}_next = add i64 %{name}_i, {lanes}")
             self._jump(f"label %{name}_test")
         self._label("outer_end")
@@ -137,141 +135,119 @@ class _Text:
         self._jump("label %outer_test")
         body = "\n".join(self._lines)
         return (
-            "define void @kernel(ptr noalias %inputs, ptr noalias %outs, i64 %rows, i64 %outer, i64 %inner) #0"
+            f"{functions}define void @kernel(ptr noalias %inputs, ptr noalias %outs, i64 %outer, i64 %inner) #0"
             f' {{\nentry:\n{body}\ndone:\n  ret void\n}}\nattributes #0 = {{ nounwind "min-legal-vector-width"="512"'
             ' "prefer-vector-width"="512" }\n'
         )
 
-    def _points(self, name: str, lanes: int, i: str, inputs: Sequence[str], outs: Sequence[str]) -> None:
-        """All operations on some points; ends in the block `{name}_end`."""
-        kind = f"<{lanes} x double>" if lanes > 1 else "double"
+    def _points(self, lanes: int, i: str, inputs: Sequence[str], outs: Sequence[str]) -> None:
+        """All operations on some points."""
+        kind = _kind("double", lanes)
         place = self._do(f"add i64 {self._do('mul i64 %o, %inner')}, {i}")
         values: dict[str, str] = {}
-        taken = list(zip(self._kernel.inputs, self._varies, inputs, strict=True))
-        for key, varies, address in taken:
-            if not varies[0]:
-                values[key] = self._load(kind, lanes, varies, address, "0", i)
-        for line in self._kernel.once:
+        for key, varies, address in zip(self._kernel.inputs, self._varies, inputs, strict=True):
+            values[key] = self._load(kind, lanes, varies, address, i)
+        for line in self._kernel.lines:
             values[line.target] = self._operation(line, kind, lanes, values)
-        stored = {
-            name: self._do(f"getelementptr double, ptr {address}, i64 {place}")
-            for name, address in zip(self._outs, outs, strict=True)
-        }
-        extremes: dict[str, Sequence[str]] = {
-            which: getattr(self._kernel, which) for which in ("least", "largest") if which in stored
-        }
-        if extremes:
-            reached = self._extremes(name, kind, lanes, i, values, taken, extremes)
-        else:
-            self._jump(f"label %{name}_end")
-        self._label(f"{name}_end")
-        for which in extremes:
-            ratio = self._do(f"fdiv {kind} {reached[which][0]}, {reached[which][1]}")
-            before = self._do(f"load {kind}, ptr {stored[which]}, align 8")
-            self._lines.append(
-                f"  store {kind} {self._choice(_TESTS[which], ratio, before, kind, lanes)}, ptr {stored[which]},"
-                " align 8"
-            )
-        for key in self._kernel.results:
-            self._lines.append(f"  store {kind} {values[key]}, ptr {stored[key]}, align 8")
+        for key, address in zip(self._kernel.results, outs, strict=True):
+            at = self._do(f"getelementptr double, ptr {address}, i64 {place}")
+            self._lines.append(f"  store {kind} {values[key]}, ptr {at}, align 8")
 
-    def _extremes(
-        self,
-        name: str,
-        kind: str,
-        lanes: int,
-        i: str,
-        values: Mapping[str, str],
-        taken: Sequence[Any],
-        extremes: Mapping[str, Sequence[str]],
-    ) -> dict[str, tuple[str, str]]:
-        """The loop over the corners; return the extremes as numerator and denominator.
-
-        Of two ratios the larger is found by products, and only that one is divided: a division takes as long as a dozen
-        of them.
-        """
-        parts = {
-            line.target: (line.left, line.right)
-            for line in self._kernel.each
-            if line.operation == "/" and line.target in self._kernel.ratios
-        }
-        self._jump(f"label %{name}_rows")
-        self._label(f"{name}_rows")
-        self._lines.append(f"  %{name}_p = phi i64 [0, %{name}], [%{name}_p_next, %{name}_rows]")
-        one = self._number(1.0, kind, lanes)
-        for which in extremes:
-            worst = self._number(math.inf if which == "least" else -math.inf, kind, lanes)
-            self._lines += [
-                f"  %{name}_{which}_{part} = phi {kind} [{start}, %{name}], [%{name}_{which}_{part}_next, %{name}_rows]"
-                for part, start in (("n", worst), ("d", one))
-            ]
-        inside = dict(values)
-        for key, varies, address in taken:
-            if varies[0]:
-                inside[key] = self._load(kind, lanes, varies, address, f"%{name}_p", i)
-        for line in self._kernel.each:
-            if line.target not in parts:
-                inside[line.target] = self._operation(line, kind, lanes, inside)
-        for which, ratios in extremes.items():
-            best = f"%{name}_{which}_n", f"%{name}_{which}_d"
-            for ratio in ratios:
-                over, under = (
-                    ((inside[x] if isinstance(x, str) else self._number(x, kind, lanes)) for x in parts[ratio])
-                    if ratio in parts
-                    else (inside[ratio], one)
-                )
-                sides = self._do(f"fmul {kind} {over}, {best[1]}"), self._do(f"fmul {kind} {best[0]}, {under}")
-                better = self._do(f"fcmp {_TESTS[which]} {kind} {sides[0]}, {sides[1]}")
-                truth = f"<{lanes} x i1>" if lanes > 1 else "i1"
-                best = (
-                    self._do(f"select {truth} {better}, {kind} {over}, {kind} {best[0]}"),
-                    self._do(f"select {truth} {better}, {kind} {under}, {kind} {best[1]}"),
-                )
-            self._lines += [
-                f"  %{name}_{which}_{part}_next = select i1 true, {kind} {value}, {kind} {value}"
-                for part, value in zip("nd", best, strict=True)
-            ]
-        self._lines.append(f"  %{name}_p_next = add i64 %{name}_p, 1")
-        self._jump(f"i1 {self._do(f'icmp slt i64 %{name}_p_next, %rows')}, label %{name}_rows, label %{name}_end")
-        return {which: (f"%{name}_{which}_n_next", f"%{name}_{which}_d_next") for which in extremes}
-
-    def _load(self, kind: str, lanes: int, varies: tuple[bool, bool, bool], address: str, row: str, i: str) -> str:
-        """An input at some points: element ((row x outer) + o) x inner + i, without the axes that it lacks."""
-        index = row if varies[0] else "0"
-        for along, length, at in ((varies[1], "%outer", "%o"), (varies[2], "%inner", i)):
+    def _load(self, kind: str, lanes: int, varies: tuple[bool, bool], address: str, i: str) -> str:
+        """An input at some points: element o x inner + i, without the axes that it lacks."""
+        index = "0"
+        for along, length, at in ((varies[0], "%outer", "%o"), (varies[1], "%inner", i)):
             if along:
                 index = self._do(f"add i64 {self._do(f'mul i64 {index}, {length}')}, {at}")
         at = self._do(f"getelementptr double, ptr {address}, i64 {index}")
-        if varies[2]:
+        if varies[1]:
             return self._do(f"load {kind}, ptr {at}, align 8")
-        return self._spread(self._do(f"load double, ptr {at}, align 8"), kind, lanes)
-
-    def _spread(self, value: str, kind: str, lanes: int) -> str:
-        """One number for all points."""
+        value = self._do(f"load double, ptr {at}, align 8")
         if lanes == 1:
             return value
         first = self._do(f"insertelement {kind} poison, double {value}, i64 0")
         return self._do(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
 
     def _operation(self, line: Line, kind: str, lanes: int, values: Mapping[str, str]) -> str:
-        left, right = (
-            values[x] if isinstance(x, str) else self._number(x, kind, lanes) for x in (line.left, line.right)
-        )
-        if line.operation in _ARITHMETIC:
-            return self._do(f"{_ARITHMETIC[line.operation]} {kind} {left}, {right}")
-        if line.operation == "greater":
-            return self._choice(
-                "ogt", left, right, kind, lanes, self._number(1.0, kind, lanes), self._number(0.0, kind, lanes)
-            )
-        return self._choice("ogt" if line.operation == "maximum" else "olt", left, right, kind, lanes)
-
-    def _choice(self, test: str, left: str, right: str, kind: str, lanes: int, one: str = "", two: str = "") -> str:
+        left, right = (values[x] if isinstance(x, str) else _number(x, lanes) for x in (line.left, line.right))
+        operation = line.operation
+        if operation in _ARITHMETIC:
+            return self._do(f"{_ARITHMETIC[operation]} {kind} {left}, {right}")
+        if operation in ("log", "exp"):
+            return self._do(f"call {kind} @{operation}{lanes}({kind} {left})")
+        if operation == "**":
+            return self._power(line.right, left, right, kind, lanes)
         truth = f"<{lanes} x i1>" if lanes > 1 else "i1"
-        return self._do(
-            f"select {truth} {self._do(f'fcmp {test} {kind} {left}, {right}')}, {kind} {one or left}, {kind}"
-            f" {two or right}"
-        )
+        less = self._do(f"fcmp {'olt' if operation == 'minimum' else 'ogt'} {kind} {left}, {right}")
+        if operation == "greater":
+            left, right = _number(1.0, lanes), _number(0.0, lanes)
+        return self._do(f"select {truth} {less}, {kind} {left}, {kind} {right}")
 
-    def _number(self, value: float, kind: str, lanes: int) -> str:
-        number = f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
-        return f"<{', '.join(f'double {number}' for _ in range(lanes))}>" if kind != "double" else number
+    def _power(self, exponent: Any, left: str, right: str, kind: str, lanes: int) -> str:
+        if exponent == 0.5:
+            return self._do(f"call {kind} @llvm.sqrt.{_suffix(lanes)}({kind} {left})")
+        logarithm = self._do(f"call {kind} @log{lanes}({kind} {left})")
+        product = self._do(f"fmul {kind} {logarithm}, {right}")
+        return self._do(f"call {kind} @exp{lanes}({kind} {product})")
+
+    def _function(self, name: str, lanes: int) -> str:
+        """The text of a logarithm or exponential of some normal positive, or not too large, numbers at once."""
+        kind = _kind("double", lanes)
+        result = self._logarithm(kind, lanes) if name == "log" else self._exponential(kind, lanes)
+        body, self._lines = "\n".join(self._lines), []
+        return f"define internal {kind} @{name}{lanes}({kind} %x) #0 {{\n{body}\n  ret {kind} {result}\n}}\n"
+
+    def _logarithm(self, kind: str, lanes: int) -> str:
+        """With x = 2**e m, m from sqrt(1/2) to sqrt(2): e log(2) + 2 artanh((m - 1) / (m + 1))."""
+        whole, truth = _kind("i64", lanes), _kind("i1", lanes)
+        bits = self._do(f"bitcast {kind} %x to {whole}")
+        exponent = self._do(f"lshr {whole} {bits}, {_whole(52, lanes)}")
+        fraction = self._do(f"and {whole} {bits}, {_whole((1 << 52) - 1, lanes)}")
+        half = self._do(f"bitcast {whole} {self._do(f'or {whole} {fraction}, {_whole(1022 << 52, lanes)}')} to {kind}")
+        small = self._do(f"fcmp olt {kind} {half}, {_number(math.sqrt(0.5), lanes)}")
+        m = self._do(f"select {truth} {small}, {kind} {self._do(f'fadd {kind} {half}, {half}')}, {kind} {half}")
+        bias = self._do(f"select {truth} {small}, {whole} {_whole(1023, lanes)}, {whole} {_whole(1022, lanes)}")
+        e = self._do(f"sitofp {whole} {self._do(f'sub {whole} {exponent}, {bias}')} to {kind}")
+        over, under = (self._do(f"fadd {kind} {m}, {_number(number, lanes)}") for number in (-1.0, 1.0))
+        t = self._do(f"fdiv {kind} {over}, {under}")
+        square = self._do(f"fmul {kind} {t}, {t}")
+        series = self._series(square, [2 / (2 * i + 1) for i in range(11)], kind, lanes)
+        product = self._do(f"fmul {kind} {e}, {_number(math.log(2), lanes)}")
+        return self._do(f"fadd {kind} {product}, {self._do(f'fmul {kind} {t}, {series}')}")
+
+    def _exponential(self, kind: str, lanes: int) -> str:
+        """With x = k log(2) + r, r at most log(2) / 2: 2**k times the series of exp(r)."""
+        whole = _kind("i64", lanes)
+        turns = self._do(f"fmul {kind} %x, {_number(1 / math.log(2), lanes)}")
+        k = self._do(f"call {kind} @llvm.rint.{_suffix(lanes)}({kind} {turns})")
+        back = self._do(f"fmul {kind} {k}, {_number(math.log(2), lanes)}")
+        rest = self._do(f"fsub {kind} %x, {back}")
+        series = self._series(rest, [1 / math.factorial(i) for i in range(14)], kind, lanes)
+        steps = self._do(f"add {whole} {self._do(f'fptosi {kind} {k} to {whole}')}, {_whole(1023, lanes)}")
+        scale = self._do(f"bitcast {whole} {self._do(f'shl {whole} {steps}, {_whole(52, lanes)}')} to {kind}")
+        return self._do(f"fmul {kind} {series}, {scale}")
+
+    def _series(self, x: str, coefficients: Sequence[float], kind: str, lanes: int) -> str:
+        """The sum of coefficients times powers of x."""
+        total = _number(coefficients[-1], lanes)
+        for coefficient in reversed(coefficients[:-1]):
+            product = self._do(f"fmul {kind} {total}, {x}")
+            total = self._do(f"fadd {kind} {product}, {_number(coefficient, lanes)}")
+        return total
+
+
+def _kind(kind: str, lanes: int) -> str:
+    return f"<{lanes} x {kind}>" if lanes > 1 else kind
+
+
+def _suffix(lanes: int) -> str:
+    return f"v{lanes}f64" if lanes > 1 else "f64"
+
+
+def _whole(number: int, lanes: int) -> str:
+    return f"<{', '.join([f'i64 {number}'] * lanes)}>" if lanes > 1 else str(number)
+
+
+def _number(value: float, lanes: int) -> str:
+    number = f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
+    return f"<{', '.join([f'double {number}'] * lanes)}>" if lanes > 1 else number

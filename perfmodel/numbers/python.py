@@ -1,5 +1,6 @@
 """A recording as a Python function: straight-line source, several times as fast as the equations, the same to the last bit."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ def function_of(
 ) -> Replay:
     """Return a function of `arguments` that does `lines` and gives `results`, each a name or a number.
 
-    choices: functions of two numbers for "maximum", "minimum" and "greater"; None for floats.
+    choices: functions for "maximum", "minimum" and "greater" of two numbers, "log" and "exp" of one; None for floats.
     """
     body = [f"    {line.target} = {_written(line, inline=choices is None)}" for line in lines]
     source = "\n".join(
@@ -23,7 +24,7 @@ def function_of(
             f"    return ({', '.join(map(str, results))}{',' if results else ''})",
         ]
     )
-    scope = dict(choices or {})
+    scope: dict[str, Any] = {"log": math.log, "exp": math.exp} if choices is None else dict(choices)
     exec(compile(source, "<recording>", "exec"), scope)  # noqa: S102 - the text is made above from our own equations
     replay: Replay = scope["replay"]
     return replay
@@ -31,6 +32,8 @@ def function_of(
 
 def _written(line: Line, *, inline: bool) -> str:
     operation, left, right = line[1:]
+    if operation in ("log", "exp"):
+        return f"{operation}({left})"
     if operation not in ("maximum", "minimum", "greater"):
         return f"{left} {operation} {right}"
     if not inline:

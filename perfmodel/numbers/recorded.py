@@ -5,15 +5,17 @@ The equations are run once on `Recorded` numbers. What they noted is read as str
 No formula is written here, and no other module overloads operators.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from perfmodel.numbers.choices import exp, larger, log, smaller
 
 
 class Line(NamedTuple):
     """An operation on names, numbers, or both.
 
-    operation: + - * / // **, maximum, minimum, greater (1 where left is more, else 0), or `is` for a left that is given
-    a name.
+    operation: + - * / // **, maximum, minimum, greater (1 where left is more, else 0); log or exp of the left alone; or
+    `is` for a left that is given a name.
     """
 
     target: str
@@ -104,6 +106,51 @@ class Recorded:
     def noted_choice(self, operation: str, left: object, right: object) -> Any:
         """Note the larger ('maximum') or smaller ('minimum') of two numbers, one of which is this one."""
         return self._recorder.note(operation, left, right)
+
+    def noted_function(self, name: str) -> Any:
+        """Note a function of this number alone ('log', 'exp')."""
+        return self._recorder.note(name, self, 0.0)
+
+
+def run(lines: Iterable[Line], numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `numbers` and what `lines` make of them, by name; of any kind, recorded ones too."""
+    known = dict(numbers)
+    for target, operation, left, right in lines:
+        a = known[left] if left.__class__ is str else left
+        if operation in _FUNCTIONS:
+            known[target] = _FUNCTIONS[operation](a)
+            continue
+        b = known[right] if right.__class__ is str else right
+        if operation == "+":
+            known[target] = a + b
+        elif operation == "*":
+            known[target] = a * b
+        elif operation == "/":
+            known[target] = a / b
+        elif operation == "-":
+            known[target] = a - b
+        elif operation == "maximum":
+            known[target] = larger(a, b)
+        elif operation == "minimum":
+            known[target] = smaller(a, b)
+        elif operation == "**":
+            known[target] = a**b
+        elif operation == "//":
+            known[target] = a // b
+        else:
+            known[target] = greater(a, b)
+    return known
+
+
+def greater(left: Any, right: Any) -> Any:
+    """Return 1 where `left` is more than `right`, else 0."""
+    for number in (left, right):
+        if isinstance(number, Recorded):
+            return number.noted_choice("greater", left, right)
+    return 1.0 if left > right else 0.0
+
+
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {"log": log, "exp": exp, "is": lambda a: a}
 
 
 def needed(lines: Sequence[Line], results: Iterable[Any]) -> list[Line]:

@@ -1,4 +1,4 @@
-"""Derivatives of a recording: worked out forwards once, then backwards for the slopes along all inputs at once.
+"""Derivatives of a recording that was worked out at a point: backwards over its lines, along all inputs at once.
 
 Exact on the branch that holds; where two branches are equal, the derivative is that of the one that is taken, the left.
 """
@@ -10,39 +10,10 @@ from typing import Any
 from perfmodel.numbers.recorded import Line
 
 
-def values_at(lines: Sequence[Line], inputs: Mapping[str, float]) -> dict[str, float]:
-    """Return the number of each input and of each line, with the inputs at these numbers."""
-    known = dict(inputs)
-    for target, operation, left, right in lines:
-        a = known[left] if left.__class__ is str else left
-        b = known[right] if right.__class__ is str else right
-        if operation == "+":
-            known[target] = a + b
-        elif operation == "*":
-            known[target] = a * b
-        elif operation == "/":
-            known[target] = a / b
-        elif operation == "-":
-            known[target] = a - b
-        elif operation == "maximum":
-            known[target] = a if a >= b else b
-        elif operation == "minimum":
-            known[target] = a if a <= b else b
-        elif operation == "**":
-            known[target] = a**b
-        elif operation == "//":
-            known[target] = a // b
-        elif operation == "greater":
-            known[target] = 1.0 if a > b else 0.0
-        else:
-            known[target] = a
-    return known
-
-
 def slopes_of(lines: Sequence[Line], values: Mapping[str, float], result: Any) -> dict[str, float]:
     """Return the derivative of `result`, a name or a number, along every name that it rests on.
 
-    values: of the inputs and the lines, from `values_at`.
+    values: of the inputs and the lines, from `perfmodel.numbers.recorded.run`.
     """
     slopes: dict[str, float] = {result: 1.0} if isinstance(result, str) else {}
     for target, operation, left, right in reversed(lines):
@@ -76,4 +47,8 @@ def _partial(operation: str, a: float, b: float, result: float) -> tuple[float, 
         return (1.0, 0.0) if left else (0.0, 1.0)
     if operation == "**":
         return (b * a ** (b - 1) if a or b >= 1 else 0.0), (result * math.log(a) if result else 0.0)
+    if operation == "log":
+        return 1 / a, 0.0
+    if operation == "exp":
+        return result, 0.0
     return 0.0, 0.0

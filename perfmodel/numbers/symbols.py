@@ -70,6 +70,8 @@ def _result(operation: str, a: Valued, b: Valued, choose: Told) -> Valued:
         # limit.
         rest = of_number(a.value % b.value)
         return Valued((a.expression - rest.expression) / b.expression, (a.value - rest.value) / b.value)
+    if operation in ("log", "exp"):
+        return Valued(getattr(sympy, operation)(a.expression), getattr(math, operation)(a.value))
     return _chosen(operation, a, b, choose)
 
 

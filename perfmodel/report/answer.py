@@ -47,7 +47,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
 
     last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million
     tokens;
-    widest: the assumption that widens the speed-up's interval most, and its share of it [-];
+    widest: the assumption with the largest share in the variance of the speed-up, and that share [-];
     measured: published measurements near the question, as (what was measured, time per step [s], source).
     """
 
@@ -204,7 +204,7 @@ def _facts(answer: Estimate, beside: Beside) -> Table:
         )
     if beside.widest is not None:
         rows.append(
-            ("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's interval".replace("%", " %"))
+            ("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's variance".replace("%", " %"))
         )
     return Table(("", ""), rows)
 

@@ -168,7 +168,7 @@ def _beside(answer: Estimate, beside: Beside) -> str:
             f" after, at {cost.rental} a device."
         )
     if beside.widest is not None:
-        lines.append(f"Widest assumption: {beside.widest[0]}, {percent(beside.widest[1])} of the speed-up's interval.")
+        lines.append(f"Widest assumption: {beside.widest[0]}, {percent(beside.widest[1])} of the speed-up's variance.")
     if beside.measured:
         lines.append(
             "Measured nearby: "

@@ -93,7 +93,7 @@ def sensitivity_document(found: Sensitivity) -> Document:
     best = found.measure_next
     figure, low, high = (_quantity(x, found.unit) for x in (found.value, found.low, found.high))
     verdict = (
-        f"Measure {best.name} next: it is {_percent(best.share)} of the interval of {found.figure}, {figure} ({low} to"
+        f"Measure {best.name} next: it is {_percent(best.share)} of the variance of {found.figure}, {figure} ({low} to"
         f" {high})."
         if best
         else f"Nothing is uncertain: {found.figure} is {figure}."
@@ -120,8 +120,8 @@ def sensitivity_document(found: Sensitivity) -> Document:
         "share",
     )
     explained = (
-        "Elasticities are % of change for 1 % more of the parameter; share is the part of the interval that goes when"
-        " the parameter is known."
+        "Elasticities are % of change for 1 % more of the parameter; share is its share of the variance, with what"
+        " moves together with it."
     )
     return Document([verdict, Table(header, rows, frozenset({1, 2, 3, 4, 6}), spare=(2, 3)), explained])
 

@@ -111,6 +111,18 @@ PARAMETERS: tuple[Parameter, ...] = (
         ),
     ),
     _share("arithmetic.sustained", -1, "sustained share of the arithmetic rate, eta_a"),
+    Parameter(
+        key="software.spread",
+        unit="1",
+        slower=0,
+        meaning="half-width of the logarithm by which sources of one kind of software differ beyond their parameters",
+    ),
+    Parameter(
+        key="software.noise",
+        unit="1",
+        slower=0,
+        meaning="half-width of the logarithm by which one measured step differs from another of the same machine",
+    ),
     Parameter(key="units.count", unit="1", slower=-1, positive=True, meaning="parallel units: SMs, CUs, cores"),
     Parameter(
         key="units.stream",

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import numpy
 
+from perfmodel.estimates.columns import FIGURES
 from perfmodel.estimates.options import AXES
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.sweeps.cases import FIGURES, Case
+from perfmodel.sweeps.cases import Array, Case, Points
 from perfmodel.sweeps.grids import Axis, points
-from perfmodel.sweeps.recordedsides import Array, Points
 
 # Names and options in the order of the rows, first slowest; then come the parameters as given.
 KEYS = ("model", "hardware", *AXES)
@@ -188,7 +188,7 @@ def block_columns(
         values = _axis_values(grid.axes[i], *part[i])
         arrays[grid.axes[i].name] = values.reshape([-1 if p == place else 1 for p in range(len(vectors))])
     counts = tuple(grid.axes[i].count for i in vectors)
-    asked = Points(arrays, {grid.axes[i].name: 2 << place for place, i in enumerate(vectors)}, counts, inner)
+    asked = Points(arrays, {grid.axes[i].name: 1 << place for place, i in enumerate(vectors)}, counts, inner)
     wanted = frozenset(grid.columns)
     whole: dict[str, Array] = {name: values.reshape(shape) for name, values in (into or {}).items()}
     labels: dict[str, tuple[list[str], Array]] = {}

@@ -11,9 +11,9 @@ from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
 from perfmodel.sweeps.axes import axes_of, parameter_axis
+from perfmodel.sweeps.cases import Array
 from perfmodel.sweeps.columns import AXIS_COLUMNS, MOST_PREPARED, Grid, block_columns, cases, is_float, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
-from perfmodel.sweeps.recordedsides import Array
 
 # The axes and the twelve main figures; parameters that are swept stand between them.
 MAIN_FIGURES = (

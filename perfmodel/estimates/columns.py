@@ -1,0 +1,115 @@
+"""The numbers of an answer by the names of their columns, for any kind of number: all that the equations give.
+
+One answer walks through the recorded lines. A question that is asked again becomes a function of batch and context that
+does the same lines with the parameters folded in; a sweep does them on grids.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from perfmodel import equations
+from perfmodel.estimates.figures import rates_of
+from perfmodel.estimates.intervals import Beyond, Ends, ends_of
+from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.results import Figures
+from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.numbers.choices import larger
+from perfmodel.numbers.python import Replay, function_of
+from perfmodel.numbers.recorded import Recorder, operand
+
+Number = Any
+SIDES = ("before", "after")
+FIGURES = Figures.__struct_fields__
+COUNTS = ("bytes_per_step", "flops_per_step", "fits.bytes_needed", "peak.time_per_step", "peak.tokens_per_second")
+# What an answer takes, in this order.
+ANSWER = (
+    *COUNTS,
+    *(
+        f"{side}.{name}"
+        for side in SIDES
+        for name in (
+            *(f"terms.{term}" for term in TERM_NAMES),
+            *FIGURES,
+            *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
+        )
+    ),
+    "speedup.value",
+    "speedup.low",
+    "speedup.high",
+)
+
+
+def columns_of(
+    prepared: Prepared,
+    batch: Number,
+    context: Number,
+    given: Mapping[str, Number] | None = None,
+    *,
+    wanted: Collection[str] = ANSWER,
+) -> dict[str, Number]:
+    """Return the columns of an answer that are numbers.
+
+    given: parameters by path [base units], each known exactly in place of its interval.
+    wanted: the columns that are looked at; intervals are left out where none of theirs is among them.
+    """
+    recording, given = prepared.recording, given or {}
+    exactly = {name: given[each.path] for name, each in recording.inputs.items() if each.path in given}
+    known = recording.run({"batch": batch, "context": context, **exactly})
+    size = prepared.whole.bytes_read(batch, context)
+    bandwidth = given.get("memory.bandwidth", prepared.hardware.values["memory.bandwidth"].value)
+    peak = equations.peak_time(size, prepared.devices, bandwidth)
+    counts = (
+        size,
+        prepared.whole.flops_at(batch, context),
+        prepared.resident.bytes_resident(batch, context),
+        peak,
+        batch / peak,
+    )
+    columns: dict[str, Number] = dict(zip(COUNTS, counts, strict=True))
+    terms = recording.terms(known)
+    times = [side.total() for side in terms]
+    for side, parts, time in zip(SIDES, terms, times, strict=True):
+        columns |= {f"{side}.terms.{name}": term for name, term in zip(TERM_NAMES, parts, strict=True)}
+        columns |= _figures(side, time, peak, batch)
+    columns["speedup.value"] = equations.speedup(*times)
+    if any(".low" in name or ".high" in name for name in wanted):
+        ends = ends_of(recording, known, exactly, prepared.beyond)
+        columns |= _bounds(ends, peak, batch, prepared.beyond)
+    return columns
+
+
+def _figures(prefix: str, time: Number, peak: Number, batch: Number) -> dict[str, Number]:
+    figures = rates_of(time, peak, batch)
+    return {f"{prefix}.{name}": getattr(figures, name) for name in FIGURES}
+
+
+def _bounds(ends: Ends, peak: Number, batch: Number, beyond: Beyond) -> dict[str, Number]:
+    columns: dict[str, Number] = {"speedup.low": ends.low, "speedup.high": ends.high}
+    sides = ((ends.before_slow, ends.before_fast, beyond.before), (ends.after_slow, ends.after_fast, beyond.after))
+    for side, (slow, fast, parts) in zip(SIDES, sides, strict=True):
+        # What sources differ by beyond the parameters takes no step below its peak.
+        fastest = larger(fast, peak) if parts else fast
+        columns |= _figures(f"{side}.low", slow, peak, batch) | _figures(f"{side}.high", fastest, peak, batch)
+    return columns
+
+
+def answer_numbers(prepared: Prepared, batch: int, context: int) -> tuple[float, ...]:
+    """Return the numbers of ANSWER at one workload."""
+    function = prepared.further
+    if function is not None:
+        return function(batch, context)
+    if prepared.answered:
+        prepared.further = function = answering_function(prepared)
+        return function(batch, context)
+    prepared.answered = True
+    columns = columns_of(prepared, batch, context)
+    return tuple([float(columns[name]) for name in ANSWER])
+
+
+def answering_function(prepared: Prepared) -> Replay:
+    """Return a function of batch and context that gives the numbers of ANSWER."""
+    recorder = Recorder()
+    batch, context = recorder.inputs(("batch", "context"))
+    columns = columns_of(prepared, batch, context)
+    results = [operand(columns[name]) for name in ANSWER]
+    return function_of(recorder.needed(results), ("batch", "context"), results)

@@ -1,0 +1,119 @@
+"""The equations of one question, run once on recorded numbers: what every answer, sweep and interval of it reads.
+
+The inputs are the batch, the context and each parameter in use, by path; the lines give the terms and the time of
+either side. Uncertain parameters stand in groups that move together, and each group knows which lines rest on it.
+"""
+
+from collections.abc import Container, Mapping
+from typing import Any, NamedTuple
+
+from perfmodel.estimates.machine import moves_with, standing_at
+from perfmodel.estimates.sides import PreparedSide
+from perfmodel.estimates.terms import Terms, busy_time, call_times, counts_at, step_terms, step_time
+from perfmodel.numbers.recorded import Line, Recorder, needed, operand, run
+from perfmodel.specifications.quantities import Quantity
+
+Number = Any
+
+
+class Input(NamedTuple):
+    """A parameter as an input of the recording.
+
+    key: its path, or after:path where the after side has another quantity under the same path.
+    """
+
+    key: str
+    path: str
+    quantity: Quantity
+    group: str
+
+
+class Group(NamedTuple):
+    """Uncertain parameters that move together: their numbers at the slow and at the fast end, by name in the lines."""
+
+    name: str
+    slow: dict[str, float]
+    fast: dict[str, float]
+
+
+class Recording:
+    """The lines of a question.
+
+    inputs: each parameter by its name in the lines. values: their numbers where the question stands. lines: all that
+    terms and times rest on; time_lines: those that the times rest on, which are time_results, before and after.
+    """
+
+    def __init__(self, before: PreparedSide, after: PreparedSide) -> None:
+        recorder = Recorder()
+        batch, context = recorder.inputs(("batch", "context"))
+        self.inputs: dict[str, Input] = {}
+        self._terms: list[list[Any]] = []
+        times = []
+        for side, names in zip((before, after), self._named(before, after), strict=True):
+            numbers = dict(zip(names, recorder.inputs(list(names.values())), strict=True))
+            parameters = side.parameters
+            busy = busy_time(counts_at(side.plan, batch, context), parameters.rates(numbers), parameters.chain(numbers))
+            fixed = parameters.fixed(numbers)
+            self._terms.append([operand(term) for term in step_terms(side.plan, busy, fixed)])
+            times.append(operand(step_time(side.plan, call_times(busy), fixed)))
+        self.time_results = tuple(times)
+        self.lines = needed(recorder.lines, [*self._terms[0], *self._terms[1], *times])
+        self.values = {name: each.quantity.value for name, each in self.inputs.items()}
+        self._resting: dict[tuple[str, ...], list[Line]] = {}
+        self.time_lines = needed(self.lines, times)
+
+    def _named(self, before: PreparedSide, after: PreparedSide) -> tuple[dict[str, str], dict[str, str]]:
+        """Name the inputs; return the name of each path of either side."""
+        names: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        for side, named, mark in ((before, names[0], ""), (after, names[1], "after:")):
+            for path, (_, quantity) in side.parameters.used.items():
+                shared = names[0].get(path)
+                if shared is not None and self.inputs[shared].quantity == quantity:
+                    named[path] = shared
+                    continue
+                own = mark if shared is not None else ""
+                named[path] = name = f"p{len(self.inputs)}"
+                self.inputs[name] = Input(own + path, path, quantity, own + moves_with(path))
+        return names
+
+    def groups(self, given: Container[str]) -> list[Group]:
+        """Return the groups of uncertain parameters, without those whose names are in `given`."""
+        groups: dict[str, Group] = {}
+        for name, (_, path, quantity, group) in self.inputs.items():
+            if quantity.low < quantity.high and name not in given:
+                ends = groups.setdefault(group, Group(group, {}, {}))
+                ends.slow[name], ends.fast[name] = (standing_at(path, quantity, end) for end in (-1.0, 1.0))
+        return list(groups.values())
+
+    def run(self, numbers: Mapping[str, Number]) -> dict[str, Number]:
+        """Return all lines worked out with `numbers` for the inputs, others at their value."""
+        return run(self.lines, self.values | dict(numbers))
+
+    def terms(self, known: Mapping[str, Number]) -> tuple[Terms, Terms]:
+        """Return the terms [s] of both sides, of lines that were run."""
+        before, after = (Terms(*(known[x] if isinstance(x, str) else x for x in terms)) for terms in self._terms)
+        return before, after
+
+    def times(self, known: Mapping[str, Number]) -> tuple[Number, Number]:
+        """Return the time of the step [s] of both sides, of lines that were run."""
+        before, after = (known[x] if isinstance(x, str) else x for x in self.time_results)
+        return before, after
+
+    def times_with(self, known: Mapping[str, Number], moved: Mapping[str, Number]) -> tuple[Number, Number]:
+        """Return the time of the step [s] of both sides with inputs moved away from where the lines were run."""
+        names = tuple(moved)
+        resting = self._resting.get(names)
+        if resting is None:
+            resting = self._resting[names] = _resting_on(self.time_lines, names)
+        return self.times(run(resting, {**known, **moved}))
+
+
+def _resting_on(lines: list[Line], names: Container[str]) -> list[Line]:
+    """Return the lines that rest on inputs of these names."""
+    touched = set(names)  # type: ignore[call-overload]
+    resting = []
+    for line in lines:
+        if line.left in touched or line.right in touched:
+            touched.add(line.target)
+            resting.append(line)
+    return resting

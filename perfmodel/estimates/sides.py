@@ -1,0 +1,57 @@
+"""One side of a question made ready: its calls, its plan, its parameters, and what it holds on chip."""
+
+from perfmodel import equations
+from perfmodel.estimates.machine import SideParameters, on_chip_room, room_paths
+from perfmodel.estimates.results import OnChip
+from perfmodel.estimates.terms import Plan, make_plan
+from perfmodel.operations.parallel import Parallel
+from perfmodel.schedule.cutting import Schedule
+from perfmodel.specifications.hardware import Hardware, Mode
+
+
+class PreparedSide:
+    """One side of a question.
+
+    schedule: its kernel calls; plan: the same made ready for workloads; parameters: what it takes from the device.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        kinds: tuple[str, ...],
+        parallel: Parallel,
+        hardware: Hardware,
+        mode: Mode,
+        activations: str,
+    ) -> None:
+        self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
+        self.plan: Plan = make_plan(schedule, kinds, parallel, room_known=bool(room_paths(hardware.values)))
+        self.parameters = SideParameters(hardware, mode, self.plan, activations)
+        # What each stage of a fused call holds: activations of a sequence, and state [B].
+        self._held = {
+            (stage.held, stage.state)
+            for call in self.plan.calls
+            if call.fused
+            for _, segment in call.segments
+            for stage in segment
+        }
+        self._prefetch = self.parameters.chain(self.parameters.values()).prefetch
+        self._most_held = max([size for size, _ in self._held], default=0.0)
+        self._split = max([size for _, size in schedule.split], default=0.0)
+
+    def on_chip(self, batch: int) -> OnChip | None:
+        """Return what the fused calls hold on chip at `batch` sequences.
+
+        None where nothing is fused or the device does not say what it has.
+        """
+        if not self.plan.limited and not self.schedule.split:
+            return None
+        room, prefetch = self.room or 0.0, self._prefetch
+        sequences = self.plan.parallel.sequences(batch)
+        held = max([size * sequences + state for size, state in self._held], default=0.0)
+        spilled = equations.spilled_bytes(self._most_held * sequences, room)
+        needed = max(held, self._split) + prefetch
+        fits = "split" if self.schedule.split else "tiled" if needed > room else "whole"
+        return OnChip(
+            fits, round(needed), round(room), round(equations.prefetch_room(prefetch, room, held)), round(spilled)
+        )
