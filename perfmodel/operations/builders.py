@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from perfmodel.operations.formats import Formats as Formats  # noqa: PLC0414
-from perfmodel.operations.formats import stored
+from perfmodel.operations.formats import Formats, stored
 from perfmodel.operations.work import Collective, ExpertBank, Work
 
 

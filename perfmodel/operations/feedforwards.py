@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from perfmodel.numbers.choices import ceil_div
-from perfmodel.operations.builders import Formats, Operation, collective, elementwise, expert_matrix, for_tokens, matrix
+from perfmodel.operations.builders import Operation, collective, elementwise, expert_matrix, for_tokens, matrix
+from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.model import Experts, FeedForward
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from perfmodel.numbers.choices import ceil_div
-from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
+from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.compressed import compressed_attention_operations
+from perfmodel.operations.formats import Formats
 from perfmodel.operations.linear import (
     STATE_SIZE,
     delta_operations,

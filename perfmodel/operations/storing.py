@@ -15,6 +15,8 @@ from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assign
 
 # Families whose ggml files keep query, key and value in one tensor.
 _FUSED = frozenset(("bloom", "chatglm", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi", "phi3"))
+# Matrices that are no linear modules, so that checkpoints convert them only by name.
+_NO_LINEAR = ("router", "index_weight", "streams_weights")
 # Matrices that ggml's files leave in 16 bits, and those that have another part's role.
 _LEFT_ALONE = ("stream_", "correction_", "laurel_", "layer_input_projection")
 
@@ -106,7 +108,7 @@ def _as_file(model: Model, file_type: str) -> Storage:
     kind = _quantised(model)
 
     def block(module: Module) -> str:
-        if module.operation.startswith(_LEFT_ALONE):
+        if module.operation.startswith(_LEFT_ALONE) or module.operation.endswith("streams_weights"):
             return "fp16"
         role = module.operation.removeprefix("shared_")
         if model.family in _FUSED and role in ("query", "key", "value"):
@@ -132,6 +134,8 @@ def _resolved(model: Model, recipe: Recipe) -> Storage:
     matcher = recipe.matcher()
     by_layer, by_expert = matcher.tells_apart()
     made: dict[tuple[str, str, bool, int | None], Mix] = {}
+    # Linear attention with a gate of its own stands where attention does, and its matrices are called alike.
+    gated = {m.layer for m in modules_of(model) if m.operation.startswith(("decay_", "output_gate_"))}
 
     def mix(module: Module) -> Mix:
         # Where no layer is named, one stands for all that have such a matrix.
@@ -141,8 +145,11 @@ def _resolved(model: Model, recipe: Recipe) -> Storage:
         return made[key]
 
     def worked_out(module: Module) -> Mix:
+        called = module.operation
+        if called in ("in_projection", "out_projection") and module.layer in gated:
+            called = f"linear_{called}"
         classes = [EVERYTHING]
-        if module.part != "embedding" and module.operation != "router":
+        if module.part != "embedding" and not module.operation.endswith(_NO_LINEAR):
             classes.append(LINEAR)
         if module.part == "experts":
             classes.append(EXPERTS)
@@ -150,7 +157,7 @@ def _resolved(model: Model, recipe: Recipe) -> Storage:
         numbers = range(module.experts if by_expert else 1) if module.experts else (None,)
         counted: dict[str, int] = {}
         for number in numbers:
-            name = matcher.format_of(named(module.operation, module.layer, number), classes)
+            name = matcher.format_of(named(called, module.part, module.layer, number), classes)
             counted[name] = counted.get(name, 0) + 1
         return tuple((name, count / sum(counted.values())) for name, count in counted.items())
 

@@ -5,8 +5,9 @@ Several residual streams (AltUp), a low-rank residual (LAuReL), inputs of each l
 
 from collections.abc import Iterator
 
-from perfmodel.operations.builders import Formats, Operation, elementwise, matrix, norm
+from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.compressed import hyper_head
+from perfmodel.operations.formats import Formats
 from perfmodel.specifications.model import HyperConnections, Layer, Model, Streams
 
 

@@ -197,9 +197,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "linear_attn.in_proj_qkvz",
         "linear_attn.in_proj_qkv",
         "conv.in_proj",
-        "self_attn.qkv_proj",
-        "self_attn.q_proj",
     ),
+    "linear_in_projection": ("self_attn.qkv_proj", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "state_projection": ("mixer.x_proj", "mamba.x_proj"),
     "step_projection": ("mixer.dt_proj", "mamba.dt_proj", "linear_attn.in_proj_ba", "linear_attn.in_proj_b"),
     "decay_projection": ("self_attn.f_proj", "self_attn.forget_gate.f_proj"),
@@ -220,14 +219,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "cross_output": ("encoder_attn.out_proj", "cross_attn.o_proj"),
     "layer_input_gate": ("per_layer_input_gate",),
     "layer_input_up": ("per_layer_projection",),
-    "out_projection": (
-        "mixer.out_proj",
-        "mamba.out_proj",
-        "linear_attn.out_proj",
-        "conv.out_proj",
-        "self_attn.out_proj",
-        "self_attn.o_proj",
-    ),
+    "out_projection": ("mixer.out_proj", "mamba.out_proj", "linear_attn.out_proj", "conv.out_proj"),
+    "linear_out_projection": ("self_attn.out_proj", "self_attn.o_proj"),
     "gate": _under(("mlp", "feed_forward"), _GATE),
     "up": (
         *_under(("mlp", "feed_forward"), _UP),
@@ -263,16 +256,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
 
 
 @lru_cache(maxsize=4096)
-def _within(operation: str, expert: int | None) -> tuple[str, ...]:
-    names = _NAMES.get(operation, (operation,))
+def _within(operation: str, part: str, expert: int | None) -> tuple[str, ...]:
+    parents = ("self_attn.", "linear_attn.", "mixer.") if part == "attention" else ("",)
+    names = _NAMES.get(operation) or tuple(f"{parent}{operation}" for parent in parents)
     if expert is None:
         return names
     return (*names, *(name.replace(".experts.", f".experts.{expert}.") for name in names))
 
 
-def named(operation: str, layer: int | None, expert: int | None = None) -> Named:
-    """Return all that checkpoints may call the module that holds the matrix of `operation`.
+def named(operation: str, part: str, layer: int | None, expert: int | None = None) -> Named:
+    """Return all that checkpoints may call the module that holds the matrix of `operation`, of a part of the model.
 
     layer: its index, None outside the layers; expert: which one of the routed experts, None for what is none.
     """
-    return Named(layer, _within(operation, expert))
+    return Named(layer, _within(operation, part, expert))
