@@ -107,7 +107,12 @@ def test_file_sizes_of_measured_rows(model, kind, gibibytes):
     ],
 )
 def test_rules_of_llama_quantize(kind, role, layer, columns, block):
-    assert block_format(kind, role, layer, columns, Quantised(32, 1, 4, tied=False)) == block
+    experts = 128 if kind.startswith("ud") else 1
+    assert block_format(kind, role, layer, columns, Quantised(32, experts, 4, tied=False)) == block
+
+
+def test_dynamic_types_of_a_dense_model_are_like_the_usual_ones():
+    assert file_bytes("llama-3.1-8b", "ud-q4_k_xl") == file_bytes("llama-3.1-8b", "q4_k_m")
 
 
 def test_mixtral_has_wider_keys_and_values():
