@@ -71,7 +71,7 @@ def test_rows_are_estimates_and_the_sidecar_vouches_for_them(study, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("title = 'x'", "no [[sweep]]"),
+        ("title = 'x'", "has no sweep, the sweeps [[sweep]]"),
         ("titel = 'x'", "did you mean 'title'"),
         ("[[sweep]]\nname = 'a'", "has no models"),
         ("[[sweep]]\nname = 'A b'\nmodels = 'llama-3.1-8b'\nhardware = 'sn40l'", "cannot name a file"),

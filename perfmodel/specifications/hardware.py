@@ -10,6 +10,7 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.parameters import ALGORITHMS, COLLECTIVES, KINDS, MODES, lookup, unknown_key
 from perfmodel.specifications.quantities import Quantity, read_quantity
@@ -244,6 +245,8 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
     Raises SpecificationError with file, key and what would be right.
     """
     raw = read_toml(path)
+    fields = Fields(raw, str(path))
+    fields.only((*_HEAD, *_TABLES, *also, "sources"), "a hardware file")
     sources = raw.pop("sources", {})
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
         raise SpecificationError(f"{path}: sources: expected a table of texts")
@@ -254,44 +257,24 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
     modes: dict[str, Mode] = {}
     for key, entry in raw.items():
         if key in _HEAD or key in also:
-            head[key] = _head_value(key, entry, also.get(key), path)
-        elif key in _TABLES and isinstance(entry, dict):
+            head[key] = _head_value(fields, key, also.get(key))
+        else:
+            fields.table(key)
             if key == "collectives" and "algorithms" in entry:
                 where = f"{path}: collectives.algorithms"
                 head["algorithms"] = _read_algorithms(file.with_source(entry.pop("algorithms"), where), where)
             _read_table(entry, key, file, values, modes)
-        elif key in _TABLES:
-            raise SpecificationError(f"{path}: {key}: expected a table, found {shown(entry)}")
-        else:
-            raise SpecificationError(
-                f"{path}: {shown(key)} is not a key of a hardware"
-                f" file{nearest(key, [*_HEAD, *_TABLES, *also, 'sources'])}"
-            )
     return head, values, modes
 
 
-def _head_value(key: str, entry: object, also: type | None, path: Path) -> object:
+def _head_value(fields: Fields, key: str, also: type | None) -> object:
     """Return one value from the top of a file, checked for its type and range."""
-    if also is not None:
-        if not isinstance(entry, also):
-            raise SpecificationError(f"{path}: {key}: expected {also.__name__}, found {shown(entry)}")
-        return entry
     if key in _COUNTS:
         least, most = _COUNTS[key]
-        if isinstance(entry, bool) or not isinstance(entry, int) or not least <= entry <= most:
-            raise SpecificationError(
-                f"{path}: {key}: expected a whole number from {least} to {most}, found {shown(entry)}"
-            )
-        return entry
-    if key in _LISTS:
-        if key == "inherits" and isinstance(entry, str):
-            return [entry]
-        if not isinstance(entry, list) or not all(isinstance(text, str) for text in entry):
-            raise SpecificationError(f"{path}: {key}: expected a list of texts, found {shown(entry)}")
-        return entry
-    if not isinstance(entry, str):
-        raise SpecificationError(f"{path}: {key}: expected text, found {shown(entry)}")
-    return entry
+        return fields.integer(key, least=least, most=most)
+    if key == "inherits" and isinstance(fields.raw(key), str):
+        return [fields.raw(key)]
+    return fields.texts(key) if key in _LISTS or also is list else fields.text(key, "")
 
 
 def _read_table(

@@ -1,11 +1,12 @@
 """Read a model from a catalogue TOML, a Hugging Face config.json, or a folder that holds one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.checkpoints import stored_bytes
+from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.files import read_json_object, read_toml, toml_text
 from perfmodel.specifications.ggufmodels import model_from_gguf
 from perfmodel.specifications.ggufs import Header, read_header
@@ -118,10 +119,8 @@ def _null_keys(table: dict[str, Any], path: str = "") -> Iterator[str]:
             yield from _null_keys(value, f"{path}{key}.")
 
 
-def _with_nulls(config: dict[str, Any], names: Any, path: Path) -> dict[str, Any]:
+def _with_nulls(config: dict[str, Any], names: Sequence[str], path: Path) -> dict[str, Any]:
     """Return the config of a model file with the keys that its published form states as null."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SpecificationError(f"{path}: null: expected a list of texts, found {shown(names)}")
     for name in names:
         table = config
         *parents, key = name.split(".")
@@ -143,16 +142,13 @@ def _without_null(value: Any) -> Any:
 
 def _from_toml(path: Path) -> Model:
     raw = read_toml(path)
-    for key in raw:
-        if key not in _KEYS:
-            raise SpecificationError(f"{path}: {shown(key)} is not a key of a model file{nearest(key, _KEYS)}")
+    fields = Fields(raw, str(path))
+    fields.only(_KEYS, "a model file")
     for key in ("name", "source", "kind"):
-        if not isinstance(raw.get(key), str) or not raw[key].strip():
+        if not fields.has(key):
             raise SpecificationError(f"{path}: has no {key}; a model file states its name, source and kind")
-    if raw["kind"] not in _KINDS:
-        raise SpecificationError(
-            f"{path}: kind: {shown(raw['kind'])} is not one of {', '.join(_KINDS)}{nearest(raw['kind'], _KINDS)}"
-        )
+    name, source = fields.text("name"), fields.text("source")
+    fields.choice("kind", _KINDS)
     config = raw.get("config")
     shapes = [key for key in ("config", "gguf", "network") if key in raw]
     if len(shapes) != 1 or not (shapes == ["network"] or isinstance(raw[shapes[0]], dict)):
@@ -162,20 +158,17 @@ def _from_toml(path: Path) -> Model:
         )
     if shapes != ["network"] and (other := [key for key in ("blocks", "segments") if key in raw]):
         raise SpecificationError(f"{path}: {other[0]}: belongs to a [network], and there is a [{shapes[0]}]")
-    for key in ("aliases", "origins"):
-        listed = raw.get(key, [])
-        if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
-            raise SpecificationError(f"{path}: {key}: expected a list of texts, found {shown(listed)}")
     if isinstance(config, dict):
-        config = _with_nulls(config, raw.get("null", []), path)
+        config = _with_nulls(config, fields.texts("null") or [], path)
+    note = fields.text("note", "")
     described = {
-        "name": raw["name"],
-        "source": raw["source"],
-        "title": _text(raw, "title", raw["name"], path),
-        "published_parameters": _count(raw, path),
-        "aliases": tuple(raw.get("aliases", [])),
-        "origins": tuple(raw.get("origins", [])),
-        "notes": (_text(raw, "note", "", path),) if raw.get("note") else (),
+        "name": name,
+        "source": source,
+        "title": fields.text("title", name),
+        "published_parameters": fields.integer("published_parameters", most=10**15, required=False),
+        "aliases": tuple(fields.texts("aliases") or ()),
+        "origins": tuple(fields.texts("origins") or ()),
+        "notes": (note,) if note else (),
         "path": str(path),
     }
     if shapes == ["gguf"]:
@@ -186,17 +179,3 @@ def _from_toml(path: Path) -> Model:
         if isinstance(config, dict)
         else model_from_network(raw, str(path), **described)
     )
-
-
-def _text(raw: dict[str, Any], key: str, default: str, path: Path) -> str:
-    value = raw.get(key, default)
-    if not isinstance(value, str):
-        raise SpecificationError(f"{path}: {key}: expected text, found {shown(value)}")
-    return value
-
-
-def _count(raw: dict[str, Any], path: Path) -> int | None:
-    value = raw.get("published_parameters")
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value <= 0):
-        raise SpecificationError(f"{path}: published_parameters: {shown(value)} is not a positive whole number")
-    return value

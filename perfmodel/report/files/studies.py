@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.errors import PerfModelError, SpecificationError, nearest, shown
+from perfmodel.errors import PerfModelError, SpecificationError, shown
 from perfmodel.estimates.options import OPTION
 from perfmodel.report.files.blocks import write_blocks
 from perfmodel.report.files.delimited import to_csv, to_json
 from perfmodel.report.files.whole import write_whole
+from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.files import read_toml
 from perfmodel.sweeps.columns import AXIS_COLUMNS, Grid, block_columns
 from perfmodel.sweeps.grids import block_at, block_count
@@ -22,6 +23,7 @@ from perfmodel.sweeps.sweeps import MAIN_FIGURES, make_grid, work_out
 _KEYS = ("name", "models", "hardware", *(name for name in OPTION if name != "parameters"), "columns", "set")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _RESERVED = ("summary",)
+_MOST_SWEEPS = 1_000
 _MOST_PICTURED = 20_000  # points of a sweep that still gets a picture
 _MOST_SHOWN = 100  # rows of a sweep in the page
 
@@ -49,17 +51,10 @@ def load_study(path: Path) -> Study:
     """
     raw = read_toml(path)
     digest = sha256(path.read_bytes()).hexdigest()
-    for key in raw:
-        if key not in ("title", "sweep"):
-            raise SpecificationError(
-                f"{path}: {shown(key)} is not a key of a study{nearest(key, ('title', 'sweep'))}; a study has title and"
-                " [[sweep]]"
-            )
-    title, tables = raw.get("title", path.stem), raw.get("sweep")
-    if not isinstance(title, str):
-        raise SpecificationError(f"{path}: title: expected text, found {shown(title)}")
-    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise SpecificationError(f"{path}: has no [[sweep]], so there is nothing to report")
+    fields = Fields(raw, str(path))
+    fields.only(("title", "sweep"), "a study")
+    title = fields.text("title", path.stem)
+    tables = fields.tables("sweep", _MOST_SWEEPS, "the sweeps [[sweep]] to report")
     sweeps = tuple(_sweep(table, f"{path}: sweep {i}") for i, table in enumerate(tables, 1))
     names = [sweep.name for sweep in sweeps]
     for name in names:
@@ -68,24 +63,19 @@ def load_study(path: Path) -> Study:
     return Study(title, path, digest, sweeps)
 
 
-def _sweep(table: dict[str, Any], where: str) -> StudySweep:
-    for key in table:
-        if key not in _KEYS:
-            raise SpecificationError(
-                f"{where}: {shown(key)} is not a key of a sweep{nearest(key, _KEYS)}; the keys are {', '.join(_KEYS)}"
-            )
+def _sweep(table: object, where: str) -> StudySweep:
+    fields = Fields(table, where)
+    fields.only(_KEYS, "a sweep")
     for key in ("name", "models", "hardware"):
-        if key not in table:
+        if not fields.has(key):
             raise SpecificationError(f"{where}: has no {key}")
-    name = table["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
+    name = fields.text("name")
+    if not _NAME.fullmatch(name) or name in _RESERVED:
         raise SpecificationError(
             f"{where}: name: {shown(name)} cannot name a file; small letters, digits, dots and dashes are accepted"
         )
-    settings = table.get("set", {})
-    if not isinstance(settings, dict):
-        raise SpecificationError(f"{where}: set: expected a table of parameters, found {shown(settings)}")
-    arguments = {key: value for key, value in table.items() if key not in ("name", "set")}
+    settings = fields.table("set") or {}
+    arguments = {key: fields.raw(key) for key in _KEYS if key not in ("name", "set") and fields.has(key)}
     return StudySweep(name, arguments | {"parameters": _flat("", settings)})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from perfmodel.errors import SpecificationError, shown
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention, DeltaAttention, Experts, FeedForward, LatentAttention
 
 ACTIVATIONS = (
@@ -25,12 +25,12 @@ FULL, SLIDING, CHUNKED, LINEAR = "full_attention", "sliding_attention", "chunked
 DENSE, SPARSE = "dense", "sparse"
 
 
-def layer_count(fields: Fields) -> int:
+def layer_count(fields: ConfigFields) -> int:
     """Return the number of decoder layers."""
     return int(fields.integer("num_hidden_layers", most=1_000))
 
 
-def check_activation(fields: Fields, *keys: str) -> None:
+def check_activation(fields: ConfigFields, *keys: str) -> None:
     """Refuse an activation that is not one of the elementwise ones; its kind does not change the count."""
     for key in keys:
         name = fields.text(key, "silu")
@@ -39,7 +39,7 @@ def check_activation(fields: Fields, *keys: str) -> None:
 
 
 def attention(
-    fields: Fields,
+    fields: ConfigFields,
     *,
     bias: bool = False,
     output_bias: bool | None = None,
@@ -79,7 +79,7 @@ def attention(
     )
 
 
-def latent_attention(fields: Fields) -> LatentAttention:
+def latent_attention(fields: ConfigFields) -> LatentAttention:
     """Return the latent attention of the DeepSeek families."""
     fields.known("num_key_value_heads", "head_dim", "qk_head_dim")
     return LatentAttention(
@@ -96,7 +96,7 @@ def latent_attention(fields: Fields) -> LatentAttention:
     )
 
 
-def delta_attention(fields: Fields) -> DeltaAttention:
+def delta_attention(fields: ConfigFields) -> DeltaAttention:
     """Return the linear attention of Qwen3-Next and its kin."""
     return DeltaAttention(
         key_heads=fields.integer("linear_num_key_heads", most=100_000),
@@ -108,7 +108,7 @@ def delta_attention(fields: Fields) -> DeltaAttention:
 
 
 def feed_forward(
-    fields: Fields,
+    fields: ConfigFields,
     *,
     gated: bool = True,
     bias: bool = False,
@@ -120,7 +120,7 @@ def feed_forward(
 
 
 def experts(
-    fields: Fields,
+    fields: ConfigFields,
     count_key: str,
     width_key: str,
     *,
@@ -169,7 +169,7 @@ def experts(
 _EARLIER = {"mamba": LINEAR, "attention": FULL, "deepseek_sparse_attention": "indexed_attention"}
 
 
-def layer_types(fields: Fields, layers: int, allowed: Sequence[str], *, longer: bool = False) -> list[str] | None:
+def layer_types(fields: ConfigFields, layers: int, allowed: Sequence[str], *, longer: bool = False) -> list[str] | None:
     """Return the kind of each layer where the config lists them, else None.
 
     longer: the list may go on with the layers of a draft head.
@@ -183,7 +183,7 @@ def layer_types(fields: Fields, layers: int, allowed: Sequence[str], *, longer: 
     return types[:layers]
 
 
-def pattern_types(fields: Fields, layers: int, period: int, key: str = "sliding_window_pattern") -> list[str]:
+def pattern_types(fields: ConfigFields, layers: int, period: int, key: str = "sliding_window_pattern") -> list[str]:
     """Return the kind of each layer: every `period`-th is full attention, the others slide."""
     period = fields.integer(key, default=period, most=10_000)
     return layer_types(fields, layers, (FULL, SLIDING)) or [
@@ -191,7 +191,7 @@ def pattern_types(fields: Fields, layers: int, period: int, key: str = "sliding_
     ]
 
 
-def rotary_layers(fields: Fields, layers: int) -> list[bool]:
+def rotary_layers(fields: ConfigFields, layers: int) -> list[bool]:
     """Return for each layer whether it has rotary embeddings: as listed (1 for yes), else all but every fourth."""
     interval = fields.integer("no_rope_layer_interval", default=4, most=10_000)
     listed = fields.integers("no_rope_layers") or [int((index + 1) % interval != 0) for index in range(layers)]
@@ -200,7 +200,7 @@ def rotary_layers(fields: Fields, layers: int) -> list[bool]:
     return [entry != 0 for entry in listed]
 
 
-def window_of(fields: Fields, types: Sequence[str], default: int | None = None) -> int | None:
+def window_of(fields: ConfigFields, types: Sequence[str], default: int | None = None) -> int | None:
     """Return the sliding window, which must be there when a layer slides."""
     window = fields.integer("sliding_window", default=default, required=False)
     if window is None and SLIDING in types:
@@ -208,7 +208,7 @@ def window_of(fields: Fields, types: Sequence[str], default: int | None = None) 
     return window if window is None else int(window)
 
 
-def indices(fields: Fields, key: str, layers: int) -> list[int]:
+def indices(fields: ConfigFields, key: str, layers: int) -> list[int]:
     """Return the list of layer numbers at `key`, empty when absent."""
     values = fields.integers(key) or []
     if any(not 0 <= value < layers for value in values):
@@ -216,7 +216,7 @@ def indices(fields: Fields, key: str, layers: int) -> list[int]:
     return values
 
 
-def sparse_layers(fields: Fields, layers: int, rule: str, *, first: int = 0) -> list[bool]:
+def sparse_layers(fields: ConfigFields, layers: int, rule: str, *, first: int = 0) -> list[bool]:
     """Return for each layer whether it has experts: as mlp_layer_types lists, else by the family's rule (see `Mixture`)."""
     listed = fields.texts("mlp_layer_types")
     fields.known("first_k_dense_replace")

@@ -3,11 +3,11 @@
 from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.blocks import attention, check_activation, feed_forward, layer_count
 from perfmodel.specifications.huggingface.dense import Shape, stack
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention, FeedForward
 
 
-def read_falcon(fields: Fields) -> Shape:
+def read_falcon(fields: ConfigFields) -> Shape:
     """Falcon: multi-query (7B) or grouped (40B, 180B) attention in parallel with the feed-forward block."""
     hidden = fields.integer("hidden_size", most=1_000_000)
     heads = fields.integer("num_attention_heads", most=100_000)
@@ -44,7 +44,7 @@ def read_falcon(fields: Fields) -> Shape:
     }
 
 
-def read_gpt_neox(fields: Fields) -> Shape:
+def read_gpt_neox(fields: ConfigFields) -> Shape:
     """GPT-NeoX and Pythia: biases everywhere, both blocks in parallel behind a norm each."""
     check_activation(fields, "hidden_act")
     fields.known("rotary_pct", "rotary_emb_base", "partial_rotary_factor")
@@ -56,7 +56,7 @@ def read_gpt_neox(fields: Fields) -> Shape:
     }
 
 
-def read_opt(fields: Fields) -> Shape:
+def read_opt(fields: ConfigFields) -> Shape:
     """OPT: biases everywhere and a table of learned positions, of which a step reads one row."""
     hidden = fields.integer("hidden_size", most=1_000_000)
     check_activation(fields, "activation_function")

@@ -15,11 +15,11 @@ from perfmodel.specifications.huggingface.blocks import (
     layer_count,
 )
 from perfmodel.specifications.huggingface.dense import Shape, stack, windowed
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention
 
 
-def read_stablelm(fields: Fields) -> Shape:
+def read_stablelm(fields: ConfigFields) -> Shape:
     """StableLM 3B and StableLM 2.
 
     LayerNorm with a bias, biases on query, key and value where told; the 12B in parallel behind one norm, with norms a
@@ -33,7 +33,7 @@ def read_stablelm(fields: Fields) -> Shape:
     return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields), parallel=parallel), "norm_elements": 2}
 
 
-def read_starcoder2(fields: Fields) -> Shape:
+def read_starcoder2(fields: ConfigFields) -> Shape:
     """StarCoder 2: biases everywhere where told, a feed-forward block without a gate, a sliding window in all layers."""
     check_activation(fields, "hidden_act", "activation_function")
     fields.known(
@@ -51,7 +51,7 @@ def read_starcoder2(fields: Fields) -> Shape:
     }
 
 
-def read_cohere(fields: Fields) -> Shape:
+def read_cohere(fields: ConfigFields) -> Shape:
     """Command R and Aya 23: both blocks in parallel behind one norm; the head is the embedding."""
     check_activation(fields, "hidden_act")
     fields.known("logit_scale", "model_max_length")
@@ -63,7 +63,7 @@ def read_cohere(fields: Fields) -> Shape:
     }
 
 
-def read_baichuan(fields: Fields) -> Shape:
+def read_baichuan(fields: ConfigFields) -> Shape:
     """Baichuan: Llama with merged projections.
 
     The 13B has linear biases in place of rotary embeddings, told by its lack of max_position_embeddings.
@@ -76,7 +76,7 @@ def read_baichuan(fields: Fields) -> Shape:
     return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields))}
 
 
-def read_chatglm(fields: Fields) -> Shape:
+def read_chatglm(fields: ConfigFields) -> Shape:
     """ChatGLM 2 and 3: grouped-query attention with biases on query, key and value; heads of kv_channels."""
     for key in ("add_bias_linear", "apply_residual_connection_post_layernorm"):
         if fields.flag(key, default=False):
@@ -116,7 +116,7 @@ def read_chatglm(fields: Fields) -> Shape:
     return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields))}
 
 
-def read_internlm2(fields: Fields) -> Shape:
+def read_internlm2(fields: ConfigFields) -> Shape:
     """InternLM 2 and 2.5: Llama with merged projections, biases where told."""
     check_activation(fields, "hidden_act")
     fields.known("attn_implementation")
@@ -127,7 +127,7 @@ def read_internlm2(fields: Fields) -> Shape:
     }
 
 
-def read_olmo(fields: Fields) -> Shape:
+def read_olmo(fields: ConfigFields) -> Shape:
     """OLMo: Llama whose norms have no weights."""
     check_activation(fields, "hidden_act")
     fields.known("clip_qkv")

@@ -17,7 +17,7 @@ from perfmodel.specifications.huggingface.blocks import (
     layer_types,
     sparse_layers,
 )
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention, Experts, FeedForward, LatentAttention, Layer, Mixer
 
 Shape = dict[str, Any]
@@ -91,12 +91,12 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     known: tuple[str, ...] = ()
 
 
-def switched(fields: Fields, switch: Switch, *, default: bool = False) -> bool:
+def switched(fields: ConfigFields, switch: Switch, *, default: bool = False) -> bool:
     """Return a constant as it is, else the true or false at the key it names."""
     return switch if isinstance(switch, bool) else fields.flag(switch, default=default)
 
 
-def read_decoder(fields: Fields, family: Decoder) -> Shape:
+def read_decoder(fields: ConfigFields, family: Decoder) -> Shape:
     """Return what a config of `family` says of its layers."""
     check_activation(fields, *family.activation)
     fields.known(*family.known)
@@ -110,12 +110,12 @@ def read_decoder(fields: Fields, family: Decoder) -> Shape:
     return {"layers": stack, "norm_elements": family.norm_elements, "head_bias": switched(fields, family.head_bias)}
 
 
-def _latent_mixers(fields: Fields, layers: int) -> list[Mixer]:
+def _latent_mixers(fields: ConfigFields, layers: int) -> list[Mixer]:
     mixer: LatentAttention = latent_attention(fields)
     return [mixer] * layers
 
 
-def _mixers(fields: Fields, family: Decoder, layers: int) -> list[Mixer]:
+def _mixers(fields: ConfigFields, family: Decoder, layers: int) -> list[Mixer]:
     bias = switched(fields, family.bias)
     output = bias if family.output_bias is None else switched(fields, family.output_bias)
     norm = family.norm if not family.norm_key or fields.flag(family.norm_key, default=family.norm_default) else ""
@@ -131,7 +131,7 @@ def _mixers(fields: Fields, family: Decoder, layers: int) -> list[Mixer]:
     return mixers
 
 
-def layer_windows(fields: Fields, family: Decoder, layers: int) -> list[int | None]:
+def layer_windows(fields: ConfigFields, family: Decoder, layers: int) -> list[int | None]:
     """Return the sliding window of each layer, None where it sees all."""
     if family.window == "none":
         return [None] * layers
@@ -159,7 +159,7 @@ def layer_windows(fields: Fields, family: Decoder, layers: int) -> list[int | No
     return [window if kind == SLIDING else None for kind in types]
 
 
-def _pattern(fields: Fields, family: Decoder, layers: int) -> list[str]:
+def _pattern(fields: ConfigFields, family: Decoder, layers: int) -> list[str]:
     period = family.period
     if isinstance(period, str):
         if isinstance(fields.raw(period), str):
@@ -178,7 +178,7 @@ def _pattern(fields: Fields, family: Decoder, layers: int) -> list[str]:
     return types
 
 
-def _blocks(fields: Fields, family: Decoder, layers: int) -> list[FeedForward | Experts | None]:
+def _blocks(fields: ConfigFields, family: Decoder, layers: int) -> list[FeedForward | Experts | None]:
     bias = switched(fields, family.mlp_bias)
 
     def dense() -> FeedForward:
@@ -203,7 +203,7 @@ def _blocks(fields: Fields, family: Decoder, layers: int) -> list[FeedForward | 
     return [mixture if has else block for has in sparse]
 
 
-def read_mixture(fields: Fields, mixture: Mixture, *, gated: bool = True) -> Experts:
+def read_mixture(fields: ConfigFields, mixture: Mixture, *, gated: bool = True) -> Experts:
     """Return the experts that a config describes under the keys of `mixture`."""
     shared = 0
     if mixture.shared:

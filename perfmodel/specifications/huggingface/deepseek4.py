@@ -5,13 +5,13 @@ import msgspec
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.huggingface.blocks import check_activation, experts, layer_count
 from perfmodel.specifications.huggingface.dense import Shape
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import CompressedAttention, HyperConnections, Layer
 
 SHORT, INDEXED, HEAVY = "sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"
 
 
-def read_deepseek_v4(fields: Fields) -> Shape:
+def read_deepseek_v4(fields: ConfigFields) -> Shape:
     """DeepSeek-V4: a window of recent tokens, and entries that stand for 4 or 128 tokens, of which the fine ones are chosen by an indexer."""
     check_activation(fields, "hidden_act")
     fields.known("partial_rotary_factor", "expert_dtype", "hc_sinkhorn_iters", "hc_eps", "swiglu_limit", "compress_rope_theta", "scoring_func", "topk_method", "rope_interleave",
@@ -39,7 +39,7 @@ def read_deepseek_v4(fields: Fields) -> Shape:
     return {"layers": tuple(built[pair] for pair in zip(kinds, listed, strict=True))}
 
 
-def _kinds(fields: Fields, layers: int) -> list[str]:
+def _kinds(fields: ConfigFields, layers: int) -> list[str]:
     listed = fields.texts("layer_types")
     if listed is None:
         rates = fields.integers("compress_ratios")
@@ -57,9 +57,9 @@ def _kinds(fields: Fields, layers: int) -> list[str]:
     return listed
 
 
-def _mixers(fields: Fields) -> dict[str, CompressedAttention]:
+def _mixers(fields: ConfigFields) -> dict[str, CompressedAttention]:
     rates = fields.table("compress_rates") or {}
-    inner = Fields(rates, f"{fields.where}: compress_rates")
+    inner = ConfigFields(rates, f"{fields.where}: compress_rates")
     plain = CompressedAttention(
         heads=fields.integer("num_attention_heads", most=100_000),
         head_dim=fields.integer("head_dim", most=100_000),

@@ -17,7 +17,7 @@ from perfmodel.specifications.huggingface.blocks import (
     rotary_layers,
     window_of,
 )
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention, FeedForward, Layer, Streams
 
 Shape = dict[str, Any]
@@ -35,7 +35,7 @@ def windowed(mixer: Attention, types: list[str], window: int | None) -> list[Att
     return [sliding if kind == SLIDING else mixer for kind in types]
 
 
-def read_llama(fields: Fields) -> Shape:
+def read_llama(fields: ConfigFields) -> Shape:
     """Llama: grouped-query attention, gated feed-forward, one norm before each.
 
     Biases where the config asks for them.
@@ -46,7 +46,7 @@ def read_llama(fields: Fields) -> Shape:
     return {"layers": stack([mixer] * layer_count(fields), block)}
 
 
-def read_mistral(fields: Fields) -> Shape:
+def read_mistral(fields: ConfigFields) -> Shape:
     """Mistral: Llama without biases, with a sliding window in all layers where one is given."""
     check_activation(fields, "hidden_act")
     window = fields.integer("sliding_window", required=False)
@@ -54,13 +54,13 @@ def read_mistral(fields: Fields) -> Shape:
     return {"layers": stack(windowed(attention(fields), types, window), feed_forward(fields))}
 
 
-def read_qwen2(fields: Fields) -> Shape:
+def read_qwen2(fields: ConfigFields) -> Shape:
     """Qwen2 and Qwen2.5: biases on query, key and value, none on the output."""
     check_activation(fields, "hidden_act")
     return {"layers": stack(qwen_mixers(fields, attention(fields, bias=True, output_bias=False)), feed_forward(fields))}
 
 
-def read_qwen3(fields: Fields) -> Shape:
+def read_qwen3(fields: ConfigFields) -> Shape:
     """Qwen3: norms on queries and keys, heads wider than hidden / heads."""
     check_activation(fields, "hidden_act")
     mixer = attention(
@@ -69,7 +69,7 @@ def read_qwen3(fields: Fields) -> Shape:
     return {"layers": stack(qwen_mixers(fields, mixer), feed_forward(fields))}
 
 
-def qwen_mixers(fields: Fields, mixer: Attention) -> list[Attention]:
+def qwen_mixers(fields: ConfigFields, mixer: Attention) -> list[Attention]:
     """Return the mixer of each layer: Qwen slides only when told to, and then from layer max_window_layers on."""
     layers = layer_count(fields)
     uses_window = fields.flag("use_sliding_window", default=False)
@@ -82,7 +82,7 @@ def qwen_mixers(fields: Fields, mixer: Attention) -> list[Attention]:
     return windowed(mixer, types, window if uses_window else None)
 
 
-def read_smollm3(fields: Fields) -> Shape:
+def read_smollm3(fields: ConfigFields) -> Shape:
     """SmolLM3: Llama in which every fourth layer has no rotary embedding."""
     check_activation(fields, "hidden_act")
     layers = layer_count(fields)
@@ -98,20 +98,20 @@ def read_smollm3(fields: Fields) -> Shape:
     }
 
 
-def read_granite(fields: Fields) -> Shape:
+def read_granite(fields: ConfigFields) -> Shape:
     """Granite: Llama with constant multipliers on embedding, residual, attention and logits."""
     fields.known("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")
     return read_llama(fields)
 
 
-def read_olmo2(fields: Fields) -> Shape:
+def read_olmo2(fields: ConfigFields) -> Shape:
     """OLMo 2: norms after each block, and over the whole width of queries and keys."""
     check_activation(fields, "hidden_act")
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="full")
     return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields), norms="after")}
 
 
-def read_phi3(fields: Fields) -> Shape:
+def read_phi3(fields: ConfigFields) -> Shape:
     """Phi-3 and Phi-4: merged projections without biases; a sliding window in all layers where one is given."""
     fields.known("partial_rotary_factor", "full_attn_mod", "interpolate_factor")
     if fields.flag("attention_bias", default=False):
@@ -119,7 +119,7 @@ def read_phi3(fields: Fields) -> Shape:
     return read_mistral(fields)
 
 
-def read_gemma(fields: Fields) -> Shape:
+def read_gemma(fields: ConfigFields) -> Shape:
     """Gemma: Llama with heads of their own width; the head is the embedding."""
     fields.known("num_image_tokens", "projection_dim", "use_bidirectional_attention")
     check_activation(fields, "hidden_act", "hidden_activation")
@@ -127,18 +127,23 @@ def read_gemma(fields: Fields) -> Shape:
     return {"layers": stack([mixer] * layer_count(fields), feed_forward(fields)), "tied_default": True}
 
 
-def read_gemma2(fields: Fields) -> Shape:
+def read_gemma2(fields: ConfigFields) -> Shape:
     """Gemma 2: norms before and after each block; every second layer sees all, the first one slides."""
     return _read_gemma_sliding(fields, period=2, query_key_norm="")
 
 
-def read_gemma3(fields: Fields) -> Shape:
+def read_gemma3(fields: ConfigFields) -> Shape:
     """Gemma 3 (text): Gemma 2 with norms on queries and keys; five sliding layers to one that sees all."""
     return _read_gemma_sliding(fields, period=6, query_key_norm="head", heads_default=8, kv_default=4)
 
 
 def _read_gemma_sliding(
-    fields: Fields, *, period: int, query_key_norm: str, heads_default: int | None = None, kv_default: int | None = None
+    fields: ConfigFields,
+    *,
+    period: int,
+    query_key_norm: str,
+    heads_default: int | None = None,
+    kv_default: int | None = None,
 ) -> Shape:
     check_activation(fields, "hidden_act", "hidden_activation")
     fields.known(
@@ -168,7 +173,7 @@ def _read_gemma_sliding(
     }
 
 
-def read_cohere2(fields: Fields) -> Shape:
+def read_cohere2(fields: ConfigFields) -> Shape:
     """Command R7B and A: both blocks in parallel behind one norm.
 
     Three sliding layers to one that sees all and has no positions.
@@ -196,7 +201,7 @@ def read_cohere2(fields: Fields) -> Shape:
     return {"layers": stack(mixers, feed_forward(fields), parallel="one-norm"), "tied_default": True}
 
 
-def read_gemma3n(fields: Fields) -> Shape:
+def read_gemma3n(fields: ConfigFields) -> Shape:
     """Gemma 3n (text): four sliding layers to one that sees all.
 
     The last layers share the caches of earlier ones of their kind; several streams.

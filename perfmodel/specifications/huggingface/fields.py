@@ -1,12 +1,10 @@
 """Checked access to the keys of a config: every key is read once, with its type and range, or refused by name."""
 
-import math
 from typing import Any
 
 from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.huggingface.defaults import UNKNOWN, Family
-
-LARGEST_INTEGER = 10**9
 
 # Keys that say nothing about the work of a decode step: training, generation, bookkeeping.
 _WITHOUT_WORK = frozenset(
@@ -36,137 +34,30 @@ def is_without_work(key: str) -> bool:
     )
 
 
-class Fields:
-    """The keys of one config object; reading marks a key as understood, `finish` refuses what was not."""
+class ConfigFields(Fields):
+    """The keys of one config object, by the names of its family; `finish` refuses what was not read."""
 
     def __init__(self, config: dict[str, Any], where: str, family: Family = UNKNOWN) -> None:
-        self._config = config
-        self._read: set[str] = set()
+        super().__init__(config, where)
         self._family = family
-        self.where = where
-
-    def has(self, key: str) -> bool:
-        """Return whether `key` is there and not null."""
-        return self.raw(key) is not None
 
     def raw(self, key: str) -> Any:
         """Return what is at `key` or at another name of it, unchecked; where neither is there, what the family takes for it."""
         names = (key, *self._family.names(key))
         for name in names:
-            if name in self._config:
-                return self._config[name]
+            if name in self._table:
+                return self._table[name]
         return next((self._family.defaults[name] for name in names if name in self._family.defaults), None)
-
-    def _take(self, key: str, default: Any, required: bool) -> Any:
-        self.known(key)
-        value = self.raw(key)
-        if value is not None:
-            return value
-        if required:
-            raise SpecificationError(
-                f"{self.where}: has no {key}{nearest(key, [k for k in self._config if k not in self._read])}"
-            )
-        return default
-
-    def integer(
-        self,
-        key: str,
-        default: int | None = None,
-        *,
-        least: int = 1,
-        most: int = LARGEST_INTEGER,
-        required: bool = True,
-    ) -> Any:
-        """Return the whole number at `key`, between `least` and `most`.
-
-        `default` (or None) when absent and not required.
-        """
-        value = self._take(key, default, required and default is None)
-        if value is None or value is default:
-            return value
-        if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a whole number")
-        if not least <= value <= most:
-            raise SpecificationError(
-                f"{self.where}: {key}: {shown(value)} is out of range; {least} to {most} is accepted"
-            )
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        """Return the true or false at `key`, or `default`."""
-        value = self._take(key, default, required=False)
-        if not isinstance(value, bool):
-            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not true or false")
-        return value
-
-    def text(self, key: str, default: str) -> str:
-        """Return the text at `key`, or `default`."""
-        value = self._take(key, default, required=False)
-        if not isinstance(value, str):
-            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a text")
-        return value
-
-    def texts(self, key: str) -> list[str] | None:
-        """Return the list of texts at `key`, or None."""
-        value = self._take(key, None, required=False)
-        if value is not None and (not isinstance(value, list) or not all(isinstance(v, str) for v in value)):
-            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a list of texts")
-        return value
-
-    def integers(self, key: str) -> list[int] | None:
-        """Return the list of whole numbers at `key`, or None."""
-        value = self._take(key, None, required=False)
-        if value is not None and (
-            not isinstance(value, list) or not all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-        ):
-            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not a list of whole numbers")
-        return value
-
-    def numbers(self, key: str, count: int) -> list[float] | None:
-        """Return the `count` numbers at `key`, one for all repeated, or None."""
-        value = self._take(key, None, required=False)
-        if value is None:
-            return None
-        listed = value if isinstance(value, list) else [value] * count
-        if len(listed) != count or not all(
-            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in listed
-        ):
-            raise SpecificationError(
-                f"{self.where}: {key}: {shown(value)} is not a number or a list of {count}, one a layer"
-            )
-        return listed
-
-    def whole_numbers(
-        self, key: str, count: int, default: int | None = None, *, least: int = 1, most: int = LARGEST_INTEGER
-    ) -> list[int]:
-        """Return `count` whole numbers at `key`, between `least` and `most`; one for all is repeated."""
-        if not isinstance(self.raw(key), list):
-            return [self.integer(key, default, least=least, most=most)] * count
-        listed = self.numbers(key, count) or []
-        if not all(least <= value <= most and float(value).is_integer() for value in listed):
-            raise SpecificationError(
-                f"{self.where}: {key}: {shown(listed)} are not whole numbers from {least} to {most}"
-            )
-        return [int(value) for value in listed]
-
-    def table(self, key: str) -> dict[str, Any] | None:
-        """Return the object at `key`, or None."""
-        value = self._take(key, None, required=False)
-        if value is not None and not isinstance(value, dict):
-            raise SpecificationError(f"{self.where}: {key}: {shown(value)} is not an object")
-        return value
 
     def known(self, *keys: str) -> None:
         """Mark keys as understood that the reader needs no value of."""
-        self._read.update(keys)
+        super().known(*keys)
         for key in keys:
             self._read.update(self._family.names(key))
 
     def finish(self, family: str) -> None:
         """Raise SpecificationError for the first key that is set, may change the work, and was not read."""
-        for key, value in self._config.items():
+        for key, value in self._table.items():
             # Null, false and zero switch nothing on, and what the family takes anyway changes nothing.
             if (
                 key in self._read

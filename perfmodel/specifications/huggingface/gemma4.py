@@ -14,11 +14,11 @@ from perfmodel.specifications.huggingface.blocks import (
     window_of,
 )
 from perfmodel.specifications.huggingface.dense import Shape
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention, FeedForward, Layer
 
 
-def read_gemma4(fields: Fields) -> Shape:
+def read_gemma4(fields: ConfigFields) -> Shape:
     """Gemma 4 (text): five sliding layers to one that sees all, whose heads are wider and fewer, and whose keys may be the values.
 
     The last layers may share the caches of earlier ones of their kind, and be twice as wide for it.
@@ -59,7 +59,7 @@ def read_gemma4(fields: Fields) -> Shape:
     }
 
 
-def _mixers(fields: Fields, layers: int) -> list[Attention]:
+def _mixers(fields: ConfigFields, layers: int) -> list[Attention]:
     types = layer_types(fields, layers, (FULL, SLIDING)) or [
         FULL if (index + 1) % 6 == 0 else SLIDING for index in range(layers)
     ]

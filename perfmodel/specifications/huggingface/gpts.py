@@ -8,7 +8,7 @@ from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.blocks import attention, check_activation, feed_forward, layer_count
 from perfmodel.specifications.huggingface.defaults import Family
 from perfmodel.specifications.huggingface.dense import Shape, stack
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Attention
 
 # Older configs name the same things otherwise.
@@ -52,13 +52,13 @@ def usual_defaults(known: Family, family: str) -> Family:
     return Family({key: value for key, value in defaults.items() if key not in stated}, aliases, known.parts)
 
 
-def _plain(fields: Fields, *, bias: bool, kv_heads: int | None = None) -> Attention:
+def _plain(fields: ConfigFields, *, bias: bool, kv_heads: int | None = None) -> Attention:
     """Return attention without rotary embedding, with a bias everywhere or nowhere."""
     mixer = attention(fields, bias=bias, kv_default=kv_heads)
     return msgspec.structs.replace(mixer, rotary=False)
 
 
-def read_gpt2(fields: Fields) -> Shape:
+def read_gpt2(fields: ConfigFields) -> Shape:
     """GPT-2 and GPT-BigCode.
 
     Biases everywhere, learned positions, of which a step reads one row; one key and value head where multi_query says
@@ -96,7 +96,7 @@ def read_gpt2(fields: Fields) -> Shape:
     }
 
 
-def read_gptj(fields: Fields) -> Shape:
+def read_gptj(fields: ConfigFields) -> Shape:
     """GPT-J: attention without biases in parallel with a biased feed-forward block behind one norm.
 
     A biased head of its own.
@@ -122,7 +122,7 @@ def read_gptj(fields: Fields) -> Shape:
     }
 
 
-def read_bloom(fields: Fields) -> Shape:
+def read_bloom(fields: ConfigFields) -> Shape:
     """BLOOM: biases everywhere, linear biases in place of positions, and a norm behind the embedding."""
     fields.known(
         "apply_residual_connection_post_layernorm",
@@ -146,11 +146,11 @@ def read_bloom(fields: Fields) -> Shape:
     }
 
 
-def read_mpt(fields: Fields) -> Shape:
+def read_mpt(fields: ConfigFields) -> Shape:
     """MPT: no biases at all, linear biases in place of positions."""
     if not fields.flag("no_bias", default=True):
         raise SpecificationError(f"{fields.where}: no_bias: an MPT with biases is not understood")
-    inner = Fields(fields.table("attn_config") or {}, f"{fields.where}: attn_config")
+    inner = ConfigFields(fields.table("attn_config") or {}, f"{fields.where}: attn_config")
     if not inner.flag("alibi", default=True) or inner.flag("qk_ln", default=False):
         raise SpecificationError(
             f"{fields.where}: attn_config: only alibi without norms on queries and keys is understood"
@@ -176,7 +176,7 @@ def read_mpt(fields: Fields) -> Shape:
     return {"layers": stack([mixer] * layer_count(fields), block), "tied_default": True}
 
 
-def read_phi(fields: Fields) -> Shape:
+def read_phi(fields: ConfigFields) -> Shape:
     """Phi-1, 1.5 and 2: biases everywhere, both blocks in parallel behind one norm, a biased head of its own."""
     check_activation(fields, "hidden_act")
     fields.known("partial_rotary_factor")

@@ -15,12 +15,12 @@ from perfmodel.specifications.huggingface.blocks import (
     layer_types,
 )
 from perfmodel.specifications.huggingface.dense import Shape
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import qwen_blocks, sparse_stack
 from perfmodel.specifications.model import Attention, Experts, FeedForward, Layer, Mixer, StateSpace
 
 
-def read_mamba2(fields: Fields) -> Shape:
+def read_mamba2(fields: ConfigFields) -> Shape:
     """Mamba 2: state-space blocks only, each behind one norm."""
     check_activation(fields, "hidden_act")
     fields.known(
@@ -63,7 +63,7 @@ def read_mamba2(fields: Fields) -> Shape:
     return {"layers": (Layer(mixer=block, feed_forward=None),) * layer_count(fields), "tied_default": True}
 
 
-def read_jamba(fields: Fields) -> Shape:
+def read_jamba(fields: ConfigFields) -> Shape:
     """Jamba: one attention layer in eight, Mamba in the others; experts in every second layer; no rotary embedding."""
     check_activation(fields, "hidden_act")
     fields.known("use_mamba_kernels", "num_logits_to_keep")
@@ -98,7 +98,7 @@ def read_jamba(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
-def read_nemotron_h(fields: Fields) -> Shape:
+def read_nemotron_h(fields: ConfigFields) -> Shape:
     """Nemotron-H and Nemotron 3: each layer is one block, as its pattern says.
 
     M for Mamba 2, - for feed-forward, E for experts, * for attention.
@@ -188,7 +188,7 @@ def read_nemotron_h(fields: Fields) -> Shape:
 _NEMOTRON = {LINEAR: "M", "mamba": "M", "mlp": "-", "moe": "E", FULL: "*", "attention": "*"}
 
 
-def _nemotron_pattern(fields: Fields) -> str:
+def _nemotron_pattern(fields: ConfigFields) -> str:
     """Return the pattern of a Nemotron, a letter a layer; layers_block_type lists the same in words, and counts where both are there."""
     listed = fields.texts("layers_block_type")
     if listed is not None:
@@ -209,7 +209,9 @@ def _nemotron_pattern(fields: Fields) -> str:
     return pattern
 
 
-def _read_delta(fields: Fields, blocks: Callable[[Fields, int], list[FeedForward | Experts | None]]) -> Shape:
+def _read_delta(
+    fields: ConfigFields, blocks: Callable[[ConfigFields, int], list[FeedForward | Experts | None]]
+) -> Shape:
     """Three layers of gated delta rule to one of gated full attention, with the feed-forward blocks that `blocks` reads."""
     check_activation(fields, "hidden_act")
     fields.known(
@@ -238,11 +240,11 @@ def _read_delta(fields: Fields, blocks: Callable[[Fields, int], list[FeedForward
     return {"layers": sparse_stack(mixers, blocks(fields, layers))}
 
 
-def read_qwen3_next(fields: Fields) -> Shape:
+def read_qwen3_next(fields: ConfigFields) -> Shape:
     """Qwen3-Next and the mixtures of Qwen3.5: experts with a shared one in every layer."""
     return _read_delta(fields, lambda read, layers: qwen_blocks(read, layers, shared=True))
 
 
-def read_qwen3_5(fields: Fields) -> Shape:
+def read_qwen3_5(fields: ConfigFields) -> Shape:
     """Qwen3.5 (dense)."""
     return _read_delta(fields, lambda read, layers: [feed_forward(read)] * layers)

@@ -5,10 +5,10 @@ from typing import Any
 
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.formats import storage_format
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 
 
-class Settings(Fields):
+class Settings(ConfigFields):
     """The settings of a quantisation: fields whose keys can be listed, and read whatever they hold."""
 
     def __init__(self, config: dict[str, Any], where: str) -> None:

@@ -22,7 +22,7 @@ from perfmodel.specifications.huggingface.blocks import (
     window_of,
 )
 from perfmodel.specifications.huggingface.dense import Shape, qwen_mixers, windowed
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer
 
 
@@ -35,7 +35,7 @@ def sparse_stack(mixers: list[Mixer], blocks: list[FeedForward | Experts | None]
     return tuple(built[pair] for pair in pairs)
 
 
-def read_mixtral(fields: Fields) -> Shape:
+def read_mixtral(fields: ConfigFields) -> Shape:
     """Mixtral: Mistral with experts in every layer."""
     check_activation(fields, "hidden_act")
     layers, window = layer_count(fields), fields.integer("sliding_window", required=False)
@@ -43,7 +43,7 @@ def read_mixtral(fields: Fields) -> Shape:
     return {"layers": sparse_stack([*mixers], [experts(fields, "num_local_experts", "intermediate_size")] * layers)}
 
 
-def read_granitemoe(fields: Fields) -> Shape:
+def read_granitemoe(fields: ConfigFields) -> Shape:
     """Granite MoE: Granite with experts in every layer."""
     check_activation(fields, "hidden_act")
     fields.known("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")
@@ -55,7 +55,7 @@ def read_granitemoe(fields: Fields) -> Shape:
     }
 
 
-def read_olmoe(fields: Fields) -> Shape:
+def read_olmoe(fields: ConfigFields) -> Shape:
     """OLMoE: norms over the whole width of queries and keys, experts in every layer."""
     check_activation(fields, "hidden_act")
     fields.known("clip_qkv")
@@ -64,7 +64,7 @@ def read_olmoe(fields: Fields) -> Shape:
     return {"layers": sparse_stack([mixer] * layers, [experts(fields, "num_experts", "intermediate_size")] * layers)}
 
 
-def read_minimax_m2(fields: Fields) -> Shape:
+def read_minimax_m2(fields: ConfigFields) -> Shape:
     """MiniMax-M2: norms over the whole width of queries and keys, experts with a corrected router in every layer."""
     check_activation(fields, "hidden_act")
     fields.known(
@@ -90,7 +90,7 @@ def read_minimax_m2(fields: Fields) -> Shape:
 
 
 def qwen_blocks(
-    fields: Fields, layers: int, *, shared: bool, shared_gate: bool = True
+    fields: ConfigFields, layers: int, *, shared: bool, shared_gate: bool = True
 ) -> list[FeedForward | Experts | None]:
     """Return the feed-forward block of each layer of a Qwen mixture."""
     width = fields.integer("shared_expert_intermediate_size", most=10_000_000) if shared else 0
@@ -103,7 +103,7 @@ def qwen_blocks(
     return [mixture if s else dense for s in sparse]
 
 
-def read_qwen2_moe(fields: Fields) -> Shape:
+def read_qwen2_moe(fields: ConfigFields) -> Shape:
     """Qwen1.5 and Qwen2 mixtures: Qwen2 attention, and a shared expert behind a gate."""
     check_activation(fields, "hidden_act")
     layers = layer_count(fields)
@@ -111,7 +111,7 @@ def read_qwen2_moe(fields: Fields) -> Shape:
     return {"layers": sparse_stack([*qwen_mixers(fields, mixer)], qwen_blocks(fields, layers, shared=True))}
 
 
-def read_qwen3_moe(fields: Fields) -> Shape:
+def read_qwen3_moe(fields: ConfigFields) -> Shape:
     """Qwen3 mixtures: Qwen3 attention, no shared expert."""
     check_activation(fields, "hidden_act")
     fields.known("use_qk_norm")
@@ -120,7 +120,7 @@ def read_qwen3_moe(fields: Fields) -> Shape:
     return {"layers": sparse_stack([*qwen_mixers(fields, mixer)], qwen_blocks(fields, layers, shared=False))}
 
 
-def read_gpt_oss(fields: Fields) -> Shape:
+def read_gpt_oss(fields: ConfigFields) -> Shape:
     """gpt-oss: biases and attention sinks; windows of 128 and full attention in turn; biased experts in every layer."""
     check_activation(fields, "hidden_act")
     fields.known("experts_per_token", "swiglu_limit", "initial_context_length", "rope_ntk_alpha", "rope_ntk_beta")
@@ -133,7 +133,7 @@ def read_gpt_oss(fields: Fields) -> Shape:
     return {"layers": sparse_stack([*windowed(mixer, types, window_of(fields, types))], [mixture] * layers)}
 
 
-def read_llama4(fields: Fields) -> Shape:
+def read_llama4(fields: ConfigFields) -> Shape:
     """Llama 4 (text): chunked attention with rotary layers, every fourth layer full and without positions.
 
     One routed and one shared expert.
@@ -162,7 +162,7 @@ def read_llama4(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, [mixture if index in sparse else dense for index in range(layers)])}
 
 
-def _with_first_dense(fields: Fields, layers: int, mixture: Experts) -> list[FeedForward | Experts | None]:
+def _with_first_dense(fields: ConfigFields, layers: int, mixture: Experts) -> list[FeedForward | Experts | None]:
     sparse = sparse_layers(fields, layers, "first")
     if all(sparse):
         fields.known("intermediate_size")
@@ -171,7 +171,7 @@ def _with_first_dense(fields: Fields, layers: int, mixture: Experts) -> list[Fee
     return [mixture if has else dense for has in sparse]
 
 
-def _shared_width(fields: Fields) -> int:
+def _shared_width(fields: ConfigFields) -> int:
     shared = fields.integer("n_shared_experts", default=0, least=0, most=10_000)
     return int((shared or 0) * fields.integer("moe_intermediate_size", most=10_000_000))
 
@@ -179,13 +179,13 @@ def _shared_width(fields: Fields) -> int:
 _DRAFT_KEYS = ("num_nextn_predict_layers", "num_mtp_layers")
 
 
-def draft_layers(fields: Fields, layer: Layer, *keys: str) -> tuple[Layer, ...]:
+def draft_layers(fields: ConfigFields, layer: Layer, *keys: str) -> tuple[Layer, ...]:
     """Return the layers of the draft head that was trained with the model: as many as the first of `keys` says, each like `layer`."""
     counts = [fields.integer(key, default=0, least=0, most=100) for key in keys]
     return (layer,) * next((count for count in counts if count), 0)
 
 
-def read_deepseek(fields: Fields) -> Shape:
+def read_deepseek(fields: ConfigFields) -> Shape:
     """DeepSeek-V2, V3, V3.2, Kimi K2 and GLM-5.
 
     Latent attention, sparse where an indexer is given, first layers dense, then routed and shared experts.
@@ -206,7 +206,7 @@ def read_deepseek(fields: Fields) -> Shape:
     return {"layers": stack, "draft_layers": draft_layers(fields, stack[-1], *_DRAFT_KEYS)}
 
 
-def _indexers(fields: Fields, layers: int) -> list[bool]:
+def _indexers(fields: ConfigFields, layers: int) -> list[bool]:
     """Return for each layer whether it has an indexer of its own; the others read what the one before them chose (GLM-5)."""
     pattern, listed = fields.raw("index_topk_pattern"), fields.texts("indexer_types")
     if listed is None and isinstance(pattern, str):
@@ -223,7 +223,7 @@ def _indexers(fields: Fields, layers: int) -> list[bool]:
     return [kind == "full" for kind in listed]
 
 
-def read_glm4_moe(fields: Fields) -> Shape:
+def read_glm4_moe(fields: ConfigFields) -> Shape:
     """GLM-4.5: grouped-query attention with biases on the input side, first layers dense, then routed and shared experts."""
     check_activation(fields, "hidden_act")
     fields.known("partial_rotary_factor")
@@ -237,7 +237,7 @@ def read_glm4_moe(fields: Fields) -> Shape:
     return {"layers": stack, "draft_layers": draft_layers(fields, stack[-1], *_DRAFT_KEYS)}
 
 
-def read_hunyuan(fields: Fields, *, modern: bool = False) -> Shape:
+def read_hunyuan(fields: ConfigFields, *, modern: bool = False) -> Shape:
     """Hunyuan: routed and shared experts in every layer.
 
     With cross-layer attention one layer in `cla_share_factor` makes a cache, the others read it.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 
 
 def linear(inputs: int, outputs: int, *, bias: bool = True) -> int:
@@ -10,38 +10,38 @@ def linear(inputs: int, outputs: int, *, bias: bool = True) -> int:
     return inputs * outputs + (outputs if bias else 0)
 
 
-def size_of(fields: Fields, key: str, *, least: int = 0) -> int:
+def size_of(fields: ConfigFields, key: str, *, least: int = 0) -> int:
     """Return the whole number at `key`; of a list of equal ones, one."""
     value = fields.raw(key)
     if isinstance(value, list) and value and all(entry == value[0] for entry in value):
-        fields = Fields({key: value[0]}, fields.where)
+        fields = ConfigFields({key: value[0]}, fields.where)
     return int(fields.integer(key, least=least))
 
 
-def _two_layers(whole: Fields, tower: Fields, hidden: int) -> int:
+def _two_layers(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     bias = whole.flag("multimodal_projector_bias", default=True)
     width = size_of(tower, "hidden_size")
     return linear(width, hidden, bias=bias) + linear(hidden, hidden, bias=bias)
 
 
-def _llava_next(whole: Fields, tower: Fields, hidden: int) -> int:
+def _llava_next(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     # And a token that ends each row of the picture.
     return _two_layers(whole, tower, hidden) + hidden
 
 
-def _mistral3(whole: Fields, tower: Fields, hidden: int) -> int:
+def _mistral3(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     bias, width = whole.flag("multimodal_projector_bias", default=False), size_of(tower, "hidden_size")
     merged = width * size_of(whole, "spatial_merge_size") ** 2
     return width + merged * width + linear(width, hidden, bias=bias) + linear(hidden, hidden, bias=bias)
 
 
-def _gemma3(whole: Fields, tower: Fields, hidden: int) -> int:
+def _gemma3(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     del whole
     width = size_of(tower, "hidden_size")
     return width * hidden + width
 
 
-def _kimi_projector(whole: Fields, tower: Fields, hidden: int) -> int:
+def _kimi_projector(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     width = size_of(tower, "hidden_size")
     sizes = tower.integers("merge_kernel_size") or [2, 2]
     merged = width * sizes[0] * sizes[-1]
@@ -49,34 +49,34 @@ def _kimi_projector(whole: Fields, tower: Fields, hidden: int) -> int:
     return 2 * width + linear(merged, merged) + linear(merged, hidden)
 
 
-def _internvl_projector(whole: Fields, tower: Fields, hidden: int) -> int:
+def _internvl_projector(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     share = (whole.numbers("downsample_ratio", 1) or [0.5])[0]
     merged = int(size_of(tower, "hidden_size") / share**2)
     return 2 * merged + linear(merged, hidden) + linear(hidden, hidden)
 
 
-def _llama4_projector(whole: Fields, tower: Fields, hidden: int) -> int:
+def _llama4_projector(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     del whole
     return size_of(tower, "vision_output_dim") * hidden
 
 
-def _idefics_projector(whole: Fields, tower: Fields, hidden: int) -> int:
+def _idefics_projector(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     return int(size_of(tower, "hidden_size") * whole.integer("scale_factor", default=2) ** 2 * hidden)
 
 
-def _lfm2_projector(whole: Fields, tower: Fields, hidden: int) -> int:
+def _lfm2_projector(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     merged = size_of(tower, "hidden_size") * whole.integer("downsample_factor", default=2) ** 2
     inner, bias = whole.integer("projector_hidden_size", default=2560), whole.flag("projector_bias", default=True)
     normed = 2 * merged if whole.flag("projector_use_layernorm", default=True) else 0
     return normed + linear(merged, inner, bias=bias) + linear(inner, hidden, bias=bias)
 
 
-def _one_linear(whole: Fields, tower: Fields, hidden: int) -> int:
+def _one_linear(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     del whole
     return linear(size_of(tower, "hidden_size"), hidden)
 
 
-PROJECTORS: dict[str, Callable[[Fields, Fields, int], int]] = {
+PROJECTORS: dict[str, Callable[[ConfigFields, ConfigFields, int], int]] = {
     "gemma3": _gemma3,
     "idefics3": _idefics_projector,
     "internvl": _internvl_projector,

@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.huggingface import converters
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.layouts import (
     Settings,
     cache_format,
@@ -31,7 +31,7 @@ class Published(msgspec.Struct, frozen=True):
     kv: str | None = None
 
 
-def published_formats(fields: Fields, plain: str) -> Published:
+def published_formats(fields: ConfigFields, plain: str) -> Published:
     """Return the formats a config is published in; `plain` is that of what is not quantised.
 
     Raises SpecificationError for a method or a layout that is not known.
@@ -56,7 +56,7 @@ def published_formats(fields: Fields, plain: str) -> Published:
     return Published(plain, recipe, converters.quark_cache(inner) if method == "quark" else cache_format(inner, scheme))
 
 
-def _experts_apart(fields: Fields) -> list[Rule]:
+def _experts_apart(fields: ConfigFields) -> list[Rule]:
     """Return the rule for routed experts that a config stores narrower than the rest (DeepSeek-V4)."""
     said = fields.text("expert_dtype", "")
     stored = {"fp4": "mxfp4", "fp8": None}

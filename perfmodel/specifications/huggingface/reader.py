@@ -22,12 +22,12 @@ from perfmodel.specifications.huggingface import (
 from perfmodel.specifications.huggingface.decoders import read_decoder
 from perfmodel.specifications.huggingface.defaults import family_of
 from perfmodel.specifications.huggingface.families import DECODERS
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.quantisation import published_formats
 from perfmodel.specifications.huggingface.wrappers import FLAT, THINKERS, WRAPPERS, unwrapped
 from perfmodel.specifications.model import Model, Tower
 
-_READERS: dict[str, Callable[[Fields], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "baichuan": cousins.read_baichuan,
     "bailing_hybrid": recurrent.read_bailing_hybrid,
     "bamba": statespaces.read_bamba,
@@ -138,7 +138,7 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
             f"{where}: {found}{nearest(str(family), KNOWN_TYPES)}; docs/models.md lists the {len(KNOWN_TYPES)} that are"
         )
     config = gpts.with_usual_names(config, family)
-    fields = Fields(config, where, gpts.usual_defaults(family_of(family, nested=nested), family))
+    fields = ConfigFields(config, where, gpts.usual_defaults(family_of(family, nested=nested), family))
     dtype = "dtype" if fields.has("dtype") else "torch_dtype"
     plain = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
     published = published_formats(fields, plain)

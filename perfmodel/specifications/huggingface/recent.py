@@ -21,7 +21,7 @@ from perfmodel.specifications.huggingface.blocks import (
 )
 from perfmodel.specifications.huggingface.decoders import Mixture, read_mixture
 from perfmodel.specifications.huggingface.dense import Shape
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import qwen_blocks, sparse_stack
 from perfmodel.specifications.model import Experts, FeedForward, Mixer, ShortConvolution
 
@@ -30,7 +30,7 @@ _LARGEST = 10_000_000
 INDEXED = "minimax_m3_sparse"
 
 
-def _switches(fields: Fields, key: str, layers: int) -> list[bool] | None:
+def _switches(fields: ConfigFields, key: str, layers: int) -> list[bool] | None:
     """Return the list of 0 and 1 at `key`, one a layer, or None; some write them as one text."""
     if isinstance(fields.raw(key), str):
         listed: Any = [int(entry) for entry in fields.text(key, "").split(",") if entry.strip().isdecimal()]
@@ -41,7 +41,7 @@ def _switches(fields: Fields, key: str, layers: int) -> list[bool] | None:
     return None if listed is None else [entry == 1 for entry in listed[:layers]]
 
 
-def read_mimo_v2(fields: Fields) -> Shape:
+def read_mimo_v2(fields: ConfigFields) -> Shape:
     """MiMo-V2: five sliding layers with sinks and more key heads to one that sees all; values narrower than keys; experts after the first layer."""
     check_activation(fields, "hidden_act")
     fields.known("attention_value_scale", "attention_chunk_size", "partial_rotary_factor", "hybrid_block_size", "layernorm_epsilon", "sliding_window", "swa_rope_theta", "n_group",
@@ -80,13 +80,13 @@ def read_mimo_v2(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
-def read_minimax_m3(fields: Fields) -> Shape:
+def read_minimax_m3(fields: ConfigFields) -> Shape:
     """MiniMax-M3 (text): norms a head; in sparse layers a small attention chooses blocks of tokens; dense first layers, then routed and shared experts."""
     check_activation(fields, "hidden_act")
     fields.known("rotary_dim", "swiglu_alpha", "swiglu_limit", "index_local_blocks", "qk_norm_type", "use_qk_norm", "use_routing_bias", "attn_type_list", "num_mtp_modules", "use_mtp",
                  "partial_rotary_factor", "mtp_transformer_layers", "n_shared_experts")  # fmt: skip
     layers = layer_count(fields)
-    inner = Fields(fields.table("sparse_attention_config") or {}, f"{fields.where}: sparse_attention_config")
+    inner = ConfigFields(fields.table("sparse_attention_config") or {}, f"{fields.where}: sparse_attention_config")
 
     def index(key: str, old: str) -> int:
         return int(inner.integer(old, default=fields.integer(key, most=1_000_000), most=1_000_000))
@@ -108,7 +108,7 @@ def read_minimax_m3(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
-def read_step3p5(fields: Fields) -> Shape:
+def read_step3p5(fields: ConfigFields) -> Shape:
     """Step 3.5 and 3.7 (text): norms and a gate a head, other heads in sliding layers, experts and a shared one after the first three layers."""
     check_activation(fields, "hidden_act")
     fields.known("query_pre_attn_scalar", "moe_router_scaling_factor", "num_nextn_predict_layers", "swiglu_limits", "swiglu_limits_shared", "mtp_layer_types", "mtp_mlp_layer_types",
@@ -135,7 +135,7 @@ def read_step3p5(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
-def read_laguna(fields: Fields) -> Shape:
+def read_laguna(fields: ConfigFields) -> Shape:
     """Laguna: norms and a gate a head, heads that may differ by layer, experts and a shared one after the first layer."""
     check_activation(fields, "hidden_act")
     fields.known(
@@ -173,7 +173,7 @@ def read_laguna(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, [mixture if has else dense for has in sparse])}
 
 
-def read_lfm3(fields: Fields) -> Shape:
+def read_lfm3(fields: ConfigFields) -> Shape:
     """LFM3: gated short convolutions, and attention with norms and a gate a head, some of it in a window; norms around each block."""
     layers = layer_count(fields)
     conv = "conv"
@@ -196,7 +196,7 @@ def read_lfm3(fields: Fields) -> Shape:
     return {"layers": sparse_stack([mixers[kind] for kind in types], [feed_forward(fields)] * layers, norms=norms)}
 
 
-def read_lara_mini(fields: Fields) -> Shape:
+def read_lara_mini(fields: ConfigFields) -> Shape:
     """Lara Mini: gated delta rule, sliding and full attention with norms a head, experts with a shared one in every layer."""
     check_activation(fields, "hidden_act")
     layers = layer_count(fields)

@@ -17,7 +17,7 @@ from perfmodel.specifications.huggingface.blocks import (
 )
 from perfmodel.specifications.huggingface.decoders import Mixture, read_mixture
 from perfmodel.specifications.huggingface.dense import Shape
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import sparse_stack
 from perfmodel.specifications.model import (
     DeltaAttention,
@@ -35,11 +35,11 @@ CONVOLUTION = "conv"
 _LARGEST = 10_000_000
 
 
-def _kinds(fields: Fields, layers: int, allowed: tuple[str, ...], default: list[str]) -> list[str]:
+def _kinds(fields: ConfigFields, layers: int, allowed: tuple[str, ...], default: list[str]) -> list[str]:
     return layer_types(fields, layers, allowed) or default
 
 
-def read_lfm2(fields: Fields) -> Shape:
+def read_lfm2(fields: ConfigFields) -> Shape:
     """LFM2: gated short convolutions, and attention with norms a head in a few layers."""
     layers = layer_count(fields)
     fields.known("conv_dim", "conv_dim_out", "conv_use_xavier_init", "block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "block_use_swiglu",
@@ -59,12 +59,12 @@ def read_lfm2(fields: Fields) -> Shape:
     return shape | _tied(fields)
 
 
-def _tied(fields: Fields) -> Shape:
+def _tied(fields: ConfigFields) -> Shape:
     # LFM2 has a name of its own for tying.
     return {"tied_default": fields.flag("tie_embedding", default=True)} if fields.has("tie_embedding") else {}
 
 
-def _lfm_mixers(fields: Fields, kinds: list[str]) -> list[Mixer]:
+def _lfm_mixers(fields: ConfigFields, kinds: list[str]) -> list[Mixer]:
     hidden = fields.integer("hidden_size", most=1_000_000)
     full = attention(fields, query_key_norm="head")
     taps, bias = fields.integer("conv_L_cache", default=3, most=1_000), fields.flag("conv_bias", default=False)
@@ -72,7 +72,7 @@ def _lfm_mixers(fields: Fields, kinds: list[str]) -> list[Mixer]:
     return [full if kind == FULL else convolution for kind in kinds]
 
 
-def read_lfm2_moe(fields: Fields) -> Shape:
+def read_lfm2_moe(fields: ConfigFields) -> Shape:
     """LFM2 mixtures: LFM2 with experts in all layers but the first ones."""
     layers = layer_count(fields)
     fields.known("tie_embedding", "use_expert_bias", "norm_topk_prob", "theta")
@@ -94,7 +94,7 @@ _KIMI_KNOWN = ("moe_renormalize", "moe_router_activation_func", "num_expert_grou
                "head_dim", "linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim")  # fmt: skip
 
 
-def _keyed_stack(fields: Fields, mixers: list[Mixer], layers: int) -> Shape:
+def _keyed_stack(fields: ConfigFields, mixers: list[Mixer], layers: int) -> Shape:
     sparse = sparse_layers(fields, layers, "first", first=1)
     mixture = read_mixture(fields, _KEYED)
     dense = feed_forward(fields)
@@ -102,12 +102,12 @@ def _keyed_stack(fields: Fields, mixers: list[Mixer], layers: int) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
-def read_kimi_linear(fields: Fields) -> Shape:
+def read_kimi_linear(fields: ConfigFields) -> Shape:
     """Kimi Linear: three layers of linear attention to one of latent attention without positions; experts after the first layer."""
     check_activation(fields, "hidden_act")
     fields.known(*_KIMI_KNOWN)
     layers = layer_count(fields)
-    inner = Fields(fields.table("linear_attn_config") or {}, f"{fields.where}: linear_attn_config")
+    inner = ConfigFields(fields.table("linear_attn_config") or {}, f"{fields.where}: linear_attn_config")
     full, linear = inner.integers("full_attn_layers"), inner.integers("kda_layers")
     default = [FULL if index and index % 4 == 0 else LINEAR for index in range(layers)]
     if full is not None and linear is not None:
@@ -133,7 +133,7 @@ def read_kimi_linear(fields: Fields) -> Shape:
     return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers)
 
 
-def read_bailing_hybrid(fields: Fields) -> Shape:
+def read_bailing_hybrid(fields: ConfigFields) -> Shape:
     """Ling 2.5: five layers of linear attention to one of latent attention with a gate a head; experts after the first layers."""
     check_activation(fields, "hidden_act")
     fields.known(*_KIMI_KNOWN, "kda_safe_gate", "kda_lower_bound", "mtp_loss_scaling_factor")
@@ -152,7 +152,7 @@ def read_bailing_hybrid(fields: Fields) -> Shape:
     return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers)
 
 
-def read_minimax(fields: Fields) -> Shape:
+def read_minimax(fields: ConfigFields) -> Shape:
     """MiniMax-01: lightning attention and full attention in turn as listed, experts in every layer."""
     check_activation(fields, "hidden_act")
     factors = [
@@ -176,7 +176,7 @@ def read_minimax(fields: Fields) -> Shape:
     return {"layers": sparse_stack([full if kind == FULL else lightning for kind in kinds], [mixture] * layers)}
 
 
-def read_olmo_hybrid(fields: Fields) -> Shape:
+def read_olmo_hybrid(fields: ConfigFields) -> Shape:
     """OLMo Hybrid: three layers of gated delta rule to one of attention, a dense block in all."""
     check_activation(fields, "hidden_act")
     fields.known(

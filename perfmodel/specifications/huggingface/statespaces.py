@@ -13,7 +13,7 @@ from perfmodel.specifications.huggingface.blocks import (
     layer_count,
 )
 from perfmodel.specifications.huggingface.dense import Shape
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import sparse_stack
 from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, StateSpace
 
@@ -21,7 +21,7 @@ Block = FeedForward | Experts | None
 _LARGEST = 10_000_000
 
 
-def _mamba2(fields: Fields, *, inner: int, heads: int, gated_norm: bool = True) -> StateSpace:
+def _mamba2(fields: ConfigFields, *, inner: int, heads: int, gated_norm: bool = True) -> StateSpace:
     """Return the Mamba 2 block that Bamba's keys describe."""
     return StateSpace(
         version=2,
@@ -36,7 +36,7 @@ def _mamba2(fields: Fields, *, inner: int, heads: int, gated_norm: bool = True) 
     )
 
 
-def _mamba_widths(fields: Fields, *, width_key: str = "") -> tuple[int, int]:
+def _mamba_widths(fields: ConfigFields, *, width_key: str = "") -> tuple[int, int]:
     """Return inner width and heads of a Mamba 2 block of Bamba's kind, which must agree."""
     hidden = fields.integer("hidden_size", most=1_000_000)
     inner = fields.integer("mamba_expand", default=2, most=64) * hidden
@@ -56,7 +56,7 @@ _MAMBA_KNOWN = ("mamba_chunk_size", "time_step_limit", "time_step_min", "time_st
                 "mamba_norm_before_gate", "init_method", "position_embedding_type")  # fmt: skip
 
 
-def _attention_layers(fields: Fields, layers: int) -> list[str]:
+def _attention_layers(fields: ConfigFields, layers: int) -> list[str]:
     """Return the kind of each layer: as listed ('mamba' for linear attention, 'attention' for full), all linear where nothing is."""
     old = {"mamba": LINEAR, "attention": FULL, LINEAR: LINEAR, FULL: FULL}
     listed = fields.texts("layer_types")
@@ -71,7 +71,7 @@ def _attention_layers(fields: Fields, layers: int) -> list[str]:
     return [old[kind] for kind in listed]
 
 
-def read_granitemoehybrid(fields: Fields) -> Shape:
+def read_granitemoehybrid(fields: ConfigFields) -> Shape:
     """Granite 4: Mamba 2 in most layers, attention in a few; experts and a shared one, or a dense block alone."""
     check_activation(fields, "hidden_act")
     fields.known(
@@ -100,7 +100,7 @@ def read_granitemoehybrid(fields: Fields) -> Shape:
     return {"layers": sparse_stack(mixers, [feed] * layers)}
 
 
-def read_bamba(fields: Fields) -> Shape:
+def read_bamba(fields: ConfigFields) -> Shape:
     """Bamba: Mamba 2 in most layers, attention in those that are listed, a dense block in all."""
     check_activation(fields, "hidden_act")
     fields.known(*_MAMBA_KNOWN)
@@ -114,7 +114,7 @@ def read_bamba(fields: Fields) -> Shape:
     }
 
 
-def read_falcon_h1(fields: Fields) -> Shape:
+def read_falcon_h1(fields: ConfigFields) -> Shape:
     """Falcon-H1: Mamba 2 and attention side by side in every layer."""
     check_activation(fields, "hidden_act")
     multipliers = "lm_head embedding mlp key attention_out attention_in ssm ssm_in ssm_out".split()
@@ -130,7 +130,7 @@ def read_falcon_h1(fields: Fields) -> Shape:
     return {"layers": (Layer(mixer=mixer, beside=block, feed_forward=dense),) * layers}
 
 
-def read_mamba(fields: Fields) -> Shape:
+def read_mamba(fields: ConfigFields) -> Shape:
     """Mamba and Falcon Mamba: state-space blocks of the first version only."""
     check_activation(fields, "hidden_act")
     fields.known("residual_in_fp32", "rescale_prenorm_residual", "time_step_min", "time_step_max", "time_step_floor", "time_step_scale", "time_step_init_scheme", "use_mambapy",

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.defaults import Family, family_of
-from perfmodel.specifications.huggingface.fields import Fields
+from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.projectors import PROJECTORS, linear, size_of
 from perfmodel.specifications.model import Tower
 
@@ -46,12 +46,12 @@ def _parameters(
     tower, projector = _TOWERS.get(kind), PROJECTORS.get(family)
     if tower is None or (projector is None and kind not in _WITH_PROJECTOR):
         return None
-    fields = Fields(part, f"{where}: {key}", family_of(kind, nested=True))
+    fields = ConfigFields(part, f"{where}: {key}", family_of(kind, nested=True))
     text = str(decoder.get("model_type"))
-    hidden = Fields(decoder, where, Family(family_of(text, nested=True).defaults, {})).integer(
+    hidden = ConfigFields(decoder, where, Family(family_of(text, nested=True).defaults, {})).integer(
         "hidden_size", most=1_000_000
     )
-    whole = Fields(config, where, family_of(family))
+    whole = ConfigFields(config, where, family_of(family))
     return tower(fields) + (projector(whole, fields, hidden) if projector and kind not in _WITH_PROJECTOR else 0)
 
 
@@ -72,7 +72,7 @@ def _encoder(
     return layers * (4 * linear(width, width, bias=bias) + block + 2 * width * (2 if biased_norms else 1))
 
 
-def _siglip(fields: Fields) -> int:
+def _siglip(fields: ConfigFields) -> int:
     """SigLIP: a table of positions, a norm behind the layers, and a head that attends with one probe where it has one."""
     width, inner = size_of(fields, "hidden_size"), size_of(fields, "intermediate_size")
     patch, channels = size_of(fields, "patch_size"), size_of(fields, "num_channels")
@@ -90,7 +90,7 @@ def _siglip(fields: Fields) -> int:
     return count
 
 
-def _idefics3(fields: Fields) -> int:
+def _idefics3(fields: ConfigFields) -> int:
     """Idefics 3: SigLIP without a head."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = (size_of(fields, "image_size") // patch) ** 2
@@ -98,7 +98,7 @@ def _idefics3(fields: Fields) -> int:
     return linear(size_of(fields, "num_channels") * patch * patch, width) + positions * width + layers + 2 * width
 
 
-def _clip(fields: Fields) -> int:
+def _clip(fields: ConfigFields) -> int:
     """CLIP: a class token, positions, norms before and behind the layers, patches without a bias."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = (size_of(fields, "image_size") // patch) ** 2 + 1
@@ -106,7 +106,7 @@ def _clip(fields: Fields) -> int:
     return width + size_of(fields, "num_channels") * patch * patch * width + positions * width + 4 * width + layers
 
 
-def _pixtral(fields: Fields) -> int:
+def _pixtral(fields: ConfigFields) -> int:
     """Pixtral: a small Llama without biases over patches."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     layers = _encoder(
@@ -120,7 +120,7 @@ def _pixtral(fields: Fields) -> int:
     return size_of(fields, "num_channels") * patch * patch * width + width + layers
 
 
-def _qwen2_vl(fields: Fields) -> int:
+def _qwen2_vl(fields: ConfigFields) -> int:
     """Qwen2-VL: patches of two frames, a merger of four patches into the decoder's width."""
     width, patch = size_of(fields, "embed_dim"), size_of(fields, "patch_size")
     patches = size_of(fields, "in_channels") * size_of(fields, "temporal_patch_size") * patch * patch * width
@@ -135,7 +135,7 @@ def _qwen2_vl(fields: Fields) -> int:
     )
 
 
-def _qwen2_5_vl(fields: Fields) -> int:
+def _qwen2_5_vl(fields: ConfigFields) -> int:
     """Qwen2.5-VL: Qwen2-VL with gated blocks and norms without biases."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     patches = size_of(fields, "in_channels") * size_of(fields, "temporal_patch_size") * patch * patch * width
@@ -146,7 +146,7 @@ def _qwen2_5_vl(fields: Fields) -> int:
     return patches + layers + width + linear(merged, merged) + linear(merged, size_of(fields, "out_hidden_size"))
 
 
-def _qwen3_vl(fields: Fields) -> int:
+def _qwen3_vl(fields: ConfigFields) -> int:
     """Qwen3-VL: a table of positions, a merger, and one more merger for each layer whose output goes into the decoder too."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     patches = linear(size_of(fields, "in_channels") * size_of(fields, "temporal_patch_size") * patch * patch, width)
@@ -165,7 +165,7 @@ def _qwen3_vl(fields: Fields) -> int:
     )
 
 
-def _qwen3_vl_deep(fields: Fields) -> int:
+def _qwen3_vl_deep(fields: ConfigFields) -> int:
     """Qwen3-VL where three layers go into the decoder unless it says otherwise."""
     more = 0 if fields.has("deepstack_visual_indexes") else 3
     width = size_of(fields, "hidden_size")
@@ -174,7 +174,7 @@ def _qwen3_vl_deep(fields: Fields) -> int:
     return _qwen3_vl(fields) + more * merger
 
 
-def _llama4(fields: Fields) -> int:
+def _llama4(fields: ConfigFields) -> int:
     """Llama 4: a class token, positions, norms around the layers, and an adapter that takes pixels into channels."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = (size_of(fields, "image_size") // patch) ** 2 + 1
@@ -192,7 +192,7 @@ def _llama4(fields: Fields) -> int:
     )
 
 
-def _kimi(fields: Fields) -> int:
+def _kimi(fields: ConfigFields) -> int:
     """Kimi K2.5: a two-dimensional table of positions and a norm behind the layers."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = size_of(fields, "pos_emb_height") * size_of(fields, "pos_emb_width")
@@ -204,7 +204,7 @@ def _kimi(fields: Fields) -> int:
     )
 
 
-def _internvl(fields: Fields) -> int:
+def _internvl(fields: ConfigFields) -> int:
     """InternVL: a class token, positions, a scale for each block."""
     width, patch, layers = (
         size_of(fields, "hidden_size"),
@@ -228,7 +228,7 @@ def _internvl(fields: Fields) -> int:
     return count + (0 if fields.flag("use_mean_pooling", default=True) else norms * width)
 
 
-def _qwen3_audio(fields: Fields) -> int:
+def _qwen3_audio(fields: ConfigFields) -> int:
     """The audio encoder of Qwen3-Omni: three convolutions, layers as Whisper's with all biases, two projections."""
     width, narrow, bins = (
         size_of(fields, "d_model"),
@@ -242,7 +242,7 @@ def _qwen3_audio(fields: Fields) -> int:
     return convolutions + layers + 2 * width + linear(width, width) + linear(width, size_of(fields, "output_dim"))
 
 
-def whisper_encoder(fields: Fields) -> int:
+def whisper_encoder(fields: ConfigFields) -> int:
     """Return the parameters of Whisper's encoder: two convolutions, a table of positions, layers whose keys have no bias, a norm."""
     width, layers = size_of(fields, "d_model"), size_of(fields, "encoder_layers")
     convolutions = linear(3 * size_of(fields, "num_mel_bins"), width) + linear(3 * width, width)
@@ -257,7 +257,7 @@ def whisper_encoder(fields: Fields) -> int:
 
 _RENAMED = {"qwen2_vl": "qwen2_vl_vision", "qwen2_5_vl": "qwen2_5_vl_vision", "qwen3_vl": "qwen3_vl_vision", "qwen3_vl_moe": "qwen3_vl_moe_vision", "qwen3_5": "qwen3_5_vision",
             "qwen3_5_moe": "qwen3_5_moe_vision", "idefics3": "idefics3_vision", "moonvit": "kimi_k25_vision"}  # fmt: skip
-_TOWERS: dict[str, Callable[[Fields], int]] = {
+_TOWERS: dict[str, Callable[[ConfigFields], int]] = {
     "clip_vision_model": _clip,
     "idefics3_vision": _idefics3,
     "smolvlm_vision": _idefics3,
