@@ -29,7 +29,7 @@ from perfmodel.commands.shared import (
     show,
     warn,
 )
-from perfmodel.errors import PerfModelError
+from perfmodel.errors import PerfModelError, UsageError
 from perfmodel.quoting import line
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def main() -> None:
         sys.stdout.flush()
     except PerfModelError as error:
         _told(str(error))
-        code = 1
+        code = 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         # The reader went away; what it read was right. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,6 +19,10 @@ class ValueRangeError(PerfModelError):
     """A value that is readable but outside what the quantity can be."""
 
 
+class UsageError(PerfModelError):
+    """Options that say too little, or contradict each other."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean X?)' for the known name closest to `name`, or '' when none is close."""
     from difflib import get_close_matches

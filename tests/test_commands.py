@@ -39,6 +39,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "on_chip",
         "placement",
         "parts",
+        "draft",
     ]
     assert list(answer["before"]) == [
         "mode",
@@ -51,6 +52,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "low",
         "high",
         "terms",
+        "time_drafting",
     ]
     assert list(answer["before"]["terms"]) == ["stream", "compute", "boundary", "collective", "latency", "host"]
     assert list(answer["before"]["low"]) == [

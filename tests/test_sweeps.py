@@ -96,7 +96,7 @@ def test_intervals_and_formats_are_axes_too():
         batch=[1, 7],
         parameters={"modes.looped.stage": "1us,1us..3us"},
     )
-    assert found.shape == (1, 1, 1, 2, 1, 2, 2, 1, 1, 2)
+    assert found.shape == (1, 1, 1, 2, 1, 2, 2, 1, 1, 1, 1, 2)
     for i, row in enumerate(found.rows()):
         same(
             row,

@@ -18,6 +18,7 @@ from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to, estimate
+from perfmodel.estimates.bestdrafts import LONGEST_CHAIN
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.figures import costs_at, figure_at, parameters_in_use
 from perfmodel.estimates.options import Asked
@@ -35,11 +36,12 @@ WHOLE = {
     "context": (0, LONGEST_CONTEXT),
     "devices": (1, MOST_DEVICES),
     "loop_at_most": (1, 4096),
+    "draft": (0, LONGEST_CHAIN),
     "layers": (1, 1024),
     "hidden": (64, 65_536),
 }
 # Of these the fewest that reach the target are the answer; of the others the crossing nearest to what was asked.
-_FEWEST = ("loop_at_most",)
+_FEWEST = ("loop_at_most", "draft")
 _STEP = {"hidden": 64}
 _TYPICAL = {"s": 1e-6, "B": 1e6, "B/s": 1e12, "FLOP/s": 1e14, "1": 0.5}
 

@@ -68,7 +68,7 @@ NoCaption = Annotated[
 ]
 
 _ENDINGS = {".svg": "svg", ".png": "png", ".pdf": "pdf"} | shared.FORMATS
-_NUMBERS = ("devices", "batch", "context")
+_NUMBERS = ("devices", "batch", "context", "draft")
 # The axes of the question that a picture itself goes over.
 _OWN_AXES = {"scaling": ("devices",), "context": ("context",), "batch": ("batch",), "map": ("batch", "context")}
 

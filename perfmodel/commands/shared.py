@@ -149,7 +149,22 @@ def _with_question(
 def _point(given: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `estimate` that the options of a question give."""
     counts = {name: count(text, name) for name, text in given.items() if OPTION[name].kind in ("count", "tokens")}
-    return _grid(given | counts)
+    return _grid(given | counts | _numbers(given))
+
+
+def _numbers(given: dict[str, Any]) -> dict[str, float]:
+    """Return the plain numbers that the options give."""
+    found = {}
+    for name, text in given.items():
+        option = OPTION[name]
+        if option.kind == "number" and isinstance(text, str):
+            try:
+                found[name] = float(text)
+            except ValueError:
+                raise ValueRangeError(
+                    f"{option.flag}: {shown(text)} is not a number from {option.least} to {option.most:,}"
+                ) from None
+    return found
 
 
 def _grid(given: dict[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def solve_command(
         typer.Option(
             "--unknown",
             metavar="NAME",
-            help="A parameter by its path, boundary, batch, context, devices, loop_at_most, layers or hidden.",
+            help="A parameter by its path, boundary, batch, context, devices, draft, loop_at_most, layers or hidden.",
         ),
     ] = None,
     target: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfmodel._layout import ShownInNotebooks
+from perfmodel.estimates.bestdrafts import best_drafts
 from perfmodel.estimates.columns import COUNTS, FIGURES, answer_numbers
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.parts import Part, parts_of
@@ -14,6 +15,7 @@ from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import (
     Assumption,
+    Drafting,
     Figures,
     Fits,
     LoopFound,
@@ -39,7 +41,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
     parallel: how the devices share the work, as `--parallel` takes it; on_chip: None where nothing is fused or the
-    device does not say what it has; placement: None where nothing streams from a slower tier. Base units: s, B, FLOP,
+    device does not say what it has; placement: None where nothing streams from a slower tier; draft: None where nothing is drafted. Base units: s, B, FLOP,
     tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints. asked, prepared: the question, which is not
     part of that.
     """
@@ -65,6 +67,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     on_chip: OnChip | None
     placement: Placed | None
     parts: tuple[Part, ...]
+    draft: Drafting | None
     asked: Question
     prepared: Prepared
 
@@ -92,10 +95,14 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     def rows(self) -> list[dict[str, Any]]:
         """Return the answer as one flat row with dotted names.
 
-        Loops, parts, assumptions, notes and what is on chip are left out.
+        Loops, parts, assumptions, notes, what is on chip and the best numbers of drafts are left out.
         """
         left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement")
-        return [dict(flattened({name: value for name, value in self.to_dict().items() if name not in left_out}))]
+        plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
+        plain["draft"] = drafts_of(self.prepared)
+        for side in ("before", "after"):
+            plain[side]["time_drafting"] = plain[side]["time_drafting"] or 0.0
+        return [dict(flattened(plain))]
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""
@@ -121,6 +128,10 @@ def estimate(
     kv: str | None = None,
     before: str | None = None,
     after: str = "looped",
+    draft: int = 0,
+    accepted: float | None = None,
+    acceptance: float | None = None,
+    drafter: str | None = None,
     parallel: str | Mapping[str, Any] | Parallel | None = None,
     loop_at_most: int | None = None,
     loop_only: str | None = None,
@@ -137,6 +148,9 @@ def estimate(
     context: tokens in the cache that the step reads, per sequence [-]
     weights, kv: storage formats; None takes those the model is published in.
     before, after: launch modes; None takes the device's own for before.
+    draft: tokens drafted in a step [-]; drafter: what drafts them: "mtp", "eagle", "ngram" or a model.
+    accepted: drafts accepted on the average, without the target's own token [-]; acceptance: in its place, the chance
+    that a draft is accepted if those before it are [-].
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
     parallel: how the devices share the work, such as "tp=8,ep=8" or {"tp": 4, "dp": 2} (see `read_parallel`); tensor
     parallelism where nothing is said.
@@ -161,6 +175,10 @@ def estimate(
             kv=kv,
             before=before,
             after=after,
+            draft=draft,
+            accepted=accepted,
+            acceptance=acceptance,
+            drafter=drafter,
             parallel=parallel,
             loop_at_most=loop_at_most,
             loop_only=loop_only,
@@ -176,9 +194,10 @@ def answer_to(asked: Question) -> Estimate:
     prepared, batch, context = prepare_question(asked), asked.batch, asked.context
     numbers = answer_numbers(prepared, batch, context)
     size, flops, needed, peak, peak_rate = numbers[:_COUNTS]
-    before = _side(prepared.before, numbers[_COUNTS : _COUNTS + _SIDE])
-    after = _side(prepared.after, numbers[_COUNTS + _SIDE : _COUNTS + 2 * _SIDE])
-    speedup = Speedup(*numbers[_COUNTS + 2 * _SIDE :])
+    *ratio, drafting_before, drafting_after = numbers[_COUNTS + 2 * _SIDE :]
+    before = _side(prepared.before, numbers[_COUNTS : _COUNTS + _SIDE], drafting_before)
+    after = _side(prepared.after, numbers[_COUNTS + _SIDE : _COUNTS + 2 * _SIDE], drafting_after)
+    speedup = Speedup(*ratio)
     enough, on_chip, placed = prepared.fewest_split(batch, context), prepared.after.on_chip(batch), _placed(prepared)
     fits = _fits(prepared, needed, enough)
     return Estimate(
@@ -203,6 +222,7 @@ def answer_to(asked: Question) -> Estimate:
         on_chip,
         placed,
         parts_of(prepared, batch, context),
+        _drafting(prepared, batch, context),
         asked,
         prepared,
     )
@@ -212,7 +232,7 @@ _COUNTS, _TERMS, _FIGURES = len(COUNTS), len(TERM_NAMES), len(FIGURES)
 _SIDE = _TERMS + 3 * _FIGURES
 
 
-def _side(side: PreparedSide, numbers: tuple[float, ...]) -> Side:
+def _side(side: PreparedSide, numbers: tuple[float, ...], drafting: float) -> Side:
     """Return one side of the answer, of its numbers as `perfmodel.estimates.columns.ANSWER` has them."""
     terms = numbers[:_TERMS]
     value, low, high = (Figures(*numbers[start : start + _FIGURES]) for start in range(_TERMS, _SIDE, _FIGURES))
@@ -227,7 +247,24 @@ def _side(side: PreparedSide, numbers: tuple[float, ...]) -> Side:
         low,
         high,
         Terms(*terms),
+        time_drafting=drafting if side.plan.drafted else None,
     )
+
+
+def _drafting(prepared: Prepared, batch: int, context: int) -> Drafting | None:
+    draft = prepared.draft
+    if draft is None:
+        return None
+    best = best_drafts(prepared, batch, context)
+    return Drafting(draft.tokens, draft.drafter, draft.accepted, draft.tokens_per_step, *best)
+
+
+def drafts_of(prepared: Prepared) -> dict[str, Any]:
+    """Return the columns of a row that say what is drafted, without their common name."""
+    draft = prepared.draft
+    if draft is None:
+        return {"tokens": 0, "drafter": "", "accepted": 0.0, "tokens_per_step": 1.0}
+    return {name: getattr(draft, name) for name in ("tokens", "drafter", "accepted", "tokens_per_step")}
 
 
 def _fits(prepared: Prepared, needed: float, enough: Parallel | None) -> Fits:

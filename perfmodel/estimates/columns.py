@@ -9,7 +9,7 @@ from typing import Any
 
 from perfmodel import equations
 from perfmodel.estimates.figures import rates_of
-from perfmodel.estimates.intervals import Beyond, Ends, ends_of
+from perfmodel.estimates.intervals import Ends, ends_of
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Figures
 from perfmodel.estimates.terms import TERM_NAMES
@@ -36,6 +36,8 @@ ANSWER = (
     "speedup.value",
     "speedup.low",
     "speedup.high",
+    "before.time_drafting",
+    "after.time_drafting",
 )
 
 
@@ -63,33 +65,37 @@ def columns_of(
         prepared.whole.flops_at(batch, context),
         prepared.resident.bytes_resident(batch, context),
         peak,
-        batch / peak,
+        batch * prepared.tokens_per_step / peak,
     )
     columns: dict[str, Number] = dict(zip(COUNTS, counts, strict=True))
     terms = recording.terms(known)
     times = [side.total() for side in terms]
     for side, parts, time in zip(SIDES, terms, times, strict=True):
         columns |= {f"{side}.terms.{name}": term for name, term in zip(TERM_NAMES, parts, strict=True)}
-        columns |= _figures(side, time, peak, batch)
+        columns |= _figures(side, time, peak, batch, prepared.tokens_per_step)
+    drafting = recording.drafting(known) or (0.0, 0.0)
+    columns |= {f"{side}.time_drafting": time for side, time in zip(SIDES, drafting, strict=True)}
     columns["speedup.value"] = equations.speedup(*times)
     if any(".low" in name or ".high" in name for name in wanted):
         ends = ends_of(recording, known, exactly, prepared.beyond)
-        columns |= _bounds(ends, peak, batch, prepared.beyond)
+        columns |= _bounds(ends, peak, batch, prepared)
     return columns
 
 
-def _figures(prefix: str, time: Number, peak: Number, batch: Number) -> dict[str, Number]:
-    figures = rates_of(time, peak, batch)
+def _figures(prefix: str, time: Number, peak: Number, batch: Number, tokens: Number) -> dict[str, Number]:
+    figures = rates_of(time, peak, batch, tokens)
     return {f"{prefix}.{name}": getattr(figures, name) for name in FIGURES}
 
 
-def _bounds(ends: Ends, peak: Number, batch: Number, beyond: Beyond) -> dict[str, Number]:
+def _bounds(ends: Ends, peak: Number, batch: Number, prepared: Prepared) -> dict[str, Number]:
+    beyond, tokens = prepared.beyond, prepared.tokens_per_step
     columns: dict[str, Number] = {"speedup.low": ends.low, "speedup.high": ends.high}
     sides = ((ends.before_slow, ends.before_fast, beyond.before), (ends.after_slow, ends.after_fast, beyond.after))
     for side, (slow, fast, parts) in zip(SIDES, sides, strict=True):
         # What sources differ by beyond the parameters takes no step below its peak.
         fastest = larger(fast, peak) if parts else fast
-        columns |= _figures(f"{side}.low", slow, peak, batch) | _figures(f"{side}.high", fastest, peak, batch)
+        columns |= _figures(f"{side}.low", slow, peak, batch, tokens)
+        columns |= _figures(f"{side}.high", fastest, peak, batch, tokens)
     return columns
 
 

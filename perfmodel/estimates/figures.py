@@ -72,7 +72,8 @@ def costs_at(side: PreparedSide, values: Mapping[str, Number]) -> tuple[Rates, C
 def terms_at(side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]) -> Terms:
     """Return the terms of a step [s] of one side, the parameters in `values` [base units] replaced."""
     rates, chain, fixed = costs_at(side, values)
-    return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context), rates, chain), fixed)
+    further = side.parameters.further(side.parameters.values() | dict(values))
+    return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context, further), rates, chain), fixed)
 
 
 def peak_at(question: Prepared, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
@@ -89,7 +90,7 @@ def figure_at(question: Prepared, name: str, batch: Number, context: Number, val
     side_name, _, rest = name.partition(".")
     if side_name == "peak":
         peak = peak_at(question, batch, context, values)
-        return peak if rest == "time_per_step" else batch / peak
+        return peak if rest == "time_per_step" else batch * question.tokens_per_step / peak
     if side_name == "speedup":
         times = [terms_at(side, batch, context, values).total() for side in (question.before, question.after)]
         return equations.speedup(*times)
@@ -101,12 +102,16 @@ def figure_at(question: Prepared, name: str, batch: Number, context: Number, val
         return equations.arithmetic_time(flops, rates.arithmetic, rates.arithmetic_share) / terms.stream
     if rest.startswith("terms."):
         return getattr(terms, rest.removeprefix("terms."))
-    return getattr(rates_of(terms.total(), peak_at(question, batch, context, values), batch), rest)
+    peak = peak_at(question, batch, context, values)
+    return getattr(rates_of(terms.total(), peak, batch, question.tokens_per_step), rest)
 
 
-def rates_of(time: Number, peak: Number, batch: Number) -> Figures:
-    """Return the main figures of a side whose step takes `time` [s] where the peak takes `peak` [s]."""
-    return Figures(time, batch / time, 1 / time, equations.fraction_of_peak(peak, time))
+def rates_of(time: Number, peak: Number, batch: Number, tokens: Number) -> Figures:
+    """Return the main figures of a side whose step takes `time` [s] where the peak takes `peak` [s].
+
+    tokens: that a sequence gets in a step [-].
+    """
+    return Figures(time, batch * tokens / time, tokens / time, equations.fraction_of_peak(peak, time))
 
 
 class RecordedFigures(NamedTuple):

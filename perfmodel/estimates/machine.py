@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.routes import RoutePaths, collective_routes
-from perfmodel.estimates.terms import Chain, Fixed, Plan, Rates, Route
+from perfmodel.estimates.terms import Chain, Fixed, Further, Plan, Rates, Route
 from perfmodel.numbers.choices import Number, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
@@ -111,6 +111,12 @@ class SideParameters:
             ]
         self._fill = self._mode_path("fill", "boundary") if fused else None
         self._host = [self._mode_path(key, "host") for key in ("host", "issue")]
+        self._further = (
+            [self._take(f"drafts.{key}", "drafts") for key in ("token", "most_tokens", "independence")]
+            if plan.drafted
+            else []
+        )
+        self._drafting = [self._take(f"drafts.{key}", "drafts") for key in ("verify", "host")] if plan.drafted else []
 
     def _take(self, path: str, group: str) -> str:
         self.used[path] = (group, self._hardware.values[path])
@@ -270,8 +276,15 @@ class SideParameters:
         matrix, experts, stage_matrix, sequence = losses
         return Chain(stage, prefetch, overlap, links, matrix, experts, stage_matrix, sequence, room)
 
-    def fixed(self, numbers: Mapping[str, Number]) -> Fixed:
-        """Return the cost of calls and step, with each path in use at its number [base units]."""
+    def further(self, numbers: Mapping[str, Number]) -> Further | None:
+        """Return what further tokens of a sequence cost, None where a step has one; each path in use at its number."""
+        return Further(*(numbers[path] for path in self._further)) if self._further else None
+
+    def fixed(self, numbers: Mapping[str, Number], drafts: Number = None) -> Fixed:
+        """Return the cost of calls and step, with each path in use at its number [base units].
+
+        drafts: of a step [-], None for those of the plan.
+        """
 
         def number(path: str | None) -> Number:
             return 0.0 if path is None else numbers[path]
@@ -284,7 +297,11 @@ class SideParameters:
         else:
             bare, ramp, tail, hidden = parts[:4]
             boundary = equations.call_boundary(bare, ramp, tail, hidden, covered)
-        return Fixed(boundary, number(self._fill), number(self._host[0]), number(self._host[1]))
+        host = number(self._host[0])
+        if self._drafting:
+            verify, draft = (numbers[path] for path in self._drafting)
+            host = host + equations.drafting_host_time(verify, draft, self._plan.drafts if drafts is None else drafts)
+        return Fixed(boundary, number(self._fill), host, number(self._host[1]))
 
 
 def _route(paths: RoutePaths, numbers: Mapping[str, Number], library: Sequence[str | None]) -> Route:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, MOST_ITERATIONS
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, MOST_DRAFTS, MOST_ITERATIONS
 
 if TYPE_CHECKING:
     from perfmodel.operations.parallel import Parallel
@@ -20,9 +20,9 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One option of a question.
 
     name: the argument of `estimate`; the option is the same word behind --, with dashes.
-    kind: what it takes: count, tokens (a count in which k is 1,024), format, mode, profile, text or settings.
+    kind: what it takes: count, number, tokens (a count in which k is 1,024), format, mode, profile, text or settings.
     default: what it is where it is not given; shown: what the help says of that default where it depends.
-    least, most: bounds of a count [-].
+    least, most: bounds of a count or number [-].
     axis: whether a sweep takes several values of it.
     """
 
@@ -80,6 +80,36 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(name="after", kind="mode", default="looped", metavar="MODE", help="Launch mode after.", axis=True),
     Option(
+        name="draft",
+        kind="count",
+        default=0,
+        most=MOST_DRAFTS,
+        metavar="K",
+        help="Tokens that are drafted in a step, and verified in one pass.",
+        axis=True,
+    ),
+    Option(
+        name="accepted",
+        kind="number",
+        most=MOST_DRAFTS,
+        metavar="A",
+        help="Mean number of the K drafts that are accepted, without the target's own token (acceptance length - 1).",
+        axis=True,
+    ),
+    Option(
+        name="acceptance",
+        kind="number",
+        most=1,
+        metavar="P",
+        help="In place of --accepted: chance that a draft is accepted if those before it are.",
+    ),
+    Option(
+        name="drafter",
+        kind="text",
+        metavar="DRAFTER",
+        help="What drafts, mtp, eagle, ngram or a MODEL: a head on the model's own layers, text seen before, or a smaller model.",
+    ),
+    Option(
         name="parallel",
         kind="text",
         metavar="tp=N,ep=N,pp=N,dp=N",
@@ -133,6 +163,10 @@ class Asked(TypedDict, total=False):
     kv: str | None
     before: str | None
     after: str
+    draft: int
+    accepted: float | None
+    acceptance: float | None
+    drafter: str | None
     parallel: "str | Mapping[str, Any] | Parallel | None"
     loop_at_most: int | None
     loop_only: str | None
@@ -151,6 +185,10 @@ class AskedGrid(TypedDict, total=False):
     kv: Any
     before: Any
     after: Any
+    draft: Any
+    accepted: Any
+    acceptance: float | None
+    drafter: str | None
     parallel: "str | Mapping[str, Any] | Parallel | None"
     loop_at_most: int | None
     loop_only: str | None

@@ -1,5 +1,6 @@
 """Questions: what a query needs that does not depend on batch and context, prepared once."""
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Unpack
 
@@ -7,6 +8,7 @@ import msgspec
 
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.capacity import Resident, resident_work
+from perfmodel.estimates.drafting import Draft, DraftedWork, with_drafter
 from perfmodel.estimates.intervals import Beyond
 from perfmodel.estimates.machine import on_chip_room
 from perfmodel.estimates.options import Asked
@@ -14,13 +16,15 @@ from perfmodel.estimates.placement import Placement
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.recording import Recording
 from perfmodel.estimates.results import Assumption, LoopFound
-from perfmodel.estimates.sides import PreparedSide
+from perfmodel.estimates.sides import Drafts, PreparedSide
 from perfmodel.estimates.splits import fewest
 from perfmodel.estimates.terms import plan_kinds
+from perfmodel.numbers.choices import Number
 from perfmodel.numbers.python import Replay
-from perfmodel.operations import Formats, decode_step, pipeline_stages, total_work
+from perfmodel.operations import Formats, Step, decode_step, pipeline_stages, total_work
 from perfmodel.operations.parallel import Parallel, over
-from perfmodel.schedule.cutting import make_pipeline, read_loop_only
+from perfmodel.operations.work import Work
+from perfmodel.schedule.cutting import LoopOnly, make_pipeline, read_loop_only
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
 
@@ -41,6 +45,7 @@ class Prepared:
         loop_at_most: int | None,
         loop_only: str | None = None,
         placement: Placement | None = None,
+        draft: Draft | None = None,
     ) -> None:
         self.model, self.hardware, self.parallel, self.devices, self.formats = (
             model,
@@ -56,25 +61,47 @@ class Prepared:
             raise ValueRangeError(
                 f"--loop-only: neither {before.name} nor {after.name} loops over layers; ask for --after looped"
             )
+        self.draft = draft
+        drafting = draft.step(parallel, hardware.replicates) if draft is not None else None
+        cuts: list[tuple[Sequence[Step], LoopOnly | None]] = [(stages, only)]
+        if drafting is not None:
+            cuts.append(((drafting,), None))
         schedules = [
             make_pipeline(
-                stages,
+                steps,
                 mode.kernels,
                 loops=mode.loops,
                 loop_at_most=loop_at_most,
-                loop_only=only,
+                loop_only=loops,
                 room=on_chip_room(hardware),
             )
+            for steps, loops in cuts
             for mode in (before, after)
         ]
         self.placement = placement
         if placement is not None:
             schedules = [placement.schedule(schedule) for schedule in schedules]
         kinds = plan_kinds(schedules)
-        self.before = PreparedSide(schedules[0], kinds, self.parallel, hardware, before, formats.activations)
-        self.after = PreparedSide(schedules[1], kinds, self.parallel, hardware, after, formats.activations)
+        self.before, self.after = (
+            PreparedSide(
+                schedules[side],
+                kinds,
+                self.parallel,
+                hardware,
+                mode,
+                formats.activations,
+                None if draft is None else Drafts(schedules[side + 2] if drafting else None, draft.tokens),
+            )
+            for side, mode in enumerate((before, after))
+        )
         # The peak counts each byte once, so it comes from the undivided model.
-        self.whole = total_work(decode_step(model, formats, 1))
+        self.whole: Work | DraftedWork = total_work(decode_step(model, formats, 1))
+        if draft is not None:
+            alone = draft.step(Parallel(), ())
+            independence = hardware.values["drafts.independence"].value
+            self.whole = DraftedWork(
+                self.whole, Work() if alone is None else total_work(alone), draft.tokens + 1, independence
+            )
         self.resident = self.resident_over(parallel)
         self.assumptions = self._assumptions()
         # Spread between sources of one kind of software, and noise of a row; of a ratio both sides share them.
@@ -85,6 +112,11 @@ class Prepared:
         self.further: Replay | None = None
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
+    @property
+    def tokens_per_step(self) -> Number:
+        """Return the tokens that a sequence gets in a step [-]."""
+        return 1 if self.draft is None else self.draft.tokens_per_step
+
     @cached_property
     def recording(self) -> Recording:
         """The equations of the question, run once."""
@@ -94,6 +126,8 @@ class Prepared:
         used = {
             path: quantity for side in (self.before, self.after) for path, (_, quantity) in side.parameters.used.items()
         }
+        if self.draft is not None and self.draft.head:
+            used |= {path: self.hardware.values[path] for path in ("drafts.layers", "drafts.vocabulary")}
         return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
 
     def fewest_split(self, batch: int, context: int) -> Parallel | None:
@@ -106,7 +140,9 @@ class Prepared:
 
     def resident_over(self, parallel: Parallel) -> Resident:
         """Return what a device holds if the work is shared in another way."""
-        return self._placed(resident_work(self.model, self.formats, parallel, self.hardware.replicates))
+        replicates = self.hardware.replicates
+        resident = self._placed(resident_work(self.model, self.formats, parallel, replicates))
+        return resident if self.draft is None else with_drafter(resident, self.draft, replicates)
 
     def _placed(self, resident: Resident) -> Resident:
         placement = self.placement
@@ -128,6 +164,7 @@ def prepare(
     loop_at_most: int | None,
     loop_only: str | None = None,
     placement: Placement | None = None,
+    draft: Draft | None = None,
 ) -> Prepared:
     """Return the prepared question; devices: how they share the work, a number for tensor parallelism.
 
@@ -143,6 +180,7 @@ def prepare(
         loop_at_most,
         loop_only,
         placement,
+        draft,
     )
 
 
@@ -158,6 +196,7 @@ def prepare_question(question: Question) -> Prepared:
         question.loop_at_most,
         question.loop_only,
         question.placement,
+        question.draft,
     )
 
 

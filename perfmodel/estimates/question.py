@@ -1,13 +1,15 @@
 """A question: what is asked of `estimate`, with names found, texts read and ranges checked. The one place that does."""
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Unpack
 
 import msgspec
 
-from perfmodel.errors import SpecificationError, shown
+from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.estimates.capacity import resident_work
+from perfmodel.estimates.drafting import Draft, draft_defaults, read_draft
 from perfmodel.estimates.options import OPTION, Asked, complete
 from perfmodel.estimates.placement import Placement, read_offload, what_does_not_fit
 from perfmodel.operations.formats import Formats
@@ -34,6 +36,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     loop_at_most: iterations one looped call may hold [-], None for no limit.
     loop_only: what may be looped, None for all.
     placement: what streams from a slower memory tier, None for nothing.
+    draft: what is drafted in a step, None for nothing.
     arguments: what was given, as `estimate` takes it, so that it can be asked again with changes.
     """
 
@@ -48,6 +51,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     loop_at_most: int | None
     loop_only: str | None
     placement: Placement | None
+    draft: Draft | None
     arguments: dict[str, Any]
 
     @property
@@ -75,6 +79,19 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
     if parallel is None:
         parallel = Parallel(tensor=device.devices if devices is None else count(devices, "devices"))
     formats = formats_of(chosen, given["weights"], given["kv"])
+    drafts = count(given["draft"], "draft")
+    if drafts:
+        device = draft_defaults(device, chosen, formats, given["drafter"])
+    draft = read_draft(
+        drafts,
+        given["drafter"],
+        number(given["accepted"], "accepted"),
+        number(given["acceptance"], "acceptance"),
+        chosen,
+        device,
+        formats,
+        given["weights"],
+    )
     return Question(
         model=chosen,
         hardware=device,
@@ -87,6 +104,7 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
         loop_at_most=at_most,
         loop_only=given["loop_only"],
         placement=_placement(given["offload"], chosen, device, parallel, formats, batch, context),
+        draft=draft,
         arguments={"model": model, "hardware": hardware, **given},
     )
 
@@ -94,6 +112,23 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
 def count(value: object, name: str) -> int:
     """Return `value` of the option `name` as an int; raise ValueRangeError unless it is a whole number in its range."""
     return whole_number(value, name, OPTION[name].least, OPTION[name].most)
+
+
+def number(value: object, name: str) -> float | None:
+    """Return `value` of the option `name` as a float, None for None.
+
+    Raises ValueRangeError unless it is a number in its range.
+    """
+    if value is None:
+        return None
+    option = OPTION[name]
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        found = math.nan
+    if not option.least <= found <= option.most:
+        raise ValueRangeError(f"{name}: {shown(value)} is not a number from {option.least} to {option.most:,}")
+    return found
 
 
 def _placement(

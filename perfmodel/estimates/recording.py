@@ -4,12 +4,13 @@ The inputs are the batch, the context and each parameter in use, by path; the li
 either side. Uncertain parameters stand in groups that move together, and each group knows which lines rest on it.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from perfmodel.estimates.drafting import undrafted
 from perfmodel.estimates.machine import moves_with, standing_at
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import Terms, busy_time, call_times, counts_at, step_terms, step_time
+from perfmodel.estimates.terms import Busy, CallCounts, Terms, busy_time, call_times, counts_at, step_terms, step_time
 from perfmodel.numbers.recorded import Line, Recorder, needed, operand, run
 from perfmodel.specifications.quantities import Quantity
 
@@ -48,16 +49,19 @@ class Recording:
         batch, context = recorder.inputs(("batch", "context"))
         self.inputs: dict[str, Input] = {}
         self._terms: list[list[Any]] = []
-        times = []
+        times, drafting = [], []
         for side, names in zip((before, after), self._named(before, after), strict=True):
             numbers = dict(zip(names, recorder.inputs(list(names.values())), strict=True))
             parameters = side.parameters
-            busy = busy_time(counts_at(side.plan, batch, context), parameters.rates(numbers), parameters.chain(numbers))
+            counts = counts_at(side.plan, batch, context, parameters.further(numbers))
+            busy = busy_time(counts, parameters.rates(numbers), parameters.chain(numbers))
             fixed = parameters.fixed(numbers)
             self._terms.append([operand(term) for term in step_terms(side.plan, busy, fixed)])
             times.append(operand(step_time(side.plan, call_times(busy), fixed)))
-        self.time_results = tuple(times)
-        self.lines = needed(recorder.lines, [*self._terms[0], *self._terms[1], *times])
+            if side.plan.drafted:
+                drafting.append(operand(drafting_time(side, busy, counts, numbers)))
+        self.time_results, self._drafting = tuple(times), tuple(drafting)
+        self.lines = needed(recorder.lines, [*self._terms[0], *self._terms[1], *times, *drafting])
         self.values = {name: each.quantity.value for name, each in self.inputs.items()}
         self._resting: dict[tuple[str, ...], list[Line]] = {}
         self.time_lines = needed(self.lines, times)
@@ -99,6 +103,10 @@ class Recording:
         before, after = (known[x] if isinstance(x, str) else x for x in self.time_results)
         return before, after
 
+    def drafting(self, known: Mapping[str, Number]) -> tuple[Number, ...]:
+        """Return the part of the step [s] that drafts take on both sides, of lines that were run; () without drafts."""
+        return tuple([known[x] if isinstance(x, str) else x for x in self._drafting])
+
     def times_with(self, known: Mapping[str, Number], moved: Mapping[str, Number]) -> tuple[Number, Number]:
         """Return the time of the step [s] of both sides with inputs moved away from where the lines were run."""
         names = tuple(moved)
@@ -106,6 +114,21 @@ class Recording:
         if resting is None:
             resting = self._resting[names] = _resting_on(self.time_lines, names)
         return self.times(run(resting, {**known, **moved}))
+
+
+def drafting_time(
+    side: PreparedSide, busy: Busy, counts: Sequence[CallCounts], numbers: Mapping[str, Number]
+) -> Number:
+    """Return the part of a step [s] that its drafts take: what it is longer than if they cost nothing.
+
+    busy, counts: of the step with its drafts; numbers: of each parameter in use [base units].
+    """
+    plan, parameters = side.plan, side.parameters
+    verified = [call for call, planned in zip(counts, plan.calls, strict=True) if not planned.draft]
+    alone = busy_time(verified, parameters.rates(numbers), parameters.chain(numbers))
+    fixed = parameters.fixed(numbers)
+    plain = step_time(undrafted(plan), call_times(alone), parameters.fixed(numbers, drafts=0))
+    return step_time(plan, call_times(busy), fixed) - plain
 
 
 def _resting_on(lines: list[Line], names: Container[str]) -> list[Line]:

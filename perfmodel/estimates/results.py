@@ -24,7 +24,10 @@ class Peak(msgspec.Struct, frozen=True):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One side of the answer. low is the pessimistic end; bound names the largest of the terms [s]."""
+    """One side of the answer. low is the pessimistic end; bound names the largest of the terms [s].
+
+    time_drafting: part of the step that drafts take [s], None where nothing is drafted.
+    """
 
     mode: str
     kernel_calls: int
@@ -36,6 +39,23 @@ class Side(msgspec.Struct, frozen=True):
     low: Figures
     high: Figures
     terms: Terms
+    time_drafting: float | None = None
+
+
+class Drafting(msgspec.Struct, frozen=True):
+    """What is drafted and accepted.
+
+    tokens: drafts of a step [-]; accepted: of them, on the average [-]; tokens_per_step: that a sequence gets in a step
+    [-]. best_before, best_after: the number of drafts with the highest rate on each side,
+    if each draft has the same chance [-].
+    """
+
+    tokens: int
+    drafter: str
+    accepted: float
+    tokens_per_step: float
+    best_before: int
+    best_after: int
 
 
 class Speedup(msgspec.Struct, frozen=True):

@@ -1,18 +1,29 @@
 """One side of a question made ready: its calls, its plan, its parameters, and what it holds on chip."""
 
+from typing import NamedTuple
+
 from perfmodel import equations
+from perfmodel.estimates.drafting import drafted_plan
 from perfmodel.estimates.machine import SideParameters, on_chip_room, room_paths
 from perfmodel.estimates.results import OnChip
 from perfmodel.estimates.terms import Plan, make_plan
+from perfmodel.numbers.choices import Number
 from perfmodel.operations.parallel import Parallel
 from perfmodel.schedule.cutting import Schedule
 from perfmodel.specifications.hardware import Hardware, Mode
 
 
+class Drafts(NamedTuple):
+    """The kernel calls of a draft, None where no model drafts, and the drafts of a step [-]."""
+
+    schedule: Schedule | None
+    tokens: Number
+
+
 class PreparedSide:
     """One side of a question.
 
-    schedule: its kernel calls; plan: the same made ready for workloads; parameters: what it takes from the device.
+    schedule: its kernel calls but for drafts; plan: the same made ready for workloads; parameters: what it takes from the device.
     """
 
     def __init__(
@@ -23,9 +34,15 @@ class PreparedSide:
         hardware: Hardware,
         mode: Mode,
         activations: str,
+        drafts: Drafts | None = None,
     ) -> None:
         self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
-        self.plan: Plan = make_plan(schedule, kinds, parallel, room_known=bool(room_paths(hardware.values)))
+        room_known = bool(room_paths(hardware.values))
+        self.plan: Plan = make_plan(schedule, kinds, parallel, room_known=room_known)
+        if drafts is not None:
+            one = drafts.schedule
+            draft = None if one is None else make_plan(one, kinds, parallel, room_known=room_known)
+            self.plan = drafted_plan(self.plan, draft, drafts.tokens)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
         # What each stage of a fused call holds: activations of a sequence, and state [B].
         self._held = {
@@ -47,7 +64,7 @@ class PreparedSide:
         if not self.plan.limited and not self.schedule.split:
             return None
         room, prefetch = self.room or 0.0, self._prefetch
-        sequences = self.plan.parallel.sequences(batch)
+        sequences = self.plan.parallel.sequences(batch) * self.plan.tokens
         held = max([size * sequences + state for size, state in self._held], default=0.0)
         spilled = equations.spilled_bytes(self._most_held * sequences, room)
         needed = max(held, self._split) + prefetch

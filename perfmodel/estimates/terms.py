@@ -46,6 +46,7 @@ class CallPlan(NamedTuple):
     pipeline_stage: int = 0
     alike: int = 1
     hands_over: float = 0.0  # share of one call's hand-over of tokens to the host that it stands for
+    draft: bool = False  # of a draft, of which a step has several
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -54,20 +55,32 @@ class Plan(msgspec.Struct, frozen=True):
     kinds: weight formats, then the cache, then activations; collectives: kind, devices and stride [-].
 
     limited: whether what fused calls hold on chip is compared with the room there is.
+    tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
+    whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs.
     """
 
     calls: tuple[CallPlan, ...]
     kinds: tuple[str, ...]
     collectives: tuple[tuple[str, int, int], ...]
-    kernel_calls: int
-    fused_calls: int
+    kernel_calls: Number
+    fused_calls: Number
     parallel: Parallel
     limited: bool = False
+    tokens: Number = 1
+    several: bool = False
+    drafts: Number = 0
+    drafted: bool = False
+    undrafted: tuple[Number, Number] = (0, 0)
 
     @property
     def stages(self) -> int:
-        """Dependent stages of a step, one in each plain call."""
-        return sum(call.times * iterations * len(stages) for call in self.calls for iterations, stages in call.segments)
+        """Dependent stages of a step without its drafts, one in each plain call."""
+        return sum(
+            call.times * iterations * len(stages)
+            for call in self.calls
+            if not call.draft
+            for iterations, stages in call.segments
+        )
 
 
 class StageCounts(NamedTuple):
@@ -86,6 +99,7 @@ class StageCounts(NamedTuple):
     held: Number = 0.0
     state: Number = 0.0
     matrix: str = ""
+    further: tuple[Number, ...] = ()  # bytes whose streaming takes as long as what further tokens add (D3)
 
 
 class CallCounts(NamedTuple):
@@ -146,6 +160,18 @@ class Chain(NamedTuple):
     stage_matrix: Number = 0.0
     sequence: Number = 0.0
     room: Number = None
+
+
+class Further(NamedTuple):
+    """What further tokens of a sequence cost.
+
+    The share of streaming that each adds, the tokens from which it adds nothing (D3), and what it counts among
+    independent ones (D4) [-].
+    """
+
+    token: Number = 0.0
+    most: Number = 1.0
+    independence: Number = 1.0
 
 
 class Fixed(NamedTuple):
@@ -260,48 +286,85 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[s
     )
 
 
-def counts_at(plan: Plan, batch: Number, context: Number) -> list[CallCounts]:
-    """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache."""
-    tokens, sequences = plan.parallel.tokens(batch), plan.parallel.sequences(batch)
-    microbatches = plan.parallel.microbatches(batch) if plan.parallel.pipeline > 1 else None
+def counts_at(plan: Plan, batch: Number, context: Number, further: Further | None = None) -> list[CallCounts]:
+    """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache.
+
+    further: what further tokens of a sequence cost, where a step has several.
+    """
+    parallel = plan.parallel
+    one = _Load(parallel.tokens(batch), parallel.sequences(batch), context)
+    load = one if not plan.several else _several(plan, one, further or Further())
+    microbatches = parallel.microbatches(batch) if parallel.pipeline > 1 else None
     return [
         CallCounts(
-            count,
-            fused,
+            call.times * plan.drafts if call.draft else call.times,
+            call.fused,
             [
-                (iterations, [_stage_counts(stage, tokens, sequences, context) for stage in stages])
-                for iterations, stages in segments
+                (iterations, [_stage_counts(stage, one if call.draft else load) for stage in stages])
+                for iterations, stages in call.segments
             ],
-            number,
-            alike,
+            call.pipeline_stage,
+            call.alike,
             microbatches,
-            sequences * hands_over if hands_over else None,
+            one.sequences * call.hands_over if call.hands_over else None,
         )
-        for count, fused, segments, number, alike, hands_over in plan.calls
+        for call in plan.calls
     ]
 
 
-def _stage_counts(stage: StagePlan, tokens: Number, sequences: Number, context: Number) -> StageCounts:
-    weights, experts, caches, state, activations, flops, payloads, held, matrix = stage
-    cache: Number = state
-    for entry in caches:
-        seen = context if entry.window is None else smaller(context, entry.window)
-        cache = cache + entry.bytes * seen
+class _Load(NamedTuple):
+    """What the calls of a step are done for.
+
+    experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
+    each; tokens: new ones of each sequence [-]; further: share that they add to the streaming of weights (D3), None for
+    one token.
+    """
+
+    experts: Number
+    sequences: Number
+    context: Number
+    tokens: Number = 1
+    further: Number = None
+
+
+def _several(plan: Plan, one: _Load, further: Further) -> _Load:
+    return one._replace(
+        experts=equations.independent_tokens(one.experts, plan.tokens, further.independence),
+        tokens=plan.tokens,
+        further=equations.further_tokens_share(further.token, further.most, one.experts, plan.tokens),
+    )
+
+
+def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
+    cache: Number = stage.state
+    flops: Number = stage.flops * load.tokens
+    several = load.further is not None
+    for entry in stage.caches:
+        if several:
+            read = equations.tokens_read(load.context, load.tokens, entry.window)
+            seen = equations.tokens_seen(load.context, load.tokens, entry.window)
+        else:
+            read = seen = load.context if entry.window is None else smaller(load.context, entry.window)
+        cache = cache + entry.bytes * read
         flops = flops + entry.flops * seen
     late: tuple[tuple[int, Number], ...] = ()
-    read: tuple[Number, ...] = weights
-    if experts:
-        late = tuple((position, bank.bytes_read(tokens)) for position, bank in experts)
-        read = tuple(size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights))
-    exchanged = tuple([(position, size * sequences) for position, size in payloads]) if payloads else ()
+    weights: tuple[Number, ...] = stage.weights
+    if stage.experts:
+        late = tuple((position, bank.bytes_read(load.experts)) for position, bank in stage.experts)
+        weights = tuple(
+            size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights)
+        )
+    new = load.sequences * load.tokens
+    payloads = tuple([(position, size * new) for position, size in stage.payloads]) if stage.payloads else ()
     return StageCounts(
-        (*read, cache * sequences, activations * sequences),
+        (*weights, cache * load.sequences, stage.activations * new),
         late,
-        flops * sequences,
-        exchanged,
-        held * sequences,
-        state,
-        matrix,
+        flops * load.sequences,
+        payloads,
+        stage.held * new,
+        stage.state,
+        stage.matrix,
+        tuple(size * load.further for size in stage.weights) if several else (),
     )
 
 
@@ -347,6 +410,9 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
+            if stage.further:
+                extra = count * equations.streaming_time(stage.further, rates.bandwidths)
+                compute, calls = compute + extra, calls + extra
             if stage.matrix:
                 loss = equations.matrix_losses(
                     chain.matrix, chain.experts, *((0, count) if stage.matrix == "experts" else (count, 0))
@@ -438,7 +504,12 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
     shared = exposed * sum(exchange) / larger(serial, 1e-30)
-    return _Iteration(m, roofline - m, exposed - shared, shared, serial, swing, i, i - (m + stall))
+    waiting = i - (m + stall)
+    compute = roofline - m
+    if stages[0].further:
+        extra = sum([equations.streaming_time(stage.further, rates.bandwidths) for stage in stages])
+        compute, i = compute + extra, i + extra
+    return _Iteration(m, compute, exposed - shared, shared, serial, swing, i, waiting)
 
 
 def _collectives(stage: StageCounts, rates: Rates) -> Number:

@@ -108,6 +108,13 @@ def _question(answer: Estimate) -> str:
         f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context"
         f" {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
     )
+    draft = answer.draft
+    if draft is not None:
+        text = (
+            f"{text}; {draft.tokens} drafts a step by {draft.drafter}, {draft.accepted:.3g} accepted:"
+            f" {draft.tokens_per_step:.3g} tokens a step; best are {draft.best_before} drafts before, {draft.best_after}"
+            " after"
+        )
     return f"{text}; a step is one {answer.asked.step} of each input of the batch" if answer.asked.step else text
 
 
@@ -148,6 +155,8 @@ def _figures(answer: Estimate) -> Table:
         ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
         ("bound by", *(side.bound for side in sides)),
     ]
+    if answer.draft is not None:
+        rows.insert(1, ("of it drafting", *(format_quantity(side.time_drafting or 0.0, "s") for side in sides)))
     if answer.batch > 1:
         rows.insert(2, row("for each sequence", lambda f: f"{f.tokens_per_second_per_sequence:,.4g}"))
     return Table(("", f"before: {answer.before.mode}", f"after: {answer.after.mode}"), rows)

@@ -36,6 +36,7 @@ _TABLES = (
     "price",
     "modes",
     "conditions",
+    "drafts",
 )
 _DEEPEST_INHERITANCE = 8
 

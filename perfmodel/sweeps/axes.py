@@ -1,5 +1,6 @@
 """Axes of a grid from what is given for a key: one value, a sequence, an array, or a text such as 1:64:x2."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy
 
 from perfmodel.errors import ValueRangeError, shown
 from perfmodel.estimates.options import AXES, OPTION, Option
+from perfmodel.estimates.question import number
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
@@ -59,11 +61,32 @@ def axes_of(
 
 def option_axis(option: Option, given: Any) -> Axis:
     """Return the axis of one option of a question; None for what is usual."""
+    if option.kind == "number":
+        return Axis(option.name, 1, (None,)) if given is None else _number_axis(given, option)
     if option.kind in ("count", "tokens"):
         if given is None:
             return Axis(option.name, 1, (None,))
         return whole_axis(given, option.name, option.least, option.most, k=1024 if option.kind == "tokens" else 1000)
     return names_axis(given, option.name)
+
+
+def _number_axis(given: Any, option: Option) -> Axis:
+    """Return an axis of numbers in the range of an option."""
+
+    def read(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            return math.nan
+
+    if isinstance(given, str):
+        axis = parse_grid(given, option.flag, read).renamed(option.name)
+    else:
+        values = _sequence(given)
+        axis = listed(option.name, [given] if values is None else values)
+    for value in axis.part(0, axis.count):
+        number(value, option.name)
+    return axis
 
 
 def names_axis(given: Any, name: str) -> Axis:

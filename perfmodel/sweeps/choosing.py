@@ -266,7 +266,7 @@ def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, tpot: f
         context=answer.context,
         weight_format=answer.weight_format,
         kv_format=answer.kv_format,
-        draft=0,
+        draft=answer.draft.tokens if answer.draft is not None else 0,
         before=before,
         after=side(answer.after, cost.energy_after, cost.price_after),
         speedup=answer.speedup.value,

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy
 
+from perfmodel.estimates.answers import drafts_of
 from perfmodel.estimates.columns import FIGURES
 from perfmodel.estimates.options import AXES
 from perfmodel.estimates.prepared import Prepared, ask
@@ -30,6 +31,8 @@ AXIS_COLUMNS = (
     "before.mode",
     "after.mode",
 )
+# The columns of options that are usual where they are not given, by option.
+_FURTHER = {"draft": "draft.tokens", "accepted": "draft.accepted"}
 _SIDE = (
     "mode",
     "kernel_calls",
@@ -37,6 +40,7 @@ _SIDE = (
     "bound",
     *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
     *(f"terms.{term}" for term in TERM_NAMES),
+    "time_drafting",
 )
 ROW_COLUMNS = (
     *AXIS_COLUMNS[:7],
@@ -53,6 +57,10 @@ ROW_COLUMNS = (
     "fits.bytes_available",
     "fits.devices_needed",
     "parallel",
+    "draft.tokens",
+    "draft.drafter",
+    "draft.accepted",
+    "draft.tokens_per_step",
 )
 _COUNTS = frozenset(
     {
@@ -65,6 +73,7 @@ _COUNTS = frozenset(
         "devices",
         "batch",
         "context",
+        "draft.tokens",
     }
 )
 _WORKLOAD = frozenset({"batch", "context"})
@@ -115,6 +124,18 @@ class Grid(msgspec.Struct, frozen=True):
     def parameters(self) -> tuple[str, ...]:
         """The parameters that are swept or set, in the order given."""
         return tuple(axis.name for axis in self.axes[len(KEYS) :])
+
+    @property
+    def axis_columns(self) -> tuple[str, ...]:
+        """The columns of the axes but for parameters, in their order; of those that say more, only what is asked."""
+        further = (_FURTHER[axis.name] for axis in self.axes if axis.name in _FURTHER and axis[0] is not None)
+        return (*AXIS_COLUMNS, *(further if self.same["drafter"] is not None else ()))
+
+    @property
+    def varying(self) -> list[str]:
+        """The columns of the axes that have more than one value."""
+        columns = dict(zip(KEYS, (*AXIS_COLUMNS, *_FURTHER.values()), strict=True))
+        return [columns.get(axis.name, axis.name) for axis in self.axes if axis.count > 1]
 
     @property
     def available(self) -> tuple[str, ...]:
@@ -257,7 +278,7 @@ def is_float(name: str) -> bool:
     """Return whether a column holds floats: neither counts nor texts."""
     return not (
         name in AXIS_COLUMNS
-        or name == "parallel"
+        or name in ("parallel", "draft.drafter")
         or name in _COUNTS
         or name in _COUNTS_OR_NONE
         or name.endswith(".bound")
@@ -281,6 +302,7 @@ def texts_of(question: Prepared) -> dict[str, str]:
         "kv_format": question.formats.kv,
         "before.mode": question.before.mode.name,
         "after.mode": question.after.mode.name,
+        "draft.drafter": drafts_of(question)["drafter"],
     }
 
 
@@ -291,6 +313,7 @@ def _numbers(question: Prepared, grid: Grid) -> dict[str, float]:
         "before.kernel_calls": question.before.plan.kernel_calls,
         "after.kernel_calls": question.after.plan.kernel_calls,
     }
+    found |= {f"draft.{name}": value for name, value in drafts_of(question).items() if name != "drafter"}
     for axis in grid.axes[len(KEYS) :]:
         if not is_array(grid, axis):
             found[axis.name] = question.hardware.values[axis.name].value

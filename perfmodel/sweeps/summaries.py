@@ -94,8 +94,7 @@ _SUMMARY_COLUMNS = (
 
 def varying(grid: Grid) -> list[str]:
     """Return the columns of the axes that have more than one value; model and hardware where none has."""
-    names = [*AXIS_COLUMNS, *grid.parameters]
-    return [name for name, axis in zip(names, grid.axes, strict=True) if axis.count > 1] or ["model", "hardware"]
+    return grid.varying or ["model", "hardware"]
 
 
 def summary(grid: Grid, most: int = 0) -> Summary:

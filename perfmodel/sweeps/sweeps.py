@@ -12,7 +12,7 @@ from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
-from perfmodel.sweeps.columns import AXIS_COLUMNS, MOST_PREPARED, Grid, block_columns, cases, is_float, question_of
+from perfmodel.sweeps.columns import MOST_PREPARED, Grid, block_columns, cases, is_float, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
 
 # The axes and the twelve main figures; parameters that are swept stand between them.
@@ -166,7 +166,7 @@ def make_grid(
 
 def _chosen(columns: Sequence[str] | str | None, grid: Grid) -> list[str]:
     if columns is None:
-        return [*AXIS_COLUMNS, *grid.parameters, *MAIN_FIGURES]
+        return [*grid.axis_columns, *grid.parameters, *MAIN_FIGURES]
     if columns == "all":
         return list(grid.available)
     names = columns.split(",") if isinstance(columns, str) else list(columns)

@@ -15,7 +15,7 @@ from perfmodel.report.files.delimited import to_csv, to_json
 from perfmodel.report.files.whole import write_whole
 from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.files import read_toml
-from perfmodel.sweeps.columns import AXIS_COLUMNS, Grid, block_columns
+from perfmodel.sweeps.columns import Grid, block_columns
 from perfmodel.sweeps.grids import block_at, block_count
 from perfmodel.sweeps.summaries import assumptions, fingerprint, specification_hashes, summary
 from perfmodel.sweeps.sweeps import MAIN_FIGURES, make_grid, work_out
@@ -105,7 +105,9 @@ def _page(grids: Sequence[tuple[str, Grid]], title: str, command: str) -> str:
     for name, grid in grids:
         picture = None
         if grid.size <= _MOST_PICTURED:
-            worked = work_out(msgspec.structs.replace(grid, columns=(*AXIS_COLUMNS, *grid.parameters, *MAIN_FIGURES)))
+            worked = work_out(
+                msgspec.structs.replace(grid, columns=(*grid.axis_columns, *grid.parameters, *MAIN_FIGURES))
+            )
             picture = sweep_picture(worked.to_dict(), worked.axes, worked.shape)
         sections.append(Section(name, f"{name}.csv", sweep_document(grid, _MOST_SHOWN), picture))
         swept = [axis.name for axis in grid.axes if axis.count > 1]

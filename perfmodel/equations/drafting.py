@@ -1,0 +1,109 @@
+"""(D) Several tokens a step: drafts that a target verifies, and what its kernels pay for more than one token."""
+
+from perfmodel.numbers.choices import Number, larger, smaller
+
+
+def accepted_drafts(acceptance: Number, drafts: Number) -> Number:
+    """(D1) drafts accepted of K, each with the same chance given the one before [-], A = P (1 - P^K) / (1 - P).
+
+    Leviathan, Kalman, Matias, "Fast Inference from Transformers via Speculative Decoding", arXiv 2211.17192, equation 1,
+    less the bonus token. A chance of one is taken as just below it.
+
+    acceptance: chance that a draft is accepted when those before it are, P [-]
+    drafts: drafts of a step, K [-]
+
+    >>> round(accepted_drafts(0.5, 2), 6)
+    0.75
+    """
+    chance = smaller(acceptance, 1 - 1e-9)
+    return smaller(chance * (1 - chance**drafts) / (1 - chance), drafts)
+
+
+def tokens_a_step(accepted: Number) -> Number:
+    """(D2) tokens that a sequence gets in a verified step [-], A + 1: the accepted drafts and the target's own.
+
+    accepted: drafts accepted of K on the average, without the target's own token, A [-]
+
+    >>> tokens_a_step(1.5)
+    2.5
+    """
+    return accepted + 1
+
+
+def further_tokens_share(token: Number, most: Number, sequences: Number, tokens: Number) -> Number:
+    """(D3) time by which kernels for few tokens exceed those for one a sequence, as a share of streaming the weights [-].
+
+    f (smaller(B t, T) - smaller(B, T)). A kernel that multiplies a vector by a quantised matrix unpacks the weights
+    once, or once for every token, and does a token's products in units that are not the matrix units: each further
+    token adds its share. From T tokens on a kernel for matrices takes over, which (R2) describes.
+
+    token: what a further token adds, f [-]
+    most: tokens from which kernels for matrices take over, T [-]
+    sequences: sequences of the step, B [-]
+    tokens: tokens a sequence, t [-]
+
+    >>> further_tokens_share(0.1, 8, 1, 4)
+    0.30000000000000004
+    """
+    return token * (smaller(sequences * tokens, most) - smaller(sequences, most))
+
+
+def independent_tokens(sequences: Number, tokens: Number, independence: Number) -> Number:
+    """(D4) tokens with independent experts that wake as many as the step's [-], B (1 + i (t - 1)).
+
+    Tokens in a row ask for the same experts more often than tokens of different sequences do.
+
+    sequences: sequences of the step, B [-]
+    tokens: tokens a sequence, t [-]
+    independence: what a further token of a sequence counts, i [-]
+
+    >>> independent_tokens(4, 3, 0.5)
+    8.0
+    """
+    return sequences * (1 + independence * (tokens - 1))
+
+
+def drafting_host_time(step: Number, draft: Number, drafts: Number) -> Number:
+    """(D5) host time of a step that drafting adds [s], smaller(K, 1) h_v + K h_d.
+
+    step: to prepare, verify and accept, of a step with drafts, h_v [s]
+    draft: to sample and hand on one draft, h_d [s]
+    drafts: drafts of a step, K [-]
+
+    >>> drafting_host_time(1e-4, 2e-4, 3)
+    0.0007000000000000001
+    """
+    return smaller(drafts, 1) * step + drafts * draft
+
+
+def tokens_seen(context: Number, tokens: Number, window: Number | None = None) -> Number:
+    """(T1) cached tokens that `tokens` new ones of a sequence attend to, in all [-]; each sees those before it.
+
+    t C + t (t - 1) / 2; with a window W the first u = smaller(larger(W - C, 0), t) see all before them, the others W.
+
+    context: tokens in the cache before them, C [-]
+    tokens: new tokens, t [-]
+    window: most that one sees, W, None for all [-]
+
+    >>> tokens_seen(10, 3), tokens_seen(10, 3, 11)
+    (33.0, 32.0)
+    """
+    if window is None:
+        return tokens * context + tokens * (tokens - 1) / 2
+    open_ones = smaller(larger(window - context, 0), tokens)
+    return open_ones * context + open_ones * (open_ones - 1) / 2 + (tokens - open_ones) * window
+
+
+def tokens_read(context: Number, tokens: Number, window: Number | None = None) -> Number:
+    """(T2) cached tokens that are read once for `tokens` new ones of a sequence [-], smaller(C, W) + t - 1.
+
+    A kernel holds the queries of all new tokens on chip while the cache passes once.
+
+    context: tokens in the cache before them, C [-]
+    tokens: new tokens, t [-]
+    window: most that one sees, W, None for all [-]
+
+    >>> tokens_read(10, 3), tokens_read(10, 1, 8)
+    (12, 8)
+    """
+    return (context if window is None else smaller(context, window)) + (tokens - 1)
