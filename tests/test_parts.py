@@ -160,6 +160,7 @@ def test_a_format_overrides_what_a_file_says():
     config = str(Path(__file__).parent / "cases" / "configs" / "ct-dense-one-attn")
     assert formats(estimate(config, "h100-sxm"))["attention"] == "nvfp4+bf16"
     assert formats(estimate(config, "h100-sxm", weights="attention=fp8"))["attention"] == "fp8"
+    assert formats(estimate(config, "h100-sxm", weights="nvfp4"))["attention"] == "nvfp4"
     assert set(formats(estimate(config, "h100-sxm", weights="bf16")).values()) == {"bf16"}
 
 

@@ -142,6 +142,36 @@ def test_algorithms_of_modelopt(changes, attention, dense, head):
     assert (found.attention, found.dense, found.head, found.layers) == (attention, dense, head, ())
 
 
+@pytest.mark.parametrize(
+    ("layout", "weights", "expected"),
+    [
+        ("marlin-24", {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}, "marlin-24"),
+        ("pack-quantized", {"num_bits": 4, "type": "int", "group_size": 64, "symmetric": False}, "int4-g64"),
+        ("pack-quantized", {"num_bits": 4, "type": "int", "strategy": "channel"}, "int4-channel"),
+        ("naive-quantized", {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}, "int8"),
+        ("nvfp4-pack-quantized", {"num_bits": 4, "type": "float"}, "nvfp4"),
+        ("mxfp8-quantized", {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 32}, "mxfp8"),
+        (
+            "float-quantized",
+            {"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [128, 128]},
+            "fp8-block128",
+        ),
+    ],
+)
+def test_layouts_of_compressed_tensors(layout, weights, expected):
+    groups = {"group_0": {"targets": ["Linear"], "weights": weights}}
+    found = storage("ct-mxfp4", format=layout, config_groups=groups)
+    assert (found.attention, found.dense, found.head) == (expected, expected, "bf16")
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"), [("gptq_marlin", "int4-g64"), ("awq_marlin", "int4-g64"), ("modelopt_fp4", "nvfp4")]
+)
+def test_methods_named_after_their_kernels(method, expected):
+    changes = {"bits": 4, "group_size": 16 if expected == "nvfp4" else 64, "quant_algo": "NVFP4", "config_groups": None}
+    assert storage("modelopt-nvfp4", quant_method=method, **changes).attention == expected
+
+
 def test_modules_of_gptq_with_numbers_of_their_own():
     dynamic = {r"+:.*\.mlp\..*": {"bits": 8, "group_size": 32}, r"-:.*\.[01]\.self_attn\.o_proj": {}}
     found = storage("awq-moe-skip", quant_method="gptq", sym=True, modules_to_not_convert=None, dynamic=dynamic)
@@ -192,7 +222,7 @@ def test_a_towers_modules_are_no_modules_of_the_decoder():
         ("ct-mxfp4", {"quant_method": "aqlm"}, "quant_method: 'aqlm' is not known"),
         ("ct-mxfp4", {"quant_method": "compressed-tensor"}, "did you mean 'compressed-tensors'"),
         ("ct-mxfp4", {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparse-24-bitmask"),
-        ("ct-mxfp4", {"format": "marlin-24"}, "marlin-24"),
+        ("ct-mxfp4", {"format": "marlin-24"}, "marlin-24 is known"),
         ("ct-mxfp4", {"ignore": ["re:("]}, "not a regular expression"),
         ("ct-mxfp4", {"ignore": ["re:(a+)+b"]}, "could take for ever"),
         ("ct-mxfp4", {"config_groups": {"g": {"targets": ["Conv2d"], "weights": {"num_bits": 4}}}}, "Conv2d"),

@@ -55,6 +55,8 @@ def _format_notes(prepared: Prepared) -> Iterator[Note]:
     formats, model = prepared.formats, prepared.model
     if apart := differences(prepared):
         yield Note("model", apart)
+    if formats.weights.startswith("ud-"):
+        yield Note("model", "Unsloth's UD files differ from model to model: their sizes are those of a usual one")
     if formats.weights == "mxfp4" and prepared.whole.experts:
         file = total_work(decode_step(model, formats_of(model, "mxfp4_moe", formats.kv), 1))
         yield Note(

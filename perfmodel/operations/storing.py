@@ -75,8 +75,6 @@ def _whole(model: Model, name: str, published: Storage) -> Storage:
     if name in FILE_TYPES and not model.step:
         return _as_file(model, name)
     experts_alone = name == published.experts and published.experts != published.attention and model.recipe is not None
-    if not experts_alone and model.recipe is not None and name == published.name:
-        return published
     head = name if experts_alone else head_format(name, model.activations)
     router = () if model.step else (("router", ((model.activations, 1.0),)),)
     return msgspec.structs.replace(uniform(name), head=head, embedding=head, operations=router)

@@ -98,6 +98,12 @@ STORAGE_FORMATS: dict[str, StorageFormat] = _Formats(
         StorageFormat("mxfp6", 6 + 8 / 32, _MICROSCALING, _WIDE),
         StorageFormat("mxfp4", 4 + 8 / 32, _MICROSCALING, _WIDE, block=32),
         StorageFormat("nvfp4", 4 + 8 / 16, "16 elements share an e4m3 scale", _WIDE),
+        StorageFormat(
+            "marlin-24",
+            4 / 2 + 2 / 2 + 16 / 128,
+            "two of four weights kept in 4 bits, with 2 bits each for their place; groups of 128 with a 16-bit scale",
+            _WIDE,
+        ),
         StorageFormat("gf4", 4, "calm: 8 elements in 32 bits, scale included"),
         *(
             StorageFormat(name, 8 * size / elements, _GGML, block=elements)

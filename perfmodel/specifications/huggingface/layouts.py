@@ -74,7 +74,15 @@ def compressed_weights(weights: Settings, layout: str) -> str:
     bits = weights.integer("num_bits", most=16)
     group = weights.integer("group_size", required=False, least=-1)
     strategy = weights.text("strategy", "")
+    if layout == "marlin-24":
+        if (bits, group) != (4, 128):
+            raise SpecificationError(f"{weights.where}: marlin-24 is known for 4 bits in groups of 128")
+        return "marlin-24"
     if weights.text("type", "int") == "float":
+        # The layout says which 4-bit floats they are where the group does not.
+        usual = {"nvfp4": 16, "mxfp4": 32}.get(layout.partition("-")[0])
+        if bits == 4 and usual is not None:
+            group = group or usual
         return floats(weights, bits, group, weights.integers("block_structure") if strategy == "block" else None)
     if layout in ("int-quantized", "naive-quantized"):
         # Not packed: a byte each, however few bits are used.

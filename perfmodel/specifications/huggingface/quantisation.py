@@ -41,7 +41,10 @@ def published_formats(fields: ConfigFields, plain: str) -> Published:
         return Published(plain)
     inner = Settings(block, f"{fields.where}: quantization_config")
     method = inner.text("quant_method", "mlx" if {"group_size", "bits"} <= set(block) else "").replace("_", "-")
-    reader = _READERS.get(method.removeprefix("intel/"))
+    # Engines name methods after their kernels too.
+    method = method.removeprefix("intel/").removesuffix("-marlin")
+    method = "modelopt" if method.startswith("modelopt") else method
+    reader = _READERS.get(method)
     if reader is None:
         raise SpecificationError(
             f"{inner.where}: quant_method: {shown(method)} is not known{nearest(method, _READERS)}; known are"
@@ -165,8 +168,6 @@ def _compressed(inner: Settings, _plain: str) -> Read:
             f"{inner.where}: sparsity_config: {shown(sparsity['format'])} is not understood; dense weights are"
         )
     layout, rules = inner.text("format", ""), []
-    if layout.startswith("marlin-24"):
-        raise SpecificationError(f"{inner.where}: format: {shown(layout)}: sparse weights are not understood")
     groups = inner.table("config_groups")
     if not groups:
         raise SpecificationError(f"{inner.where}: config_groups: expected a group with weights")
