@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: estimate test lint benchmark sampling clean
+.PHONY: fuzz estimate test lint benchmark sampling clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -29,6 +29,12 @@ benchmark: $(VENV)/ready
 # The ends of intervals against the percentiles of drawn parameters: 2,000 questions, some minutes.
 sampling: $(VENV)/ready
 	$(VENV)/bin/python validation/sampling.py
+
+# For hours: make fuzz HOURS=8. The result is kept in tests/fuzz/result.json, each crash in tests/fuzz/crashes.
+INPUTS ?= 100000
+HOURS ?= 0
+fuzz: $(VENV)/ready
+	$(VENV)/bin/python tests/fuzz/fuzz_run.py $(if $(filter 0,$(HOURS)),--inputs $(INPUTS),--hours $(HOURS))
 
 clean:
 	rm -rf $(VENV) dist build

@@ -148,7 +148,7 @@ def _serving(one: Mapping[str, Any], where: str) -> list[Record]:
     """`vllm bench serve` and SGLang's `bench_serving`: time per output token behind the first, at a concurrency."""
     key = "median_tpot_ms" if one.get("median_tpot_ms") else "mean_tpot_ms"
     done = positive(one.get("completed"), where, "completed")
-    prompt, generated = (float(one.get(key) or 0) / done for key in ("total_input_tokens", "total_output_tokens"))
+    prompt, generated = (_amount(one, key, where) / done for key in ("total_input_tokens", "total_output_tokens"))
     model = str(one.get("model_id") or one.get("model") or "")
     sglang = "model_id" not in one
     return [
@@ -173,7 +173,7 @@ def _one_batch(one: Mapping[str, Any], where: str) -> list[Record]:
         time = positive(one["median_decode_latency"], where, "median_decode_latency")
     else:
         whole = positive(one.get("latency", one.get("total_latency")), where, "latency")
-        first = float(one.get("ttft") or one.get("prefill_latency") or 0)
+        first = _amount(one, "ttft" if one.get("ttft") else "prefill_latency", where)
         time = positive((whole - first) / max(generated - 1, 1), where, "latency less ttft")
     model = str(one.get("model_path") or one.get("model") or "")
     return [
@@ -193,7 +193,7 @@ def _one_batch(one: Mapping[str, Any], where: str) -> list[Record]:
 def _offline(one: Mapping[str, Any], where: str) -> list[Record]:
     """SGLang's `bench_offline_throughput`: tokens a second, of any number of requests at a time."""
     done = positive(one.get("successful_requests"), where, "successful_requests")
-    prompt, generated = (float(one.get(key) or 0) / done for key in ("total_input_tokens", "total_output_tokens"))
+    prompt, generated = (_amount(one, key, where) / done for key in ("total_input_tokens", "total_output_tokens"))
     return [
         {
             "context": round(prompt + generated / 2),
@@ -233,7 +233,7 @@ def _markdown(path: Path, text: str) -> list[Record]:
             continue
         one = dict(zip(header, cells, strict=False))
         test = re.fullmatch(r"tg\s*(\d+)(?: @ d(\d+))?", one.get("test", ""))
-        if not test:
+        if not test or not one.get("t/s"):
             continue
         where = f"line {number}"
         found += [
@@ -287,6 +287,11 @@ def _table(path: Path, text: str) -> list[Record]:
         for number, line in raw
     ]
     return [{"where": f"line {number}", "line": number} | line for number, line in ours]
+
+
+def _amount(one: Mapping[str, Any], key: str, where: str) -> float:
+    """Return a number of 0 or more, 0 where there is none."""
+    return positive(one[key], where, key) if one.get(key) else 0.0
 
 
 def positive(value: object, where: str, key: str) -> float:

@@ -9,7 +9,7 @@ import msgspec
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.measurements.benchmarks import Record, positive, records_of
 from perfmodel.measurements.rows import COLUMNS, Row, row_of
-from perfmodel.measurements.spellings import format_name, hardware_name, model_name
+from perfmodel.measurements.spellings import format_name, model_name
 from perfmodel.specifications.catalogue import find_hardware
 
 _FILLED = (*COLUMNS, "prompt", "generate", "tokens_per_second")
@@ -118,7 +118,7 @@ def _named(record: Record, where: str, aliases: Mapping[str, str]) -> dict[str, 
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: {error}; say which with --alias {_quoted(theirs)}=NAME") from None
     try:
-        text["hardware"] = hardware_name(aliases.get(device, device))
+        text["hardware"] = find_hardware(aliases.get(device, device)).name
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: {error}; say which with --alias {_quoted(device)}=NAME") from None
     for key in ("weight_format", "kv_format"):

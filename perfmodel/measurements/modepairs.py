@@ -8,7 +8,7 @@ import msgspec
 
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.validation import Predicted
-from perfmodel.specifications.formats import storage_format
+from perfmodel.specifications.storage import read_weights, spelled
 
 
 class ModePair(msgspec.Struct, frozen=True):
@@ -59,5 +59,5 @@ def mode_pairs(predicted: Sequence[Predicted]) -> list[ModePair]:
 
 
 def _question(row: Row) -> tuple[Any, ...]:
-    formats = tuple(storage_format(text, row.id).name if text else "" for text in (row.weight_format, row.kv_format))
+    formats = tuple(spelled(read_weights(text, row.id)) if text else "" for text in (row.weight_format, row.kv_format))
     return row.model, row.hardware, row.devices, row.parallel, *formats, row.batch, row.context, row.settings

@@ -3,8 +3,8 @@
 import re
 
 from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
-from perfmodel.specifications.catalogue import find_hardware, find_model, names
-from perfmodel.specifications.formats import storage_format
+from perfmodel.specifications.catalogue import find_model, names
+from perfmodel.specifications.storage import read_weights, spelled, weights_format
 
 # Ends of names of checkpoints that say how a model was trained or packed, not what its shapes are.
 _TUNED = re.compile(r"(?i)[-_. ](instruct|chat|it|base|hf|gguf|mlx|text|thinking|\d{4})$")
@@ -17,9 +17,6 @@ _STORED = (
     (re.compile(r"(?i)[-_.]?(gptq[-_](int8|8bit)|(quantized[-_.])?w8a(8|16)|int8)$"), "int8"),
     (re.compile(r"(?i)[-_.]?(bf16|bfloat16)$"), "bf16"),
     (re.compile(r"(?i)[-_.]?(fp16|f16)$"), "fp16"),
-)
-_MAKERS = re.compile(
-    r"(?i)^(nvidia|amd|intel|apple|geforce|tesla|instinct|radeon(?= rx)|huawei|google|\(r\)|\(tm\)|[- ]+)"
 )
 # llama.cpp's file types, such as `Q4_K - Medium`, `IQ4_XS - 4.25 bpw` or `all F32`.
 _FILE_TYPE = re.compile(
@@ -73,27 +70,6 @@ def stored_as(theirs: str) -> str:
     return next((name for pattern, name in _STORED if pattern.search(theirs.strip())), "")
 
 
-def hardware_name(theirs: str) -> str:
-    """Return the catalogue's name of a device that a benchmark calls `theirs`, such as NVIDIA GeForce RTX 4090.
-
-    Raises UnknownNameError with the nearest name.
-    """
-    text = re.sub(r"(?i)\((r|tm)\)", "", theirs).strip()
-    text = re.sub(r"(?i) graphics$", "", re.sub(r"(?i)sxm\d", "SXM", text))
-    forms = [text]
-    while (cut := _MAKERS.sub("", forms[-1]).strip()) != forms[-1]:
-        forms.append(cut)
-    forms += [re.sub(r"(?i)[- ]hbm\d\w*$", "", form) for form in forms]
-    for form in dict.fromkeys([*forms, *map(_folded, forms)]):
-        if not form:
-            continue
-        try:
-            return find_hardware(form).name
-        except PerfModelError:
-            continue
-    raise UnknownNameError(f"{shown(theirs)} is not a device I know{nearest(_folded(forms[-1]), names('hardware'))}")
-
-
 def split_file_type(theirs: str) -> tuple[str, str]:
     """Return name and storage format of a model as llama-bench prints both: `llama 8B Q4_K - Medium`.
 
@@ -110,12 +86,14 @@ def split_file_type(theirs: str) -> tuple[str, str]:
 def format_name(theirs: str, where: str) -> str:
     """Return the storage format that `theirs` spells: `Q4_K - Medium`, `W4A16`, `float16`, `q4_k_m` and the like.
 
-    Raises UnknownNameError with the nearest one.
+    A format by part is spelled as `--weights` takes it. Raises UnknownNameError with the nearest one.
     """
+    if "=" in theirs:
+        return spelled(read_weights(theirs, where))
     forms = (theirs, split_file_type(theirs)[1], _folded(theirs), _folded(theirs).replace("-", "_"), stored_as(theirs))
     for form in forms:
         try:
-            return storage_format(form, where).name
+            return weights_format(form, where)
         except UnknownNameError:
             continue
-    return storage_format(theirs, where).name
+    return weights_format(theirs, where)

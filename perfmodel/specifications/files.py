@@ -7,11 +7,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import SpecificationError
+from perfmodel.errors import SpecificationError, shown
 
 _DEEPEST = 60  # parts of a dotted key
 _KEY_PART = re.compile(r"[ \t]*(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*")
 LARGEST_FILE = 4_000_000  # bytes; the largest config.json seen has 0.1 MB
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether `path` is a folder; raise SpecificationError for a path that no file can have."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError) as error:
+        raise SpecificationError(f"{shown(str(path))}: cannot be read: {getattr(error, 'strerror', error)}") from None
 
 
 def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:

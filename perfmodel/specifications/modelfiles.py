@@ -7,7 +7,7 @@ from typing import Any
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.checkpoints import stored_bytes
 from perfmodel.specifications.fields import Fields
-from perfmodel.specifications.files import read_json_object, read_toml, toml_text
+from perfmodel.specifications.files import is_folder, read_json_object, read_toml, toml_text
 from perfmodel.specifications.ggufmodels import model_from_gguf
 from perfmodel.specifications.ggufs import Header, read_header
 from perfmodel.specifications.gguftables import header_from_table, table_from_header
@@ -47,7 +47,7 @@ def load_model(path: Path) -> Model:
         return _from_toml(path)
     if path.suffix == ".gguf":
         return model_from_gguf(read_header(path), name=path.stem, source=str(path), where=str(path), path=str(path))
-    if path.is_dir():
+    if is_folder(path):
         path = _within(path)
         if path.suffix == ".gguf":
             return load_model(path)

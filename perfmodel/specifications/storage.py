@@ -89,7 +89,7 @@ def assigned(name: str, found: list[tuple[Module, Mix]], *, alike: bool) -> Stor
     layers: dict[int, dict[str, Mix]] = {}
     for operation in dict.fromkeys(module.operation for module, _ in found):
         own = [(module, mix) for module, mix in found if module.operation == operation]
-        total = sum(module.elements for module, _ in own)
+        total = sum(module.elements for module, _ in own) or 1
         shares: dict[Mix, float] = {}
         for module, mix in own:
             shares[mix] = shares.get(mix, 0.0) + module.elements / total

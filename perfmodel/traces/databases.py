@@ -98,5 +98,5 @@ def open_database(path: Path, wanted: Callable[[str], bool]) -> Iterator[Databas
             f"{path}: is not a database that can be read: {reason}; export it again (nsys export --type sqlite,"
             " rocprofv3 --output-format rocpd)"
         ) from None
-    except (OverflowError, MemoryError, RecursionError):
+    except (OverflowError, MemoryError, RecursionError, UnicodeDecodeError):
         raise TraceError(f"{path}: holds values that no trace has; export it again") from None

@@ -12,6 +12,9 @@ from perfmodel.traces.steps import Step
 _HOST_BOUND = (
     0.05  # share of the step lost to late launches above which the step as a graph is the thing to compare with
 )
+_HIGHEST_FLOOR = (
+    5e-6  # s; no device that was measured takes longer for an empty kernel, however long its shortest lasts
+)
 _JITTER = 0.02  # share by which a measured step may be longer than the recorded ones before it is told
 
 
@@ -74,7 +77,7 @@ def price_step(
     removable = min(gaps["kernel"], reference - busy)
     if basis == "measured" and period > step.busy:
         removable = min(removable, gaps["kernel"] * (reference - busy) / (period - step.busy))
-    floor = kernel_floor(step.kernels)
+    floor = min(kernel_floor(step.kernels), _HIGHEST_FLOOR)
     floors = [min(k.duration, floor) for k in step.kernels if k.kind == "kernel" and not k.collective]
     inside = min(max(0.0, sum(floors) - floor), busy) * (
         busy / step.busy if step.busy else 1.0

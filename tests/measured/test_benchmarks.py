@@ -7,7 +7,7 @@ import pytest
 
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements.measured import read_measurements
-from perfmodel.measurements.spellings import hardware_name, model_name, split_file_type, stored_as
+from perfmodel.measurements.spellings import model_name, split_file_type, stored_as
 
 CASES = Path(__file__).parent / "cases"
 LLAMA = {
@@ -259,23 +259,6 @@ def test_names_that_say_too_little_are_refused():
     for theirs in ("llama 8B", "", "model", "../../etc"):
         with pytest.raises(PerfModelError):
             model_name(theirs)
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
-        ("NVIDIA A100-SXM4-80GB", "a100-sxm-80gb"),
-        ("NVIDIA H100 PCIe", "h100-pcie"),
-        ("Tesla V100-SXM2-32GB", "v100-sxm-32gb"),
-        ("AMD Radeon RX 7900 XTX", "rx-7900-xtx"),
-        ("AMD Instinct MI300X", "mi300x"),
-        ("Intel(R) Arc(TM) B580 Graphics", "arc-b580"),
-        ("Apple M2 Ultra", "m2-ultra"),
-    ],
-)
-def test_names_of_devices(theirs, ours):
-    assert hardware_name(theirs) == ours
 
 
 def test_formats_in_names_of_checkpoints():

@@ -254,6 +254,13 @@ def test_loops_takes_a_model_of_any_name(run, tmp_path):
     assert "0-6" in answer.out
 
 
+def test_equal_kernels_are_not_all_floor():
+    """400 kernels of 8 us: at most 5 us of each go with the kernel, all but once; 1.25 to 500 x it was."""
+    prize = summarise(read_trace(CASES / "rocpd_results.db")).prize
+    assert prize.gaps_only.time == pytest.approx(3.2e-3)
+    assert prize.floors.time == pytest.approx(3.2e-3 - 399 * 5e-6)
+
+
 def test_a_measured_step_is_one_from_start_to_start(tmp_path):
     """A step of 99 us every 150 us: 140 us unprofiled is shorter than recorded, and holds the host's time between."""
     names = ["attention", "gemm"] * 8 + ["norm", "head", "top_k", "sample"]

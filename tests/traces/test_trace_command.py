@@ -237,12 +237,19 @@ def test_boundary_and_share_of_a_known_step(run, file):
     )
     assert found.streaming.low <= found.streaming.value <= found.streaming.high
     assert found.host.value == pytest.approx(0, abs=1e-9)
-    assert [one.mode for one in found.predictions] == ["pdl", "layer-fused", "looped", "megakernel"]
+    assert [one.mode for one in found.predictions] == [
+        "pdl",
+        "layer-fused",
+        "looped",
+        "megakernel-generated",
+        "megakernel",
+    ]
     for one in found.predictions:
         assert one.against == "graph"
         assert one.speedup.low <= one.speedup.value <= one.speedup.high
         assert one.time.low <= one.time.value <= one.time.high
-        assert one.time.value < found.step
+        # A generated megakernel may be slower than the graph it replaces, as published ones are.
+        assert one.time.value < found.step or one.mode == "megakernel-generated"
 
 
 @pytest.mark.parametrize("make", [graph_trace, lambda: graph_trace(jitter=0.02, gap=1000), eager_trace])

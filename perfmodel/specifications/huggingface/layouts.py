@@ -111,7 +111,8 @@ def texts_of(inner: Settings, *keys: str) -> list[str]:
     """Return the texts of all lists at `keys`, lists of lists too."""
     found: list[str] = []
     for key in keys:
-        for one in inner.anything(key) or ():
+        given = inner.anything(key) or ()
+        for one in given if isinstance(given, list | tuple) else (given,):
             found += one if isinstance(one, list) else [one]
     if not all(isinstance(one, str) for one in found):
         raise SpecificationError(f"{inner.where}: {keys[0]}: {shown(found)} is not a list of names")

@@ -1,0 +1,51 @@
+"""A standing fuzz: the crashes that were found, once more, and some thousand inputs that are the same each time.
+
+`make fuzz` goes on for hours (fuzz_run.py), and its result is kept in result.json.
+"""
+
+from pathlib import Path
+
+import pytest
+from fuzz_inputs import seeds
+from fuzz_run import HERE, input_of, outcome
+from fuzz_targets import TARGETS
+
+# Inputs of each target: about six seconds of a processor each.
+COUNTS = {
+    "traces": 700,
+    "configs": 300,
+    "devices": 300,
+    "models": 120,
+    "profiles": 200,
+    "measurements": 700,
+    "studies": 200,
+    "words": 40,
+    "texts": 150,
+}
+CRASHES = sorted((HERE / "crashes").glob("*/*"))
+
+
+def held(target, data, name):
+    how, why, _ = outcome(target, data)
+    assert how != "crashed", f"{target} {name}: {why}"
+    return how
+
+
+@pytest.mark.parametrize("path", CRASHES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_what_crashed_once_is_answered_or_refused(path: Path):
+    held(path.parent.name, path.read_bytes(), path.name)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_seeds_are_what_they_are_meant_to_be(target):
+    """Most files of the corpus are answered as they are, so that their changed copies reach deep."""
+    ends = [held(target, data, number) for number, data in enumerate(seeds(target))]
+    assert ends.count("answered") >= 0.6 * len(ends)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_changed_files_are_answered_or_refused(target):
+    ends = {held(target, input_of(target, 0, number), number) for number in range(COUNTS[target])}
+    assert "answered" in ends
+    if target not in ("words", "texts"):  # these see to refusals themselves
+        assert "refused" in ends
