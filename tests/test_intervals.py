@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from perfmodel import estimate, sweep
-from perfmodel.equations.uncertainty import Effect, combined_spread, joint_spread
+from perfmodel.equations.uncertainty import Effect, combined_spread, joint_spread, moments
 from perfmodel.estimates.prepared import ask
 from perfmodel.specifications.parameters import lookup
 
@@ -87,11 +87,14 @@ def test_one_uncertain_parameter_gives_the_ends_that_it_has_itself(path):
 
 def test_equal_effects_up_and_down_make_the_root_of_the_sum_of_squares():
     effects = [Effect(x, -x) for x in (0.1, 0.2, 0.05, 0.4)]
-    alone = combined_spread(effects)
+    sums = moments(effects)
+    alone = combined_spread(sums)
     assert alone.above == pytest.approx(math.hypot(*(e.slow for e in effects)), rel=1e-12)
     assert alone.below == pytest.approx(-alone.above, rel=1e-12)
     together = Effect(sum(e.slow for e in effects), sum(e.fast for e in effects))
-    assert joint_spread(alone, effects, together) == pytest.approx(alone, rel=1e-12)
+    assert joint_spread(alone, sums, together) == pytest.approx(alone, rel=1e-12)
+    # In a ratio the effects of the time after count against those of the time before.
+    assert combined_spread(moments(effects[:2], effects[2:])) == pytest.approx(alone, rel=1e-12)
 
 
 def test_skewed_effects_against_draws():
@@ -103,14 +106,14 @@ def test_skewed_effects_against_draws():
             numpy.where(z < 0, -z * effect.slow, z * effect.fast) for z, effect in zip(positions, effects, strict=True)
         )
         low, high = numpy.percentile(total, [5, 95])
-        below, above = combined_spread(effects)
+        below, above = combined_spread(moments(effects))
         if low < 0 < high:
             assert (below, above) == pytest.approx((low, high), abs=0.03)
 
 
 def test_two_paths_near_each_other_are_uncertain_though_each_alone_is_not():
     # The step is the larger of two times: at its fast end each alone changes nothing, both together do.
-    two = [Effect(0.2, 0.0), Effect(0.2, 0.0)]
+    two = moments([Effect(0.2, 0.0), Effect(0.2, 0.0)])
     below, above = joint_spread(combined_spread(two), two, Effect(0.2, -0.2))
     numbers = numpy.random.default_rng(2)
     drawn = numpy.max(-0.2 * numbers.standard_normal((2, 100_000)) / 1.6448536269514722, axis=0)

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import msgspec
 
 from perfmodel import equations
-from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, widened
+from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, moments, widened
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.estimates.machine import moves_with, standing_at
 from perfmodel.estimates.options import Asked
@@ -267,8 +267,8 @@ def _treatments(
     always = plain[0][1]
     treatments = []
     for i, (name, value, calls) in enumerate(plain):
-        effects = [Effect(*(log(row[i][1] / value) for row in ends)) for ends in alone]
-        spread = joint_spread(combined_spread(effects), effects, Effect(*(log(row[i][1] / value) for row in together)))
+        sums = moments([Effect(*(log(row[i][1] / value) for row in ends)) for ends in alone])
+        spread = joint_spread(combined_spread(sums), sums, Effect(*(log(row[i][1] / value) for row in together)))
         spread = widened(spread, question.beyond.after)
         time = Interval(end_of(value, spread.below), value, end_of(value, spread.above))
         treatments.append(Treatment(name, time, calls, batch / value, always / value))

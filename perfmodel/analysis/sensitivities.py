@@ -167,7 +167,7 @@ def _shares(question: Prepared, figure: str, batch: int, context: int) -> dict[s
     recording = question.recording
     effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {})
     shares = variance_shares(effects, figure.partition(".")[0])
-    return {each.path: shares[each.group] for each in recording.inputs.values() if each.group in shares}
+    return {each.path: shares.get(each.group, 0.0) for each in recording.inputs.values()}
 
 
 def _figure_with_interval(name: str) -> str:

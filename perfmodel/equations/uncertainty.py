@@ -36,8 +36,46 @@ class Spread(NamedTuple):
     above: Number
 
 
+class Moments(NamedTuple):
+    """Sums over parts of powers of w = fast - slow and e = fast + slow, the difference and the sum of their effects [-].
+
+    sum_: of e; width: of w; squares: of w**2; sum_squares: of e**2; cross: of e w**2; cubes: of e**3; fourths: of w**4.
+    """
+
+    sum_: Number = 0.0
+    width: Number = 0.0
+    squares: Number = 0.0
+    sum_squares: Number = 0.0
+    cross: Number = 0.0
+    cubes: Number = 0.0
+    fourths: Number = 0.0
+
+
+def moments(effects: Sequence[Effect], turned: Sequence[Effect] = ()) -> Moments:
+    """Return the sums over parts that (U2) and (U3) rest on [-].
+
+    effects: of each part, slow and fast [-]
+    turned: of further parts with the sign turned, as those of the time after are in a ratio [-]
+    """
+    total = Moments()
+    for sign, parts in ((1, effects), (-1, turned)):
+        for slow, fast in parts:
+            e, w = fast + slow, fast - slow
+            ee, ww = e * e, w * w
+            even = (ww, ee, ww * ww)
+            odd = (e, w, e * ww, e * ee)
+            one, two, three, four = (
+                sum_ + part if sign > 0 else sum_ - part
+                for sum_, part in zip((total.sum_, total.width, total.cross, total.cubes), odd, strict=True)
+            )
+            total = Moments(
+                one, two, total.squares + even[0], total.sum_squares + even[1], three, four, total.fourths + even[2]
+            )
+    return total
+
+
 def part_variance(slow: Number, fast: Number) -> Number:
-    """(U1) variance of the logarithm of a figure by one part [-], v = s**2 + (1 - 2 / pi) d**2, s = (fast - slow) / 2, d = (fast + slow) / 2.
+    """(U1) variance of the logarithm of a figure by one part [-], v = (w**2 + (1 - 2 / pi) e**2) / 4, w = fast - slow, e = fast + slow.
 
     In units of the square of the 95th percentile of a standard normal number. A part with equal effects up and down has
     v = effect**2. After [5].
@@ -48,77 +86,63 @@ def part_variance(slow: Number, fast: Number) -> Number:
     >>> round(part_variance(0.1, -0.1), 12)
     0.01
     """
-    half_difference, half_sum = 0.5 * (fast - slow), 0.5 * (fast + slow)
-    return half_difference * half_difference + _SPREAD * half_sum * half_sum
+    e, w = fast + slow, fast - slow
+    return (w * w + _SPREAD * e * e) / 4
 
 
-def combined_spread(effects: Sequence[Effect]) -> Spread:
+def combined_spread(parts: Moments) -> Spread:
     """(U2) logarithms of the ends of a figure with independent parts [-].
 
     For parts with equal effects up and down the root of the sum of squares, +-sqrt(sum of v). In general the parts are
     replaced by one of their kind with the same mean, variance and skewness, so that a single part gives its own ends,
     and many give those of a normal distribution. After [5].
 
-    effects: of each part, slow and fast [-]
+    parts: from `moments` [-]
 
-    >>> [round(end, 6) for end in combined_spread([Effect(0.3, -0.3), Effect(-0.4, 0.4)])]
+    >>> [round(end, 6) for end in combined_spread(moments([Effect(0.3, -0.3), Effect(-0.4, 0.4)]))]
     [-0.5, 0.5]
-    >>> [round(end, 6) for end in combined_spread([Effect(0.3, -0.1)])]
+    >>> [round(end, 6) for end in combined_spread(moments([Effect(0.3, -0.1)]))]
     [-0.1, 0.3]
     """
-    shift: Number = 0.0
-    variance: Number = 0.0
-    skewness: Number = 0.0
-    for slow, fast in effects:
-        s, d = 0.5 * (fast - slow), 0.5 * (fast + slow)
-        squares, shifted = s * s, d * d
-        shift = shift + d
-        variance = variance + (squares + _SPREAD * shifted)
-        skewness = skewness + d * (3 * squares + _SKEW * shifted)
+    variance = parts.squares + _SPREAD * parts.sum_squares
     if variance.__class__ is float and variance < _LEAST:
         return Spread(0.0, 0.0)
     variance = larger(variance, _LEAST)
     deviation = variance**0.5
-    wanted = skewness / (variance * deviation)
-    d = wanted / 3
+    skewness = (3 * parts.cross + _SKEW * parts.cubes) / (variance * deviation)
+    d = skewness / 3
     for _ in range(_NEWTON_STEPS):
-        d = (wanted - 2 * _CUBIC * d * d * d) / (3 - 3 * _CUBIC * d * d)
+        dd = d * d
+        d = (skewness - 2 * _CUBIC * dd * d) / (3 - 3 * _CUBIC * dd)
+    half = 0.5 * deviation
     s = (1 - _SPREAD * d * d) ** 0.5
-    shift = _SHIFT * (shift - d * deviation)
-    return Spread(smaller(shift + (d - s) * deviation, 0.0), larger(shift + (d + s) * deviation, 0.0))
+    shift = 0.5 * _SHIFT * (parts.sum_ - d * deviation)
+    return Spread(smaller(shift + (d - s) * half, 0.0), larger(shift + (d + s) * half, 0.0))
 
 
-def joint_spread(spread: Spread, effects: Sequence[Effect], together: Effect) -> Spread:
+def joint_spread(spread: Spread, parts: Moments, together: Effect) -> Spread:
     """(U3) `spread` of a time corrected for what its parts do together and not alone [-].
 
     Where two paths of a larger() are near each other a part alone changes little. What all parts at their slow, or at
     their fast ends do beyond the sum of what each does is spread over the pairs of parts by the product of their
     effects, and each pair stands where (U2) has its parts. No further than all parts together, nor than the value.
 
-    spread: from (U2) of the same effects [-]
-    effects: of each part, slow and fast [-]
+    spread: from (U2) of the same parts [-]
+    parts: from `moments` [-]
     together: of all parts at once, slow and fast [-]
 
-    >>> two = [Effect(0.1, 0.0), Effect(0.1, 0.0)]
+    >>> two = moments([Effect(0.1, 0.0), Effect(0.1, 0.0)])
     >>> joint_spread(combined_spread(two), two, Effect(0.1, -0.1)).below < combined_spread(two).below
     True
     """
-    total: Number = 0.0
-    squares: Number = 0.0
-    fourths: Number = 0.0
-    slow_sum: Number = 0.0
-    fast_sum: Number = 0.0
-    for slow, fast in effects:
-        width = slow - fast
-        square = width * width
-        total, squares, fourths = total + width, squares + square, fourths + square * square
-        slow_sum, fast_sum = slow_sum + slow, fast_sum + fast
+    squares = parts.squares
     if squares.__class__ is float and squares < _LEAST:
         return spread
     squares = larger(squares, _LEAST)
-    share = (squares - fourths / squares) / larger(total * total - squares, 1e-9 * squares)
-    below = smaller(spread.below + share * (together.fast - fast_sum), 0.0)
-    above = larger(spread.above + share * (together.slow - slow_sum), 0.0)
+    share = (squares - parts.fourths / squares) / larger(parts.width * parts.width - squares, 1e-9 * squares)
+    half_sum, half_width = 0.5 * parts.sum_, 0.5 * parts.width
+    below = smaller(spread.below + share * (together.fast - (half_sum + half_width)), 0.0)
+    above = larger(spread.above + share * (together.slow - (half_sum - half_width)), 0.0)
     return Spread(larger(below, together.fast), smaller(above, together.slow))
 
 

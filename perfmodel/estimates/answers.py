@@ -1,22 +1,29 @@
 """The estimate: specifications, operations, calls and equations put together. The only room that does."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfmodel._layout import ShownInNotebooks
-from perfmodel.estimates.bestdrafts import best_drafts
-from perfmodel.estimates.columns import COUNTS, FIGURES, answer_numbers
+from perfmodel.estimates.columns import (
+    ANSWER_OF_SIDE,
+    COUNTS,
+    answer_numbers,
+    drafting_of,
+    drafts_of,
+    placed_of,
+    side_of,
+)
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.parts import Part, parts_of
-from perfmodel.estimates.placement import bytes_in_tier
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import (
+    FIELDS,
     Assumption,
     Drafting,
-    Figures,
     Fits,
     LoopFound,
     OnChip,
@@ -26,8 +33,6 @@ from perfmodel.estimates.results import (
     Speedup,
     flattened,
 )
-from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -37,39 +42,137 @@ if TYPE_CHECKING:
     import polars
 
 
-class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
+class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=True):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
-    parallel: how the devices share the work, as `--parallel` takes it; on_chip: None where nothing is fused or the
-    device does not say what it has; placement: None where nothing streams from a slower tier; draft: None where nothing is drafted. Base units: s, B, FLOP,
-    tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints. asked, prepared: the question, which is not
-    part of that.
+    Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
+    asked, prepared: the question. numbers: all that the equations give, as `perfmodel.estimates.columns.ANSWER` names
+    them. Everything else is made of these when it is read.
     """
 
-    model: str
-    hardware: str
-    devices: int
-    batch: int
-    context: int
-    weight_format: str
-    kv_format: str
-    bytes_per_step: int
-    flops_per_step: int
-    peak: Peak
-    before: Side
-    after: Side
-    speedup: Speedup
-    fits: Fits
-    loops: tuple[LoopFound, ...]
-    assumptions: tuple[Assumption, ...]
-    notes: tuple[Note, ...]
-    parallel: str
-    on_chip: OnChip | None
-    placement: Placed | None
-    parts: tuple[Part, ...]
-    draft: Drafting | None
     asked: Question
     prepared: Prepared
+    numbers: tuple[float, ...]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.prepared.model.name
+
+    @property
+    def hardware(self) -> str:
+        """The device's name."""
+        return self.prepared.hardware.name
+
+    @property
+    def devices(self) -> int:
+        """Devices that share the work [-]."""
+        return self.prepared.devices
+
+    @property
+    def batch(self) -> int:
+        """Sequences in the step [-]."""
+        return self.asked.batch
+
+    @property
+    def context(self) -> int:
+        """Tokens in the cache that the step reads, per sequence [-]."""
+        return self.asked.context
+
+    @property
+    def weight_format(self) -> str:
+        """The format of the weights."""
+        return self.prepared.formats.weights
+
+    @property
+    def kv_format(self) -> str:
+        """The format of the cache."""
+        return self.prepared.formats.kv
+
+    @property
+    def bytes_per_step(self) -> int:
+        """Bytes that count as peak [B], each once, of all devices."""
+        return round(self.numbers[0])
+
+    @property
+    def flops_per_step(self) -> int:
+        """Operations of the step [FLOP], of all devices."""
+        return round(self.numbers[1])
+
+    @property
+    def peak(self) -> Peak:
+        """The step if memory bandwidth were the only limit."""
+        return Peak(*self.numbers[_FIRST - 2 : _FIRST])
+
+    @cached_property
+    def before(self) -> Side:
+        """The side before."""
+        return side_of(self.prepared.before, self.numbers[_FIRST : _FIRST + _EACH], self.numbers[-2])
+
+    @cached_property
+    def after(self) -> Side:
+        """The side after."""
+        return side_of(self.prepared.after, self.numbers[_FIRST + _EACH : _FIRST + 2 * _EACH], self.numbers[-1])
+
+    @cached_property
+    def speedup(self) -> Speedup:
+        """The time before over the time after."""
+        return Speedup(*self.numbers[_FIRST + 2 * _EACH : -2])
+
+    @cached_property
+    def _enough(self) -> Parallel | None:
+        return self.prepared.fewest_split(self.batch, self.context)
+
+    @cached_property
+    def fits(self) -> Fits:
+        """Whether weights and cache fit."""
+        needed, available = self.numbers[2], self.prepared.hardware.values["memory.capacity"].value
+        enough = self._enough
+        return Fits(
+            needed <= available, round(needed), round(available), enough.devices if enough is not None else None
+        )
+
+    @property
+    def loops(self) -> tuple[LoopFound, ...]:
+        """The loops of the after side."""
+        return self.prepared.loops
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """Every parameter that went into the answer."""
+        return self.prepared.assumptions
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What must be said beside the figures."""
+        return notes_of(
+            self.prepared, self.fits, self._enough, self.speedup, self.context, self.on_chip, self.placement
+        )
+
+    @property
+    def parallel(self) -> str:
+        """How the devices share the work, as `--parallel` takes it."""
+        return str(self.prepared.parallel)
+
+    @cached_property
+    def on_chip(self) -> OnChip | None:
+        """What fused calls hold on chip; None where nothing is fused or the device does not say what it has."""
+        return self.prepared.after.on_chip(self.batch)
+
+    @cached_property
+    def placement(self) -> Placed | None:
+        """What streams from a slower tier; None for nothing."""
+        return placed_of(self.prepared)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the model and the cache, each with its format and bytes."""
+        return parts_of(self.prepared, self.batch, self.context)
+
+    @cached_property
+    def draft(self) -> Drafting | None:
+        """What is drafted, and the best numbers of drafts; None where nothing is."""
+        return drafting_of(self.prepared, self.batch, self.context)
 
     def replace(self, **changes: Any) -> "Estimate":
         """Return the estimate of the same question with some arguments of `estimate` changed."""
@@ -82,15 +185,11 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain dicts, lists, numbers and texts, in base units."""
-        plain: dict[str, Any] = {
-            name: msgspec.to_builtins(getattr(self, name))
-            for name in self.__struct_fields__
-            if name not in ("asked", "prepared", "notes")
-        }
+        plain: dict[str, Any] = {name: msgspec.to_builtins(getattr(self, name)) for name in FIELDS if name != "notes"}
         for side in ("before", "after"):
             plain[side]["terms"] = getattr(self, side).terms._asdict()
         notes = {"notes": [str(note) for note in self.notes]}
-        return {name: notes.get(name, plain.get(name)) for name in self.__struct_fields__[:-2]}
+        return {name: notes.get(name, plain.get(name)) for name in FIELDS}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the answer as one flat row with dotted names.
@@ -191,94 +290,9 @@ def estimate(
 
 def answer_to(asked: Question) -> Estimate:
     """Return the answer to a question."""
-    prepared, batch, context = prepare_question(asked), asked.batch, asked.context
-    numbers = answer_numbers(prepared, batch, context)
-    size, flops, needed, peak, peak_rate = numbers[:_COUNTS]
-    *ratio, drafting_before, drafting_after = numbers[_COUNTS + 2 * _SIDE :]
-    before = _side(prepared.before, numbers[_COUNTS : _COUNTS + _SIDE], drafting_before)
-    after = _side(prepared.after, numbers[_COUNTS + _SIDE : _COUNTS + 2 * _SIDE], drafting_after)
-    speedup = Speedup(*ratio)
-    enough, on_chip, placed = prepared.fewest_split(batch, context), prepared.after.on_chip(batch), _placed(prepared)
-    fits = _fits(prepared, needed, enough)
-    return Estimate(
-        prepared.model.name,
-        prepared.hardware.name,
-        prepared.devices,
-        batch,
-        context,
-        prepared.formats.weights,
-        prepared.formats.kv,
-        round(size),
-        round(flops),
-        Peak(peak, peak_rate),
-        before,
-        after,
-        speedup,
-        fits,
-        prepared.loops,
-        prepared.assumptions,
-        notes_of(prepared, fits, enough, speedup, context, on_chip, placed),
-        str(prepared.parallel),
-        on_chip,
-        placed,
-        parts_of(prepared, batch, context),
-        _drafting(prepared, batch, context),
-        asked,
-        prepared,
-    )
+    prepared = prepare_question(asked)
+    return Estimate(asked, prepared, answer_numbers(prepared, asked.batch, asked.context))
 
 
-_COUNTS, _TERMS, _FIGURES = len(COUNTS), len(TERM_NAMES), len(FIGURES)
-_SIDE = _TERMS + 3 * _FIGURES
-
-
-def _side(side: PreparedSide, numbers: tuple[float, ...], drafting: float) -> Side:
-    """Return one side of the answer, of its numbers as `perfmodel.estimates.columns.ANSWER` has them."""
-    terms = numbers[:_TERMS]
-    value, low, high = (Figures(*numbers[start : start + _FIGURES]) for start in range(_TERMS, _SIDE, _FIGURES))
-    return Side(
-        side.mode.name,
-        side.plan.kernel_calls,
-        value.time_per_step,
-        value.tokens_per_second,
-        value.tokens_per_second_per_sequence,
-        value.fraction_of_peak,
-        TERM_NAMES[terms.index(max(terms))],
-        low,
-        high,
-        Terms(*terms),
-        time_drafting=drafting if side.plan.drafted else None,
-    )
-
-
-def _drafting(prepared: Prepared, batch: int, context: int) -> Drafting | None:
-    draft = prepared.draft
-    if draft is None:
-        return None
-    best = best_drafts(prepared, batch, context)
-    return Drafting(draft.tokens, draft.drafter, draft.accepted, draft.tokens_per_step, *best)
-
-
-def drafts_of(prepared: Prepared) -> dict[str, Any]:
-    """Return the columns of a row that say what is drafted, without their common name."""
-    draft = prepared.draft
-    if draft is None:
-        return {"tokens": 0, "drafter": "", "accepted": 0.0, "tokens_per_step": 1.0}
-    return {name: getattr(draft, name) for name in ("tokens", "drafter", "accepted", "tokens_per_step")}
-
-
-def _fits(prepared: Prepared, needed: float, enough: Parallel | None) -> Fits:
-    available = prepared.hardware.values["memory.capacity"].value
-    return Fits(needed <= available, round(needed), round(available), enough.devices if enough is not None else None)
-
-
-def _placed(prepared: Prepared) -> Placed | None:
-    placement = prepared.placement
-    if placement is None:
-        return None
-    return Placed(
-        placement.tier,
-        placement.weights,
-        placement.experts,
-        round(max(bytes_in_tier(placement.tier, work) for work in prepared.resident.works)),
-    )
+# How many numbers of an answer stand before those of a side, and how many each side has.
+_FIRST, _EACH = len(COUNTS), len(ANSWER_OF_SIDE)

@@ -8,11 +8,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from perfmodel import equations
+from perfmodel.estimates.bestdrafts import best_drafts
 from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.intervals import Ends, ends_of
+from perfmodel.estimates.placement import bytes_in_tier
 from perfmodel.estimates.prepared import Prepared
-from perfmodel.estimates.results import Figures
-from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.estimates.results import Drafting, Figures, Placed, Side
+from perfmodel.estimates.sides import PreparedSide
+from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import larger
 from perfmodel.numbers.python import Replay, function_of
 from perfmodel.numbers.recorded import Recorder, operand
@@ -21,18 +24,15 @@ Number = Any
 SIDES = ("before", "after")
 FIGURES = Figures.__struct_fields__
 COUNTS = ("bytes_per_step", "flops_per_step", "fits.bytes_needed", "peak.time_per_step", "peak.tokens_per_second")
+ANSWER_OF_SIDE = (
+    *(f"terms.{term}" for term in TERM_NAMES),
+    *FIGURES,
+    *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
+)
 # What an answer takes, in this order.
 ANSWER = (
     *COUNTS,
-    *(
-        f"{side}.{name}"
-        for side in SIDES
-        for name in (
-            *(f"terms.{term}" for term in TERM_NAMES),
-            *FIGURES,
-            *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
-        )
-    ),
+    *(f"{side}.{name}" for side in SIDES for name in ANSWER_OF_SIDE),
     "speedup.value",
     "speedup.low",
     "speedup.high",
@@ -119,3 +119,53 @@ def answering_function(prepared: Prepared) -> Replay:
     columns = columns_of(prepared, batch, context)
     results = [operand(columns[name]) for name in ANSWER]
     return function_of(recorder.needed(results), ("batch", "context"), results)
+
+
+def side_of(side: PreparedSide, numbers: tuple[float, ...], drafting: float) -> Side:
+    """Return one side of an answer, made of its numbers in the order of ANSWER_OF_SIDE. drafting: time spent on drafts [s]."""
+    first, each = len(TERM_NAMES), len(FIGURES)
+    terms = numbers[:first]
+    value, low, high = (Figures(*numbers[start : start + each]) for start in range(first, len(numbers), each))
+    return Side(
+        side.mode.name,
+        side.plan.kernel_calls,
+        value.time_per_step,
+        value.tokens_per_second,
+        value.tokens_per_second_per_sequence,
+        value.fraction_of_peak,
+        TERM_NAMES[terms.index(max(terms))],
+        low,
+        high,
+        Terms(*terms),
+        time_drafting=drafting if side.plan.drafted else None,
+    )
+
+
+def placed_of(prepared: Prepared) -> Placed | None:
+    """Return what a slower memory tier holds, None for nothing."""
+    placement = prepared.placement
+    if placement is None:
+        return None
+    return Placed(
+        placement.tier,
+        placement.weights,
+        placement.experts,
+        round(max(bytes_in_tier(placement.tier, work) for work in prepared.resident.works)),
+    )
+
+
+def drafting_of(prepared: Prepared, batch: int, context: int) -> Drafting | None:
+    """Return what is drafted and how many drafts are best at a workload, None where nothing is drafted."""
+    draft = prepared.draft
+    if draft is None:
+        return None
+    best = best_drafts(prepared, batch, context)
+    return Drafting(draft.tokens, draft.drafter, draft.accepted, draft.tokens_per_step, *best)
+
+
+def drafts_of(prepared: Prepared) -> dict[str, Any]:
+    """Return the columns of a row that say what is drafted, without their common name."""
+    draft = prepared.draft
+    if draft is None:
+        return {"tokens": 0, "drafter": "", "accepted": 0.0, "tokens_per_step": 1.0}
+    return {name: getattr(draft, name) for name in ("tokens", "drafter", "accepted", "tokens_per_step")}

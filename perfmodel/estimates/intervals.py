@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from perfmodel import equations
-from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, part_variance, widened
+from perfmodel.equations.uncertainty import (
+    Effect,
+    Moments,
+    combined_spread,
+    end_of,
+    joint_spread,
+    moments,
+    part_variance,
+    widened,
+)
 from perfmodel.estimates.recording import Recording
 from perfmodel.numbers.choices import log
 
@@ -29,12 +38,10 @@ class Ends(NamedTuple):
 
 
 class Effects(NamedTuple):
-    """What the groups do to the logarithm of the time of either side and of the speed-up [-], in the same order."""
+    """What each group does to the logarithm of the time of either side [-], by the group's name."""
 
-    names: list[str]
-    before: list[Effect]
-    after: list[Effect]
-    speedup: list[Effect]
+    before: dict[str, Effect]
+    after: dict[str, Effect]
 
 
 def effects_of(recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number]) -> Effects:
@@ -44,19 +51,14 @@ def effects_of(recording: Recording, known: Mapping[str, Number], given: Mapping
     """
     values = recording.times(known)
     logarithms = [log(value) for value in values]
-    effects = Effects([], [], [], [])
+    effects = Effects({}, {})
     for group in recording.groups(given):
-        slow, fast = (
-            [
-                0.0 if _same(time, value) else log(time) - logarithm
-                for time, value, logarithm in zip(recording.times_with(known, end), values, logarithms, strict=True)
-            ]
-            for end in (group.slow, group.fast)
-        )
-        effects.names.append(group.name)
-        effects.before.append(Effect(slow[0], fast[0]))
-        effects.after.append(Effect(slow[1], fast[1]))
-        effects.speedup.append(Effect(slow[0] - slow[1], fast[0] - fast[1]))
+        slow, fast = (recording.times_with(known, end) for end in (group.slow, group.fast))
+        for side, value, logarithm, one, other in zip(effects, values, logarithms, slow, fast, strict=True):
+            if not (_same(one, value) and _same(other, value)):
+                side[group.name] = Effect(
+                    *(0.0 if _same(time, value) else log(time) - logarithm for time in (one, other))
+                )
     return effects
 
 
@@ -67,25 +69,33 @@ def ends_of(
 
     known: the lines worked out; given: inputs that are known exactly. beyond: what parameters do not explain.
     """
-    effects = effects_of(recording, known, given)
+    effects, beyond = effects_of(recording, known, given), beyond or Beyond()
     times = [terms.total() for terms in recording.terms(known)]
-    together = _together(recording, known, given)
-    beyond = beyond or Beyond()
-    spreads = [
-        widened(joint_spread(combined_spread(_felt(alone)), _felt(alone), all_at_once), parts)
-        for alone, all_at_once, parts in zip(
-            (effects.before, effects.after), together, (beyond.before, beyond.after), strict=True
-        )
-    ]
+    ends: list[Number] = []
+    for time, alone, together, parts in zip(
+        times, effects, _together(recording, known, given), (beyond.before, beyond.after), strict=True
+    ):
+        sums = moments(list(alone.values()))
+        spread = widened(joint_spread(combined_spread(sums), sums, together), parts)
+        ends += [end_of(time, spread.above), end_of(time, spread.below)]
     ratio = equations.speedup(times[0], times[1])
-    spread = widened(combined_spread(_felt(effects.speedup)), beyond.speedup)
-    return Ends(
-        end_of(times[0], spreads[0].above),
-        end_of(times[0], spreads[0].below),
-        end_of(times[1], spreads[1].above),
-        end_of(times[1], spreads[1].below),
-        end_of(ratio, spread.below),
-        end_of(ratio, spread.above),
+    spread = widened(combined_spread(_ratio_moments(effects)), beyond.speedup)
+    slow_before, fast_before, slow_after, fast_after = ends
+    bounds = end_of(ratio, spread.below), end_of(ratio, spread.above)
+    return Ends(slow_before, fast_before, slow_after, fast_after, *bounds)
+
+
+def _ratio_moments(effects: Effects) -> Moments:
+    """Return the sums over parts for the ratio of both times; what only the side after has is turned."""
+    before, after = effects
+    shared = [
+        Effect(before[name].slow - after[name].slow, before[name].fast - after[name].fast)
+        for name in before
+        if name in after and before[name] != after[name]
+    ]
+    return moments(
+        [*(effect for name, effect in before.items() if name not in after), *shared],
+        [effect for name, effect in after.items() if name not in before],
     )
 
 
@@ -99,9 +109,21 @@ class Beyond(NamedTuple):
 
 def variance_shares(effects: Effects, figure: str) -> dict[str, float]:
     """Return the share of each group in the variance of a figure's logarithm [-]: of before, after or speedup."""
-    variances = [float(part_variance(*effect)) for effect in getattr(effects, figure)]
-    total = sum(variances)
-    return {name: variance / total if total else 0.0 for name, variance in zip(effects.names, variances, strict=True)}
+    before, after = effects
+    none = Effect(0.0, 0.0)
+    variances = {}
+    for name in {**before, **after}:
+        one, other = before.get(name, none), after.get(name, none)
+        effect = (
+            Effect(one.slow - other.slow, one.fast - other.fast)
+            if figure == "speedup"
+            else one
+            if figure == "before"
+            else other
+        )
+        variances[name] = float(part_variance(*effect))
+    total = sum(variances.values())
+    return {name: variance / total if total else 0.0 for name, variance in variances.items()}
 
 
 def _together(recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number]) -> tuple[Effect, Effect]:
@@ -122,8 +144,3 @@ def _together(recording: Recording, known: Mapping[str, Number], given: Mapping[
 def _same(one: Number, other: Number) -> bool:
     """Whether two numbers are known to be equal: the same recorded number, or equal plain ones."""
     return one is other or (one.__class__ is float and other.__class__ is float and one == other)
-
-
-def _felt(effects: list[Effect]) -> list[Effect]:
-    """Return the effects that are not nothing."""
-    return [effect for effect in effects if not all(end.__class__ is float and end == 0.0 for end in effect)]

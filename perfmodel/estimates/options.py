@@ -150,6 +150,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
 )
 OPTION = {option.name: option for option in OPTIONS}
+_DEFAULTS = {option.name: option.default for option in OPTIONS}
 AXES = tuple(option.name for option in OPTIONS if option.axis)
 
 
@@ -202,4 +203,4 @@ def complete(asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in asked:
         if name not in OPTION:
             raise UnknownNameError(f"{shown(name)} is not an option of a question{nearest(name, OPTION)}")
-    return {option.name: asked.get(option.name, option.default) for option in OPTIONS}
+    return {**_DEFAULTS, **asked}

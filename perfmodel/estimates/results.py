@@ -133,3 +133,30 @@ def flattened(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return [pair for key, part in value.items() for pair in flattened(part, f"{prefix}.{key}" if prefix else key)]
     return [(prefix, value)]
+
+
+# What an answer is as plain values, in the order of the JSON output.
+FIELDS = (
+    "model",
+    "hardware",
+    "devices",
+    "batch",
+    "context",
+    "weight_format",
+    "kv_format",
+    "bytes_per_step",
+    "flops_per_step",
+    "peak",
+    "before",
+    "after",
+    "speedup",
+    "fits",
+    "loops",
+    "assumptions",
+    "notes",
+    "parallel",
+    "on_chip",
+    "placement",
+    "parts",
+    "draft",
+)

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import numpy
 
-from perfmodel.estimates.answers import drafts_of
-from perfmodel.estimates.columns import FIGURES
+from perfmodel.estimates.columns import FIGURES, drafts_of
 from perfmodel.estimates.options import AXES
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.terms import TERM_NAMES
