@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from perfmodel import estimate, find_model
 from perfmodel.errors import PerfModelError
-from perfmodel.operations import parameter_count
+from perfmodel.operations import decode_step, parameter_count, plain_formats
 from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.filetypes import Quantised, block_format
 from perfmodel.specifications.ggufmodels import model_from_gguf
@@ -283,3 +283,99 @@ def test_lines_that_are_no_tensors(table, said):
     with pytest.raises(PerfModelError) as raised:
         header_from_table(table, "x")
     assert said in str(raised.value)
+
+
+# Architectures of ggml whose files are made from the catalogue: each matrix and norm under the name it has there.
+TENSORS = {
+    "query": "attn_q",
+    "key": "attn_k",
+    "value": "attn_v",
+    "output": "attn_output",
+    "query_down": "attn_q_a",
+    "query_up": "attn_q_b",
+    "kv_down": "attn_kv_a_mqa",
+    "query_absorb": "attn_k_b",
+    "value_up": "attn_v_b",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+    "router": "ffn_gate_inp",
+    "expert_gate": "ffn_gate_exps",
+    "expert_up": "ffn_up_exps",
+    "expert_down": "ffn_down_exps",
+    "shared_gate": "ffn_gate_shexp",
+    "shared_up": "ffn_up_shexp",
+    "shared_down": "ffn_down_shexp",
+    "mixer_norm": "attn_norm",
+    "feed_forward_norm": "ffn_norm",
+    "mixer_output_norm": "post_attention_norm",
+    "feed_forward_output_norm": "post_ffw_norm",
+    "query_norm": "attn_q_norm",
+    "key_norm": "attn_k_norm",
+    "query_down_norm": "attn_q_a_norm",
+    "kv_down_norm": "attn_kv_a_norm",
+}
+
+
+def made(model, architecture, **keys):
+    """Return the header of a file of `model`, from the operations of a step."""
+    step = decode_step(model, plain_formats("fp16"), 1)
+    found = [Tensor("token_embd.weight", (model.hidden, model.vocabulary), "fp16")]
+    found += [] if model.tied else [Tensor("output.weight", (model.hidden, model.vocabulary), "fp16")]
+    found += [Tensor("output_norm.weight", (model.hidden,), "fp32")]
+    for index, operations in enumerate(step.layers):
+        for o in operations:
+            if not o.elements:
+                continue
+            name = f"blk.{index}.{TENSORS[o.name]}"
+            if not o.columns:
+                found.append(Tensor(f"{name}.weight", (o.elements,), "fp32"))
+                continue
+            experts = o.work.experts[0].count if o.work.experts else 1
+            mixture = next((x.work.experts[0].count for x in operations if x.work.experts), 0)
+            mixer = model.layers[index].mixer
+            biased = o.name in ("query", "key", "value") and getattr(mixer, "query_key_value_bias", False)
+            rows = mixture if o.name == "router" else o.elements // (o.columns + biased) // experts
+            shape = (o.columns, rows, experts) if experts > 1 else (o.columns, rows)
+            found.append(Tensor(f"{name}.weight", shape, "fp16"))
+            if biases := o.elements - rows * o.columns * experts:
+                found.append(Tensor(f"{name}.bias", (biases,), "fp32"))
+    spelled = {"general.architecture": architecture, f"{architecture}.block_count": len(model.layers)}
+    spelled[f"{architecture}.embedding_length"] = model.hidden
+    return Header(spelled | {f"{architecture}.{key.replace('__', '.')}": v for key, v in keys.items()}, tuple(found))
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "keys"),
+    [
+        ("gemma-2-9b", "gemma2", {"attention__sliding_window": 4096}),
+        ("gemma-3-27b", "gemma3", {"attention__sliding_window": 1024}),
+        ("qwen2.5-7b", "qwen2", {}),
+        ("qwen3-30b-a3b", "qwen3moe", {"expert_used_count": 8}),
+        ("mixtral-8x7b", "llama", {"expert_used_count": 2}),
+        ("olmo-2-7b", "olmo2", {}),
+        (
+            "deepseek-v3",
+            "deepseek2",
+            {
+                "expert_used_count": 8,
+                "attention__kv_lora_rank": 512,
+                "attention__key_length_mla": 192,
+                "attention__key_length": 576,
+                "attention__value_length_mla": 128,
+                "attention__value_length": 512,
+                "rope__dimension_count": 64,
+            },
+        ),
+    ],
+)
+def test_files_of_other_architectures(name, architecture, keys):
+    model = find_model(name)
+    mixer = model.layers[0].mixer
+    heads = {"attention__head_count": mixer.heads, "attention__head_count_kv": getattr(mixer, "kv_heads", 1)}
+    if not hasattr(mixer, "kv_rank"):
+        heads["attention__key_length"] = mixer.head_dim
+    found = model_from_gguf(made(model, architecture, **(heads | keys)), name="m", source="s", where="x")
+    assert parameter_count(found) == parameter_count(model) == found.published_parameters
+    assert found.layers == model.layers
+    assert found.tied == model.tied
