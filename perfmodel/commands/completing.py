@@ -59,9 +59,22 @@ def modes(_: typer.Context, incomplete: str) -> list[str]:
 
 def formats(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the storage formats."""
-    from perfmodel.specifications.formats import STORAGE_FORMATS
+    from perfmodel.specifications.formats import format_names
 
-    return offered(STORAGE_FORMATS, incomplete)
+    return offered(format_names(), incomplete)
+
+
+def weights(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the storage formats, file types of GGUF, and parts of a model."""
+    from perfmodel.specifications.filetypes import FILE_TYPES
+    from perfmodel.specifications.formats import format_names
+    from perfmodel.specifications.storage import PARTS
+
+    # After = comes a format, after + a part, and both may stand at the beginning.
+    cut = max(incomplete.rfind(mark) for mark in "+=,") + 1
+    names, parts = dict.fromkeys([*format_names(), *FILE_TYPES]), [f"{part}=" for part in PARTS]
+    known = {"=": [*names], "+": parts}.get(incomplete[cut - 1 : cut], [*names, *parts])
+    return [incomplete[:cut] + name for name in offered(known, incomplete[cut:])]
 
 
 def profiles(_: typer.Context, incomplete: str) -> list[str]:

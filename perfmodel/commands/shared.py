@@ -38,6 +38,7 @@ def _typed(option: Option) -> Any:
     """Return the type of a command's argument that takes `option`."""
     complete = {
         "format": completing.formats,
+        "weights": completing.weights,
         "mode": completing.modes,
         "profile": completing.profiles,
         "settings": completing.settings,

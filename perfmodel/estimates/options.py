@@ -20,7 +20,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One option of a question.
 
     name: the argument of `estimate`; the option is the same word behind --, with dashes.
-    kind: what it takes: count, number, tokens (a count in which k is 1,024), format, mode, profile, text or settings.
+    kind: what it takes: count, number, tokens (a count in which k is 1,024), format, weights, mode, profile, text or
+    settings.
     default: what it is where it is not given; shown: what the help says of that default where it depends.
     least, most: bounds of a count or number [-].
     axis: whether a sweep takes several values of it.
@@ -63,9 +64,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="weights",
-        kind="format",
-        metavar="FORMAT",
-        help="Storage format of the weights; the published one if not given.",
+        kind="weights",
+        metavar="F|PART=F+PART=F",
+        help="Storage format of the weights, or of parts: attention, dense, experts, shared, head, embedding.",
         axis=True,
     ),
     Option(
