@@ -104,7 +104,8 @@ def estimate_command(
         return answer.rows()
 
     def shown_document() -> "Document":
-        from perfmodel.report.answer import beside_of, document
+        from perfmodel.report.answer import document
+        from perfmodel.report.facts import beside_of
 
         return document(answer, beside_of(answer))
 

@@ -13,9 +13,9 @@ import pytest
 
 from perfmodel import compare, estimate, sweep
 from perfmodel.analysis.explanations import explain
-from perfmodel.report.answer import beside_of
 from perfmodel.report.answerpage import _page, answer_page
 from perfmodel.report.around import report_data, what_ifs
+from perfmodel.report.facts import beside_of
 from perfmodel.report.pictures.choices import sweep_picture
 from perfmodel.report.pictures.kinds import KINDS, picture_data
 from perfmodel.report.pictures.paper import to_svg

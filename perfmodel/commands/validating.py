@@ -24,14 +24,7 @@ from perfmodel.commands.shared import (
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from perfmodel.measurements.calibration import Calibration
-    from perfmodel.measurements.discrepancies import Explanation, Gap
-    from perfmodel.measurements.modepairs import ModePair
     from perfmodel.measurements.rows import Row
-    from perfmodel.measurements.validation import Errors, Predicted, Validation
-    from perfmodel.report.text import Document
 
 # What a measured row says of the question itself.
 _ROW_OPTIONS = ("devices", "batch", "context", "weights", "kv", "before")
@@ -103,6 +96,7 @@ def validate_command(
     from perfmodel.measurements.modepairs import mode_pairs
     from perfmodel.measurements.rows import all_rows, selected
     from perfmodel.measurements.validation import validate
+    from perfmodel.report.validated import validation_document
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     if profiles and calibrated:
@@ -146,7 +140,7 @@ def validate_command(
         rows=result.rows,
         default_columns=_VALIDATION_COLUMNS,
         json=lambda: result.to_dict() | ({} if file is None else {"pairs": [pair.to_dict() for pair in pairs]}),
-        document=lambda: _validation_document(result, pairs),
+        document=lambda: validation_document(result, pairs),
         sidecar=lambda: {"command": reproducing_line(), "way": result.way, "not_asked": result.reasons()},
     )
 
@@ -170,6 +164,7 @@ def calibrate_command(
 ) -> None:
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
     from perfmodel.measurements.calibration import as_profile, calibrate
+    from perfmodel.report.validated import calibration_document
     from perfmodel.specifications.profiles import find_profile, profile_text
 
     chosen = chosen_format(as_json, as_csv, None, columns)
@@ -203,7 +198,7 @@ def calibrate_command(
         rows=lambda: fitted,
         default_columns=None,
         json=result.to_dict,
-        document=lambda: _calibration_document(result, output),
+        document=lambda: calibration_document(result, output),
         sidecar=None,
     )
 
@@ -250,6 +245,7 @@ def explain_gap_command(
 ) -> None:
     """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""
     from perfmodel.measurements.discrepancies import explain_gap
+    from perfmodel.report.validated import gap_document, gap_rows
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     file = measured if hardware is not None else model if measured is None else None
@@ -270,10 +266,10 @@ def explain_gap_command(
         chosen,
         output,
         columns,
-        rows=lambda: _gap_rows(result),
+        rows=lambda: gap_rows(result),
         default_columns=None,
         json=result.to_dict,
-        document=lambda: _gap_document(result),
+        document=lambda: gap_document(result),
         sidecar=None,
     )
 
@@ -287,218 +283,3 @@ def _known_values(name: str, text: str, rows: "tuple[Row, ...]") -> None:
                 f"--{name}: {shown(value)} is in no row{nearest(value, known)}"
                 + (f"; known are {', '.join(known)}" if len(known) < 12 else "")
             )
-
-
-def _percent(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.1%}".replace("%", " %")
-
-
-def _errors_row(e: "Errors") -> tuple[str, ...]:
-    return (
-        e.name,
-        str(e.rows),
-        _percent(e.median),
-        _percent(e.ninetieth),
-        _percent(e.bias, "+"),
-        f"{e.inside:.0%}".replace("%", " %"),
-        f"{e.width:.2f}",
-        f"{e.within_half:.0%}".replace("%", " %"),
-    )
-
-
-def _validation_document(result: "Validation", pairs: "Sequence[ModePair]" = ()) -> "Document":
-    from perfmodel.report.text import Document, Table
-
-    right = frozenset(range(1, 8))
-    if result.over_sources is None or result.over_rows is None:
-        first = "No row could be asked."
-    else:
-        over = result.over_sources
-        first = (
-            f"Median error {_percent(over.median)} over {len(result.sources)} sources ({result.way}):"
-            f" {_percent(over.inside)} of rows inside an interval {over.width:.2f} wide."
-        )
-    parts: list[str | Table] = [first]
-    if result.over_sources is not None and result.over_rows is not None:
-        lines = [_errors_row(e) for e in (*result.sources, result.over_sources, result.over_rows)]
-        parts.append(Table(("source", "rows", "median", "90th", "bias", "inside", "width", "in 1.5x"), lines, right))
-        parts.append(
-            "error: predicted over measured time, less 1; bias: its median; width: high over low end in time;\nover"
-            " sources: the median of each column over the sources"
-        )
-        parts.append(
-            Table(
-                ("worst ten", "measured", "predicted", "where the predicted time goes"),
-                [_worst_row(p) for p in result.worst()],
-                frozenset({1, 2}),
-            )
-        )
-    if pairs:
-        parts.append(
-            Table(
-                ("two launch modes of one question", "measured", "predicted", "error"),
-                [
-                    (
-                        f"{pair.slower.row.mode} to {pair.faster.row.mode}: {pair.slower.row.id}, {pair.faster.row.id}",
-                        f"{pair.measured:.3g} x",
-                        f"{pair.predicted:.3g} x",
-                        _percent(pair.error, "+"),
-                    )
-                    for pair in pairs[:20]
-                ],
-                frozenset({1, 2, 3}),
-            )
-        )
-    if any("pp=" in p.row.parallel for p in result.predicted):
-        parts.append(
-            "layers split over devices (pp=N): asked as one device over the whole model, whose capacity is not"
-            " looked at"
-        )
-    if result.unasked:
-        reasons = list(result.reasons().items())
-        table = [(name, str(count)) for name, count in reasons[:25]]
-        if len(reasons) > 25:
-            table.append((f"{len(reasons) - 25} more", str(sum(count for _, count in reasons[25:]))))
-        parts.append(Table((f"not asked: {len(result.unasked)} rows", "rows"), table, frozenset({1})))
-    return Document(parts)
-
-
-def _worst_row(p: "Predicted") -> tuple[str, ...]:
-    from perfmodel.units import format_quantity
-
-    row = p.row
-    shares = sorted(((value / p.time, name) for name, value in p.terms.items()), reverse=True)
-    what = f"{row.id}: {row.model} {row.weight_format}, {row.hardware} x {row.devices}, {row.stack}"
-    where = ", ".join(f"{name} {share:.0%}".replace("%", " %") for share, name in shares[:2])
-    return what, format_quantity(row.time_per_step, "s", 3), format_quantity(p.time, "s", 3), where
-
-
-def _calibration_document(result: "Calibration", output: str | None) -> "Document":
-    from perfmodel.report.text import Document, Table
-    from perfmodel.units import format_quantity
-
-    one = "row" if result.rows == 1 else "rows"
-    parts: list[str | Table] = [
-        (
-            f"Fitted {len(result.parameters)} parameters to {result.rows} {one}: median error"
-            f" {_percent(result.error_before)} before, {_percent(result.error_after)} after."
-        )
-    ]
-
-    def interval(low: float, value: float, high: float, unit: str) -> str:
-        return (
-            f"{format_quantity(value, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})"
-        )
-
-    parts.append(
-        Table(
-            ("parameter", "before", "after", "narrowed by"),
-            [
-                (
-                    p.path,
-                    interval(*p.prior, p.unit),
-                    interval(p.low, p.value, p.high, p.unit),
-                    f"{p.told:.0%}".replace("%", " %") if p.identified else "not told",
-                )
-                for p in result.parameters
-            ],
-            frozenset({3}),
-        )
-    )
-    if result.unidentified():
-        parts.append(f"The rows do not tell {', '.join(result.unidentified())}: these stay as the catalogue has them.")
-    parts += [
-        f"{one_path} and {other} cannot be told apart (correlation {value:.2f}): only their sum is known."
-        for one_path, other, value in result.correlated
-    ]
-    if len(result.hardware) > 1:
-        parts.append(f"One value for {', '.join(result.hardware)}: the rows are of several devices.")
-    if result.left_out:
-        parts.append(
-            Table(
-                ("left out in turn", "rows", "median error", "largest"),
-                [(x.what, str(x.rows), _percent(x.median), _percent(x.largest)) for x in result.left_out],
-                frozenset({1, 2, 3}),
-            )
-        )
-    else:
-        parts.append("One row leaves none to test on.")
-    parts.append(
-        f"written: {output}; use it with --profile {output}"
-        if output
-        else "Nothing written: give -o profile.toml to use it with --profile."
-    )
-    return Document(parts)
-
-
-def _gap_document(gap: "Gap") -> "Document":
-    from perfmodel.report.text import Document, Table
-    from perfmodel.units import format_quantity
-
-    def seconds(value: float) -> str:
-        return format_quantity(value, "s", 4)
-
-    ratio = gap.measured / gap.predicted
-    side = "slower" if ratio > 1 else "faster"
-    place = "inside" if gap.inside else "outside"
-    first = (
-        f"Measured {seconds(gap.measured)}, predicted {seconds(gap.predicted)} ({seconds(gap.low)} to"
-        f" {seconds(gap.high)}): {_percent(abs(ratio - 1))} {side}, {place} the interval."
-    )
-    parts: list[str | Table] = [first, f"{gap.model} on {gap.hardware}, {gap.mode}; afterwards {gap.after_mode}"]
-
-    def line(one: "Explanation") -> tuple[str, ...]:
-        if one.values is None:
-            return one.what, "no value explains it", "", "", ""
-        ((path, value),) = one.values.items()
-        low, middle, high = gap.assumed[path]
-        unit = gap.units[path]
-        return (
-            one.what,
-            format_quantity(value, unit, 3),
-            f"{format_quantity(middle, unit, 3)} ({format_quantity(low, unit, 3)} to {format_quantity(high, unit, 3)})",
-            "yes" if one.inside else "no",
-            _gain(one),
-        )
-
-    parts.append(
-        Table(
-            ("alone", "would be", "assumed", "plausible", f"{gap.after_mode} brings"), [line(one) for one in gap.alone]
-        )
-    )
-    if gap.together.values is None:
-        parts.append("Together: no values explain it; is the measurement of this question?")
-    else:
-        lines = [
-            (path, format_quantity(value, gap.units[path], 3), f"{gap.together.deviations[path]:+.1f} sd")
-            for path, value in gap.together.values.items()
-        ]
-        parts.append(Table(("together, most likely", "would be", "from assumed"), lines, frozenset({2})))
-        likely = "plausible" if gap.together.inside else "not plausible: something else is going on"
-        parts.append(
-            f"From there {gap.after_mode} brings {_gain(gap.together)}, to {seconds(gap.together.after or 0.0)} a step;"
-            f" {likely}."
-        )
-    return Document(parts)
-
-
-def _gain(one: "Explanation") -> str:
-    return "" if one.speedup is None else f"{one.speedup.value:.3g} x ({one.speedup.low:.3g} to {one.speedup.high:.3g})"
-
-
-def _gap_rows(gap: "Gap") -> list[dict[str, Any]]:
-    return [
-        {
-            "explanation": one.what,
-            "parameter": path,
-            "value": value,
-            "unit": gap.units[path],
-            "deviations": one.deviations[path],
-            "after.time_per_step": one.after,
-            "speedup.value": one.speedup.value if one.speedup else None,
-            "speedup.low": one.speedup.low if one.speedup else None,
-            "speedup.high": one.speedup.high if one.speedup else None,
-        }
-        for one in (*gap.alone, gap.together)
-        for path, value in (one.values or {}).items()
-    ]

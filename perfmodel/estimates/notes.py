@@ -110,8 +110,8 @@ def _tier_notes(prepared: Prepared, placed: Placed | None) -> Iterator[Note]:
         capacity = prepared.hardware.values.get(f"tiers.{placed.tier}.capacity")
         yield Note(
             "tier",
-            f"{placed.tier}: {placed.weights:.1%} of the weights and {placed.experts:.1%} of routed experts,"
-            f" {placed.bytes / 1e9:.1f} GB on each device, stream from there".replace("%", " %"),
+            f"{placed.tier}: {100 * placed.weights:.1f} % of the weights and {100 * placed.experts:.1f} % of routed experts,"
+            f" {placed.bytes / 1e9:.1f} GB on each device, stream from there",
         )
         if capacity is not None and placed.bytes > capacity.value:
             yield Note(

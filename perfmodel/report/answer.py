@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.costs import Cost
 from perfmodel.estimates.results import Assumption, Figures, Side
 from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.report.facts import Beside, facts
+from perfmodel.report.pictures.captions import counted
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import percent, ranged, rate, shortened
 from perfmodel.units import format_quantity
 
 _NAMES = {
@@ -36,45 +36,10 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
     worst = max(losses, key=losses.__getitem__)
     share = losses[worst] / answer.before.time_per_step
     end = f"; it stops paying (under 1.05 x) above batch {last_paying_batch:,}" if last_paying_batch else ""
-    return f"{name} brings {value} x ({low} to {high}): {share:.0%} of the step is {worst}{end}.".replace("%", " %")
+    return f"{name} brings {value} x ({low} to {high}): {percent(share)} of the step is {worst}{end}."
 
 
 _LONGEST = 52  # of what was measured, for a table of 80 columns
-
-
-class Beside(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stand beside an answer, each found by its own room.
-
-    last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million
-    tokens;
-    widest: the assumption with the largest share in the variance of the speed-up, and that share [-];
-    measured: published measurements near the question, as (what was measured, time per step [s], source).
-    """
-
-    last_paying_batch: int | None = None
-    cost: Cost | None = None
-    widest: tuple[str, float] | None = None
-    measured: tuple[tuple[str, float, str], ...] = ()
-
-
-def beside_of(answer: Estimate) -> Beside:
-    """Return all that may stand beside an answer.
-
-    What it asks loads here, so that a document alone needs none of it.
-    """
-    from perfmodel.estimates.breakeven import last_paying_batch
-    from perfmodel.estimates.costs import cost_per_million_tokens
-    from perfmodel.measurements.rows import measured_nearby
-    from perfmodel.report.pictures.tornados import sensitivity_of
-
-    widest = sensitivity_of(answer).measure_next
-    share = widest.share if widest is not None else None
-    return Beside(
-        last_paying_batch=last_paying_batch(answer),
-        cost=cost_per_million_tokens(answer),
-        widest=(widest.name, share) if widest is not None and share else None,
-        measured=measured_nearby(answer),
-    )
 
 
 def document(answer: Estimate, beside: Beside | None = None) -> Document:
@@ -85,13 +50,12 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         _question(answer),
         _figures(answer),
         _terms(answer),
-        _facts(answer, beside),
+        Table(("", ""), facts(answer, beside)),
         _parts(answer),
     ]
     if beside.measured:
         rows = [
-            (what if len(what) <= _LONGEST else what[: _LONGEST - 3] + "...", format_quantity(time, "s"), source)
-            for what, time, source in beside.measured
+            (shortened(what, _LONGEST), format_quantity(time, "s"), source) for what, time, source in beside.measured
         ]
         parts.append(Table(("measured nearby", "a step", "source"), rows, frozenset({1})))
     parts.append(_assumptions(answer.assumptions))
@@ -118,28 +82,13 @@ def _question(answer: Estimate) -> str:
     return f"{text}; a step is one {answer.asked.step} of each input of the batch" if answer.asked.step else text
 
 
-def _counted(answer: Estimate) -> str:
-    """What the rates count."""
-    return "step" if answer.asked.step else "token"
-
-
-def _range(value: str, low: str, high: str) -> str:
-    if low == high == value:
-        return value
-    # One unit is enough: 2.4 ms (2 to 2.9), 45 % (38 to 54).
-    units = {text.rpartition(" ")[2] for text in (value, low, high)} if " " in value else {""}
-    if len(units) == 1 and (unit := units.pop()):
-        low, high = low.removesuffix(f" {unit}"), high.removesuffix(f" {unit}")
-    return f"{value} ({low} to {high})"
-
-
 def _figures(answer: Estimate) -> Table:
     sides = (answer.before, answer.after)
 
     def row(
         label: str, show: Callable[[Figures | Side], str], *, low: str = "low", high: str = "high"
     ) -> tuple[str, ...]:
-        return (label, *(_range(show(side), show(getattr(side, low)), show(getattr(side, high))) for side in sides))
+        return (label, *(ranged(show(side), show(getattr(side, low)), show(getattr(side, high))) for side in sides))
 
     def time(f: Figures | Side) -> str:
         return format_quantity(f.time_per_step, "s")
@@ -147,11 +96,8 @@ def _figures(answer: Estimate) -> Table:
     rows = [
         # The pessimistic end is the longest time.
         row("time per step", time, low="high", high="low"),
-        row(
-            f"{_counted(answer)}s per second",
-            lambda f: f"{f.tokens_per_second:,.4g}" if f.tokens_per_second < 1e4 else f"{f.tokens_per_second:,.0f}",
-        ),
-        row("fraction of peak", lambda f: f"{f.fraction_of_peak:.1%}".replace("%", " %")),
+        row(f"{counted(answer)}s per second", lambda f: rate(f.tokens_per_second)),
+        row("fraction of peak", lambda f: percent(f.fraction_of_peak, 1)),
         ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
         ("bound by", *(side.bound for side in sides)),
     ]
@@ -165,7 +111,7 @@ def _figures(answer: Estimate) -> Table:
 def _terms(answer: Estimate) -> Table:
     def cells(side: Side, term: str) -> tuple[str, str]:
         time = getattr(side.terms, term)
-        return format_quantity(time, "s"), f"{time / side.time_per_step:.1%}".replace("%", " %")
+        return format_quantity(time, "s"), percent(time / side.time_per_step, 1)
 
     rows = [
         (term, *cells(answer.before, term), *cells(answer.after, term))
@@ -173,49 +119,6 @@ def _terms(answer: Estimate) -> Table:
         if getattr(answer.before.terms, term) or getattr(answer.after.terms, term)
     ]
     return Table(("where the time goes", "before", "", "after", ""), rows, frozenset({1, 2, 3, 4}))
-
-
-def _facts(answer: Estimate, beside: Beside) -> Table:
-    cost = beside.cost
-    fits = answer.fits
-    needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
-    fewest = (
-        ""
-        if fits.devices_needed is None
-        else f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
-    )
-    rows = [
-        (
-            "peak",
-            (
-                f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g}"
-                f" {'steps/s' if answer.asked.step else 'tok/s'}: {answer.bytes_per_step / 1e9:,.4g} GB a step"
-            ),
-        ),
-        ("memory", f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"),
-    ]
-    rows += [
-        ("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else ""))
-        for loop in answer.loops
-    ]
-    if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
-        before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
-        rows.append(("energy", f"at most {before} a {_counted(answer)} before, {after} after, at the power limit"))
-    if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        rows.append(
-            (
-                "price",
-                (
-                    f"{cost.price_before:,.4g} USD for a million {_counted(answer)}s before, {cost.price_after:,.4g}"
-                    f" after, at {cost.rental} a device"
-                ),
-            )
-        )
-    if beside.widest is not None:
-        rows.append(
-            ("widest", f"{beside.widest[0]}: {beside.widest[1]:.0%} of the speed-up's variance".replace("%", " %"))
-        )
-    return Table(("", ""), rows)
 
 
 def _parts(answer: Estimate) -> Table:
@@ -236,5 +139,5 @@ def _assumptions(assumptions: tuple[Assumption, ...]) -> Table:
     rows = []
     for a in assumptions:
         value, low, high = (format_quantity(x, a.unit) for x in (a.value, a.low, a.high))
-        rows.append((a.name, _range(value, low, high), a.kind))
+        rows.append((a.name, ranged(value, low, high), a.kind))
     return Table(("assumption", "value (low to high)", "kind"), rows, spare=(2,))

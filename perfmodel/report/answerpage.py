@@ -10,9 +10,10 @@ from perfmodel.analysis.closedforms import Explanation, SideForm
 from perfmodel.analysis.explanations import explain
 from perfmodel.estimates.answers import Estimate
 from perfmodel.quoting import markup
-from perfmodel.report.answer import Beside, beside_of, document, verdict
+from perfmodel.report.answer import document, verdict
 from perfmodel.report.around import Report, WhatIf, report_data, what_ifs
 from perfmodel.report.bars import picture_table
+from perfmodel.report.facts import Beside, beside_of, facts
 from perfmodel.report.html import (
     ASSUMPTIONS_SAID,
     TERMS_IN_WORDS,
@@ -20,16 +21,13 @@ from perfmodel.report.html import (
     assumption_words,
     figure,
     foot,
-    percent,
-    rate,
     shell,
     table,
-    time,
     unbroken,
 )
 from perfmodel.report.pictures.captions import counted, question_line, rate_unit
 from perfmodel.report.text import Document, Table
-from perfmodel.units import format_quantity
+from perfmodel.report.words import percent, rate, ratio, time
 
 
 def answer_page(answer: Estimate, *, command: str) -> str:
@@ -125,8 +123,8 @@ def _figures(answer: Estimate) -> str:
             between(rate(side.low.tokens_per_second), rate(side.high.tokens_per_second)),
         ]
         shares += [
-            percent(side.fraction_of_peak),
-            between(percent(side.low.fraction_of_peak), percent(side.high.fraction_of_peak)),
+            percent(side.fraction_of_peak, 1),
+            between(percent(side.low.fraction_of_peak, 1), percent(side.high.fraction_of_peak, 1)),
         ]
     rows = [
         ("time per step", time(answer.peak.time_per_step), *times),
@@ -140,44 +138,13 @@ def _figures(answer: Estimate) -> str:
 
 
 def _beside(answer: Estimate, beside: Beside) -> str:
-    """Return what stands beside the figures: bytes, memory, loops, cost, the widest assumption, what was measured."""
-    fits, cost = answer.fits, beside.cost
-    memory = (
-        f"{fits.bytes_needed / 1e9:,.2f} of {fits.bytes_available / 1e9:,.2f} GB on each device:"
-        f" {'fits' if fits.fits else 'does not fit'}"
-    )
-    lines = [
-        (
-            f"A step reads {answer.bytes_per_step / 1e9:,.4g} GB and does {format_quantity(answer.flops_per_step, 'FLOP')}."
-            f" Memory: {memory}."
-        )
-    ]
-    said = "; ".join(
-        f"{' + '.join(loop.body)} x {loop.count}" + (f" (layers {loop.layers})" if loop.layers else "")
-        for loop in answer.loops
-    )
-    lines.append(f"Loops: {said}." if said else "No loop was found.")
-    if cost is not None and cost.energy_before is not None and cost.energy_after is not None:
-        lines.append(
-            f"Energy at the power limit: {format_quantity(cost.energy_before / 1e6, 'J')} a {counted(answer)} before,"
-            f" {format_quantity(cost.energy_after / 1e6, 'J')} after."
-        )
-    if cost is not None and cost.price_before is not None and cost.price_after is not None:
-        lines.append(
-            f"Price: {cost.price_before:,.4g} USD for a million {counted(answer)}s before, {cost.price_after:,.4g}"
-            f" after, at {cost.rental} a device."
-        )
-    if beside.widest is not None:
-        lines.append(f"Widest assumption: {beside.widest[0]}, {percent(beside.widest[1])} of the speed-up's variance.")
+    """Return what stands beside the figures: the facts that the text has too, and what was measured nearby."""
+    lines = [f"{name.capitalize()}: {text}." for name, text in facts(answer, beside)]
+    if not answer.loops:
+        lines.append("No loop was found.")
     if beside.measured:
-        lines.append(
-            "Measured nearby: "
-            + "; ".join(
-                f"{what}, {format_quantity(seconds, 's')} a step ({source})"
-                for what, seconds, source in beside.measured
-            )
-            + "."
-        )
+        told = "; ".join(f"{what}, {time(seconds)} a step ({source})" for what, seconds, source in beside.measured)
+        lines.append(f"Measured nearby: {told}.")
     return "".join(f'<p class="note">{markup(line)}</p>' for line in lines)
 
 
@@ -214,7 +181,7 @@ def _formula(name: str, side: SideForm, form: Explanation) -> str:
         )
 
     rows = [
-        (written(a.formula), a.numbers.replace(" x ", " × "), time(a.time), percent(a.time / side.time_per_step))
+        (written(a.formula), a.numbers.replace(" x ", " × "), time(a.time), percent(a.time / side.time_per_step, 1))
         for a in side.addends
     ]
     rows.append(("sum: time per step", "", time(side.time_per_step), ""))
@@ -227,15 +194,15 @@ def _formula(name: str, side: SideForm, form: Explanation) -> str:
 
 def _what_if_rows(answer: Estimate, neighbours: Sequence[WhatIf]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     def cells(change: str, a: Estimate) -> tuple[str, ...]:
-        speedup = f"{a.speedup.value:.3g} ({a.speedup.low:.3g} to {a.speedup.high:.3g})"
+        speedup = ratio(a.speedup.value, a.speedup.low, a.speedup.high)
         return (
             change + ("" if a.fits.fits else ", does not fit"),
             a.before.mode,
             rate(a.before.tokens_per_second),
-            f"{a.before.fraction_of_peak:.0%}".replace("%", " %"),
+            percent(a.before.fraction_of_peak),
             a.after.mode,
             rate(a.after.tokens_per_second),
-            f"{a.after.fraction_of_peak:.0%}".replace("%", " %"),
+            percent(a.after.fraction_of_peak),
             speedup,
         )
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import ratio
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -132,4 +133,4 @@ def advice_document(found: "AdviceList") -> Document:
 
 
 def _times(gain: "Interval") -> str:
-    return f"{gain.value:.3g} x ({gain.low:.3g} to {gain.high:.3g})"
+    return ratio(gain.value, gain.low, gain.high, " x")

@@ -187,21 +187,6 @@ def foot(command: str, version: str) -> str:
     return f'<p class="foot">Made by perfmodel {markup(version)}: <code>{markup(command)}</code></p>'
 
 
-def time(seconds: float) -> str:
-    """Return a time with its unit."""
-    return format_quantity(seconds, "s") if seconds else "0"
-
-
-def rate(tokens_per_second: float) -> str:
-    """Return a rate to four digits."""
-    return f"{tokens_per_second:,.4g}" if tokens_per_second < 1e4 else f"{tokens_per_second:,.0f}"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage."""
-    return f"{share:.1%}".replace("%", " %")
-
-
 def unbroken(words: str) -> str:
     """Return a sentence in which a number and its sign stay on one line."""
     return words.replace(" %", "\u00a0%").replace(" x ", "\u00a0x ")

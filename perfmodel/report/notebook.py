@@ -13,6 +13,7 @@ from perfmodel.report.pictures.sidebars import comparison_bars
 from perfmodel.report.pictures.waterfalls import waterfall
 from perfmodel.report.tables import comparison_document
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import rate
 
 if TYPE_CHECKING:
     from perfmodel.sweeps.choosing import Selection
@@ -98,4 +99,4 @@ def _part(part: str | Table) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, float | int):
         return str(value)
-    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1e4 else f"{value:,.0f}"
+    return rate(value) if isinstance(value, float) else f"{value:,}"

@@ -6,6 +6,7 @@ from perfmodel.analysis.closedforms import Condition, Explanation, SideForm
 from perfmodel.analysis.sensitivities import Sensitivity
 from perfmodel.analysis.solver import Solution
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import percent
 from perfmodel.units import format_quantity
 
 _MOST_CONDITIONS = 4
@@ -22,7 +23,7 @@ def solution_document(solution: Solution) -> Document:
             f"{side.kernel_calls:,}",
             format_quantity(side.time_per_step, "s"),
             f"{side.tokens_per_second:,.4g}",
-            _percent(side.fraction_of_peak),
+            percent(side.fraction_of_peak, 1),
         )
         for side_name, side in (("before", answer.before), ("after", answer.after))
     ]
@@ -93,7 +94,7 @@ def sensitivity_document(found: Sensitivity) -> Document:
     best = found.measure_next
     figure, low, high = (_quantity(x, found.unit) for x in (found.value, found.low, found.high))
     verdict = (
-        f"Measure {best.name} next: it is {_percent(best.share)} of the variance of {found.figure}, {figure} ({low} to"
+        f"Measure {best.name} next: it is {percent(best.share, 1)} of the variance of {found.figure}, {figure} ({low} to"
         f" {high})."
         if best
         else f"Nothing is uncertain: {found.figure} is {figure}."
@@ -107,7 +108,7 @@ def sensitivity_document(found: Sensitivity) -> Document:
                 _value(i.value, i.unit),
                 *(_elasticity(e) for e in (i.before, i.after, i.speedup)),
                 bar,
-                _percent(i.share) if i.share else "",
+                percent(i.share, 1) if i.share else "",
             )
         )
     header = (
@@ -150,7 +151,7 @@ def explanation_document(explanation: Explanation) -> Document:
 
 def _side(name: str, side: SideForm) -> list[str | Table]:
     rows = [
-        (a.formula, a.numbers, format_quantity(a.time, "s"), _percent(a.time / side.time_per_step))
+        (a.formula, a.numbers, format_quantity(a.time, "s"), percent(a.time / side.time_per_step, 1))
         for a in side.addends
     ]
     rows.append(("time per step", "", format_quantity(side.time_per_step, "s"), ""))
@@ -192,10 +193,6 @@ def _conditions(conditions: Sequence[Condition]) -> str:
 
 def _elasticity(value: float) -> str:
     return f"{value:+.3f}" if abs(value) >= 0.0005 else "0"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}".replace("%", " %")
 
 
 def _value(value: float, unit: str) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import percent, rate, ratio
 
 if TYPE_CHECKING:
     from perfmodel.sweeps.columns import Grid
@@ -33,9 +34,9 @@ def sweep_document(grid: "Grid", most: int) -> Document:
     rows = [
         (
             *(written(key, row[key]) for key in keys),
-            _rate(row["before.tokens_per_second"]),
-            _rate(row["after.tokens_per_second"]),
-            _ratio(row["speedup.value"], row["speedup.low"], row["speedup.high"]),
+            rate(row["before.tokens_per_second"]),
+            rate(row["after.tokens_per_second"]),
+            ratio(row["speedup.value"], row["speedup.low"], row["speedup.high"]),
             row["after.bound"] + ("" if row["fits.fits"] else ", does not fit"),
         )
         for row in found.rows
@@ -59,8 +60,8 @@ def comparison_document(found: "Comparison") -> Document:
 def _verdict(found: "Comparison") -> str:
     best = found.choices[0]
     text = (
-        f"Best of {len(found.choices)}: {label(best)}, {_rate(best.tokens_per_second)} tok/s ({_rate(best.low)} to"
-        f" {_rate(best.high)})"
+        f"Best of {len(found.choices)}: {label(best)}, {rate(best.tokens_per_second)} tok/s ({rate(best.low)} to"
+        f" {rate(best.high)})"
     )
     if len(found.choices) > 1:
         second = found.choices[1]
@@ -132,9 +133,9 @@ def _table(found: "Comparison") -> Table:
             (
                 *(_cell(getattr(c, key)) for key in keys),
                 *(written(path, c.settings[path]) for path in sets),
-                f"{_rate(c.tokens_per_second)} ({_rate(c.low)} to {_rate(c.high)})",
-                _rate(c.tokens_per_second_per_sequence),
-                f"{c.fraction_of_peak:.0%}".replace("%", " %"),
+                f"{rate(c.tokens_per_second)} ({rate(c.low)} to {rate(c.high)})",
+                rate(c.tokens_per_second_per_sequence),
+                percent(c.fraction_of_peak),
                 gain if found.ladder else f"{c.to_best:.2f}",
                 *("" if getattr(c, key) is None else _few_digits(getattr(c, key)) for key in optional),
                 ("yes" if c.front else "") + ("" if c.fits else " does not fit"),
@@ -149,13 +150,5 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _rate(value: float) -> str:
-    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
-
-
 def _few_digits(value: float) -> str:
     return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-
-
-def _ratio(value: float, low: float, high: float) -> str:
-    return f"{value:.3g} ({low:.3g} to {high:.3g})"

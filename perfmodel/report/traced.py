@@ -11,6 +11,7 @@ from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
     from perfmodel.traces.pricing import TracePricing
+from perfmodel.report.words import percent, ranged, ratio, shortened
 from perfmodel.specifications.quantities import Interval
 
 _CAUSES = {
@@ -74,7 +75,8 @@ def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> D
     parts += [_layer_text(layer) for layer in summary.repeats]
     if summary.top:
         cells = [
-            (_cut(one.name, 48), f"{one.count:,}", _time(one.total), _percent(one.share)) for one in summary.top[:_TOP]
+            (shortened(one.name, 48), f"{one.count:,}", _time(one.total), _percent(one.share))
+            for one in summary.top[:_TOP]
         ]
         parts.append(Table(("longest kernels", "calls", "time", "share"), cells, frozenset({1, 2, 3})))
     if summary.prize is not None:
@@ -134,7 +136,7 @@ def _head(summary: Summary) -> str:
 def _facts(summary: Summary) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if summary.step_time is not None and summary.idle is not None:
-        label = f", {_cut(summary.step_label, 32)}" if summary.step_label else ""
+        label = f", {shortened(summary.step_label, 32)}" if summary.step_label else ""
         spread = (
             f" ({_time(summary.shortest_step)} to {_time(summary.longest_step)})" if summary.steps_complete > 1 else ""
         )
@@ -257,19 +259,11 @@ def _priced(pricing: "TracePricing") -> list[str | Table]:
 
 
 def _range(found: "Interval", unit: str = "s") -> str:
-    digits = 3
-    texts = [format_quantity(x, unit, digits) for x in (found.value, found.low, found.high)]
-    if found.low == found.high:
-        return texts[0]
-    units = {text.rpartition(" ")[2] for text in texts}
-    if unit != "1" and len(units) == 1:
-        suffix = f" {units.pop()}"
-        texts[1:] = [text.removesuffix(suffix) for text in texts[1:]]
-    return f"{texts[0]} ({texts[1]} to {texts[2]})"
+    return ranged(*(format_quantity(x, unit, 3) for x in (found.value, found.low, found.high)))
 
 
 def _gain(speedup: "Interval") -> str:
-    return f"{speedup.value:.3g} x ({speedup.low:.3g} to {speedup.high:.3g})"
+    return ratio(speedup.value, speedup.low, speedup.high, " x")
 
 
 def _time(value: float | None) -> str:
@@ -277,12 +271,8 @@ def _time(value: float | None) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
+    return percent(share, 1 if share < 0.0995 else 0)
 
 
 def _whole(share: float) -> str:
-    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return "<1 %" if 0 < share < 0.005 else percent(share)

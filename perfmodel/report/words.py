@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from perfmodel.units import UNITS
+from perfmodel.units import UNITS, format_quantity
 
 
 def number_label(value: float, digits: int = 3) -> str:
@@ -57,13 +57,13 @@ def unit_of(largest: float, dimension: str) -> tuple[str, float]:
     )
 
 
-def percent(share: float, decimals: int = 0) -> str:
-    """Return a share [-] as a percentage.
+def percent(share: float, decimals: int = 0, sign: str = "") -> str:
+    """Return a share [-] as a percentage; sign: "+" says that a gain is one.
 
-    >>> percent(0.714), percent(0.034, 1)
-    ('71 %', '3.4 %')
+    >>> percent(0.714), percent(0.034, 1), percent(0.12, 1, "+")
+    ('71 %', '3.4 %', '+12.0 %')
     """
-    return f"{100 * share:.{decimals}f} %"
+    return f"{100 * share:{sign}.{decimals}f} %"
 
 
 def rate(tokens_per_second: float) -> str:
@@ -73,3 +73,44 @@ def rate(tokens_per_second: float) -> str:
     ('661.5', '20,153')
     """
     return f"{tokens_per_second:,.4g}" if tokens_per_second < 1e4 else f"{tokens_per_second:,.0f}"
+
+
+def time(seconds: float) -> str:
+    """Return a time with its unit.
+
+    >>> time(0.0015), time(0.0)
+    ('1.5 ms', '0')
+    """
+    return format_quantity(seconds, "s") if seconds else "0"
+
+
+def ranged(value: str, low: str, high: str) -> str:
+    """Return a value with its interval, all three in words; one unit is enough where they have the same.
+
+    >>> ranged("2.4 ms", "2 ms", "2.9 ms"), ranged("45 %", "45 %", "45 %")
+    ('2.4 ms (2 to 2.9)', '45 %')
+    """
+    if low == high == value:
+        return value
+    units = {text.rpartition(" ")[2] for text in (value, low, high)} if " " in value else {""}
+    if len(units) == 1 and (unit := units.pop()):
+        low, high = low.removesuffix(f" {unit}"), high.removesuffix(f" {unit}")
+    return f"{value} ({low} to {high})"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return `text`, cut with three dots where it has more than `most` characters.
+
+    >>> shortened("a long name", 8)
+    'a lon...'
+    """
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def ratio(value: float, low: float, high: float, unit: str = "") -> str:
+    """Return a ratio [-] with its interval.
+
+    >>> ratio(1.584, 1.41, 1.83, " x")
+    '1.58 x (1.41 to 1.83)'
+    """
+    return f"{value:.3g}{unit} ({low:.3g} to {high:.3g})"

@@ -27,7 +27,7 @@ from perfmodel.report.pictures.paper import (
     shortened,
 )
 from perfmodel.report.pictures.picture import Picture, Room
-from perfmodel.report.words import percent, unit_of
+from perfmodel.report.words import percent, ratio, unit_of
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class Waterfall(Picture, frozen=True):
 
     def verdict(self) -> str:
         """Return the speed-up with its interval, and whether it is one that can be had."""
-        value, low, high = self.speedup
-        return f"speed-up {value:.3g} x ({low:.3g} to {high:.3g})" + ("" if self.fits else ", but does not fit")
+        return f"speed-up {ratio(*self.speedup, ' x')}" + ("" if self.fits else ", but does not fit")
 
     def note(self) -> str:
         """Return how to read the lines."""

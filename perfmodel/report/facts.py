@@ -1,0 +1,81 @@
+"""What stands beside an answer, said once; text lays it out as a table, a page as lines."""
+
+import msgspec
+
+from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.costs import Cost
+from perfmodel.report.pictures.captions import counted, rate_unit
+from perfmodel.report.words import percent
+from perfmodel.units import format_quantity
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What may stand beside an answer, each found by its own room.
+
+    last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million
+    tokens;
+    widest: the assumption with the largest share in the variance of the speed-up, and that share [-];
+    measured: published measurements near the question, as (what was measured, time per step [s], source).
+    """
+
+    last_paying_batch: int | None = None
+    cost: Cost | None = None
+    widest: tuple[str, float] | None = None
+    measured: tuple[tuple[str, float, str], ...] = ()
+
+
+def beside_of(answer: Estimate) -> Beside:
+    """Return all that may stand beside an answer.
+
+    What it asks loads here, so that a document alone needs none of it.
+    """
+    from perfmodel.estimates.breakeven import last_paying_batch
+    from perfmodel.estimates.costs import cost_per_million_tokens
+    from perfmodel.measurements.rows import measured_nearby
+    from perfmodel.report.pictures.tornados import sensitivity_of
+
+    widest = sensitivity_of(answer).measure_next
+    share = widest.share if widest is not None else None
+    return Beside(
+        last_paying_batch=last_paying_batch(answer),
+        cost=cost_per_million_tokens(answer),
+        widest=(widest.name, share) if widest is not None and share else None,
+        measured=measured_nearby(answer),
+    )
+
+
+def facts(answer: Estimate, beside: Beside) -> list[tuple[str, str]]:
+    """Return what is said beside the figures as name and text: peak, memory, loops, energy, price, widest assumption."""
+    peak = (
+        f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g} {rate_unit(answer)}"
+    )
+    told = [("peak", f"{peak}: {answer.bytes_per_step / 1e9:,.4g} GB a step"), ("memory", _memory(answer))]
+    told += [
+        ("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else ""))
+        for loop in answer.loops
+    ]
+    if beside.cost is not None:
+        told += _cost(beside.cost, counted(answer))
+    if beside.widest is not None:
+        told.append(("widest", f"{beside.widest[0]}: {percent(beside.widest[1])} of the speed-up's variance"))
+    return told
+
+
+def _memory(answer: Estimate) -> str:
+    fits = answer.fits
+    needed = f"{fits.bytes_needed / 1e9:.2f} of {fits.bytes_available / 1e9:.2f} GB on each device"
+    fewest = ""
+    if fits.devices_needed is not None:
+        fewest = f"; {fits.devices_needed} {'device is' if fits.devices_needed == 1 else 'devices are'} enough"
+    return f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"
+
+
+def _cost(cost: Cost, unit: str) -> list[tuple[str, str]]:
+    told = []
+    if cost.energy_before is not None and cost.energy_after is not None:
+        before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
+        told.append(("energy", f"at most {before} a {unit} before, {after} after, at the power limit"))
+    if cost.price_before is not None and cost.price_after is not None:
+        price = f"{cost.price_before:,.4g} USD for a million {unit}s before, {cost.price_after:,.4g} after"
+        told.append(("price", f"{price}, at {cost.rental} a device"))
+    return told
