@@ -28,7 +28,6 @@ from perfmodel.commands.tracing import is_trace, trace_loops_command
 
 if TYPE_CHECKING:
     from perfmodel.operations.parallel import Parallel as Shared
-    from perfmodel.report.text import Document
     from perfmodel.specifications.model import Model as SpecifiedModel
 
 models_app = typer.Typer(no_args_is_help=True, help="The models in the catalogue, and what a model file holds.")
@@ -49,48 +48,17 @@ def models_list(
     command: CommandFlag = False,
 ) -> None:
     """The models in the catalogue, with parameters counted from their shapes."""
-    from perfmodel.operations import active_parameter_count, parameter_count
-    from perfmodel.operations.storing import formats_of
-    from perfmodel.specifications.catalogue import find_model, names
+    from perfmodel.report.catalogued import models_document, models_rows
 
-    def rows() -> list[dict[str, Any]]:
-        found = []
-        for name in names("models"):
-            model = find_model(name)
-            found.append(
-                {
-                    "name": name,
-                    "title": model.title,
-                    "family": model.family,
-                    "parameters": parameter_count(model),
-                    "active": active_parameter_count(model),
-                    "layers": len(model.layers),
-                    "hidden": model.hidden,
-                    "weight_format": formats_of(model, None, None).weights,
-                    "source": model.source,
-                }
-            )
-        return found
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-
-        cells = [
-            (r["name"], f"{r['parameters']:,}", f"{r['active']:,}", str(r["layers"]), r["weight_format"])
-            for r in rows()
-        ]
-        return Document(
-            [
-                Table(
-                    ("name", "parameters", "used by a token", "layers", "weights"),
-                    cells,
-                    frozenset({1, 2, 3}),
-                    spare=(3, 4, 2),
-                )
-            ]
-        )
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+    deliver_list(
+        models_rows,
+        lambda: models_document(models_rows()),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+    )
 
 
 @models_app.command("show", epilog="Example: perfmodel models show deepseek-v3 --weights fp8")
@@ -106,8 +74,9 @@ def models_show(
     command: CommandFlag = False,
 ) -> None:
     """The operations of one decode step: parameters, bytes and FLOPs of each, and how often it runs."""
-    from perfmodel.operations import active_parameter_count, decode_step, parameter_count
+    from perfmodel.operations import decode_step
     from perfmodel.operations.storing import formats_of
+    from perfmodel.report.catalogued import operations_document, operations_rows
     from perfmodel.specifications.catalogue import find_model
 
     found = find_model(model)
@@ -116,49 +85,15 @@ def models_show(
     for operation in step.all_operations():
         times[operation] = times.get(operation, 0) + 1
 
-    def rows() -> list[dict[str, Any]]:
-        return [
-            {
-                "name": o.name,
-                "kind": o.kind,
-                "times": count,
-                "parameters": o.elements,
-                "parameters_used": o.active,
-                "bytes_read": float(o.work.bytes_read(1, 0)),
-                "cache_bytes_per_token": float(sum(c.bytes for c in o.work.caches)),
-                "flops": float(o.work.flops),
-                "flops_per_cached_token": float(sum(c.flops for c in o.work.caches)),
-            }
-            for o, count in times.items()
-        ]
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-        from perfmodel.units import format_quantity
-
-        cells = [
-            (
-                r["name"],
-                str(r["times"]),
-                f"{r['parameters']:,}",
-                format_quantity(r["bytes_read"], "B"),
-                format_quantity(r["flops"], "FLOP"),
-                format_quantity(r["cache_bytes_per_token"], "B") if r["cache_bytes_per_token"] else "",
-            )
-            for r in rows()
-        ]
-        head = (
-            f"{found.title} ({found.name}): {parameter_count(found):,} parameters, {active_parameter_count(found):,}"
-            f" used by a token\nsource: {found.source}"
-        )
-        table = Table(
-            ("operation", "times", "parameters", "bytes at batch 1", "FLOPs a token", "cache a token"),
-            cells,
-            frozenset({1, 2, 3, 4, 5}),
-        )
-        return Document([head, table, *(f"note: {note}" for note in found.notes)])
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+    deliver_list(
+        lambda: operations_rows(times),
+        lambda: operations_document(found, operations_rows(times)),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+    )
 
 
 @models_app.command("check", epilog="Example: perfmodel models check ./config.json")
@@ -173,6 +108,7 @@ def models_check(
     """Read models, count their parameters and compare with what was published; exit 1 on a fault."""
     from perfmodel.errors import PerfModelError
     from perfmodel.operations import parameter_count
+    from perfmodel.report.catalogued import checked_document
     from perfmodel.specifications.catalogue import find_model
     from perfmodel.specifications.catalogue import names as catalogue_names
 
@@ -186,28 +122,15 @@ def models_check(
             found.append({"name": name, "parameters": count, "published": published, "difference": off, "fault": fault})
         except PerfModelError as error:
             found.append({"name": name, "parameters": None, "published": None, "difference": None, "fault": str(error)})
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-
-        cells = [
-            (
-                r["name"],
-                f"{r['parameters']:,}" if r["parameters"] else "",
-                "" if r["difference"] is None else "exact" if r["difference"] == 0 else f"{r['difference']:+.3%}",
-                r["fault"],
-            )
-            for r in found
-        ]
-        return Document(
-            [
-                tally(len(found), sum(bool(r["fault"]) for r in found), "model"),
-                Table(("name", "parameters", "against published", "fault"), cells, frozenset({1, 2})),
-            ]
-        )
-
+    told = tally(len(found), sum(bool(r["fault"]) for r in found), "model")
     deliver_list(
-        lambda: found, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command
+        lambda: found,
+        lambda: checked_document(found, told),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
     )
     if any(r["fault"] for r in found):
         raise typer.Exit(1)
@@ -275,29 +198,21 @@ def loops(
         trace_loops_command(model, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
         return
     from perfmodel.analysis.loopreports import loop_report
+    from perfmodel.report.catalogued import loops_document, loops_rows
     from perfmodel.specifications.catalogue import find_model
 
     at_most = count(loop_at_most, "loop_at_most")
     found = find_model(model)
     report = loop_report(found, devices=_shared(found, devices, parallel), loop_at_most=at_most, loop_only=loop_only)
-
-    def rows() -> list[dict[str, Any]]:
-        return [
-            {"body": " ".join(part.calls), "count": part.count, "layers": part.layers, "reason": part.reason}
-            for part in report.parts
-        ]
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-
-        head = (
-            f"{report.model}: {report.calls_engine:,} calls of ordinary kernels, {report.calls_fused} with one kernel a"
-            f" layer, {report.calls_looped} looped, so that looping removes {report.calls_fused - report.calls_looped}"
-        )
-        cells = [(str(part.count), part.layers, _shortened(part.calls), part.reason) for part in report.parts]
-        return Document([head, Table(("times", "layers", "body", "why"), cells, frozenset({0}))])
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+    deliver_list(
+        lambda: loops_rows(report),
+        lambda: loops_document(report),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+    )
 
 
 def _shared(model: "SpecifiedModel", devices: str | None, parallel: str | None) -> "int | Shared":
@@ -306,10 +221,3 @@ def _shared(model: "SpecifiedModel", devices: str | None, parallel: str | None) 
 
     number = count(devices, "devices")
     return read_parallel(parallel, model, number) or number or 1
-
-
-def _shortened(calls: tuple[str, ...]) -> str:
-    """Return the calls of a body with equal neighbours counted."""
-    from itertools import groupby
-
-    return " + ".join(f"{n} x {name}" if (n := sum(1 for _ in group)) > 1 else name for name, group in groupby(calls))

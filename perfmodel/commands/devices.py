@@ -53,6 +53,7 @@ def hardware_list(
     command: CommandFlag = False,
 ) -> None:
     """The devices in the catalogue."""
+    from perfmodel.report.catalogued import devices_document, devices_rows
     from perfmodel.specifications.catalogue import find_hardware, names
     from perfmodel.specifications.parameters import MODES
 
@@ -70,60 +71,17 @@ def hardware_list(
         )
 
     def rows() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for name in names("hardware"):
-            device = find_hardware(name)
-            values = device.values
-            if (vendor is not None and device.vendor.lower() != vendor.lower()) or (
-                mode is not None and mode not in device.modes
-            ):
-                continue
-            bf16 = values.get("arithmetic.bf16") or values.get("arithmetic.fp16")
-            found.append(
-                {
-                    "name": name,
-                    "title": device.title,
-                    "vendor": device.vendor,
-                    "year": device.year,
-                    "status": device.status,
-                    "bandwidth": values["memory.bandwidth"].value,
-                    "capacity": values["memory.capacity"].value,
-                    "bf16": bf16.value if bf16 else None,
-                    "default_mode": device.default_mode,
-                    "modes": " ".join(device.modes),
-                }
-            )
-        if sort in ("name", "vendor"):
-            return sorted(found, key=lambda r: str(r[sort]))
-        return sorted(found, key=lambda r: -(r[sort] or 0))
+        return devices_rows(vendor or "", mode or "", sort)
 
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-        from perfmodel.units import format_quantity
-
-        cells = [
-            (
-                r["name"],
-                r["vendor"],
-                format_quantity(r["bandwidth"], "B/s"),
-                format_quantity(r["capacity"], "B"),
-                format_quantity(r["bf16"], "FLOP/s"),
-                r["default_mode"],
-            )
-            for r in rows()
-        ]
-        return Document(
-            [
-                Table(
-                    ("name", "vendor", "bandwidth", "capacity", "16-bit rate", "before"),
-                    cells,
-                    frozenset({2, 3, 4}),
-                    spare=(5, 1),
-                )
-            ]
-        )
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+    deliver_list(
+        rows,
+        lambda: devices_document(rows()),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+    )
 
 
 @hardware_app.command("show", epilog="Example: perfmodel hardware show h100-sxm")
@@ -139,6 +97,7 @@ def hardware_show(
     command: CommandFlag = False,
 ) -> None:
     """Every value of a device with its interval, kind and source."""
+    from perfmodel.report.catalogued import device_document, device_rows
     from perfmodel.specifications.catalogue import find_hardware
 
     device = find_hardware(hardware)
@@ -147,51 +106,15 @@ def hardware_show(
             f"{device.name} has no {key}: what no source gives is left out{nearest(key, device.values)}"
         )
     values = device.values if key is None else {key: device.values[key]}
-
-    def rows() -> list[dict[str, Any]]:
-        return [
-            {
-                "name": path,
-                "value": q.value,
-                "low": q.low,
-                "high": q.high,
-                "unit": q.unit,
-                "kind": q.kind,
-                "source": q.source,
-                "note": q.note,
-            }
-            for path, q in values.items()
-        ]
-
-    def document() -> "Document":
-        from perfmodel.report.text import Document, Table
-
-        sources = list(dict.fromkeys(q.source for q in values.values()))
-        table = Table(
-            ("key", "value (low to high)", "kind", "source"),
-            [(path, str(q), q.kind, f"[{sources.index(q.source) + 1}]") for path, q in values.items()],
-        )
-        modes = Table(
-            ("mode", "calls kernels as", "costs not given come from"),
-            [(m.name, m.kernels, m.base or "") for m in device.modes.values()],
-        )
-        offered = device.algorithms
-        by = (
-            [f"collectives by {', '.join(offered.names)} ({offered.kind}: {offered.source})"]
-            if key is None and offered.names
-            else []
-        )
-        return Document(
-            [
-                f"{device.title} ({device.name}), before looping: {device.default_mode}",
-                table,
-                modes,
-                *by,
-                "\n".join(f"[{i}] {s}" for i, s in enumerate(sources, 1)),
-            ]
-        )
-
-    deliver_list(rows, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+    deliver_list(
+        lambda: device_rows(values),
+        lambda: device_document(device, values, whole=key is None),
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+    )
 
 
 @hardware_app.command("check", epilog="Example: perfmodel hardware check ./mine.toml")
