@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: fuzz estimate test lint benchmark sampling clean
+.PHONY: fuzz estimate test lint benchmark sampling oracle clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -36,5 +36,11 @@ HOURS ?= 0
 fuzz: $(VENV)/ready
 	$(VENV)/bin/python tests/fuzz/fuzz_run.py $(if $(filter 0,$(HOURS)),--inputs $(INPUTS),--hours $(HOURS))
 
+# What the transformers library counts, kept in tests/oracle for the suite: torch and twenty minutes.
+oracle:
+	$(PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check -e '.[oracle]'
+	for program in defaults build list_types; do PYTHONPATH=. .venv-oracle/bin/python tests/oracle/$$program.py || exit 1; done
+
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) .venv-oracle dist build

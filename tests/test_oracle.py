@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from perfmodel import PerfModelError, find_model
-from perfmodel.operations import decode_step, embedding_elements, total_work
+from perfmodel.operations import decode_step, embedding_elements, parameter_count, total_work
 from perfmodel.operations.formats import plain_formats
 from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.specifications.model import Attention, CompressedAttention, LatentAttention
 
 FOLDER = Path(__file__).parent / "oracle"
 PLAIN = plain_formats("bf16")
@@ -21,6 +22,7 @@ def kept(section):
 
 DECODERS = kept("decoders")
 SMALL, TYPES = DECODERS["decoders"], DECODERS["types"]
+VARIED = {family: rows for family, rows in kept("varied")["varied"].items() if family in SMALL}
 PUBLISHED, WRAPPED = kept("published")["published"], kept("wrappers")["wrappers"]
 
 # Why a count here is another than that of the library.
@@ -135,6 +137,49 @@ def test_multiplications_of_a_step(family):
         tokens = step["context"] + 1
         attended = sum(c.flops * min(tokens, c.window or tokens) for o in listed for c in o.work.caches)
         assert (products + attended == step["flops"]) == (family not in FLOPS), (products + attended, step["flops"])
+
+
+# Keys that the library reads otherwise, and why.
+ALWAYS_ONE = "the library always has one shared expert"
+TWO_TABLES = "the library keeps two tables, whatever tie_word_embeddings says"
+VARIED_OTHERWISE = {
+    ("deepseek_v4", "n_shared_experts"): ALWAYS_ONE, ("hy_v3", "num_shared_experts"): ALWAYS_ONE,
+    ("bailing_hybrid", "tie_word_embeddings"): TWO_TABLES, ("kimi_linear", "tie_word_embeddings"): TWO_TABLES,
+    ("nemotron_h", "tie_word_embeddings"): TWO_TABLES, ("nemotron_h", "attention_bias"): "the library has none",
+    ("mpt", "expansion_ratio"): "the library always takes 4",
+}  # fmt: skip
+UNCOMPARED = ("gemma3n_text",)  # counts keys and values of layers that share caches, see above
+
+
+@pytest.mark.parametrize("family", VARIED)
+def test_what_a_key_changes(family):
+    """A model with one key changed, or left out, has the library's parameters and windows, or is refused in one line."""
+    base, answered = SMALL[family]["config"], 0
+    for key, value, parameters, windows in VARIED[family]:
+        config = {k: v for k, v in base.items() if k != key} if value == "absent" else base | {key: value}
+        try:
+            model = read(config)
+        except PerfModelError as refusal:
+            assert "\n" not in str(refusal)
+            continue
+        answered += 1
+        known = (family, key) in VARIED_OTHERWISE or family in UNCOMPARED
+        more = 4096 if family in PARAMETERS else 0  # a number an expert and layer
+        assert known or 0 <= parameters - parameter_count(model) <= more, (key, value)
+        if family not in ("nemotron_h", *UNCOMPARED):  # whose layers of other kinds have caches there that stay empty
+            assert windows_of(model) == dict(windows), (key, value)
+    assert answered > 0.3 * len(VARIED[family])
+
+
+def windows_of(model):
+    found = Counter()
+    for layer in model.layers:
+        for mixer in (layer.mixer, layer.beside):
+            if isinstance(mixer, LatentAttention):
+                found[None] += 1
+            elif isinstance(mixer, Attention | CompressedAttention) and not getattr(mixer, "shares_cache", False):
+                found[mixer.window] += 1
+    return found
 
 
 def test_every_type_of_the_library_is_answered_or_refused_in_one_line():

@@ -6,7 +6,7 @@ from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.work import Cache, Work
-from perfmodel.specifications.model import CompressedAttention, HyperConnections
+from perfmodel.specifications.model import CompressedAttention, DepthAttention, HyperConnections
 
 
 def compressed_attention_operations(
@@ -84,6 +84,20 @@ def hyper_reading(name: str, streams: HyperConnections, hidden: int, formats: Fo
     yield matrix(f"{name}_streams_weights", rows, count * hidden, formats)
     yield elementwise(f"{name}_streams_balance", "activation", rows, formats, flops=40.0, weights=rows + 3)
     yield elementwise(f"{name}_streams_sum", "residual", hidden, formats, flops=2.0 * count, inputs=count)
+
+
+def depth_reading(name: str, streams: DepthAttention, hidden: int, formats: Formats) -> Iterator[Operation]:
+    """Yield how a block's input is made of what earlier blocks of layers made (arXiv 2607.24653, 2.2)."""
+    yield norm(f"{name}_depth_norm", hidden, formats, copies=streams.sources)
+    yield elementwise(
+        f"{name}_depth_mean",
+        "residual",
+        hidden,
+        formats,
+        flops=4.0 * streams.sources,
+        inputs=streams.sources,
+        weights=hidden,
+    )
 
 
 def hyper_writing(name: str, streams: HyperConnections, hidden: int, formats: Formats) -> Operation:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from perfmodel.numbers.choices import ceil_div
-from perfmodel.operations.builders import Operation, collective, elementwise, expert_matrix, for_tokens, matrix
+from perfmodel.operations.builders import Operation, collective, elementwise, expert_matrix, for_tokens, matrix, norm
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.model import Experts, FeedForward
@@ -69,7 +69,7 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     beside = formats.within("shared")
     which = {"experts": block.count, "chosen": block.chosen, "bias": block.bias, "groups": groups}
     if block.latent:
-        yield matrix("latent_down", inner, hidden, beside)
+        yield matrix("latent_down", inner, hidden, beside, bias=block.shared_bias)
     if parallel.routed:
         yield collective("expert_dispatch", "all_to_all", sent, formats, parallel.stage_devices)
     if block.gated:
@@ -77,16 +77,18 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     yield for_tokens(expert_matrix("expert_up", width, inner, formats, shares_input=block.gated, **which), tokens)  # type: ignore[arg-type]
     if shared:
         if block.gated:
-            yield matrix("shared_gate", shared, hidden, beside)
-        yield matrix("shared_up", shared, hidden, beside, shares_input=True)
+            yield matrix("shared_gate", shared, hidden, beside, bias=block.shared_bias)
+        yield matrix("shared_up", shared, hidden, beside, shares_input=True, bias=block.shared_bias)
     yield _activation("expert_activation", tokens * block.chosen * width // groups + shared, formats, gated=block.gated)
     yield for_tokens(expert_matrix("expert_down", inner, width, formats, **which), tokens)  # type: ignore[arg-type]
     if parallel.routed:
         yield collective("expert_combine", "all_to_all", sent, formats, parallel.stage_devices)
+    if block.latent_norm:
+        yield norm("latent_norm", inner, formats)
     if block.latent:
-        yield matrix("latent_up", hidden, inner, beside)
+        yield matrix("latent_up", hidden, inner, beside, bias=block.shared_bias)
     if shared:
-        yield matrix("shared_down", hidden, shared, beside)
+        yield matrix("shared_down", hidden, shared, beside, bias=block.shared_bias)
     if block.shared_gate:
         yield matrix("shared_scale", 1, hidden, beside)
     yield elementwise("expert_sum", "expert_sum", inner, formats, flops=2.0 * block.chosen, inputs=block.chosen)

@@ -45,10 +45,13 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
     value_dim = attention.value_dim or attention.head_dim
     bias, size = attention.query_key_value_bias, formats.activation_size()
-    yield matrix("query", query_width * (2 if attention.output_gate else 1), hidden, formats, bias=bias)
+    gated = attention.output_gate and attention.gate_bias
+    yield matrix("query", query_width * (2 if gated else 1), hidden, formats, bias=bias)
+    if attention.output_gate and not gated:
+        yield matrix("output_gate_projection", query_width, hidden, formats, shares_input=True)
     own = not attention.shares_cache
     if own:
-        yield matrix("key", kv_width, hidden, formats, bias=bias, shares_input=True)
+        yield matrix("key", kv_width, hidden, formats, bias=bias and attention.key_bias, shares_input=True)
     if own and attention.value_projection:
         yield matrix("value", kv_heads * value_dim, hidden, formats, bias=bias, shares_input=True)
     if attention.head_gate:
@@ -148,13 +151,15 @@ def _latent_attention(latent: LatentAttention, hidden: int, formats: Formats, de
         yield matrix("query_up", query_width, latent.query_rank, formats)
     # Absorbed: each head's query is taken into the space of the cache, the result of attention out of it.
     yield matrix("query_absorb", latent.kv_rank, latent.plain_dim, formats, count=heads)
-    yield elementwise("rotary", "rotary", (heads + 1) * latent.rotary_dim, formats, flops=3.0)
+    if latent.rotary:
+        yield elementwise("rotary", "rotary", (heads + 1) * latent.rotary_dim, formats, flops=3.0)
     yield Operation("cache_write", "cache_write", Work(activations=entry * formats.cache_size()), reads=entry * size)
     flops = heads * (2.0 * entry + 2.0 * latent.kv_rank)
     if latent.index_heads:
         yield from _index(latent, hidden, formats)
-    if latent.head_gate:
-        yield matrix("head_gate", heads, hidden, formats)
+    if latent.head_gate or latent.output_gate:
+        width = heads if latent.head_gate else heads * latent.value_dim
+        yield matrix("head_gate", width, hidden, formats)
     chosen = latent.index_chosen or None
     cache = Cache(chosen, entry * formats.cache_size(), flops, whole=chosen is not None)
     yield Operation(
@@ -184,6 +189,10 @@ def _index(latent: LatentAttention, hidden: int, formats: Formats) -> Iterator[O
     )
 
 
+def _output_bias(block: StateSpace) -> bool:
+    return block.projection_bias if block.output_bias is None else block.output_bias
+
+
 def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     inner = ceil_div(block.inner, devices)
     yield matrix("in_projection", 2 * inner, hidden, formats, bias=block.projection_bias)
@@ -203,7 +212,7 @@ def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: in
         weights=inner * (block.state + 1),
         state=inner * block.state * STATE_SIZE,
     )
-    yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
+    yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
 
 
 def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
@@ -224,7 +233,7 @@ def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: in
     )
     if block.gated_norm:
         yield norm("state_output_norm", inner, formats)
-    yield matrix("out_projection", hidden, inner, formats, bias=block.projection_bias)
+    yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
 
 
 def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operation:

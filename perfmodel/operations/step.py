@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, collective, elementwise, for_tokens, matrix, norm
-from perfmodel.operations.compressed import hyper_reading, hyper_writing
+from perfmodel.operations.compressed import depth_reading, hyper_reading, hyper_writing
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.mixers import cross_attention_operations, mixer_operations
@@ -22,7 +22,7 @@ from perfmodel.operations.streams import (
     prediction,
 )
 from perfmodel.operations.work import Work
-from perfmodel.specifications.model import HyperConnections, Layer, Model, Streams
+from perfmodel.specifications.model import DepthAttention, HyperConnections, Layer, Model, Streams
 from perfmodel.specifications.primitives import Block
 
 
@@ -212,6 +212,8 @@ def _normed(
     """Yield a block with the norm in front of it."""
     if isinstance(layer.streams, HyperConnections):
         yield from hyper_reading(name, layer.streams, model.hidden, formats)
+    elif isinstance(layer.streams, DepthAttention):
+        yield from depth_reading(name, layer.streams, model.hidden, formats)
     if layer.norms in ("before", "both"):
         yield norm(f"{name}_norm", model.hidden, formats, elements=model.norm_elements)
     yield from operations

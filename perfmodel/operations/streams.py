@@ -6,9 +6,9 @@ Several residual streams (AltUp), a low-rank residual (LAuReL), inputs of each l
 from collections.abc import Iterator
 
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
-from perfmodel.operations.compressed import hyper_head
+from perfmodel.operations.compressed import depth_reading, hyper_head
 from perfmodel.operations.formats import Formats
-from perfmodel.specifications.model import HyperConnections, Layer, Model, Streams
+from perfmodel.specifications.model import DepthAttention, HyperConnections, Layer, Model, Streams
 
 
 def input_operations(streams: Streams, hidden: int, layers: int, formats: Formats) -> Iterator[Operation]:
@@ -87,3 +87,5 @@ def outputs_of(model: Model, formats: Formats) -> Iterator[Operation]:
         yield from output_operations(streams, model.hidden, formats)
     elif isinstance(streams, HyperConnections):
         yield from hyper_head(streams, model.hidden, formats)
+    elif isinstance(streams, DepthAttention):
+        yield from depth_reading("output", streams, model.hidden, formats)

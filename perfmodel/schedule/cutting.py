@@ -168,13 +168,15 @@ _GROUPS: dict[str, dict[str, str]] = {
         down="down feed_forward_output_norm feed_forward_residual",
         routing="experts_norm router router_scale expert_choice",
         expert_gate_up="expert_gate expert_up shared_gate shared_up expert_activation",
-        expert_down="expert_down shared_down shared_scale expert_sum experts_output_norm feed_forward_sum",
+        expert_down="expert_down shared_down shared_scale expert_sum latent_norm experts_output_norm feed_forward_sum",
         head="final_norm head",
         stream_prediction="stream_norm stream_router stream_coefficients stream_prediction",
         laurel_up="laurel_up laurel_norm laurel_sum",
         stream_correction="stream_rerouting correction_coefficients stream_correction stream_scale",
         layer_input_gate="layer_input_gate layer_input_activation",
         layer_input_up="layer_input_up layer_input_output_norm layer_input_residual layer_scale",
+        depth="mixer_depth_norm mixer_depth_mean",
+        feed_forward_depth="feed_forward_depth_norm feed_forward_depth_mean",
         mixer_streams="mixer_streams_norm mixer_streams_weights mixer_streams_balance mixer_streams_sum",
         feed_forward_streams=(
             "feed_forward_streams_norm feed_forward_streams_weights feed_forward_streams_balance"

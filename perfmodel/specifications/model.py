@@ -14,8 +14,9 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
 
     window: tokens a layer can see at most (a sliding window, or the chunk of chunked attention), None for all.
     query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
+    key_bias: where the three have biases, so have the keys.
     value_dim: width of a value head, None where it is head_dim. value_projection: values have a matrix of their own; else they are the keys.
-    output_gate: the query projection also makes a gate for the output; head_gate: a matrix makes a gate of one number a head.
+    output_gate: the query projection also makes a gate for the output (without a bias where gate_bias is false); head_gate: a matrix makes a gate of one number a head.
     index_heads, index_dim, index_chosen: a small attention with one key a token chooses the tokens that are read; 0 for none.
     rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
     shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
@@ -25,6 +26,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     kv_heads: int
     head_dim: int
     query_key_value_bias: bool = False
+    key_bias: bool = True
     output_bias: bool = False
     query_key_norm: str = ""
     output_gate: bool = False
@@ -35,6 +37,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     value_dim: int | None = None
     value_projection: bool = True
     head_gate: bool = False
+    gate_bias: bool = True
     index_heads: int = 0
     index_dim: int = 0
     index_chosen: int = 0
@@ -66,6 +69,7 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
     query_rank: None where queries are projected in one step.
     index_heads, index_dim, index_chosen: a lightning indexer scores every token in a cache of its own, and attention
     reads the chosen ones; 0 for none.
+    head_gate, output_gate: a matrix makes a gate of one number a head, or of one a channel.
     """
 
     heads: int
@@ -79,6 +83,8 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
     index_dim: int = 0
     index_chosen: int = 0
     head_gate: bool = False
+    output_gate: bool = False
+    rotary: bool = True
 
 
 class CompressedAttention(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +112,7 @@ class StateSpace(msgspec.Struct, frozen=True, kw_only=True):
     """A Mamba block. version 1 has a state a channel and a low-rank step size, version 2 heads and groups.
 
     inner: width of the block; state: state a channel; convolution: taps.
-    inner_norms: Jamba's norms of step size, B and C.
+    inner_norms: Jamba's norms of step size, B and C. output_bias: of the projection out, None where it is as the one in.
     """
 
     version: int
@@ -115,6 +121,7 @@ class StateSpace(msgspec.Struct, frozen=True, kw_only=True):
     convolution: int
     convolution_bias: bool = True
     projection_bias: bool = False
+    output_bias: bool | None = None
     step_rank: int = 0
     inner_norms: bool = False
     heads: int = 0
@@ -179,6 +186,8 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     router_bias: one number an expert; shared_gate: a projection to one number that scales the shared expert.
     latent: width in which the routed experts work, between two projections of their own; 0 where it is the hidden
     width.
+    router_scales: the router scales its input a channel and its result an expert.
+    shared_bias: the matrices of shared experts, and those around a latent width, have biases.
     """
 
     count: int
@@ -191,6 +200,8 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     shared_gate: bool = False
     latent: int = 0
     router_scales: bool = False
+    shared_bias: bool = False
+    latent_norm: bool = False
 
 
 Mixer = (
@@ -222,6 +233,15 @@ class HyperConnections(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+class DepthAttention(msgspec.Struct, frozen=True, kw_only=True):
+    """Residuals over the depth (Kimi K3): each block reads a weighted mean of what blocks of layers before it made.
+
+    sources: of these, on average over the layers.
+    """
+
+    sources: int
+
+
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """One decoder layer: a mixer over the tokens and a feed-forward block, either of which may be absent.
 
@@ -237,7 +257,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     feed_forward: FeedForward | Experts | None
     norms: str = "before"
     parallel: str = ""  # '', 'one-norm', 'two-norms'
-    streams: Streams | HyperConnections | None = None
+    streams: Streams | HyperConnections | DepthAttention | None = None
     beside: Mixer | None = None
     crossing: CrossAttention | None = None
     mixture: Experts | None = None

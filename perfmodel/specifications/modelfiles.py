@@ -115,7 +115,7 @@ def _null_keys(table: dict[str, Any], path: str = "") -> Iterator[str]:
     for key, value in table.items():
         if value is None and not is_without_work(key):
             yield path + key
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and key not in ("quantization_config", "compression_config"):
             yield from _null_keys(value, f"{path}{key}.")
 
 

@@ -95,7 +95,7 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [value * 2, value // 2, 1] if value > 1 else [value + 1, 0]
     if value is None:
-        return [1, 16, True]
+        return [1, 16, True, []]
     if isinstance(value, list) and value and isinstance(value[0], str):
         return [list(reversed(value)), [value[0]] * len(value), [value[-1]] * len(value)]
     return []

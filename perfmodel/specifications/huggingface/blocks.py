@@ -8,6 +8,7 @@ from perfmodel.specifications.model import Attention, DeltaAttention, Experts, F
 
 ACTIVATIONS = (
     "silu",
+    "situ",
     "swish",
     "gelu",
     "gelu_new",
@@ -128,6 +129,7 @@ def experts(
     shared_gate: bool = False,
     bias: bool = False,
     router_bias: bool = False,
+    shared_bias: bool = False,
     chosen_key: str = "num_experts_per_tok",
     gated: bool = True,
     latent: int = 0,
@@ -161,6 +163,7 @@ def experts(
         shared_gate=shared_gate,
         bias=bias,
         router_bias=router_bias,
+        shared_bias=shared_bias,
         latent=latent,
     )
 

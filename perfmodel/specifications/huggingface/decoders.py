@@ -29,7 +29,7 @@ class Mixture(msgspec.Struct, frozen=True, kw_only=True):
 
     count, chosen, width: number of experts, of those a token uses, and width of one.
     shared: key of the number of shared experts, each `shared_unit` wide; shared_width: key of their width together.
-    shared_gate: the shared experts have a gate of one number; router_bias: the router has a number an expert besides its matrix.
+    shared_gate, shared_bias: the shared experts have a gate of one number, and biases; router_bias: the router has a number an expert besides its matrix.
     sparse: which layers have experts where no list says: 'all', 'but-first' (all but the first), 'first' (after first_k_dense_replace),
     'step' (Qwen's decoder_sparse_step and mlp_only_layers), 'range' (Ernie's start, end and interval), 'dense' (after num_dense_layers),
     'after-three'; or 'none'.
@@ -42,6 +42,7 @@ class Mixture(msgspec.Struct, frozen=True, kw_only=True):
     shared_unit: str = "moe_intermediate_size"
     shared_width: str = ""
     shared_gate: bool = False
+    shared_bias: Switch = False
     router_bias: Switch = False
     bias: Switch = False
     sparse: str = "all"
@@ -55,13 +56,13 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     norm: '' for no norms on queries and keys, 'head', 'full'; norm_key, norm_default: the key that switches them.
     gate: of the attention's output: '' for none, 'element', 'head' for one number a head.
     gated: the feed-forward block has a gate; activation_weights: learned numbers of its activation.
-    norms, norm_elements, parallel: as in Layer and Model; width: key of the width of the dense block.
+    norms, norm_elements, parallel: as in Layer and Model; after_key: the key that switches the norms behind the blocks; width: key of the width of the dense block.
     window: 'none', 'all' (every layer where a window is given), 'types' (as listed, else by `period`), 'late'
     (from max_window_layers on), 'qwen' (the same where use_sliding_window is set), 'qwen-all' (all layers then).
     period: without a list every period-th layer sees all, 0 for all of them, -1 for none; first_full: counted from the first layer. last_full: and so does the last layer.
     rotary: 'all', 'none', or 'sliding' for layers with a window only.
     latent: attention is latent. mixture: its experts. head_bias: of the LM head.
-    known: keys that do not change the count.
+    square: the heads together must be as wide as the model. known: keys that do not change the count.
     """
 
     bias: Switch = False
@@ -74,6 +75,7 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     gated: bool = True
     activation_weights: int = 0
     norms: str = "before"
+    after_key: str = ""
     norm_elements: int = 1
     parallel: str = ""
     width: str = "intermediate_size"
@@ -87,6 +89,7 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     mixture: Mixture | None = None
     head_bias: Switch = False
     sinks: bool = False
+    square: bool = False
     other_parameters: int = 0
     known: tuple[str, ...] = ()
 
@@ -103,9 +106,10 @@ def read_decoder(fields: ConfigFields, family: Decoder) -> Shape:
     layers = layer_count(fields)
     mixers = _latent_mixers(fields, layers) if family.latent else _mixers(fields, family, layers)
     blocks = _blocks(fields, family, layers)
+    norms = family.norms if not family.after_key or fields.flag(family.after_key, default=True) else "before"
     built: dict[Any, Layer] = {}
     for pair in zip(mixers, blocks, strict=True):
-        built.setdefault(pair, Layer(mixer=pair[0], feed_forward=pair[1], norms=family.norms, parallel=family.parallel))
+        built.setdefault(pair, Layer(mixer=pair[0], feed_forward=pair[1], norms=norms, parallel=family.parallel))
     stack = tuple(built[pair] for pair in zip(mixers, blocks, strict=True))
     return {"layers": stack, "norm_elements": family.norm_elements, "head_bias": switched(fields, family.head_bias)}
 
@@ -121,8 +125,16 @@ def _mixers(fields: ConfigFields, family: Decoder, layers: int) -> list[Mixer]:
     norm = family.norm if not family.norm_key or fields.flag(family.norm_key, default=family.norm_default) else ""
     plain = attention(fields, bias=bias, output_bias=output, query_key_norm=norm, sinks=family.sinks)
     plain = msgspec.structs.replace(
-        plain, output_gate=family.gate == "element", head_gate=family.gate == "head", rotary=family.rotary != "none"
+        plain,
+        output_gate=family.gate == "element",
+        gate_bias=False,
+        head_gate=family.gate == "head",
+        rotary=family.rotary != "none",
     )
+    if family.square and plain.heads * plain.head_dim != fields.integer("hidden_size", most=1_000_000):
+        raise SpecificationError(
+            f"{fields.where}: head_dim: {plain.heads} heads of {plain.head_dim} are not hidden_size"
+        )
     windows = layer_windows(fields, family, layers)
     mixers: list[Mixer] = []
     for window in windows:
@@ -220,6 +232,7 @@ def read_mixture(fields: ConfigFields, mixture: Mixture, *, gated: bool = True) 
         shared_gate=mixture.shared_gate and shared > 0,
         bias=switched(fields, mixture.bias),
         router_bias=switched(fields, mixture.router_bias),
+        shared_bias=shared > 0 and switched(fields, mixture.shared_bias),
         gated=gated,
     )
 

@@ -36,7 +36,9 @@ def read_deepseek_v4(fields: ConfigFields) -> Shape:
         pair: Layer(mixer=mixers[pair[0]], feed_forward=hashed if pair[1] == "hash_moe" else mixture, streams=streams)
         for pair in set(zip(kinds, listed, strict=True))
     }
-    return {"layers": tuple(built[pair] for pair in zip(kinds, listed, strict=True))}
+    stack = tuple(built[pair] for pair in zip(kinds, listed, strict=True))
+    count = fields.integer("num_nextn_predict_layers", default=0, least=0, most=100)
+    return {"layers": stack, "draft_layers": (stack[-1],) * count}
 
 
 def _kinds(fields: ConfigFields, layers: int) -> list[str]:

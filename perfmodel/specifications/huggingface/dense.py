@@ -60,6 +60,15 @@ def read_qwen2(fields: ConfigFields) -> Shape:
     return {"layers": stack(qwen_mixers(fields, attention(fields, bias=True, output_bias=False)), feed_forward(fields))}
 
 
+def read_mimo(fields: ConfigFields) -> Shape:
+    """MiMo: Qwen2 with a draft head of its own."""
+    fields.known("use_mrope")
+    fields.flag("attention_bias", default=True)
+    shape = read_qwen2(fields)
+    count = fields.integer("num_nextn_predict_layers", default=0, least=0, most=100)
+    return shape | {"draft_layers": (shape["layers"][-1],) * count}
+
+
 def read_qwen3(fields: ConfigFields) -> Shape:
     """Qwen3: norms on queries and keys, heads wider than hidden / heads."""
     check_activation(fields, "hidden_act")
@@ -69,14 +78,16 @@ def read_qwen3(fields: ConfigFields) -> Shape:
     return {"layers": stack(qwen_mixers(fields, mixer), feed_forward(fields))}
 
 
-def qwen_mixers(fields: ConfigFields, mixer: Attention) -> list[Attention]:
-    """Return the mixer of each layer: Qwen slides only when told to, and then from layer max_window_layers on."""
+def qwen_mixers(fields: ConfigFields, mixer: Attention, usual: list[bool] | None = None) -> list[Attention]:
+    """Return the mixer of each layer: Qwen slides only when told to, and then from layer max_window_layers on.
+
+    usual: which layers slide where no list says, if other ones.
+    """
     layers = layer_count(fields)
     uses_window = fields.flag("use_sliding_window", default=False)
     first = fields.integer("max_window_layers", default=layers, least=0)
-    types = layer_types(fields, layers, (FULL, SLIDING)) or [
-        SLIDING if index >= first else FULL for index in range(layers)
-    ]
+    slides = usual or [index >= first for index in range(layers)]
+    types = layer_types(fields, layers, (FULL, SLIDING)) or [SLIDING if one else FULL for one in slides]
     window = fields.integer("sliding_window", required=False, least=0) or None
     # Where windows are switched off, a layer that is listed as sliding sees all the same.
     return windowed(mixer, types, window if uses_window else None)
@@ -88,7 +99,7 @@ def read_smollm3(fields: ConfigFields) -> Shape:
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
     rotary = rotary_layers(fields, layers)
-    mixers = qwen_mixers(fields, mixer)
+    mixers = qwen_mixers(fields, mixer, [not rotated for rotated in rotary])
     plain = [
         m if rotated else msgspec.structs.replace(m, rotary=False) for m, rotated in zip(mixers, rotary, strict=True)
     ]
@@ -137,6 +148,14 @@ def read_gemma3(fields: ConfigFields) -> Shape:
     return _read_gemma_sliding(fields, period=6, query_key_norm="head", heads_default=8, kv_default=4)
 
 
+def _check_is_decoder(fields: ConfigFields) -> None:
+    """Refuse a Gemma that looks both ways, which encodes and does not decode."""
+    if fields.raw("use_bidirectional_attention") is True:
+        raise SpecificationError(
+            f"{fields.where}: use_bidirectional_attention: true is an encoder, which has no decode step"
+        )
+
+
 def _read_gemma_sliding(
     fields: ConfigFields,
     *,
@@ -145,6 +164,7 @@ def _read_gemma_sliding(
     heads_default: int | None = None,
     kv_default: int | None = None,
 ) -> Shape:
+    _check_is_decoder(fields)
     check_activation(fields, "hidden_act", "hidden_activation")
     fields.known(
         "attn_logit_softcapping",

@@ -56,14 +56,20 @@ DECODERS: dict[str, Decoder] = {
             "prefix_dense_sliding_window_pattern",
         ),
     ),
-    "cwm": Decoder(window="types", period=4, first_full=True, known=("mlp_bias",)),
+    "cwm": Decoder(mlp_bias="mlp_bias", window="types", period=4, first_full=True),
     "dots1": Decoder(bias="attention_bias", norm="head", window="late", mixture=_DEEPSEEK),
     "ernie4_5": Decoder(bias="use_bias", mlp_bias="use_bias"),
     "ernie4_5_moe": Decoder(
         bias="use_bias",
         mlp_bias="use_bias",
+        head_bias="use_bias",
         mixture=Mixture(
-            count="moe_num_experts", chosen="moe_k", shared="moe_num_shared_experts", router_bias=True, sparse="range"
+            count="moe_num_experts",
+            chosen="moe_k",
+            shared="moe_num_shared_experts",
+            router_bias=True,
+            shared_bias="use_bias",
+            sparse="range",
         ),
         known=("moe_norm_min", "moe_capacity", "moe_gate", "moe_use_aux_free"),
     ),
@@ -94,13 +100,13 @@ DECODERS: dict[str, Decoder] = {
         first_full=True,
         known=(*_GRANITE, "layer_rope_theta"),
     ),
-    "helium": Decoder(bias="attention_bias", output_bias=False, mlp_bias="mlp_bias"),
+    "helium": Decoder(square=True, bias="attention_bias", output_bias=False, mlp_bias="mlp_bias"),
     "hunyuan_v1_dense": Decoder(bias="attention_bias", norm="head", norm_key="use_qk_norm", norm_default=True),
     "hy_v3": Decoder(
         bias="attention_bias",
         norm="head",
         mlp_bias="mlp_bias",
-        mixture=Mixture(shared="num_shared_experts", router_bias=True, sparse="but-first"),
+        mixture=Mixture(shared="num_shared_experts", router_bias=True, shared_bias="mlp_bias", sparse="but-first"),
         known=("router_scaling_factor", "enable_moe_fp32_combine"),
     ),
     "internlm3": Decoder(bias="qkv_bias", output_bias="bias", mlp_bias="bias"),
@@ -141,6 +147,7 @@ DECODERS: dict[str, Decoder] = {
     "seed_oss": Decoder(bias="attention_bias", output_bias="attention_out_bias", mlp_bias="mlp_bias"),
     "solar_open": Decoder(
         bias="attention_bias",
+        output_bias=False,
         mixture=Mixture(count="n_routed_experts", shared="n_shared_experts", router_bias=True),
         known=_PARTIAL,
     ),
@@ -159,4 +166,6 @@ DECODERS: dict[str, Decoder] = {
     "youtu": Decoder(latent=True, known=("embedding_initializer_range",)),
 }
 DECODERS["iquestcoder"] = DECODERS["exaone"]
-DECODERS["hyperclovax"] = Decoder(bias="attention_bias", mlp_bias="mlp_bias", norms="both", known=_GRANITE)
+DECODERS["hyperclovax"] = Decoder(
+    after_key="use_post_norm", bias="attention_bias", mlp_bias="mlp_bias", norms="both", known=_GRANITE
+)

@@ -19,6 +19,7 @@ _RENAMED = {
         "n_head": "num_attention_heads",
         "n_inner": "intermediate_size",
     },
+    "whisper": {"d_model": "hidden_size"},
     "bloom": {"n_embed": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads"},
     "mpt": {
         "d_model": "hidden_size",

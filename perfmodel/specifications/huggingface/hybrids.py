@@ -71,7 +71,10 @@ def read_jamba(fields: ConfigFields) -> Shape:
     plain = attention(fields)
     mixer = Attention(heads=plain.heads, kv_heads=plain.kv_heads, head_dim=plain.head_dim, rotary=False)
     inner = fields.integer("mamba_expand", default=2, most=64) * hidden
-    rank = fields.integer("mamba_dt_rank", default=-(-hidden // 16), most=1_000_000)
+    rank = -(-hidden // 16)
+    if fields.raw("mamba_dt_rank") != "auto":
+        rank = fields.integer("mamba_dt_rank", default=rank, most=1_000_000)
+    fields.known("mamba_dt_rank")
     block = StateSpace(
         version=1,
         inner=inner,
@@ -106,6 +109,7 @@ def read_nemotron_h(fields: ConfigFields) -> Shape:
     pattern = _nemotron_pattern(fields)
     fields.known(
         "mlp_hidden_act",
+        "mamba_proj_bias",
         "mamba_hidden_act",
         "residual_in_fp32",
         "time_step_rank",
@@ -154,11 +158,12 @@ def read_nemotron_h(fields: ConfigFields) -> Shape:
         state=fields.integer("ssm_state_size", most=100_000),
         convolution=fields.integer("conv_kernel", default=4, most=1000),
         convolution_bias=fields.flag("use_conv_bias", default=True),
-        projection_bias=fields.flag("mamba_proj_bias", default=False) or fields.flag("use_bias", default=False),
+        projection_bias=fields.flag("use_bias", default=False),
         heads=mamba_heads,
         groups=fields.integer("n_groups", most=100_000),
     )
-    dense = feed_forward(fields, gated=False, bias=fields.flag("mlp_bias", default=False))
+    mlp_bias = fields.flag("mlp_bias", default=False)
+    dense = feed_forward(fields, gated=False, bias=mlp_bias)
     kinds = {
         "M": Layer(mixer=block, feed_forward=None),
         "-": Layer(mixer=None, feed_forward=dense),
@@ -180,6 +185,7 @@ def read_nemotron_h(fields: ConfigFields) -> Shape:
             router_bias=True,
             gated=False,
             latent=latent,
+            shared_bias=mlp_bias,
         )
         kinds["E"] = Layer(mixer=None, feed_forward=mixture)
     return {"layers": tuple(kinds[letter] for letter in pattern)}
@@ -237,7 +243,10 @@ def _read_delta(
     )
     delta = delta_attention(fields)
     mixers: list[Mixer] = [full if kind == FULL else delta for kind in types]
-    return {"layers": sparse_stack(mixers, blocks(fields, layers))}
+    stack = sparse_stack(mixers, blocks(fields, layers))
+    # The draft head's layer sees all, as the last one does.
+    count = fields.integer("mtp_num_hidden_layers", default=0, least=0, most=100)
+    return {"layers": stack, "draft_layers": (stack[-1],) * count}
 
 
 def read_qwen3_next(fields: ConfigFields) -> Shape:

@@ -108,7 +108,10 @@ def read_qwen2_moe(fields: ConfigFields) -> Shape:
     check_activation(fields, "hidden_act")
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("qkv_bias", default=True), output_bias=False)
-    return {"layers": sparse_stack([*qwen_mixers(fields, mixer)], qwen_blocks(fields, layers, shared=True))}
+    # Every second layer slides, below max_window_layers.
+    last = fields.integer("max_window_layers", default=layers, least=0)
+    slides = [(index + 1) % 2 != 0 and index < last for index in range(layers)]
+    return {"layers": sparse_stack([*qwen_mixers(fields, mixer, slides)], qwen_blocks(fields, layers, shared=True))}
 
 
 def read_qwen3_moe(fields: ConfigFields) -> Shape:
@@ -117,7 +120,11 @@ def read_qwen3_moe(fields: ConfigFields) -> Shape:
     fields.known("use_qk_norm")
     layers = layer_count(fields)
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False), query_key_norm="head")
-    return {"layers": sparse_stack([*qwen_mixers(fields, mixer)], qwen_blocks(fields, layers, shared=False))}
+    return {
+        "layers": sparse_stack(
+            [*qwen_mixers(fields, mixer, [True] * layers)], qwen_blocks(fields, layers, shared=False)
+        )
+    }
 
 
 def read_gpt_oss(fields: ConfigFields) -> Shape:
@@ -191,14 +198,23 @@ def read_deepseek(fields: ConfigFields) -> Shape:
     Latent attention, sparse where an indexer is given, first layers dense, then routed and shared experts.
     """
     check_activation(fields, "hidden_act")
-    fields.known("ep_size", "rope_interleave", "indexer_rope_interleave", "moe_layer_freq", "qk_head_dim")
+    fields.known(
+        "ep_size",
+        "rope_interleave",
+        "indexer_rope_interleave",
+        "index_share_for_mtp_iteration",
+        "moe_router_dtype",
+        "moe_layer_freq",
+        "qk_head_dim",
+    )
     layers = layer_count(fields)
     layer_types(fields, layers, ("indexed_attention",))
     # The correction of V3's router is a number an expert.
     corrected = fields.text("topk_method", "") == "noaux_tc"
-    mixture = experts(
-        fields, "n_routed_experts", "moe_intermediate_size", shared=_shared_width(fields), router_bias=corrected
-    )
+    # GLM-5's files may call them num_experts.
+    count = "num_experts" if fields.has("num_experts") else "n_routed_experts"
+    mixture = experts(fields, count, "moe_intermediate_size", shared=_shared_width(fields), router_bias=corrected)
+    fields.known("n_routed_experts")
     latent = latent_attention(fields)
     shared = msgspec.structs.replace(latent, index_heads=0)
     mixers: list[Mixer] = [latent if own else shared for own in _indexers(fields, layers)]

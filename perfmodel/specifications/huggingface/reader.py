@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.huggingface import (
@@ -18,14 +20,16 @@ from perfmodel.specifications.huggingface import (
     recent,
     recurrent,
     statespaces,
+    whisper,
 )
 from perfmodel.specifications.huggingface.decoders import read_decoder
 from perfmodel.specifications.huggingface.defaults import family_of
 from perfmodel.specifications.huggingface.families import DECODERS
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.huggingface.quantisation import published_formats
+from perfmodel.specifications.huggingface.quantisation import Published, published_formats
 from perfmodel.specifications.huggingface.wrappers import FLAT, THINKERS, WRAPPERS, unwrapped
 from perfmodel.specifications.model import Model, Tower
+from perfmodel.specifications.recipes import EXPERTS, Recipe, Rule
 
 _READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "baichuan": cousins.read_baichuan,
@@ -43,6 +47,8 @@ _READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "lfm2_moe": recurrent.read_lfm2_moe,
     "lfm3": recent.read_lfm3,
     "mimo_v2_flash": recent.read_mimo_v2,
+    "mimo": dense.read_mimo,
+    "minimax_m3": recent.read_minimax_m3,
     "minimax_m3_vl_text": recent.read_minimax_m3,
     "step3p5": recent.read_step3p5,
     "mamba": statespaces.read_mamba,
@@ -98,6 +104,7 @@ _READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "smollm3": dense.read_smollm3,
     "stablelm": cousins.read_stablelm,
     "starcoder2": cousins.read_starcoder2,
+    "whisper": whisper.read_whisper,
 }
 _READERS |= {name: partial(read_decoder, family=family) for name, family in DECODERS.items()}
 # Types that other types are read as.
@@ -157,11 +164,25 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
         vocabulary=vocabulary,
         tied=tied,
         weight_format=published.plain,
-        recipe=published.recipe,
+        recipe=_with_experts(fields, published, plain),
         kv_format=published.kv or kept,
         activations=kept,
-        towers=towers,
+        towers=(*shape.pop("towers", ()), *towers),
         longest_context=longest if isinstance(longest, int) and longest > 0 else None,
         **shape,
         **({"title": name} | described),
     )
+
+
+def _with_experts(fields: ConfigFields, published: Published, plain: str) -> Recipe | None:
+    """Return the recipe of a checkpoint, with the format that DeepSeek-V4 names for its experts alone."""
+    if not fields.has("expert_dtype"):
+        return published.recipe
+    known = {"fp4": "mxfp4", "fp8": "fp8", "bf16": "bf16", "bfloat16": "bf16"}
+    name = fields.text("expert_dtype", "")
+    if name not in known:
+        raise SpecificationError(
+            f"{fields.where}: expert_dtype: {shown(name)} is not known{nearest(name, known)}; {', '.join(known)} are"
+        )
+    recipe = published.recipe or Recipe(plain=plain, rules=())
+    return msgspec.structs.replace(recipe, rules=(*recipe.rules, Rule(known[name], (EXPERTS,))))

@@ -83,13 +83,14 @@ def read_mimo_v2(fields: ConfigFields) -> Shape:
 def read_minimax_m3(fields: ConfigFields) -> Shape:
     """MiniMax-M3 (text): norms a head; in sparse layers a small attention chooses blocks of tokens; dense first layers, then routed and shared experts."""
     check_activation(fields, "hidden_act")
-    fields.known("rotary_dim", "swiglu_alpha", "swiglu_limit", "index_local_blocks", "qk_norm_type", "use_qk_norm", "use_routing_bias", "attn_type_list", "num_mtp_modules", "use_mtp",
+    fields.known("use_gemma_norm", "first_k_dense_replace", "moe_intermediate_size", "num_nextn_predict_layers", "rotary_dim", "swiglu_alpha", "swiglu_limit", "index_local_blocks", "qk_norm_type", "use_qk_norm", "use_routing_bias", "attn_type_list", "num_mtp_modules", "use_mtp",
                  "partial_rotary_factor", "mtp_transformer_layers", "n_shared_experts")  # fmt: skip
     layers = layer_count(fields)
     inner = ConfigFields(fields.table("sparse_attention_config") or {}, f"{fields.where}: sparse_attention_config")
 
     def index(key: str, old: str) -> int:
-        return int(inner.integer(old, default=fields.integer(key, most=1_000_000), most=1_000_000))
+        fields.known(key)
+        return int(inner.integer(old, most=1_000_000) if inner.has(old) else fields.integer(key, most=1_000_000))
 
     sparse = _switches(inner, "sparse_attention_freq", layers)
     default = [INDEXED if sparse is not None and sparse[index] else FULL for index in range(layers)]

@@ -1,5 +1,7 @@
 """Stacks of attention and short convolutions or linear attention: LFM2, Kimi Linear, Ling, MiniMax-01, OLMo Hybrid."""
 
+from typing import Any
+
 import msgspec
 
 from perfmodel.errors import SpecificationError, shown
@@ -21,6 +23,7 @@ from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import sparse_stack
 from perfmodel.specifications.model import (
     DeltaAttention,
+    DepthAttention,
     Experts,
     FeedForward,
     KeyedDeltaAttention,
@@ -94,18 +97,24 @@ _KIMI_KNOWN = ("moe_renormalize", "moe_router_activation_func", "num_expert_grou
                "head_dim", "linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim")  # fmt: skip
 
 
-def _keyed_stack(fields: ConfigFields, mixers: list[Mixer], layers: int) -> Shape:
+def _keyed_stack(fields: ConfigFields, mixers: list[Mixer], layers: int, **layer: Any) -> Shape:
     sparse = sparse_layers(fields, layers, "first", first=1)
     mixture = read_mixture(fields, _KEYED)
+    latent = fields.integer("routed_expert_hidden_size", default=0, least=0, most=1_000_000) or 0
+    normed = latent > 0 and fields.flag("latent_moe_use_norm", default=False)
+    mixture = msgspec.structs.replace(mixture, latent=latent, latent_norm=normed)
     dense = feed_forward(fields)
     blocks: list[Block] = [mixture if has else dense for has in sparse]
-    return {"layers": sparse_stack(mixers, blocks)}
+    return {"layers": sparse_stack(mixers, blocks, **layer)}
 
 
 def read_kimi_linear(fields: ConfigFields) -> Shape:
-    """Kimi Linear: three layers of linear attention to one of latent attention without positions; experts after the first layer."""
+    """Kimi Linear and K3: three layers of linear attention to one of latent attention without positions.
+
+    Experts after the first layer; in K3 they work in a narrower width, and residuals go over the depth.
+    """
     check_activation(fields, "hidden_act")
-    fields.known(*_KIMI_KNOWN)
+    fields.known(*_KIMI_KNOWN, "activation_situ_beta", "activation_situ_linear_beta", "mla_use_nope")
     layers = layer_count(fields)
     inner = ConfigFields(fields.table("linear_attn_config") or {}, f"{fields.where}: linear_attn_config")
     full, linear = inner.integers("full_attn_layers"), inner.integers("kda_layers")
@@ -115,22 +124,29 @@ def read_kimi_linear(fields: ConfigFields) -> Shape:
             raise SpecificationError(f"{inner.where}: full_attn_layers and kda_layers are not the layers 1 to {layers}")
         default = [FULL if index + 1 in full else LINEAR for index in range(layers)]
     kinds = layer_types(fields, layers, (FULL, LINEAR)) or default
-    dim = inner.integer("head_dim", default=fields.integer("linear_head_dim", default=128, most=100_000), most=100_000)
-    keyed = KeyedDeltaAttention(
-        heads=inner.integer(
-            "num_heads", default=fields.integer("linear_num_heads", default=32, most=100_000), most=100_000
-        ),
+    keyed = _keyed_attention(fields, inner)
+    gated = fields.flag("mla_use_output_gate", default=False)
+    latent = msgspec.structs.replace(latent_attention(fields), output_gate=gated, rotary=False)
+    every = fields.integer("attn_res_block_size", default=0, least=0, most=10_000) or 0
+    # The blocks before a layer and the embedding; on average half of all.
+    streams = DepthAttention(sources=2 + layers // every // 2) if every else None
+    return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers, streams=streams)
+
+
+def _keyed_attention(fields: ConfigFields, inner: ConfigFields) -> KeyedDeltaAttention:
+    """Return Kimi's linear attention; older files describe it in a table of its own, `inner`."""
+
+    def number(key: str, own: str, default: int) -> int:
+        return int(inner.integer(key, default=fields.integer(own, default=default, most=100_000), most=100_000))
+
+    dim = number("head_dim", "linear_head_dim", 128)
+    return KeyedDeltaAttention(
+        heads=number("num_heads", "linear_num_heads", 32),
         head_dim=dim,
-        convolution=inner.integer(
-            "short_conv_kernel_size",
-            default=fields.integer("linear_conv_kernel_dim", default=4, most=1_000),
-            most=1_000,
-        ),
+        convolution=number("short_conv_kernel_size", "linear_conv_kernel_dim", 4),
         decay_rank=dim,
-        gate_rank=dim,
+        gate_rank=0 if inner.flag("use_full_rank_gate", default=False) else dim,
     )
-    latent = latent_attention(fields)
-    return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers)
 
 
 def read_bailing_hybrid(fields: ConfigFields) -> Shape:
@@ -145,7 +161,7 @@ def read_bailing_hybrid(fields: ConfigFields) -> Shape:
         heads=fields.integer(
             "linear_num_heads", default=fields.integer("num_attention_heads", most=100_000), most=100_000
         ),
-        head_dim=fields.integer("linear_head_dim", default=128, most=100_000),
+        head_dim=fields.integer("head_dim", default=128, most=100_000),
         convolution=fields.integer("short_conv_kernel_size", default=4, most=1_000),
     )
     latent = msgspec.structs.replace(latent_attention(fields), head_gate=True)

@@ -124,8 +124,7 @@ def read_falcon_h1(fields: ConfigFields) -> Shape:
     inner, heads = _mamba_widths(fields, width_key="mamba_d_ssm")
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
     block = _mamba2(fields, inner=inner, heads=heads, gated_norm=fields.flag("mamba_rms_norm", default=False))
-    if fields.flag("projectors_bias", default=False):
-        raise SpecificationError(f"{fields.where}: projectors_bias: is not understood for falcon_h1")
+    block = msgspec.structs.replace(block, output_bias=fields.flag("projectors_bias", default=False))
     dense = feed_forward(fields, bias=fields.flag("mlp_bias", default=False))
     return {"layers": (Layer(mixer=mixer, beside=block, feed_forward=dense),) * layers}
 

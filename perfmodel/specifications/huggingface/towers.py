@@ -244,7 +244,10 @@ def _qwen3_audio(fields: ConfigFields) -> int:
 
 def whisper_encoder(fields: ConfigFields) -> int:
     """Return the parameters of Whisper's encoder: two convolutions, a table of positions, layers whose keys have no bias, a norm."""
-    width, layers = size_of(fields, "d_model"), size_of(fields, "encoder_layers")
+    width, layers = (
+        size_of(fields, "hidden_size" if fields.has("hidden_size") else "d_model"),
+        size_of(fields, "encoder_layers"),
+    )
     convolutions = linear(3 * size_of(fields, "num_mel_bins"), width) + linear(3 * width, width)
     return (
         convolutions

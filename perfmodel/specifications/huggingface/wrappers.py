@@ -25,6 +25,7 @@ WRAPPERS = {
     "idefics3": "llama",
     "internvl": "qwen2",
     "kimi_k25": "deepseek_v3",
+    "kimi_k3": "kimi_linear",
     "lfm2_vl": "lfm2",
     "lighton_ocr": "qwen3",
     "llama4": "llama4_text",
