@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from perfmodel.commands.application import Application
 from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
@@ -29,13 +30,13 @@ from perfmodel.commands.shared import (
     show,
     warn,
 )
-from perfmodel.errors import PerfModelError, UsageError
+from perfmodel.errors import PerfModelError, UnreadableValueError, UsageError
 from perfmodel.quoting import line
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
 
-app = typer.Typer(
+app = Application(
     name="perfmodel",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -207,6 +208,29 @@ def _prepare_streams() -> None:
         sys.stderr.reconfigure(errors="backslashreplace")
 
 
+def _usage(error: Any, message: str) -> str:
+    """Return the message of an error in usage, with what would be right where that is known."""
+    from perfmodel.commands.foreign import one_too_many, ours_of
+
+    context = getattr(error, "ctx", None)
+    name = context.info_name if context is not None else ""
+    if option := getattr(error, "option_name", None):
+        own = [word for parameter in context.command.params for word in parameter.opts] if context is not None else []
+        if ours := ours_of(str(option), sys.argv[1:], own):
+            return ours
+    if "unexpected extra argument" in message:
+        return one_too_many(message, name, context.args if context is not None and context.args else _names_typed())
+    if known := getattr(error, "possibilities", None):
+        return f"{message.partition(' (Possible')[0]} (did you mean {known[0]!r}?)"
+    return message
+
+
+def _names_typed() -> list[str]:
+    """Return the words of the line up to the first option, without the command."""
+    words = sys.argv[2:]
+    return words[: next((place for place, word in enumerate(words) if word.startswith("-")), len(words))]
+
+
 def _leave(code: int) -> NoReturn:
     """End the program; what cannot be written any more is dropped, and the exit code says so."""
     for stream in (sys.stdout, sys.stderr):
@@ -234,7 +258,7 @@ def main() -> None:
         sys.stdout.flush()
     except PerfModelError as error:
         _told(str(error))
-        code = 2 if isinstance(error, UsageError) else 1
+        code = 2 if isinstance(error, UsageError | UnreadableValueError) else 1
     except BrokenPipeError:
         # The reader went away; what it read was right. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -253,9 +277,7 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         # A group of commands without one shows its help, which is what was asked for.
-        message = error.format_message()
-        if known := getattr(error, "possibilities", None):
-            message = f"{message.partition(' (Possible')[0]} (did you mean {known[0]!r}?)"
+        message = _usage(error, error.format_message())
         if message:
             _told(message)
         code = 2 if message else 0

@@ -35,6 +35,12 @@ class ShownInNotebooks:
         fragment: str = _named(FRAGMENTS[type(self).__name__])(self)
         return fragment
 
+    def __str__(self) -> str:
+        """Return the answer in short, for `print`; the whole record is its repr."""
+        place = TEXTS.get(type(self).__name__)
+        text: str = repr(self) if place is None else _named(place)(self)
+        return text
+
     def plot(self, kind: str | None = None, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Return matplotlib axes with a picture: `ax`, or axes on a new figure, which `.figure` gives to save.
 
@@ -62,6 +68,8 @@ FRAGMENTS = {
     "Selection": "perfmodel.report.notebook:selection_fragment",
     "Sweep": "perfmodel.report.notebook:sweep_fragment",
 }
+# What `print` shows of an answer; the whole record is its repr.
+TEXTS = {"Comparison": "perfmodel.report.tables:comparison_text", "Estimate": "perfmodel.report.answer:short_text"}
 PLOTS = {
     "Comparison": "perfmodel.report.pictures.plotting:plot_comparison",
     "Estimate": "perfmodel.report.pictures.plotting:plot_estimate",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+_MOST_SHOWN = 10
+
 
 class PerfModelError(Exception):
     """Something the caller gave cannot be used; the message says where, what, and what would be right."""
@@ -23,6 +25,10 @@ class UsageError(PerfModelError):
     """Options that say too little, or contradict each other."""
 
 
+class UnreadableValueError(SpecificationError, ValueRangeError):
+    """An option's value that cannot be read as what it should be; on the command line that is wrong usage."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean X?)' for the known name closest to `name`, or '' when none is close."""
     from difflib import get_close_matches
@@ -30,6 +36,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     folded = {str(candidate).lower(): str(candidate) for candidate in known}
     matches = get_close_matches(str(name).lower()[:100], folded, n=1, cutoff=0.6)
     return f" (did you mean {folded[matches[0]]!r}?)" if matches else ""
+
+
+def dotted(name: str, known: Iterable[str], what: str) -> str:
+    """Return '; X is part of N WHAT: a, b' for the dotted names that begin or end as `name` says, or ''.
+
+    >>> dotted("speedup", ["speedup.value", "speedup.low", "model"], "columns")
+    "; 'speedup' is part of 2 columns: speedup.value, speedup.low"
+    """
+    members = [
+        each for each in dict.fromkeys(map(str, known)) if each.startswith(f"{name}.") or each.endswith(f".{name}")
+    ]
+    if not members or not name:
+        return ""
+    more = f" and {len(members) - _MOST_SHOWN} more" if len(members) > _MOST_SHOWN else ""
+    return f"; {name!r} is part of {len(members)} {what}: {', '.join(members[:_MOST_SHOWN])}{more}"
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -7,7 +7,7 @@ bandwidth written in bits is the commonest way to be wrong by eight.
 import math
 import re
 
-from perfmodel.errors import SpecificationError, ValueRangeError, nearest, shown
+from perfmodel.errors import SpecificationError, UnreadableValueError, ValueRangeError, nearest, shown
 
 # Bounds of the counts of a question.
 MOST_DEVICES = 65_536
@@ -34,6 +34,23 @@ UNITS: dict[str, dict[str, float]] = {
     "J": {p + "J": f for p, f in (_DECIMAL | {"m": 1e-3}).items()},
     "USD": {"USD": 1.0, "kUSD": 1e3},
     "USD/h": {"USD/h": 1.0},
+}
+
+# What a quantity of each dimension can be at all, but for 0 [base unit]: beyond, it is a slip of the pen, and sums and
+# quotients would leave what a float can hold. What is divided by is not next to nothing.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "B": (0.0, 1e30),
+    "B/s": (1.0, 1e30),
+    "FLOP": (0.0, 1e36),
+    "FLOP/s": (1.0, 1e30),
+    "s": (0.0, 1e12),
+    "Hz": (1e-6, 1e18),
+    "W": (1e-6, 1e15),
+    "1": (1e-12, 1e30),
+    "tok/s": (1e-12, 1e18),
+    "J": (0.0, 1e18),
+    "USD": (1e-12, 1e18),
+    "USD/h": (1e-12, 1e18),
 }
 
 # Spellings that mean something definite but are not the canonical form.
@@ -67,7 +84,8 @@ def parse_quantity(text: object, dimension: str, where: str) -> float:
     text: a string with number and unit, or a bare number where `dimension` is '1'.
     dimension: the base unit expected, a key of `UNITS`.
     where: file and key, or option, for the message.
-    Raises SpecificationError for no number, no unit, an unknown unit or one of another dimension.
+    Raises SpecificationError for no number, no unit, an unknown unit or one of another dimension, ValueRangeError for a
+    number beyond `BOUNDS`.
 
     >>> parse_quantity("3.35 TB/s", "B/s", "example")
     3350000000000.0
@@ -80,6 +98,8 @@ def parse_quantity(text: object, dimension: str, where: str) -> float:
         )
     if isinstance(text, str):
         match = _NUMBER.fullmatch(text)
+        if _comma_in(text):
+            raise UnreadableValueError(f"{where}: {_without_comma(text)}")
         if match is None:
             raise SpecificationError(
                 f"{where}: {shown(text)} is not a quantity; write something like {_example(dimension)}"
@@ -91,8 +111,76 @@ def parse_quantity(text: object, dimension: str, where: str) -> float:
         except OverflowError:
             number, unit = math.inf, ""
     if not math.isfinite(number):
-        raise SpecificationError(f"{where}: {shown(text)} is not a finite number")
-    return number * _factor(unit, dimension, text, where)
+        raise ValueRangeError(f"{where}: {shown(text)} is not a finite number")
+    return within(number * _factor(unit, dimension, text, where), dimension, where, text)
+
+
+def read_quantity_option(text: str, dimension: str, where: str) -> float:
+    """Return the value of an option [base unit] as `parse_quantity` does; raise UnreadableValueError for what it cannot read."""
+    try:
+        return parse_quantity(text, dimension, where)
+    except ValueRangeError:
+        raise
+    except SpecificationError as error:
+        raise UnreadableValueError(str(error)) from None
+
+
+def within(value: float, dimension: str, where: str, text: object = None) -> float:
+    """Return `value` [base unit of `dimension`] where it is 0 or inside `BOUNDS`, else raise ValueRangeError.
+
+    text: how it was written, for the message.
+    """
+    least, most = BOUNDS[dimension]
+    if value == 0 or least <= abs(value) <= most:
+        return value
+    unit = "" if dimension == "1" else f" {dimension}"
+    raise ValueRangeError(
+        f"{where}: {shown(value if text is None else text)} is out of range; {least:g}{unit} to {most:g}{unit} is accepted"
+    )
+
+
+def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, ranged: bool = True) -> int:
+    """Return the whole number that a text gives; `4k` is 4 x k, `1m` k times as much, `1e3` and `4_096` are exact too.
+
+    k: 1,000, or 1,024 where tokens are counted; ranged: whether it must lie between `least` and `most`.
+    Raises UnreadableValueError for what is no number, ValueRangeError for one that is not whole or out of range.
+
+    >>> read_count("1m", "--context", 0, 10**9, k=1024)
+    1048576
+    """
+    wanted = f"is not a whole number from {least} to {most:,}"
+    if _comma_in(text):
+        raise UnreadableValueError(f"{where}: {_without_comma(text)}")
+    match = _COUNT.fullmatch(text)
+    if match is None:
+        raise UnreadableValueError(f"{where}: {shown(text)} {wanted}")
+    factor = {"": 1, "k": k, "m": k * k}[match[2].lower()]
+    number = float(match[1].replace("_", ""))
+    exact = match[1].replace("_", "").lstrip("+-")
+    value = int(match[1].replace("_", "")) * factor if exact.isdecimal() and len(exact) < 40 else 0
+    if not value and math.isfinite(number * factor):
+        value = int(number * factor)
+    if value != number * factor or (ranged and not least <= value <= most):
+        raise ValueRangeError(f"{where}: {shown(text)} {wanted}")
+    return value
+
+
+_COUNT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([kKmM]?)\s*")
+_GROUPED = re.compile(r"\s*[+-]?\d[\d_,.]*")
+
+
+def _comma_in(text: str) -> bool:
+    """Whether a number is written with a comma."""
+    match = _GROUPED.match(text)
+    return match is not None and "," in match[0]
+
+
+def _without_comma(text: str) -> str:
+    plain = text.strip().replace(",", "")
+    return (
+        f"{shown(text)} holds a comma, which is never part of one value; write {plain} for one, or ask perfmodel compare"
+        " or perfmodel sweep for several"
+    )
 
 
 def _factor(unit: str, dimension: str, text: object, where: str) -> float:

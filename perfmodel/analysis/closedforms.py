@@ -16,9 +16,9 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """A choice that was decided: `winner` stays on its side of `loser` [same unit].
+    """A choice that was decided: `winner` stays on its side of `loser`.
 
-    batch, context: the nearest points where it switches, or None.
+    batch, context: the nearest points where it switches, or None; unit: that of both values.
     """
 
     choice: str
@@ -28,6 +28,7 @@ class Condition(msgspec.Struct, frozen=True):
     loser_value: float
     batch: float | None
     context: float | None
+    unit: str = "s"
 
 
 class Addend(msgspec.Struct, frozen=True):

@@ -169,20 +169,51 @@ def conditions_of(
     Those that no positive number can switch are left out.
     """
     symbols = symbols_of(question)
+    by_path = {assumption.name: assumption.unit for assumption in question.assumptions}
+    units = {symbol: by_path.get(path, "1") for path, symbol in symbols.items()}
     found = []
     for kind, winner, loser in choices:
         ahead = sympy.expand(winner - loser if kind == "larger" else loser - winner)
         if ahead.is_nonnegative:
             continue
         a, b = value_of(winner, numbers), value_of(loser, numbers)
-        switches = [zero_near(winner - loser, symbols[name], numbers) for name in WORKLOAD]
-        found.append(Condition(kind, text_of(winner), text_of(loser), a, b, *switches))
+        at_batch, at_context = (zero_near(winner - loser, symbols[name], numbers) for name in WORKLOAD)
+        unit = unit_of(winner, loser, units)
+        found.append(Condition(kind, text_of(winner), text_of(loser), a, b, at_batch, at_context, unit))
     return tuple(
         sorted(
             found,
             key=lambda c: abs(c.winner_value - c.loser_value) / (max(abs(c.winner_value), abs(c.loser_value)) or 1.0),
         )
     )
+
+
+# What the symbols of an addend multiply to, as powers of (B, FLOP, s), and the unit of the addend: bytes or operations
+# are in its coefficient where they are not in a symbol.
+_UNITS_OF_ADDENDS = {
+    (0, 0, 1): "s",
+    (-1, 0, 1): "s",
+    (0, -1, 1): "s",
+    (1, 0, 0): "B",
+    (1, 0, -1): "B/s",
+    (0, 1, -1): "FLOP/s",
+}
+_POWERS = {"s": (0, 0, 1), "B": (1, 0, 0), "B/s": (1, 0, -1), "FLOP": (0, 1, 0), "FLOP/s": (0, 1, -1), "Hz": (0, 0, -1)}
+
+
+def unit_of(one: Expression, other: Expression, units: Mapping[sympy.Symbol, str]) -> str:
+    """Return the unit of two expressions of one dimension, from the first addend that has one; 1 where none has.
+
+    units: of each symbol.
+    """
+    for addend in (*sympy.Add.make_args(sympy.expand(one)), *sympy.Add.make_args(sympy.expand(other))):
+        powers = [0, 0, 0]
+        for symbol, exponent in addend.as_powers_dict().items():
+            for place, power in enumerate(_POWERS.get(units.get(symbol, "1"), (0, 0, 0))):
+                powers[place] += power * int(exponent) if exponent.is_Integer else 0
+        if unit := _UNITS_OF_ADDENDS.get((powers[0], powers[1], powers[2])):
+            return unit
+    return "1"
 
 
 def limit_form(

@@ -104,7 +104,8 @@ def solve(
 
     unknown: the path of a parameter in use, `boundary` for that of the mode before, or one of batch, context,
     devices, loop_at_most, layers, hidden (the width of a model of this shape).
-    target: FIGURE=VALUE, {figure: value in base units}, or compute-bound. gain=0.9: 90 % of what looping gains.
+    target: FIGURE=VALUE, {figure: value in base units}, or compute-bound; gain=0.05 is a speed-up of
+    1.05, share-of-gain=0.9 keeps 90 % of what looping gains.
     question: a key of NAMED, which gives both; a target given too replaces its own.
     The other arguments are those of `perfmodel.estimate`.
     Raises NoSolutionError with what comes nearest, UnknownNameError, SpecificationError or ValueRangeError.

@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.errors import SpecificationError, ValueRangeError, shown
+from perfmodel.errors import SpecificationError, UnreadableValueError, ValueRangeError, shown
 from perfmodel.estimates.breakeven import PAYS
 from perfmodel.estimates.figures import FIGURES, figure_name
-from perfmodel.units import parse_quantity
+from perfmodel.units import read_quantity_option
 
 COMPUTE_BOUND = "arithmetic_over_streaming"
+# Targets about the speed-up in other words: what is more than 1, and a share of that.
+GAINS = ("gain", "share-of-gain")
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -27,7 +29,7 @@ NAMED = {
     ),
     "boundaries-that-may-stay": Named(
         "loop_at_most",
-        "gain=0.9",
+        "share-of-gain=0.9",
         "how few iterations a looped call may hold, and so how many boundaries may stay, for 90 % of what looping"
         " gains",
     ),
@@ -70,28 +72,34 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def read_target(target: str | Mapping[str, Any], speedup: Callable[[], float]) -> Target:
-    """Return what a target text or mapping asks for. speedup: gives the speed-up [-] now, for gain=."""
+    """Return what a target text or mapping asks for.
+
+    gain=5% is a speed-up of 1.05; share-of-gain=90% keeps nine tenths of what looping gains as asked.
+    speedup: gives the speed-up [-] now.
+    """
     if isinstance(target, str):
         name, equals, text = (part.strip() for part in target.partition("="))
         value: Any = text
         if name.endswith("compute-bound") and not equals:
             name, value = f"{name.removesuffix('compute-bound') or 'before.'}{COMPUTE_BOUND}", "1"
         elif not equals or not text:
-            raise SpecificationError(
+            raise UnreadableValueError(
                 f"target: {shown(target)} is not FIGURE=VALUE; write something like after.fraction_of_peak=0.9"
             )
     else:
         if len(target) != 1:
             raise SpecificationError("target: one figure is solved for at a time")
         ((name, value),) = target.items()
-    gain = name == "gain"
-    figure = "speedup.value" if gain else figure_name(name)
+    figure = "speedup.value" if name in GAINS else figure_name(name)
     where = f"target {name}"
     # Rates may be bare numbers; from Python any number is in base units.
     bare = FIGURES[figure] == "1" or not isinstance(value, str) or (FIGURES[figure] == "tok/s" and value[-1:].isdigit())
-    number = parse_quantity(
+    number = read_quantity_option(
         value.removesuffix("x") if isinstance(value, str) and bare else value, "1" if bare else FIGURES[figure], where
     )
     if number <= 0:
         raise ValueRangeError(f"{where}: {shown(value)} is out of range; more than 0 is accepted")
-    return Target(figure, 1 + number * (speedup() - 1) if gain else number)
+    if name == "share-of-gain":
+        return Target(figure, 1 + number * (speedup() - 1))
+    # A gain with an x is the speed-up itself.
+    return Target(figure, 1 + number if name == "gain" and not str(value).endswith("x") else number)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
+from perfmodel.commands.application import Application
 from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from perfmodel.operations.parallel import Parallel as Shared
     from perfmodel.specifications.model import Model as SpecifiedModel
 
-models_app = typer.Typer(no_args_is_help=True, help="The models in the catalogue, and what a model file holds.")
+models_app = Application(no_args_is_help=True, help="The models in the catalogue, and what a model file holds.")
 
 
 def register(app: typer.Typer) -> None:

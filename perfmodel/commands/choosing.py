@@ -6,6 +6,7 @@ import typer
 
 from perfmodel.commands import shared
 from perfmodel.commands.sweeping import Hardwares, Models
+from perfmodel.units import read_count
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +65,7 @@ def choose_command(
     """
     from perfmodel.report.chosen import selection_document
     from perfmodel.sweeps.choosing import choose
-    from perfmodel.units import parse_quantity
+    from perfmodel.units import read_quantity_option
 
     chosen = shared.chosen_format(as_json, as_csv, output, columns)
     if command:
@@ -73,11 +74,11 @@ def choose_command(
     selection = choose(
         models,
         hardware,
-        tpot=None if tpot is None else parse_quantity(tpot, "s", "--tpot"),
-        ttft=None if ttft is None else parse_quantity(ttft, "s", "--ttft"),
-        confidence=parse_quantity(confidence, "1", "--confidence"),
+        tpot=None if tpot is None else read_quantity_option(tpot, "s", "--tpot"),
+        ttft=None if ttft is None else read_quantity_option(ttft, "s", "--ttft"),
+        confidence=read_quantity_option(confidence, "1", "--confidence"),
         rank=rank,
-        most=shared.whole(most, "--most", 1, 10_000),
+        most=read_count(most, "--most", 1, 10_000),
         **asked,
     )
     shared.deliver(

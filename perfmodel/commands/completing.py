@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from perfmodel.errors import PerfModelError
+
 if TYPE_CHECKING:
     from perfmodel.specifications.hardware import Hardware
 
@@ -45,8 +47,17 @@ def typed_device() -> "Hardware | None":
     from perfmodel.specifications.catalogue import find_hardware, names
 
     line = os.environ.get("COMP_WORDS", "") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    words = [word for word in line.split()[2:] if not word.startswith("-")]
     known = set(names("hardware"))
-    return next((find_hardware(word) for word in line.split() if word in known), None)
+    if exact := next((word for word in words if word in known), None):
+        return find_hardware(exact)
+    # An alias, a name as drivers print it, or a file: the second word is the device.
+    for word in words[1:2]:
+        try:
+            return find_hardware(word)
+        except PerfModelError:
+            return None
+    return None
 
 
 def modes(_: typer.Context, incomplete: str) -> list[str]:
@@ -93,6 +104,21 @@ def settings(_: typer.Context, incomplete: str) -> list[str]:
         (parameter.key for parameter in PARAMETERS if "*" not in parameter.key) if device is None else device.values
     )
     return [] if "=" in incomplete else [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+def unknowns(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer what solve takes as the unknown: whole numbers, the boundary, and the keys of the device."""
+    from perfmodel.analysis.solver import WHOLE
+
+    keys = [setting.removesuffix("=") for setting in settings(context, incomplete)]
+    return offered(("boundary", *WHOLE), incomplete) + keys
+
+
+def questions(_: typer.Context, incomplete: str) -> list[str]:
+    """Offer the questions that solve knows by name."""
+    from perfmodel.analysis.targets import NAMED
+
+    return offered(NAMED, incomplete)
 
 
 def columns(_: typer.Context, incomplete: str) -> list[str]:

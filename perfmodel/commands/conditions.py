@@ -17,8 +17,8 @@ from perfmodel.commands.shared import (
     deliver,
     reproducing_line,
     show,
-    whole,
 )
+from perfmodel.units import read_count
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
@@ -76,7 +76,7 @@ def conditional_command(
         hardware,
         run_with=run_with,
         run_together=run_together,
-        kernels=whole(kernels, "--kernels", 2, MOST_KERNELS),
+        kernels=read_count(kernels, "--kernels", 2, MOST_KERNELS),
         **asked,
     )
     if command:

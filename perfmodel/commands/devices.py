@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
+from perfmodel.commands.application import Application
 from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
@@ -23,7 +24,7 @@ from perfmodel.errors import UnknownNameError, nearest, shown
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
 
-hardware_app = typer.Typer(no_args_is_help=True, help="The devices in the catalogue, and what a hardware file holds.")
+hardware_app = Application(no_args_is_help=True, help="The devices in the catalogue, and what a hardware file holds.")
 
 
 def register(app: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.errors import SpecificationError, UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError, nearest, shown
 
 if TYPE_CHECKING:
     from perfmodel.measurements.rows import Row
@@ -83,17 +83,17 @@ def question_of(row: "Row", options: Mapping[str, Any]) -> dict[str, Any]:
 
 def measured_time(text: str, batch: int) -> float:
     """Return the time of a step [s] that `--measured` gives as a time or as a rate over the batch."""
-    from perfmodel.units import parse_quantity
+    from perfmodel.units import read_quantity_option
 
     if text.rstrip().endswith("tok/s"):
-        rate = parse_quantity(text, "tok/s", "--measured")
+        rate = read_quantity_option(text, "tok/s", "--measured")
         if rate <= 0:
             raise ValueRangeError(f"--measured: {shown(text)} is not a positive rate")
         return batch / rate
     try:
-        return parse_quantity(text, "s", "--measured")
+        return read_quantity_option(text, "s", "--measured")
     except SpecificationError:
-        raise SpecificationError(
+        raise UnreadableValueError(
             f"--measured: {shown(text)} is neither a rate, a time, nor a file of measurements; write something like"
             " 104.9tok/s or 9.53ms"
         ) from None

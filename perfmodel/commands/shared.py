@@ -12,9 +12,10 @@ import msgspec
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.errors import PerfModelError, UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import PerfModelError, UnknownNameError, UnreadableValueError, nearest, shown
 from perfmodel.estimates.options import OPTION, OPTIONS, Option
 from perfmodel.quoting import line
+from perfmodel.units import read_count
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
@@ -43,7 +44,9 @@ def _typed(option: Option) -> Any:
         "profile": completing.profiles,
         "settings": completing.settings,
     }
-    shown: dict[str, Any] = {"metavar": option.metavar} if option.metavar else {}
+    shown: dict[str, Any] = {"rich_help_panel": option.group}
+    if option.metavar:
+        shown["metavar"] = option.metavar
     if option.shown:
         shown["show_default"] = option.shown
     if option.kind in complete:
@@ -64,23 +67,45 @@ _GRID_SETTINGS = msgspec.structs.replace(
 )
 
 # Options that every command with an answer shares.
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s).")]
-CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the answer as CSV, in base units.")]
+JsonFlag = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel="Output", help="Print the answer as JSON, in base units (s, B, FLOP, tok/s)."
+    ),
+]
+CsvFlag = Annotated[
+    bool, typer.Option("--csv", rich_help_panel="Output", help="Print the answer as CSV, in base units.")
+]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME...]", help="Names or files; the whole catalogue if none is given.")
 ]
 Output = Annotated[
     str | None,
     typer.Option(
-        "-o", "--output", metavar="FILE", help="Write to FILE, whole or not at all; .json, .csv, .txt or .md."
+        "-o",
+        "--output",
+        metavar="FILE",
+        rich_help_panel="Output",
+        help="Write to FILE, whole or not at all; .json, .csv, .txt or .md.",
     ),
 ]
 Columns = Annotated[
     str | None,
-    typer.Option("--columns", metavar="A,B|all", autocompletion=completing.columns, help="Columns of the CSV."),
+    typer.Option(
+        "--columns",
+        metavar="A,B|all",
+        autocompletion=completing.columns,
+        rich_help_panel="Output",
+        help="Columns of the CSV.",
+    ),
 ]
 CommandFlag = Annotated[
-    bool, typer.Option("--command", help="Print the command line that reproduces the answer, and nothing else.")
+    bool,
+    typer.Option(
+        "--command",
+        rich_help_panel="Output",
+        help="Print the command line that reproduces the answer, and nothing else.",
+    ),
 ]
 
 
@@ -162,7 +187,7 @@ def _numbers(given: dict[str, Any]) -> dict[str, float]:
             try:
                 found[name] = float(text)
             except ValueError:
-                raise ValueRangeError(
+                raise UnreadableValueError(
                     f"{option.flag}: {shown(text)} is not a number from {option.least} to {option.most:,}"
                 ) from None
     return found
@@ -182,7 +207,7 @@ def count(text: str | None, name: str) -> int | None:
     """Return the whole number that an option of a question gives, None where it is not given."""
     option = OPTION[name]
     k = 1024 if option.kind == "tokens" else 1000
-    return None if text is None else whole(text, option.flag, option.least, option.most, k=k)
+    return None if text is None else read_count(text, option.flag, option.least, option.most, k=k)
 
 
 FORMATS = {".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "text"}
@@ -306,20 +331,6 @@ def deliver_list(
         document=document,
         sidecar=None,
     )
-
-
-def whole(text: str, option: str, least: int, most: int, *, k: int = 1000) -> int:
-    """Return the whole number an option gives; `4k` is 4 x k, `1e3` and `4_096` are accepted when exact."""
-    cleaned = text.strip().replace(",", "").replace("_", "")
-    factor = k if cleaned[-1:] in ("k", "K") else 1
-    try:
-        number = float(cleaned[:-1] if factor != 1 else cleaned) * factor
-        value = int(number)
-    except (ValueError, OverflowError):
-        number, value = 0.5, 0
-    if value != number or not least <= value <= most:
-        raise ValueRangeError(f"{option}: {shown(text)} is not a whole number from {least} to {most:,}")
-    return value
 
 
 def settings_given(settings: list[str] | None) -> dict[str, str]:

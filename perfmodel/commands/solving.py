@@ -49,6 +49,7 @@ def solve_command(
         typer.Option(
             "--unknown",
             metavar="NAME",
+            autocompletion=completing.unknowns,
             help="A parameter by its path, boundary, batch, context, devices, draft, loop_at_most, layers or hidden.",
         ),
     ] = None,
@@ -58,7 +59,8 @@ def solve_command(
             "--target",
             metavar="FIGURE=VALUE",
             help=(
-                "Such as after.fraction_of_peak=0.9, speedup=1.05, before.time_per_step=2ms, gain=90% or compute-bound."
+                "Such as after.fraction_of_peak=0.9, speedup=1.05, before.time_per_step=2ms, gain=5%, share-of-gain=90% or"
+                " compute-bound."
             ),
         ),
     ] = None,
@@ -67,12 +69,16 @@ def solve_command(
         typer.Option(
             "--question",
             metavar="NAME",
+            autocompletion=completing.questions,
             help=(
                 "boundary-for-peak, boundaries-that-may-stay, devices-for-rate, compute-bound-batch, last-paying-batch,"
                 " cache-passes-weights, bandwidth-for-rate or model-size."
             ),
         ),
     ] = None,
+    formula: Annotated[
+        bool, typer.Option("--formula", help="Show the unknown written out, where it has a closed form.")
+    ] = False,
     *,
     asked: dict[str, Any],
     as_json: JsonFlag = False,
@@ -94,7 +100,7 @@ def solve_command(
     def document() -> "Document":
         from perfmodel.report.solutions import solution_document
 
-        return solution_document(found)
+        return solution_document(found, formula=formula)
 
     defaults = tuple(name for name in found.rows()[0] if name in _SOLUTION_COLUMNS)
     deliver(

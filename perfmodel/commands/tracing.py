@@ -124,7 +124,7 @@ def trace_command(
 ) -> None:
     """What a recorded profile says: steps, kernels, gaps, layers, what bounds the step, and what looping would gain."""
     from perfmodel.traces import read_trace, summarise
-    from perfmodel.units import parse_quantity
+    from perfmodel.units import read_quantity_option
 
     chosen = chosen_format(as_json, as_csv, output, columns)
     if (model is None) != (hardware is None):
@@ -135,9 +135,9 @@ def trace_command(
         )
     if save is not None and not save.endswith(".toml"):
         raise UnknownNameError(f"--save: {shown(save)}: a profile is a .toml file")
-    step = parse_quantity(measured, "s", "--measured") if measured is not None else None
-    rate = parse_quantity(bandwidth, "B/s", "--bandwidth") if bandwidth is not None else None
-    read = parse_quantity(size, "B", "--bytes") if size is not None else None
+    step = read_quantity_option(measured, "s", "--measured") if measured is not None else None
+    rate = read_quantity_option(bandwidth, "B/s", "--bandwidth") if bandwidth is not None else None
+    read = read_quantity_option(size, "B", "--bytes") if size is not None else None
     if model is None and (rate is None) != (read is None):
         raise ValueRangeError("--bandwidth and --bytes belong together: give both or none, or --model and --hardware")
     trace = read_trace(Path(file))

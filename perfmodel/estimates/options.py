@@ -38,6 +38,22 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     axis: bool = False
 
     @property
+    def group(self) -> str:
+        """Return what the option is about, as the help groups options."""
+        if self.name in (
+            "before",
+            "after",
+            "loop_at_most",
+            "loop_only",
+            "profile",
+            "after_profile",
+            "software",
+            "calls",
+        ):
+            return "Software"
+        return "What-if" if self.name in ("parameters", "measured") else "Question"
+
+    @property
     def flag(self) -> str:
         """Return the option as the command line spells it."""
         return "--set" if self.kind == "settings" else f"--{self.name.replace('_', '-')}"

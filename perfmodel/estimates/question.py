@@ -3,14 +3,15 @@
 import math
 from collections.abc import Mapping
 from functools import lru_cache
+from types import NoneType
 from typing import Any, Unpack
 
 import msgspec
 
-from perfmodel.errors import SpecificationError, ValueRangeError, shown
+from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError, shown
 from perfmodel.estimates.capacity import resident_work
 from perfmodel.estimates.drafting import Draft, draft_defaults, read_draft
-from perfmodel.estimates.options import OPTION, Asked, complete
+from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
 from perfmodel.estimates.placement import Placement, read_offload, what_does_not_fit
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
@@ -66,6 +67,7 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
     """
     given = complete(asked)
+    _check_texts(model, hardware, given)
     batch, context = count(given["batch"], "batch"), count(given["context"], "context")
     at_most = None if given["loop_at_most"] is None else count(given["loop_at_most"], "loop_at_most")
     chosen = find_model(model) if isinstance(model, str) else model
@@ -145,11 +147,38 @@ def _placement(
     return placement if placement.weights or placement.experts else None
 
 
+def check_settings(settings: object) -> None:
+    """Raise SpecificationError unless `settings` is a mapping whose keys are texts."""
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        raise SpecificationError(
+            f"parameters: expected keys such as 'memory.bandwidth' with values, found {shown(settings)}"
+        )
+
+
+def _check_texts(model: object, hardware: object, given: Mapping[str, Any]) -> None:
+    """Raise a PerfModelError unless names, formats and modes are texts, each of which names one thing."""
+    for what, value, kind in (("model", model, Model), ("hardware", hardware, Hardware)):
+        if not isinstance(value, str | kind):
+            raise UnknownNameError(f"{what}: {shown(value)} is neither a name nor a {kind.__name__}")
+    for option in OPTIONS:
+        value = given[option.name]
+        if option.kind not in ("weights", "format", "mode", "profile", "text") or option.name == "parallel":
+            continue
+        if not isinstance(value, str | NoneType):
+            raise SpecificationError(f"{option.name}: {shown(value)} is not a text")
+        if option.kind != "text" and isinstance(value, str) and "," in value:
+            raise UnreadableValueError(
+                f"{option.flag}: {shown(value)} names several, and one is asked for; perfmodel compare and perfmodel sweep"
+                " take them"
+            )
+
+
 def _with_settings(hardware: Hardware, settings: Mapping[str, Any]) -> Hardware:
     """Return the device with what-ifs set.
 
     Equal what-ifs on one device give one object, so that a question is prepared once.
     """
+    check_settings(settings)
     try:
         return _settings_applied(hardware, tuple(sorted(settings.items())))
     except TypeError:

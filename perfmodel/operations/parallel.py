@@ -8,7 +8,7 @@ import msgspec
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 from perfmodel.numbers.choices import ceil_div, smaller
 from perfmodel.specifications.model import Layer, Model
-from perfmodel.units import MOST_DEVICES, whole_number
+from perfmodel.units import MOST_DEVICES, read_count, whole_number
 
 
 class Parallel(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +99,12 @@ def read_parallel(
                 f"--parallel: {shown(key)} {reason}; tp=N splits matrices, dp=N the batch of attention, pp=N the"
                 " layers, ep=N spreads experts"
             )
-        if isinstance(value, str):
-            value = int(value) if value.strip().isdecimal() and len(value) < 9 else value
-        found[key] = whole_number(value, f"--parallel {key}", 1, MOST_DEVICES)
+        where = f"--parallel {key}"
+        found[key] = (
+            read_count(value, where, 1, MOST_DEVICES)
+            if isinstance(value, str)
+            else whole_number(value, where, 1, MOST_DEVICES)
+        )
     groups, data, stages = found.get("ep", 1), found.get("dp", 1), found.get("pp", 1)
     tensor = found.get("tp", ceil_div(groups, data))
     parallel = Parallel(tensor=tensor, expert=groups, pipeline=stages, data=data)

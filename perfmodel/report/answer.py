@@ -7,8 +7,8 @@ from perfmodel.estimates.results import Assumption, Figures, Side
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.facts import Beside, facts
 from perfmodel.report.pictures.captions import counted
-from perfmodel.report.text import Document, Table
-from perfmodel.report.words import percent, ranged, rate, shortened
+from perfmodel.report.text import Document, Table, to_plain
+from perfmodel.report.words import percent, ranged, rate, seconds, shortened, term_label
 from perfmodel.units import format_quantity
 
 _NAMES = {
@@ -64,6 +64,12 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
     return Document(parts)
 
 
+def short_text(answer: Estimate) -> str:
+    """Return the answer in short: the verdict, the question, the main figures, and what misleads without being said."""
+    parts: list[str | Table] = [verdict(answer), _question(answer), _figures(answer)]
+    return to_plain(Document([*parts, *(f"note: {note}" for note in answer.warnings)])).rstrip("\n")
+
+
 def _question(answer: Estimate) -> str:
     devices = f"{answer.devices} x " if answer.devices > 1 else ""
     # Tensor parallelism alone is what the number of devices says.
@@ -99,7 +105,7 @@ def _figures(answer: Estimate) -> Table:
         row(f"{counted(answer)}s per second", lambda f: rate(f.tokens_per_second)),
         row("fraction of peak", lambda f: percent(f.fraction_of_peak, 1)),
         ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
-        ("bound by", *(side.bound for side in sides)),
+        ("bound by", *(term_label(side.bound) for side in sides)),
     ]
     if answer.draft is not None:
         rows.insert(1, ("of it drafting", *(format_quantity(side.time_drafting or 0.0, "s") for side in sides)))
@@ -111,10 +117,10 @@ def _figures(answer: Estimate) -> Table:
 def _terms(answer: Estimate) -> Table:
     def cells(side: Side, term: str) -> tuple[str, str]:
         time = getattr(side.terms, term)
-        return format_quantity(time, "s"), percent(time / side.time_per_step, 1)
+        return seconds(time), percent(time / side.time_per_step, 1)
 
     rows = [
-        (term, *cells(answer.before, term), *cells(answer.after, term))
+        (term_label(term), *cells(answer.before, term), *cells(answer.after, term))
         for term in TERM_NAMES
         if getattr(answer.before.terms, term) or getattr(answer.after.terms, term)
     ]

@@ -27,7 +27,7 @@ from perfmodel.report.html import (
 )
 from perfmodel.report.pictures.captions import counted, question_line, rate_unit
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import percent, rate, ratio, time
+from perfmodel.report.words import percent, rate, ratio, term_label, time
 
 
 def answer_page(answer: Estimate, *, command: str) -> str:
@@ -131,7 +131,7 @@ def _figures(answer: Estimate) -> str:
         (f"{counted(answer)}s per second", rate(answer.peak.tokens_per_second), *rates),
         ("fraction of peak", "100 %", *shares),
         ("kernel calls", "", f"{answer.before.kernel_calls:,}", "", f"{answer.after.kernel_calls:,}", ""),
-        ("largest term", "", answer.before.bound, "", answer.after.bound, ""),
+        ("largest term", "", term_label(answer.before.bound), "", term_label(answer.after.bound), ""),
     ]
     head = ("", "peak", f"before: {answer.before.mode}", "interval", f"after: {answer.after.mode}", "interval")
     return table(head, rows, numbers=(1, 2, 3, 4, 5))

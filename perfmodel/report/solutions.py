@@ -13,8 +13,8 @@ _MOST_CONDITIONS = 4
 _LONGEST_CONDITION = 240
 
 
-def solution_document(solution: Solution) -> Document:
-    """Return a Solution as a document whose first line is the verdict."""
+def solution_document(solution: Solution, *, formula: bool = True) -> Document:
+    """Return a Solution as a document whose first line is the verdict. formula: whether the closed form is shown."""
     answer = solution.answer
     rows = [
         (
@@ -45,7 +45,9 @@ def solution_document(solution: Solution) -> Document:
     ]
     if solution.exact is not None and solution.exact != solution.value:
         parts.append(f"unbroken: {solution.unknown} = {solution.exact:.10g}")
-    if solution.formula is not None:
+    if solution.formula is not None and not formula:
+        parts.append("in closed form: --formula shows it")
+    elif solution.formula is not None:
         name = solution.unknown.replace(".", "_").replace("-", "_")
         parts.append(
             f"closed form (target is {solution.figure}; the other symbols are those of perfmodel explain)\n{name} ="
@@ -178,8 +180,8 @@ def _conditions(conditions: Sequence[Condition]) -> str:
         ends = [
             f"{name} {value:,.4g}" for name, value in (("batch", c.batch), ("context", c.context)) if value is not None
         ]
-        # Two times of one step: 81 us against 343 ns.
-        against = f"{format_quantity(c.winner_value, 's')} against {format_quantity(c.loser_value, 's')}"
+        # Two times of one step, 81 us against 343 ns, or two sizes.
+        against = f"{format_quantity(c.winner_value, c.unit)} against {format_quantity(c.loser_value, c.unit)}"
         if len(line) <= _LONGEST_CONDITION and line not in [known.split("\n")[0] for known in lines]:
             lines.append(f"{line}\n  {against}{'; switches at ' + ' or '.join(ends) if ends else ''}")
     shown = lines[:_MOST_CONDITIONS]

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.report.text import Document, Table
-from perfmodel.report.words import percent, rate, ratio
+from perfmodel.report.text import Document, Table, to_plain
+from perfmodel.report.words import percent, rate, ratio, term_label
 
 if TYPE_CHECKING:
     from perfmodel.sweeps.columns import Grid
@@ -37,7 +37,7 @@ def sweep_document(grid: "Grid", most: int) -> Document:
             rate(row["before.tokens_per_second"]),
             rate(row["after.tokens_per_second"]),
             ratio(row["speedup.value"], row["speedup.low"], row["speedup.high"]),
-            row["after.bound"] + ("" if row["fits.fits"] else ", does not fit"),
+            term_label(row["after.bound"]) + ("" if row["fits.fits"] else ", does not fit"),
         )
         for row in found.rows
     ]
@@ -50,6 +50,11 @@ def sweep_document(grid: "Grid", most: int) -> Document:
     if grid.size > len(rows):
         parts.append(f"and {grid.size - len(rows):,} more; --csv or -o FILE gives them all")
     return Document(parts)
+
+
+def comparison_text(found: "Comparison") -> str:
+    """Return a comparison as plain text."""
+    return to_plain(comparison_document(found)).rstrip("\n")
 
 
 def comparison_document(found: "Comparison") -> Document:

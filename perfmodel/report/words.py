@@ -57,6 +57,24 @@ def unit_of(largest: float, dimension: str) -> tuple[str, float]:
     )
 
 
+def term_label(term: str) -> str:
+    """Return how a term is called in tables: `stream` is a launch mode too, so the term reads streaming.
+
+    >>> term_label("stream"), term_label("host")
+    ('streaming', 'host')
+    """
+    return "streaming" if term == "stream" else term
+
+
+def seconds(time: float, digits: int = 4) -> str:
+    """Return a time with its unit; what is less than a nanosecond is not measured, and no figure is given for it.
+
+    >>> seconds(0.0012), seconds(2.64e-10), seconds(0.0)
+    ('1.2 ms', '< 1 ns', '0 s')
+    """
+    return "< 1 ns" if 0 < time < 1e-9 else format_quantity(time, "s", digits)
+
+
 def percent(share: float, decimals: int = 0, sign: str = "") -> str:
     """Return a share [-] as a percentage; sign: "+" says that a gain is one.
 

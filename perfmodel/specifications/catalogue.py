@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from perfmodel._layout import data_folder
-from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.errors import UnknownNameError, UnreadableValueError, nearest, shown
 from perfmodel.specifications.hardware import Hardware, load_hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
-from perfmodel.specifications.spellings import device_meant, spelled
+from perfmodel.specifications.spellings import device_meant, model_meant, spelled
 
 
 @lru_cache(maxsize=512)
@@ -84,7 +84,14 @@ def _path(kind: str, name: str) -> Path:
     meant = "/" in name or "\\" in name or name.endswith((".toml", ".json", ".gguf"))
     if (kind == "hardware" and meant) or (kind == "models" and name and (_exists(path) or _written_as_path(name))):
         return path
+    _refuse_other_kind(kind, name)
+    if kind == "models" and (called := model_meant(name, _called(kind))):
+        return data_folder(kind) / f"{called}.toml"
     what = "device" if kind == "hardware" else "model"
+    if "," in name:
+        raise UnreadableValueError(
+            f"{shown(name)} names several {what}s, and one is asked for; perfmodel compare and perfmodel sweep take them"
+        )
     raise UnknownNameError(
         f"{shown(name)} is not a {what} in the catalogue{nearest(spelled(name), [*names(kind), *_called(kind)])}; see:"
         f" perfmodel {kind} list"
@@ -100,6 +107,13 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def _refuse_other_kind(kind: str, name: str) -> None:
+    """Raise UnknownNameError where `name` is one of the other catalogue: the words are in the wrong order."""
+    other, is_one = ("models", "a model") if kind == "hardware" else ("hardware", "a device")
+    if spelled(name) in _called(other):
+        raise UnknownNameError(f"{shown(name)} is {is_one}; the order is MODEL HARDWARE")
 
 
 @lru_cache(maxsize=4)

@@ -5,11 +5,12 @@ Everything that needs to know what a key is reads it here: the file reader, `--s
 A `*` stands for one name: a storage format, a launch mode, a collective or an algorithm of collectives.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
 
-from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import UnknownNameError, ValueRangeError, dotted, nearest, shown
 
 # The last is for a user's own file, where a plain value is enough; the catalogue says where its values come from.
 KINDS = ("datasheet", "measured", "derived", "assumed", "given")
@@ -378,6 +379,8 @@ _PATTERNS = [(p.key.split("."), p) for p in PARAMETERS if "*" in p.key]
 @lru_cache(maxsize=4096)
 def lookup(path: str) -> Parameter | None:
     """Return the parameter that the dotted `path` names, or None; an exact key wins over a pattern."""
+    if not isinstance(path, str):
+        return None
     if path in _EXACT:
         return _EXACT[path]
     parts = path.split(".")
@@ -393,14 +396,19 @@ def lookup(path: str) -> Parameter | None:
 
 def unknown_key(path: str, known: object, where: str) -> UnknownNameError:
     """Return the error for a key that is no parameter, with the nearest of `known` and of the table."""
+    path = str(path)
     candidates = [
         *known,
         *_EXACT,
         *(p.key.replace("*", part) for p in PARAMETERS if "*" in p.key for part in path.split(".")),
     ]  # type: ignore[misc]
-    return UnknownNameError(
-        f"{where}: {shown(path)} is not a key of a hardware file{nearest(path, [c for c in candidates if lookup(c)])}"
-    )
+    held = list(known) if isinstance(known, Iterable) else []
+    modes = dict.fromkeys(key.split(".")[1] for key in held if key.startswith("modes."))
+    of_modes = [p.key.replace("*", mode) for p in PARAMETERS if p.key.startswith("modes.*") for mode in modes]
+    # The device's own come first.
+    close = dotted(path, held, "keys") or dotted(path, of_modes, "keys")
+    close = close or nearest(path, [c for c in candidates if lookup(c)])
+    return UnknownNameError(f"{where}: {shown(path)} is not a key of a hardware file{close}")
 
 
 def check_range(value: float, parameter: Parameter, where: str, text: object) -> float:

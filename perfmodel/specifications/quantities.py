@@ -1,10 +1,12 @@
 """Quantities: a value with its interval, its kind and its source; how files and `--set` give one."""
 
+import math
+
 import msgspec
 
-from perfmodel.errors import SpecificationError, ValueRangeError, nearest, shown
+from perfmodel.errors import SpecificationError, UnreadableValueError, ValueRangeError, nearest, shown
 from perfmodel.specifications.parameters import KINDS, Parameter, check_range, lookup, unknown_key
-from perfmodel.units import format_quantity, parse_quantity
+from perfmodel.units import format_quantity, parse_quantity, within
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +106,15 @@ def parse_setting(path: str, text: object, known: object, where: str = "--set") 
     if parameter is None:
         raise unknown_key(path, known, where)
     where = f"{where} {path}"
+    try:
+        return _setting(parameter, text, where)
+    except ValueRangeError:
+        raise
+    except SpecificationError as error:
+        raise UnreadableValueError(str(error)) from None
+
+
+def _setting(parameter: Parameter, text: object, where: str) -> Quantity:
     if isinstance(text, str) and ".." in text:
         low_text, _, high_text = text.partition("..")
         low = check_range(parse_quantity(low_text, parameter.unit, where), parameter, where, text)
@@ -112,12 +123,17 @@ def parse_setting(path: str, text: object, known: object, where: str = "--set") 
             raise ValueRangeError(f"{where}: {shown(text)} is not in order; write low..high")
         value = (low + high) / 2
     elif not isinstance(text, str) and parameter.unit != "1":
-        value = low = high = check_range(_base_number(text, where), parameter, where, text)
+        value = low = high = check_range(_base_number(text, parameter.unit, where), parameter, where, text)
     else:
         value = low = high = check_range(parse_quantity(text, parameter.unit, where), parameter, where, text)
     return Quantity(low=low, value=value, high=high, unit=parameter.unit, kind="assumed", source="set by the caller")
 
 
-def _base_number(value: object, where: str) -> float:
+def _base_number(value: object, dimension: str, where: str) -> float:
     """From Python a bare number is in base units; only text needs a unit."""
-    return parse_quantity(value, "1", where)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecificationError(f"{where}: {shown(value)} is neither a number nor a text with a unit")
+    number = float(value) if isinstance(value, float) or abs(value) < 1 << 1000 else math.inf
+    if not math.isfinite(number):
+        raise ValueRangeError(f"{where}: {shown(value)} is not a finite number")
+    return within(number, dimension, where, value)

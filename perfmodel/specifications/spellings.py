@@ -80,6 +80,29 @@ def device_meant(name: str, known: Mapping[str, str]) -> str | None:
     return None
 
 
+def model_meant(name: str, known: Mapping[str, str]) -> str | None:
+    """Return the model that `name` means, or None: one that differs in `-` only.
+
+    known: as for `device_meant`.
+    Raises UnknownNameError with the models whose names begin so, if they are several: `llama4` is a family, no model.
+
+    >>> model_meant("Llama3.1-8B", {"llama-3.1-8b": "llama-3.1-8b"})
+    'llama-3.1-8b'
+    """
+    spelling = spelled(name).replace("-", "")
+    parts = [(_Parts.of(other), model) for other, model in known.items()]
+    if len(found := {model for part, model in parts if spelling and spelling == part.whole}) == 1:
+        return found.pop()
+    if len(spelling) < _SHORTEST:
+        return None
+    members = {model for part, model in parts if spelling in part.first}
+    # `llama` is the beginning of a word, as of `llama3.1`.
+    members = members or {model for part, model in parts if part.whole.startswith(spelling) and spelling.isalpha()}
+    if len(members) > 1:
+        raise UnknownNameError(f"{shown(name)} may be one of several models; ask for {_listed(sorted(members))}")
+    return None
+
+
 class _Parts(NamedTuple):
     """A name without `-`: as a whole, its last words, its first words, and words between."""
 

@@ -17,7 +17,7 @@ from perfmodel.specifications.parameters import check_range, lookup, unknown_key
 from perfmodel.specifications.quantities import parse_setting
 from perfmodel.specifications.storage import read_weights
 from perfmodel.sweeps.grids import Axis, listed, parse_grid, parse_names
-from perfmodel.units import parse_quantity, whole_number
+from perfmodel.units import read_count, read_quantity_option, whole_number
 
 
 def objects_axis(given: Any, name: str) -> Axis:
@@ -100,12 +100,7 @@ def whole_axis(given: Any, name: str, least: int, most: int, *, k: int = 1000) -
     """Return an axis of whole numbers between `least` and `most`."""
 
     def read(text: str) -> float:
-        cleaned = text.replace("_", "")
-        factor = k if cleaned[-1:] in ("k", "K") else 1
-        try:
-            return float(cleaned[:-1] if factor != 1 else cleaned) * factor
-        except ValueError:
-            raise ValueRangeError(f"--{name}: {shown(text)} is not a whole number from {least} to {most:,}") from None
+        return read_count(text, f"--{name}", least, most, k=k, ranged=False)
 
     if isinstance(given, str):
         axis = parse_grid(given, f"--{name}", read, whole=True).renamed(name)
@@ -123,7 +118,7 @@ def parameter_axis(path: str, given: Any, known: object) -> Axis:
         raise unknown_key(path, known, "--set")
     where = f"--set {path}"
     if isinstance(given, str) and ":" in given:
-        axis = parse_grid(given, where, lambda text: parse_quantity(text, parameter.unit, where)).renamed(path)
+        axis = parse_grid(given, where, lambda text: read_quantity_option(text, parameter.unit, where)).renamed(path)
         for value in axis.values or (axis[0], axis[axis.count - 1]):
             check_range(float(value), parameter, where, given)
         return axis

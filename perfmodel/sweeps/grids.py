@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Never
 
 import msgspec
 
-from perfmodel.errors import ValueRangeError, shown
+from perfmodel.errors import UnreadableValueError, ValueRangeError, shown
 
 # Rows of one block: enough to spread the cost of a call, few enough to stay near the cache.
 BLOCK = 1 << 17
@@ -85,11 +86,12 @@ def parse_grid(text: str, name: str, read: Reader, *, whole: bool = False) -> Ax
     [0.0, 0.5, 1.0]
     """
     if ":" not in text:
+        _refuse_grouped(name, text)
         axis = listed(name, [_value(read(_item(item, text, name)), whole, text, name) for item in text.split(",")])
         return axis if axis.count <= _LONGEST_LIST else _fail(name, text, f"lists more than {_LONGEST_LIST:,} values")
     parts = [_item(part, text, name) for part in text.split(":")]
     if len(parts) != 3 or "," in text:
-        _fail(name, text, "is not a grid; write a,b,c or a:b:xF or a:b:+S or a:b:N")
+        _unreadable(name, text, "is not a grid; write a,b,c or a:b:xF or a:b:+S or a:b:N")
     low, high = (_value(read(part), whole, text, name) for part in parts[:2])
     if low > high:
         _fail(name, text, "is reversed; the first end must not be larger than the second")
@@ -98,6 +100,18 @@ def parse_grid(text: str, name: str, read: Reader, *, whole: bool = False) -> Ax
     if parts[2][0] == "+":
         return _steps(name, text, low, high, read(parts[2][1:]), whole=whole)
     return _even(name, text, low, high, _plain(parts[2], text, name), whole=whole)
+
+
+def _refuse_grouped(name: str, text: str) -> None:
+    """Raise UnreadableValueError for `128,000`: a part of zeros first is the rest of a number, not a value of its own."""
+    items = [item.strip() for item in text.split(",")]
+    for one, rest in pairwise(items):
+        if one.isdecimal() and len(one) <= 3 and rest.isdecimal() and len(rest) == 3 and rest[0] == "0":
+            _unreadable(
+                name,
+                text,
+                f"would be {one} and {int(rest)}: a comma separates values and is never part of one; write {one}{rest}",
+            )
 
 
 def _factors(name: str, text: str, low: float, high: float, factor: float, *, whole: bool) -> Axis:
@@ -146,13 +160,17 @@ def _plain(part: str, text: str, name: str) -> float:
         number = float(part.replace("_", ""))
     except ValueError:
         number = math.nan
-    return number if math.isfinite(number) else _fail(name, text, "needs a number as its third part: xF, +S or N")
+    return number if math.isfinite(number) else _unreadable(name, text, "needs a number as its third part: xF, +S or N")
 
 
 def _item(item: str, text: str, name: str) -> str:
     if not item.strip():
-        _fail(name, text, "has an empty part")
+        _unreadable(name, text, "has an empty part")
     return item.strip()
+
+
+def _unreadable(name: str, text: str, what: str) -> Never:
+    raise UnreadableValueError(f"{name}: {shown(text)} {what}")
 
 
 def _fail(name: str, text: str, what: str) -> Never:

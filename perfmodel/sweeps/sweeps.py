@@ -8,8 +8,9 @@ import msgspec
 import numpy
 
 from perfmodel._layout import ShownInNotebooks
-from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import UnknownNameError, ValueRangeError, dotted, nearest, shown
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
+from perfmodel.estimates.question import check_settings
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
 from perfmodel.sweeps.columns import MOST_PREPARED, Grid, block_columns, cases, is_float, question_of
@@ -148,6 +149,7 @@ def make_grid(
         *options,
     ]
     known = found_hardware[0].values
+    check_settings(given["parameters"] or {})
     axes += [parameter_axis(path, given, known) for path, given in (given["parameters"] or {}).items()]
     same = {name: given[name] for name in OPTION if name not in (*AXES, "parameters")}
     grid = Grid(tuple(axes), (), found_models, found_hardware, same, {})
@@ -174,6 +176,7 @@ def _chosen(columns: Sequence[str] | str | None, grid: Grid) -> list[str]:
     for name in names:
         if name not in grid.available:
             raise UnknownNameError(
-                f"--columns: {shown(name)} is not a column{nearest(name, grid.available)}; 'all' gives every one"
+                f"--columns: {shown(name)} is not a column"
+                f"{dotted(name, grid.available, 'columns') or nearest(name, grid.available)}; 'all' gives every one"
             )
     return names

@@ -84,17 +84,22 @@ def json_rows(block: Block, start: int = 0, stop: int | None = None) -> bytes:
     return _ENCODER.encode_lines(
         [
             dict(zip(names, row, strict=True))
-            for row in zip(*(_json_cells(column, slice(start, stop)) for column in block.values()), strict=True)
+            for row in zip(*(_quoted_cells(column, slice(start, stop)) for column in block.values()), strict=True)
         ]
     )
 
 
 def _json_cells(column: Any, rows: slice = slice(None)) -> list[Any]:
     plain: list[Any] = column.values[rows].tolist()
+    return [column.names[code] for code in plain] if column.names is not None else plain
+
+
+def _quoted_cells(column: Any, rows: slice) -> list[Any]:
+    """Return the values of a column, texts as JSON that may be shown in a terminal."""
     if column.names is None:
-        return plain
+        return _json_cells(column, rows)
     cells = [msgspec.Raw(json_text(name).encode()) for name in column.names]
-    return [cells[code] for code in plain]
+    return [cells[code] for code in column.values[rows].tolist()]
 
 
 class _Text:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from perfmodel import quoting
-from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.errors import UnknownNameError, dotted, nearest, shown
 
 # The axes and the twelve main figures.
 DEFAULT_COLUMNS = (
@@ -52,7 +52,8 @@ def choose_columns(wanted: str | None, available: Sequence[str], default: Sequen
     for name in columns:
         if name not in available:
             raise UnknownNameError(
-                f"--columns: {shown(name)} is not a column{nearest(name, available)}; 'all' gives every one"
+                f"--columns: {shown(name)} is not a column"
+                f"{dotted(name, available, 'columns') or nearest(name, available)}; 'all' gives every one"
             )
     return columns
 
