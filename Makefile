@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: fuzz estimate test lint benchmark sampling oracle clean
+.PHONY: fuzz estimate test lint benchmark sampling oracle explorer-check clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -41,6 +41,11 @@ oracle:
 	$(PYTHON) -m venv .venv-oracle
 	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check -e '.[oracle]'
 	for program in defaults build list_types; do PYTHONPATH=. .venv-oracle/bin/python tests/oracle/$$program.py || exit 1; done
+
+# Two thousand random questions of the explorer in a browser against `estimate`; needs chromium and chromedriver.
+explorer-check: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check selenium
+	EXPLORER_QUESTIONS=2000 $(VENV)/bin/python -m pytest -n 0 tests/test_explorer.py
 
 clean:
 	rm -rf $(VENV) .venv-oracle dist build

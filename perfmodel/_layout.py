@@ -32,13 +32,13 @@ class ShownInNotebooks:
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        fragment: str = _named(FRAGMENTS[type(self).__name__])(self)
+        fragment: str = function_at(FRAGMENTS[type(self).__name__])(self)
         return fragment
 
     def __str__(self) -> str:
         """Return the answer in short, for `print`; the whole record is its repr."""
         place = TEXTS.get(type(self).__name__)
-        text: str = repr(self) if place is None else _named(place)(self)
+        text: str = repr(self) if place is None else function_at(place)(self)
         return text
 
     def plot(self, kind: str | None = None, ax: "Axes | None" = None, **options: Any) -> "Axes":
@@ -51,11 +51,11 @@ class ShownInNotebooks:
         Raises PerfModelError for a picture that there is not. A figure may be saved as SVG, PNG or PDF:
         `answer.plot("batch").figure.savefig("batch.pdf")`.
         """
-        axes: Axes = _named(PLOTS[type(self).__name__])(self, kind, ax, **options)
+        axes: Axes = function_at(PLOTS[type(self).__name__])(self, kind, ax, **options)
         return axes
 
 
-def _named(place: str) -> Any:
+def function_at(place: str) -> Any:
     """Return the function at `module:function`."""
     module, _, function = place.partition(":")
     return getattr(importlib.import_module(module), function)

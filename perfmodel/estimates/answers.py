@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfmodel._layout import ShownInNotebooks
+from perfmodel._layout import ShownInNotebooks, function_at
 from perfmodel.estimates.columns import (
     ANSWER_OF_SIDE,
     COUNTS,
@@ -202,6 +202,10 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         for side in ("before", "after"):
             plain[side]["time_drafting"] = plain[side]["time_drafting"] or 0.0
         return [dict(flattened(plain))]
+
+    def explore(self) -> Any:
+        """Return the explorer for this question, which a notebook shows in a frame; `.html` is its page."""
+        return function_at("perfmodel.report.explorer.page:explored")(self)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""
