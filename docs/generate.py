@@ -31,7 +31,17 @@ from perfmodel.specifications.parameters import PARAMETERS  # noqa: E402
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 # The rooms of perfmodel/equations in the order a reader needs them.
-EQUATION_TOPICS = ("streaming", "calls", "exchanges", "looping", "rates", "experts", "drafting", "conditional")
+EQUATION_TOPICS = (
+    "streaming",
+    "calls",
+    "exchanges",
+    "looping",
+    "rates",
+    "experts",
+    "drafting",
+    "prompts",
+    "conditional",
+)
 
 
 def printed(line: str) -> str:

@@ -40,6 +40,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "placement",
         "parts",
         "draft",
+        "prompt",
     ]
     assert list(answer["before"]) == [
         "mode",

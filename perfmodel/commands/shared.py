@@ -198,7 +198,7 @@ def _grid(given: dict[str, Any]) -> dict[str, Any]:
     single = {
         name: count(value, name)
         for name, value in given.items()
-        if OPTION[name].kind == "count" and not OPTION[name].axis and isinstance(value, str)
+        if OPTION[name].kind in ("count", "tokens") and not OPTION[name].axis and isinstance(value, str)
     }
     return given | single | {"parameters": settings_given(given["parameters"])}
 

@@ -30,8 +30,6 @@ from perfmodel.equations.drafting import (
     further_tokens_share,
     independent_tokens,
     tokens_a_step,
-    tokens_read,
-    tokens_seen,
 )
 from perfmodel.equations.exchanges import (
     collective_latency,
@@ -58,6 +56,14 @@ from perfmodel.equations.looping import (
     prefetch_room,
     spilled_bytes,
 )
+from perfmodel.equations.prompts import (
+    chunked_time,
+    prompt_arithmetic_time,
+    request_time,
+    rows_of_an_expert,
+    tokens_read,
+    tokens_seen,
+)
 from perfmodel.equations.rates import fraction_of_peak, peak_time, speedup
 from perfmodel.equations.streaming import (
     arithmetic_time,
@@ -74,6 +80,7 @@ __all__ = [
     "arithmetic_beyond_streaming",
     "arithmetic_time",
     "call_boundary",
+    "chunked_time",
     "collective_latency",
     "collective_time",
     "covered_probability",
@@ -104,8 +111,11 @@ __all__ = [
     "predicated_time",
     "prefetch",
     "prefetch_room",
+    "prompt_arithmetic_time",
+    "request_time",
     "ring_hops",
     "ring_traffic_factor",
+    "rows_of_an_expert",
     "speedup",
     "spilled_bytes",
     "split_time",

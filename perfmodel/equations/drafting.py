@@ -1,6 +1,6 @@
 """(D) Several tokens a step: drafts that a target verifies, and what its kernels pay for more than one token."""
 
-from perfmodel.numbers.choices import Number, larger, smaller
+from perfmodel.numbers.choices import Number, smaller
 
 
 def accepted_drafts(acceptance: Number, drafts: Number) -> Number:
@@ -74,36 +74,3 @@ def drafting_host_time(step: Number, draft: Number, drafts: Number) -> Number:
     0.0007000000000000001
     """
     return smaller(drafts, 1) * step + drafts * draft
-
-
-def tokens_seen(context: Number, tokens: Number, window: Number | None = None) -> Number:
-    """(T1) cached tokens that `tokens` new ones of a sequence attend to, in all [-]; each sees those before it.
-
-    t C + t (t - 1) / 2; with a window W the first u = smaller(larger(W - C, 0), t) see all before them, the others W.
-
-    context: tokens in the cache before them, C [-]
-    tokens: new tokens, t [-]
-    window: most that one sees, W, None for all [-]
-
-    >>> tokens_seen(10, 3), tokens_seen(10, 3, 11)
-    (33.0, 32.0)
-    """
-    if window is None:
-        return tokens * context + tokens * (tokens - 1) / 2
-    open_ones = smaller(larger(window - context, 0), tokens)
-    return open_ones * context + open_ones * (open_ones - 1) / 2 + (tokens - open_ones) * window
-
-
-def tokens_read(context: Number, tokens: Number, window: Number | None = None) -> Number:
-    """(T2) cached tokens that are read once for `tokens` new ones of a sequence [-], smaller(C, W) + t - 1.
-
-    A kernel holds the queries of all new tokens on chip while the cache passes once.
-
-    context: tokens in the cache before them, C [-]
-    tokens: new tokens, t [-]
-    window: most that one sees, W, None for all [-]
-
-    >>> tokens_read(10, 3), tokens_read(10, 1, 8)
-    (12, 8)
-    """
-    return (context if window is None else smaller(context, window)) + (tokens - 1)

@@ -19,6 +19,7 @@ from perfmodel.estimates.columns import (
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.parts import Part, parts_of
 from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import (
     FIELDS,
@@ -29,6 +30,7 @@ from perfmodel.estimates.results import (
     OnChip,
     Peak,
     Placed,
+    Prompt,
     Side,
     Speedup,
     flattened,
@@ -140,7 +142,11 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """Every parameter that went into the answer."""
-        return self.prepared.assumptions
+        found = self.prepared.assumptions
+        if self.prompt is None:
+            return found
+        known = {assumption.name for assumption in found}
+        return (*found, *(one for one in self.prepared.prompt_assumptions if one.name not in known))
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
@@ -174,6 +180,12 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         """What is drafted, and the best numbers of drafts; None where nothing is."""
         return drafting_of(self.prepared, self.batch, self.context)
 
+    @cached_property
+    def prompt(self) -> Prompt | None:
+        """How long the prompt takes; None where none is asked."""
+        prompt = self.asked.prompt
+        return None if prompt is None else prompt_of(self.prepared, self.batch, self.context, *prompt)
+
     def replace(self, **changes: Any) -> "Estimate":
         """Return the estimate of the same question with some arguments of `estimate` changed."""
         return estimate(**(self.asked.arguments | changes))
@@ -188,6 +200,8 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         plain: dict[str, Any] = {name: msgspec.to_builtins(getattr(self, name)) for name in FIELDS if name != "notes"}
         for side in ("before", "after"):
             plain[side]["terms"] = getattr(self, side).terms._asdict()
+            if self.prompt is not None:
+                plain["prompt"][side]["terms"] = getattr(self.prompt, side).terms._asdict()
         notes = {"notes": [str(note) for note in self.notes]}
         return {name: notes.get(name, plain.get(name)) for name in FIELDS}
 
@@ -196,7 +210,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
 
         Loops, parts, assumptions, notes, what is on chip and the best numbers of drafts are left out.
         """
-        left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement")
+        left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt")
         plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
         plain["draft"] = drafts_of(self.prepared)
         for side in ("before", "after"):
@@ -226,7 +240,7 @@ def estimate(
     *,
     devices: int | None = None,
     batch: int = 1,
-    context: int = 4096,
+    context: int | None = None,
     weights: str | None = None,
     kv: str | None = None,
     before: str | None = None,
@@ -235,6 +249,8 @@ def estimate(
     accepted: float | None = None,
     acceptance: float | None = None,
     drafter: str | None = None,
+    prompt: int | None = None,
+    chunk: int | None = None,
     parallel: str | Mapping[str, Any] | Parallel | None = None,
     loop_at_most: int | None = None,
     loop_only: str | None = None,
@@ -248,12 +264,14 @@ def estimate(
     hardware: catalogue name, path of a hardware TOML, or a Hardware.
     devices: devices that share the work [-]; None takes all of a system, else one.
     batch: sequences in a step [-]
-    context: tokens in the cache that the step reads, per sequence [-]
+    context: tokens in the cache that the step reads, per sequence [-]; None for 4,096, or for 0 with a prompt.
     weights, kv: storage formats; None takes those the model is published in.
     before, after: launch modes; None takes the device's own for before.
     draft: tokens drafted in a step [-]; drafter: what drafts them: "mtp", "eagle", "ngram" or a model.
     accepted: drafts accepted on the average, without the target's own token [-]; acceptance: in its place, the chance
     that a draft is accepted if those before it are [-].
+    prompt: tokens of a prompt, whose time to the first token is asked too [-]; context is what is cached before it;
+    chunk: most of them in one step [-], None for all.
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
     parallel: how the devices share the work, such as "tp=8,ep=8" or {"tp": 4, "dp": 2} (see `read_parallel`); tensor
     parallelism where nothing is said.
@@ -282,6 +300,8 @@ def estimate(
             accepted=accepted,
             acceptance=acceptance,
             drafter=drafter,
+            prompt=prompt,
+            chunk=chunk,
             parallel=parallel,
             loop_at_most=loop_at_most,
             loop_only=loop_only,

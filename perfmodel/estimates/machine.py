@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.routes import RoutePaths, collective_routes
-from perfmodel.estimates.terms import Chain, Fixed, Further, Plan, Rates, Route
+from perfmodel.estimates.terms import Chain, Fixed, Further, Plan, PromptRates, Rates, Route
 from perfmodel.numbers.choices import Number, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
@@ -68,6 +68,14 @@ class SideParameters:
             self._take(path, "arithmetic") if plain and path in hardware.values else None
             for path in ("kernels.tile", "kernels.added")
         ]
+        self._prompt = (
+            [
+                self._take(path, "prompts")
+                for path in (*_PROMPT, *(_SCALES if all(path in hardware.values for path in _SCALES) else ()))
+            ]
+            if plan.prompted
+            else []
+        )
         self._collective_legs = [self._collective_paths(*each) for each in plan.collectives]
         self._library = [
             self._mode_path(key, "collective") if plain and plan.collectives else None
@@ -258,14 +266,23 @@ class SideParameters:
             for legs in self._collective_legs
         )
         rate, share = self._arithmetic
+        tile, added = (None if path is None else numbers[path] for path in self._plain)
         return Rates(
             bandwidths,
             numbers["memory.bandwidth"],
             numbers[rate],
             1.0 if share is None else numbers[share],
             collectives,
-            *(None if path is None else numbers[path] for path in self._plain),
+            tile,
+            added,
+            prompt=self._prompt_rates(numbers),
         )
+
+    def _prompt_rates(self, numbers: Mapping[str, Number]) -> PromptRates | None:
+        if not self._prompt:
+            return None
+        rate, share, half, attention, attending, *scales = (numbers[path] for path in self._prompt)
+        return PromptRates(rate, share, half, attention * attending, *(scales or (0.0, 1.0)))
 
     def chain(self, numbers: Mapping[str, Number]) -> Chain:
         """Return what serialises calls, with each path in use at its number [base units]."""
@@ -323,6 +340,10 @@ def _route(paths: RoutePaths, numbers: Mapping[str, Number], library: Sequence[s
     return Route(alpha, traffic * paths.share, bandwidth * sustained)
 
 
+# Rate, share and half rows of a prompt's matrices, rate and share of its attention.
+_PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_rate", "prompts.attention")
+# Operations on the scales of blocks, and the rate of the plain units that do them.
+_SCALES = ("prompts.scales", "arithmetic.fp32")
 _ROOM = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count")
 
 

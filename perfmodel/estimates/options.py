@@ -73,8 +73,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="context",
         kind="tokens",
-        default=4096,
         most=LONGEST_CONTEXT,
+        shown="4096, with --prompt 0",
         help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.",
         axis=True,
     ),
@@ -127,6 +127,22 @@ OPTIONS: tuple[Option, ...] = (
         help="What drafts, mtp, eagle, ngram or a MODEL: a head on the model's own layers, text seen before, or a smaller model.",
     ),
     Option(
+        name="prompt",
+        kind="tokens",
+        least=1,
+        most=LONGEST_CONTEXT,
+        metavar="N",
+        help="Tokens of a prompt, whose time to the first token is asked too; --context is what is cached before it.",
+    ),
+    Option(
+        name="chunk",
+        kind="tokens",
+        least=1,
+        most=LONGEST_CONTEXT,
+        metavar="C",
+        help="Most tokens of the prompt in one step; all of it if not given.",
+    ),
+    Option(
         name="parallel",
         kind="text",
         metavar="tp=N,ep=N,pp=N,dp=N",
@@ -166,6 +182,8 @@ OPTIONS: tuple[Option, ...] = (
         help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.",
     ),
 )
+# Tokens in the cache where nothing is said.
+USUAL_CONTEXT = 4096
 OPTION = {option.name: option for option in OPTIONS}
 _DEFAULTS = {option.name: option.default for option in OPTIONS}
 AXES = tuple(option.name for option in OPTIONS if option.axis)
@@ -176,7 +194,7 @@ class Asked(TypedDict, total=False):
 
     devices: int | None
     batch: int
-    context: int
+    context: int | None
     weights: str | None
     kv: str | None
     before: str | None
@@ -185,6 +203,8 @@ class Asked(TypedDict, total=False):
     accepted: float | None
     acceptance: float | None
     drafter: str | None
+    prompt: int | None
+    chunk: int | None
     parallel: "str | Mapping[str, Any] | Parallel | None"
     loop_at_most: int | None
     loop_only: str | None
@@ -207,6 +227,8 @@ class AskedGrid(TypedDict, total=False):
     accepted: Any
     acceptance: float | None
     drafter: str | None
+    prompt: int | None
+    chunk: int | None
     parallel: "str | Mapping[str, Any] | Parallel | None"
     loop_at_most: int | None
     loop_only: str | None
@@ -220,4 +242,7 @@ def complete(asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in asked:
         if name not in OPTION:
             raise UnknownNameError(f"{shown(name)} is not an option of a question{nearest(name, OPTION)}")
-    return {**_DEFAULTS, **asked}
+    given = {**_DEFAULTS, **asked}
+    if given["context"] is None:
+        given["context"] = USUAL_CONTEXT if given["prompt"] is None else 0
+    return given

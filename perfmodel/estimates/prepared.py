@@ -1,6 +1,6 @@
 """Questions: what a query needs that does not depend on batch and context, prepared once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Unpack
 
@@ -27,6 +27,7 @@ from perfmodel.operations.work import Work
 from perfmodel.schedule.cutting import LoopOnly, make_pipeline, read_loop_only
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
+from perfmodel.specifications.quantities import Quantity
 
 _BEYOND = ("software.spread", "software.noise")
 
@@ -110,6 +111,9 @@ class Prepared:
         # A function of batch and context that gives the numbers of an answer; see `perfmodel.estimates.columns`.
         self.answered = False
         self.further: Replay | None = None
+        # A function of batch, context and tokens that gives the terms of a step; see `perfmodel.estimates.prompts`.
+        self.prompt_step: Replay | None = None
+        self.prompt_assumptions: tuple[Assumption, ...] = ()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
     @property
@@ -118,17 +122,34 @@ class Prepared:
         return 1 if self.draft is None else self.draft.tokens_per_step
 
     @cached_property
+    def prompting(self) -> Recording:
+        """The equations of a step of its prompt, which has no drafts, run once."""
+        before, after = (
+            PreparedSide(
+                side.schedule,
+                side.plan.kinds,
+                self.parallel,
+                self.hardware,
+                side.mode,
+                self.formats.activations,
+                prompted=True,
+            )
+            for side in (self.before, self.after)
+        )
+        self.prompt_assumptions = assumptions_of(before, after)
+        return Recording(before, after)
+
+    @cached_property
     def recording(self) -> Recording:
         """The equations of the question, run once."""
         return Recording(self.before, self.after)
 
     def _assumptions(self) -> tuple[Assumption, ...]:
-        used = {
-            path: quantity for side in (self.before, self.after) for path, (_, quantity) in side.parameters.used.items()
-        }
-        if self.draft is not None and self.draft.head:
-            used |= {path: self.hardware.values[path] for path in ("drafts.layers", "drafts.vocabulary")}
-        return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
+        found = assumptions_of(self.before, self.after)
+        if self.draft is None or not self.draft.head:
+            return found
+        shape = {path: self.hardware.values[path] for path in ("drafts.layers", "drafts.vocabulary")}
+        return (*found, *_assumed(shape))
 
     def fewest_split(self, batch: int, context: int) -> Parallel | None:
         """Return how the fewest devices that can be built and hold weights and cache share them, or None.
@@ -151,6 +172,17 @@ class Prepared:
             if placement is None
             else msgspec.structs.replace(resident, works=tuple(placement.work(work) for work in resident.works))
         )
+
+
+def assumptions_of(before: PreparedSide, after: PreparedSide) -> tuple[Assumption, ...]:
+    """Return the parameters that two sides take from the device."""
+    return _assumed(
+        {path: quantity for side in (before, after) for path, (_, quantity) in side.parameters.used.items()}
+    )
+
+
+def _assumed(used: Mapping[str, Quantity]) -> tuple[Assumption, ...]:
+    return tuple(Assumption(path, q.value, q.low, q.high, q.unit, q.kind, q.source) for path, q in used.items())
 
 
 @lru_cache(maxsize=256)

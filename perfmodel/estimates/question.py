@@ -13,6 +13,7 @@ from perfmodel.estimates.capacity import resident_work
 from perfmodel.estimates.drafting import Draft, draft_defaults, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
 from perfmodel.estimates.placement import Placement, read_offload, what_does_not_fit
+from perfmodel.estimates.prompting import prompt_defaults, read_prompt
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
 from perfmodel.operations.storing import formats_of
@@ -38,6 +39,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     loop_only: what may be looped, None for all.
     placement: what streams from a slower memory tier, None for nothing.
     draft: what is drafted in a step, None for nothing.
+    prompt: tokens of the prompt and of a chunk [-], None for no prompt.
     arguments: what was given, as `estimate` takes it, so that it can be asked again with changes.
     """
 
@@ -53,6 +55,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     loop_only: str | None
     placement: Placement | None
     draft: Draft | None
+    prompt: tuple[int, int] | None
     arguments: dict[str, Any]
 
     @property
@@ -81,6 +84,10 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
     if parallel is None:
         parallel = Parallel(tensor=device.devices if devices is None else count(devices, "devices"))
     formats = formats_of(chosen, given["weights"], given["kv"])
+    tokens, chunk = (None if given[name] is None else count(given[name], name) for name in ("prompt", "chunk"))
+    prompt = read_prompt(tokens, chunk, chosen)
+    if prompt is not None:
+        device = prompt_defaults(device, formats)
     drafts = count(given["draft"], "draft")
     if drafts:
         device = draft_defaults(device, chosen, formats, given["drafter"])
@@ -107,6 +114,7 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
         loop_only=given["loop_only"],
         placement=_placement(given["offload"], chosen, device, parallel, formats, batch, context),
         draft=draft,
+        prompt=prompt,
         arguments={"model": model, "hardware": hardware, **given},
     )
 

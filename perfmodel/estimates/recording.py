@@ -7,6 +7,8 @@ either side. Uncertain parameters stand in groups that move together, and each g
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from perfmodel.estimates.drafting import undrafted
 from perfmodel.estimates.machine import moves_with, standing_at
 from perfmodel.estimates.sides import PreparedSide
@@ -38,7 +40,7 @@ class Group(NamedTuple):
 
 
 class Recording:
-    """The lines of a question.
+    """The lines of a question; those of its prompt have the new tokens of a sequence as an input besides.
 
     inputs: each parameter by its name in the lines. values: their numbers where the question stands. lines: all that
     terms and times rest on; time_lines: those that the times rest on, which are time_results, before and after.
@@ -46,14 +48,15 @@ class Recording:
 
     def __init__(self, before: PreparedSide, after: PreparedSide) -> None:
         recorder = Recorder()
-        batch, context = recorder.inputs(("batch", "context"))
+        batch, context, tokens = recorder.inputs(("batch", "context", "tokens"))
         self.inputs: dict[str, Input] = {}
         self._terms: list[list[Any]] = []
         times, drafting = [], []
         for side, names in zip((before, after), self._named(before, after), strict=True):
             numbers = dict(zip(names, recorder.inputs(list(names.values())), strict=True))
             parameters = side.parameters
-            counts = counts_at(side.plan, batch, context, parameters.further(numbers))
+            plan = msgspec.structs.replace(side.plan, tokens=tokens) if side.plan.prompted else side.plan
+            counts = counts_at(plan, batch, context, parameters.further(numbers))
             busy = busy_time(counts, parameters.rates(numbers), parameters.chain(numbers))
             fixed = parameters.fixed(numbers)
             self._terms.append([operand(term) for term in step_terms(side.plan, busy, fixed)])

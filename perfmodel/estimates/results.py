@@ -58,12 +58,41 @@ class Drafting(msgspec.Struct, frozen=True):
     best_after: int
 
 
+class PromptFigures(msgspec.Struct, frozen=True):
+    """The main figures of a prompt at one end of an interval. time [s], rate [tok/s]."""
+
+    time_to_first_token: float
+    tokens_per_second: float
+
+
+class PromptSide(msgspec.Struct, frozen=True):
+    """One side of a prompt. low is the pessimistic end; bound names the largest of the terms [s]."""
+
+    time_to_first_token: float
+    tokens_per_second: float
+    low: PromptFigures
+    high: PromptFigures
+    bound: str
+    terms: Terms
+
+
 class Speedup(msgspec.Struct, frozen=True):
     """T_before / T_after [-] with its interval, parameters that both sides share taken alike."""
 
     value: float
     low: float
     high: float
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """How long a prompt takes. tokens: of a sequence; chunk: most of them in one step; steps: how many there are [-]."""
+
+    tokens: int
+    chunk: int
+    steps: int
+    before: PromptSide
+    after: PromptSide
+    speedup: Speedup
 
 
 class Fits(msgspec.Struct, frozen=True):
@@ -159,4 +188,5 @@ FIELDS = (
     "placement",
     "parts",
     "draft",
+    "prompt",
 )

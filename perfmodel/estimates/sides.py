@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from perfmodel import equations
 from perfmodel.estimates.drafting import drafted_plan
 from perfmodel.estimates.machine import SideParameters, on_chip_room, room_paths
@@ -35,6 +37,8 @@ class PreparedSide:
         mode: Mode,
         activations: str,
         drafts: Drafts | None = None,
+        *,
+        prompted: bool = False,
     ) -> None:
         self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
         room_known = bool(room_paths(hardware.values))
@@ -43,6 +47,8 @@ class PreparedSide:
             one = drafts.schedule
             draft = None if one is None else make_plan(one, kinds, parallel, room_known=room_known)
             self.plan = drafted_plan(self.plan, draft, drafts.tokens)
+        if prompted:
+            self.plan = msgspec.structs.replace(self.plan, several=True, prompted=True)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)
         # What each stage of a fused call holds: activations of a sequence, and state [B].
         self._held = {

@@ -31,6 +31,7 @@ class StagePlan(NamedTuple):
     flops: float
     payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
     held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
+    name: str = ""
     matrix: str = ""  # 'matrix', 'experts' or '' (see `perfmodel.schedule.cutting.Stage`)
 
 
@@ -56,7 +57,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     limited: whether what fused calls hold on chip is compared with the room there is.
     tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
-    whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs.
+    whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether the
+    tokens are those of a prompt, of which the last alone goes through the head.
     """
 
     calls: tuple[CallPlan, ...]
@@ -71,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     drafts: Number = 0
     drafted: bool = False
     undrafted: tuple[Number, Number] = (0, 0)
+    prompted: bool = False
 
     @property
     def stages(self) -> int:
@@ -100,6 +103,8 @@ class StageCounts(NamedTuple):
     state: Number = 0.0
     matrix: str = ""
     further: tuple[Number, ...] = ()  # bytes whose streaming takes as long as what further tokens add (D3)
+    tokens: Number = 1  # new ones of each sequence
+    rows: Number = 1  # tokens that one of its matrices sees
 
 
 class CallCounts(NamedTuple):
@@ -141,6 +146,23 @@ class Rates(NamedTuple):
     collectives: tuple[tuple[tuple[Route, ...], ...], ...]
     tile: Number = None
     added: Number = None
+    prompt: "PromptRates | None" = None
+
+
+class PromptRates(NamedTuple):
+    """What arithmetic of a prompt sustains (T3).
+
+    The rate of its matrices [FLOP/s] and the share of it that many rows reach [-], the rows at which half of that is
+    reached [-]; the rate that its attention reaches [FLOP/s]; the
+    operations on scales beside each of a matrix [-], and the rate of the plain units that do them [FLOP/s].
+    """
+
+    rate: Number
+    share: Number
+    half: Number
+    attention: Number
+    scales: Number
+    plain_rate: Number
 
 
 class Chain(NamedTuple):
@@ -282,6 +304,7 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[s
         stage.work.flops,
         tuple((collectives.index((c.kind, c.group, c.stride)), c.payload) for c in stage.collectives),
         stage.held,
+        stage.name,
         stage.matrix,
     )
 
@@ -312,11 +335,15 @@ def counts_at(plan: Plan, batch: Number, context: Number, further: Further | Non
     ]
 
 
+# Stages of the head and of what follows it.
+_HEAD = frozenset(("head", "sampling", "gather_logits"))
+
+
 class _Load(NamedTuple):
     """What the calls of a step are done for.
 
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
-    each; tokens: new ones of each sequence [-]; further: share that they add to the streaming of weights (D3), None for
+    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: share that they add to the streaming of weights (D3), None for
     one token.
     """
 
@@ -324,6 +351,7 @@ class _Load(NamedTuple):
     sequences: Number
     context: Number
     tokens: Number = 1
+    last: Number = 1
     further: Number = None
 
 
@@ -331,13 +359,15 @@ def _several(plan: Plan, one: _Load, further: Further) -> _Load:
     return one._replace(
         experts=equations.independent_tokens(one.experts, plan.tokens, further.independence),
         tokens=plan.tokens,
+        last=1 if plan.prompted else plan.tokens,
         further=equations.further_tokens_share(further.token, further.most, one.experts, plan.tokens),
     )
 
 
 def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
+    tokens = load.last if stage.name in _HEAD else load.tokens
     cache: Number = stage.state
-    flops: Number = stage.flops * load.tokens
+    flops: Number = stage.flops * tokens
     several = load.further is not None
     for entry in stage.caches:
         if several:
@@ -354,7 +384,10 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         weights = tuple(
             size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights)
         )
-    new = load.sequences * load.tokens
+    new = load.sequences * tokens
+    rows: Number = new
+    for _, bank in stage.experts:
+        rows = equations.rows_of_an_expert(new, bank.count, bank.chosen)
     payloads = tuple([(position, size * new) for position, size in stage.payloads]) if stage.payloads else ()
     return StageCounts(
         (*weights, cache * load.sequences, stage.activations * new),
@@ -365,6 +398,8 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         stage.state,
         stage.matrix,
         tuple(size * load.further for size in stage.weights) if several else (),
+        tokens,
+        rows,
     )
 
 
@@ -402,7 +437,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
         else:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
-            a = equations.arithmetic_time(_flops(stage, rates), rates.arithmetic, rates.arithmetic_share)
+            a = _arithmetic(stage, _flops(stage, rates), rates)
             stream = stream + count * m
             roofline = equations.plain_call_time(m, a, added=rates.added)
             compute = compute + count * (roofline - m)
@@ -427,6 +462,19 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
         return Busy(stream, compute, latency, collective, refill, lost, host, calls, waiting)
     # What a step waits for its slowest stage is latency.
     return Busy(stream, compute, latency + (paced - calls), collective, refill, lost, host, paced, waiting)
+
+
+def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:
+    """Return the time of the arithmetic of a stage [s] by (R2), with several tokens of a prompt by (T3)."""
+    plain = equations.arithmetic_time(flops, rates.arithmetic, rates.arithmetic_share)
+    prompt = rates.prompt
+    if prompt is None:
+        return plain
+    if not stage.matrix:
+        return equations.prompt_arithmetic_time(plain, flops, prompt.attention, 1.0, 1, 0, stage.tokens)
+    return equations.prompt_arithmetic_time(
+        plain, flops, prompt.rate, prompt.share, stage.rows, prompt.half, stage.tokens, prompt.scales, prompt.plain_rate
+    )
 
 
 def _flops(stage: StageCounts, rates: Rates) -> Number:
@@ -471,7 +519,7 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
         for x, stage in zip(links, stages, strict=True)
     ]
     m = sum(streaming)
-    arithmetic = [equations.arithmetic_time(stage.flops, rates.arithmetic, rates.arithmetic_share) for stage in stages]
+    arithmetic = [_arithmetic(stage, stage.flops, rates) for stage in stages]
     a = sum(arithmetic)
     waited = [(chain.stage + chain.stage_matrix if stage.matrix else chain.stage) for stage in stages]
     latencies = [cost + x for cost, x in zip(waited, exchange, strict=True)]

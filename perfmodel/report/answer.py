@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.results import Assumption, Figures, Side
+from perfmodel.estimates.results import Assumption, Figures, Prompt, PromptSide, Side
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.facts import Beside, facts
 from perfmodel.report.pictures.captions import counted
@@ -53,6 +53,8 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         Table(("", ""), facts(answer, beside)),
         _parts(answer),
     ]
+    if answer.prompt is not None:
+        parts.insert(3, _prompt(answer.prompt))
     if beside.measured:
         rows = [
             (shortened(what, _LONGEST), format_quantity(time, "s"), source) for what, time, source in beside.measured
@@ -112,6 +114,21 @@ def _figures(answer: Estimate) -> Table:
     if answer.batch > 1:
         rows.insert(2, row("for each sequence", lambda f: f"{f.tokens_per_second_per_sequence:,.4g}"))
     return Table(("", f"before: {answer.before.mode}", f"after: {answer.after.mode}"), rows)
+
+
+def _prompt(prompt: Prompt) -> Table:
+    sides = (prompt.before, prompt.after)
+    steps = f"{prompt.steps} step{'' if prompt.steps == 1 else 's'}"
+
+    def first(side: PromptSide) -> str:
+        return ranged(*(format_quantity(end.time_to_first_token, "s") for end in (side, side.high, side.low)))
+
+    rows = [
+        ("time to first token", *map(first, sides)),
+        ("tokens per second", *(rate(side.tokens_per_second) for side in sides)),
+        ("bound by", *(side.bound for side in sides)),
+    ]
+    return Table((f"prompt of {prompt.tokens:,} tokens, {steps}", "before", "after"), rows)
 
 
 def _terms(answer: Estimate) -> Table:

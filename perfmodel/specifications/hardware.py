@@ -37,6 +37,7 @@ _TABLES = (
     "modes",
     "conditions",
     "drafts",
+    "prompts",
 )
 _DEEPEST_INHERITANCE = 8
 

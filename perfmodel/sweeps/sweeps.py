@@ -8,7 +8,7 @@ import msgspec
 import numpy
 
 from perfmodel._layout import ShownInNotebooks
-from perfmodel.errors import UnknownNameError, ValueRangeError, dotted, nearest, shown
+from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, dotted, nearest, shown
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
 from perfmodel.estimates.question import check_settings
 from perfmodel.sweeps.axes import axes_of, parameter_axis
@@ -142,6 +142,8 @@ def make_grid(
 ) -> Grid:
     """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked."""
     given = complete(asked)
+    if given["prompt"] is not None or given["chunk"] is not None:
+        raise UsageError("--prompt: a grid has no prompts; ask for one with perfmodel estimate or request")
     found_models, found_hardware, options = axes_of(models, hardware, given)
     axes = [
         Axis("model", len(found_models), found_models),

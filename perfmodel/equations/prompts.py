@@ -1,0 +1,113 @@
+"""(T) Many new tokens a sequence: what a prompt's tokens see, read and compute, and the requests they begin."""
+
+from perfmodel.numbers.choices import Number, larger, smaller
+
+
+def tokens_seen(context: Number, tokens: Number, window: Number | None = None) -> Number:
+    """(T1) cached tokens that `tokens` new ones of a sequence attend to, in all [-]; each sees those before it.
+
+    t C + t (t - 1) / 2; with a window W the first u = smaller(larger(W - C, 0), t) see all before them, the others W.
+
+    context: tokens in the cache before them, C [-]
+    tokens: new tokens, t [-]
+    window: most that one sees, W, None for all [-]
+
+    >>> tokens_seen(10, 3), tokens_seen(10, 3, 11)
+    (33.0, 32.0)
+    """
+    if window is None:
+        return tokens * context + tokens * (tokens - 1) / 2
+    open_ones = smaller(larger(window - context, 0), tokens)
+    return open_ones * context + open_ones * (open_ones - 1) / 2 + (tokens - open_ones) * window
+
+
+def tokens_read(context: Number, tokens: Number, window: Number | None = None) -> Number:
+    """(T2) cached tokens that are read once for `tokens` new ones of a sequence [-], smaller(C, W) + t - 1.
+
+    A kernel holds the queries of all new tokens on chip while the cache passes once.
+
+    context: tokens in the cache before them, C [-]
+    tokens: new tokens, t [-]
+    window: most that one sees, W, None for all [-]
+
+    >>> tokens_read(10, 3), tokens_read(10, 1, 8)
+    (12, 8)
+    """
+    return (context if window is None else smaller(context, window)) + (tokens - 1)
+
+
+def prompt_arithmetic_time(
+    plain: Number,
+    flops: Number,
+    rate: Number,
+    sustained: Number,
+    rows: Number,
+    half: Number,
+    tokens: Number,
+    scales: Number = 0.0,
+    plain_rate: Number = 1.0,
+) -> Number:
+    """(T3) time of the arithmetic of a call that does several tokens a sequence [s].
+
+    a / t + (1 - 1 / t) F ((1 + m_h / m) / (eta_p pi_p) + u / pi_32): a matrix kernel for m rows reaches the share
+    eta_p m / (m + m_h) of the rate of the units that it really uses, for it fills tiles, splits and joins sums; scales of
+    quantised blocks are multiplied and added in the plain units. With one token a sequence it is the kernel of a decode
+    step.
+
+    plain: arithmetic time with the kernels of a decode step, from (R2), a [s]
+    flops: floating-point operations, F [FLOP]
+    rate: datasheet rate in the format that the kernels multiply in, pi [FLOP/s]
+    sustained: share of it that many rows reach, eta_p [-]
+    rows: tokens that one matrix sees, m [-]
+    half: rows at which half of that share is reached, m_h [-]
+    tokens: new tokens of a sequence, t [-]
+    scales: operations on scales for each operation of the matrix, u [-]
+    plain_rate: datasheet rate of the units that do them, pi_32 [FLOP/s]
+
+    >>> round(prompt_arithmetic_time(1e-3, 1e12, 1e15, 0.5, 512, 128, 512), 6)
+    0.002497
+    """
+    many = flops * ((1 + half / rows) / (sustained * rate) + scales / plain_rate)
+    return plain / tokens + (1 - 1 / tokens) * many
+
+
+def rows_of_an_expert(tokens: Number, experts: Number, chosen: Number) -> Number:
+    """(T3, experts) tokens that the matrix of one routed expert sees on the average [-], larger(1, m k / E).
+
+    tokens: tokens of the step, m [-]
+    experts: routed experts, E [-]
+    chosen: experts a token uses, k [-]
+
+    >>> rows_of_an_expert(512, 128, 8)
+    32.0
+    """
+    return larger(tokens * chosen / experts, 1)
+
+
+def chunked_time(traverse: Number, slowest: Number, chunks: Number, overlap: Number) -> Number:
+    """(T4) time of the chunks of a prompt over a pipeline [s], n c - o (n - 1) (c - c_s).
+
+    While one stage does a chunk the next could do the one before it; of what that would save a share is saved.
+
+    traverse: of one chunk through all stages, c [s]
+    slowest: of one chunk in the slowest stage, c_s [s]
+    chunks: n [-]
+    overlap: share of the saving that the software reaches, o [-]
+
+    >>> chunked_time(4e-3, 1e-3, 3, 0.5)
+    0.009
+    """
+    return chunks * traverse - overlap * (chunks - 1) * (traverse - slowest)
+
+
+def request_time(first: Number, token: Number, generated: Number) -> Number:
+    """(T5) time of a request end to end [s], first token + (g - 1) t_g.
+
+    first: time to the first token [s]
+    token: mean time of each further token [s]
+    generated: tokens generated, g [-]
+
+    >>> request_time(0.2, 0.01, 101)
+    1.2
+    """
+    return first + (generated - 1) * token

@@ -1,0 +1,132 @@
+"""Prompts: many tokens a sequence by the equations of a step, and the sums over contexts that they and requests need."""
+
+import json
+import runpy
+from statistics import median
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perfmodel import equations, estimate, sweep
+from perfmodel.errors import UsageError, ValueRangeError
+from perfmodel.estimates.sums import summed
+
+ASKED = ("llama-3.1-8b", "h100-sxm")
+MODELS = st.sampled_from(["llama-3.1-8b", "qwen3-30b-a3b", "qwen3.5-27b", "gemma-3-27b", "deepseek-v3"])
+MODES = st.sampled_from(["graph", "looped", "megakernel", "eager"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(MODELS, MODES, st.sampled_from([1, 3, 64]), st.sampled_from([1, 8]))
+def test_a_prompt_of_one_token_is_a_decode_step(model, mode, batch, devices):
+    asked = {"batch": batch, "devices": devices, "before": mode, "context": 0}
+    step, prompt = estimate(model, "h100-sxm", **asked), estimate(model, "h100-sxm", **asked, prompt=1).prompt
+    for side, plain in ((prompt.before, step.before), (prompt.after, step.after)):
+        assert side.time_to_first_token == pytest.approx(plain.time_per_step, rel=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(MODELS, MODES, st.integers(1, 9000), st.integers(1, 4000), st.sampled_from([0, 1000]))
+def test_a_prompt_is_the_sum_of_its_chunks(model, mode, tokens, chunk, cached):
+    asked = {"before": mode, "context": cached}
+    prompt = estimate(model, "h100-sxm", **asked, prompt=tokens, chunk=chunk).prompt
+    chunk = min(chunk, tokens)
+    assert prompt.steps == -(-tokens // chunk)
+    assert sum(prompt.before.terms) == pytest.approx(prompt.before.time_to_first_token, rel=1e-9)
+    assert prompt.before.tokens_per_second * prompt.before.time_to_first_token == pytest.approx(tokens)
+    low, high = prompt.before.low, prompt.before.high
+    assert high.time_to_first_token <= prompt.before.time_to_first_token <= low.time_to_first_token
+    if prompt.steps <= 12:
+        places = range(0, tokens, chunk)
+        parts = [
+            estimate(model, "h100-sxm", before=mode, context=cached + place, prompt=min(chunk, tokens - place)).prompt
+            for place in places
+        ]
+        assert prompt.before.time_to_first_token == pytest.approx(
+            sum(part.before.time_to_first_token for part in parts), rel=1e-9
+        )
+
+
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 4000)), min_size=1, max_size=4),
+    st.integers(0, 50),
+    st.integers(1, 7),
+    st.integers(1, 3000),
+)
+@settings(max_examples=60, deadline=None)
+def test_sums_of_what_is_straight_in_pieces(bends, first, step, count):
+    def function(n):
+        return (1.0 + n + sum(abs(slope) * max(n - at, 0) for slope, at in bends), min(n, 100))
+
+    found = summed(function, first, step, count)
+    every = [function(first + step * i) for i in range(count)]
+    for value, exact in zip(found, zip(*every, strict=True), strict=True):
+        assert value == pytest.approx(sum(exact), rel=1e-9)
+
+
+def test_tokens_see_what_is_before_them():
+    for context, tokens, window in ((0, 5, None), (7, 4, 9), (20, 3, 8), (0, 6, 4)):
+        each = [context + i if window is None else min(context + i, window) for i in range(tokens)]
+        assert equations.tokens_seen(context, tokens, window) == sum(each)
+        assert equations.tokens_read(context, tokens, window) >= each[0]
+
+
+def test_larger_chunks_keep_kernels_busier_and_long_prompts_cost_more_a_token():
+    rates = [
+        estimate("llama-3-8b", "rtx-4090", weights="q4_0", prompt=512, chunk=chunk).prompt.before.tokens_per_second
+        for chunk in (16, 64, 256)
+    ]
+    assert rates == sorted(rates)
+    times = [
+        estimate(*ASKED, prompt=tokens, chunk=2048).prompt.before.time_to_first_token / tokens
+        for tokens in (4096, 32_768, 100_000)
+    ]
+    assert times == sorted(times)
+
+
+def test_the_head_is_for_the_last_token_alone():
+    asked = {"parameters": {"memory.bandwidth": "1e18 B/s"}, "context": 0}
+    one = estimate("qwen3-0.6b", "h100-sxm", **asked, prompt=1000).prompt.before
+    model = estimate("qwen3-0.6b", "h100-sxm").prepared.model
+    head = 2 * 999 * model.hidden * model.vocabulary / 990e12
+    assert one.terms.compute > 0
+    assert estimate("qwen3-0.6b", "h100-sxm", **asked, batch=1000).before.terms.compute - one.terms.compute < head * 3
+
+
+def test_what_cannot_be_asked(run):
+    with pytest.raises(UsageError, match="--chunk: needs --prompt"):
+        estimate(*ASKED, chunk=5)
+    with pytest.raises(ValueRangeError, match="takes no prompt"):
+        estimate("sdxl-unet", "h100-sxm", prompt=5)
+    with pytest.raises(UsageError, match="a grid has no prompts"):
+        sweep(*ASKED, prompt=5)
+    answer = run("estimate", *ASKED, "--prompt", "x")
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+
+
+def test_the_answer_as_json_and_its_context(run):
+    answer = json.loads(run("estimate", *ASKED, "--prompt", "2k", "--chunk", 512, "--json").out)
+    assert answer["context"] == 0
+    assert list(answer["prompt"]) == ["tokens", "chunk", "steps", "before", "after", "speedup"]
+    assert list(answer["prompt"]["before"]) == [
+        "time_to_first_token", "tokens_per_second", "low", "high", "bound", "terms"
+    ]  # fmt: skip
+    assert (answer["prompt"]["tokens"], answer["prompt"]["steps"]) == (2048, 4)
+    assert "prompts.share" in {assumption["name"] for assumption in answer["assumptions"]}
+    assert json.loads(run("estimate", *ASKED, "--json").out)["context"] == 4096
+    assert "prompt of 2,048 tokens, 4 steps" in run("estimate", *ASKED, "--prompt", "2k", "--chunk", 512).out
+
+
+def test_measured_prompts(repository):
+    """Every seventh measured prompt of an engine, with what the package assumes of its kernels: within 30 % in the median."""
+    program = runpy.run_path(str(repository / "validation" / "prompts.py"))
+    from perfmodel.estimates.prompting import KERNELS, SCALES
+
+    chosen = [row for row in program["rows"]() if not row.served][::7]
+    errors = []
+    for row in chosen:
+        share, half, overlap = (ends[1] for ends in KERNELS[row.kernels])
+        errors.append(abs(row.off((share, half, SCALES[1]), overlap)))
+    assert len(errors) > 20
+    assert median(errors) < 0.26

@@ -1,0 +1,182 @@
+# ruff: noqa: INP001, T201
+"""Fit what kernels reach with a prompt on prompts.csv, each source left out in turn, and say how far the rates are off.
+
+    python validation/prompts.py
+
+Of each row the time to process the prompt on an empty cache is predicted. Left out are whole sources; of the one source that
+measured many cards, also each card: "a card unseen".
+"""
+
+import csv
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from perfmodel import equations
+from perfmodel.estimates.prepared import prepare_question
+from perfmodel.estimates.prompting import kernels_of
+from perfmodel.estimates.prompts import prompt_terms
+from perfmodel.estimates.question import read_question
+from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.numbers.python import function_of
+from perfmodel.numbers.recorded import Recorder, operand
+
+HERE = Path(__file__).resolve().parent
+SHARES = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9]
+HALVES = [0.0, 10.0, 20.0, 40.0, 70.0, 110.0, 160.0, 250.0]
+SCALES = [0.0, 0.03, 0.06, 0.09, 0.12, 0.18]
+OVERLAPS = [0.0, 0.2, 0.4, 0.6]
+FITTED = ("prompts.share", "prompts.half", "prompts.scales")
+# Of an interval, high over low.
+WIDTH = 2.5
+Reached = tuple[float, float, float]
+
+
+class Row(NamedTuple):
+    """A measured prompt.
+
+    timed: gives its time [s] at a share, half rows and scales, without any overlap of chunks; saving: what whole overlap
+    would save of that, as a share of it.
+    """
+
+    id: str
+    source: str
+    card: str
+    kernels: str
+    served: bool
+    time: float
+    timed: Callable[[Reached], float]
+    saving: float
+
+    def off(self, reached: Reached, overlap: float) -> float:
+        """Return the logarithm of predicted over measured time."""
+        return math.log(self.timed(reached) * (1 - overlap * self.saving) / self.time)
+
+
+@lru_cache(maxsize=1)
+def rows() -> tuple[Row, ...]:
+    """Return the rows that are asked."""
+    with (HERE / "prompts.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(_asked(row) for row in csv.DictReader(file) if not row["dropped"])
+
+
+def _asked(row: dict[str, str]) -> Row:
+    question = read_question(
+        row["model"],
+        row["hardware"],
+        devices=int(row["devices"]),
+        parallel=row["parallel"] or None,
+        weights=row["weight_format"],
+        batch=int(row["batch"]),
+        context=0,
+        prompt=int(row["prompt"]),
+        chunk=int(row["chunk"]) if row["chunk"] else None,
+    )
+    assert question.prompt is not None  # noqa: S101
+    prepared = prepare_question(question)
+    recording, recorder = prepared.prompting, Recorder()
+    free = {each.path: name for name, each in recording.inputs.items() if each.path in FITTED}
+    names = ("batch", "context", "tokens", *free.values())
+    known = recording.run(dict(zip(names, recorder.inputs(names), strict=True)))
+    results = [operand(term) for term in recording.terms(known)[0]]
+    step = function_of(recorder.needed(results), names, results)
+    order = [FITTED.index(path) for path in free]
+    tokens, chunk = question.prompt
+
+    @lru_cache(maxsize=4096)
+    def timed(reached: Reached) -> float:
+        numbers = [reached[place] for place in order]
+
+        def both(batch: int, context: int, new: int) -> tuple[float, ...]:
+            return (*step(batch, context, new, *numbers), *[0.0] * len(TERM_NAMES))
+
+        return sum(prompt_terms(both, question.batch, question.context, tokens, chunk))
+
+    steps, stages = -(-tokens // chunk), question.parallel.pipeline
+    saving = 1 - equations.chunked_time(1 / steps, 1 / steps / stages, steps, 1.0)
+    return Row(
+        row["id"],
+        row["source_id"],
+        row["hardware"],
+        kernels_of(question.hardware, question.formats),
+        row["software"] == "server",
+        float(row["time"]),
+        timed,
+        saving,
+    )
+
+
+def fitted(found: Sequence[Row]) -> tuple[Reached, float]:
+    """Return what gives the least sum of absolute errors: share, half rows and scales; then the overlap of chunks."""
+    alone = [row for row in found if not row.saving] or list(found)
+    scales = SCALES if found[0].kernels == "ggml-int8" else [0.0]
+    reached = min(product(SHARES, HALVES, scales), key=lambda one: sum(abs(row.off(one, 0.0)) for row in alone))
+    overlap = min(OVERLAPS, key=lambda one: sum(abs(row.off(reached, one)) for row in found))
+    return reached, overlap
+
+
+def grouped(found: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    """Return the rows by what `key` gives."""
+    groups: dict[Any, list[Row]] = defaultdict(list)
+    for row in found:
+        groups[key(row)].append(row)
+    return dict(groups)
+
+
+def left_out(key: Callable[[Row], Any]) -> list[tuple[Row, float]]:
+    """Return each row with the logarithm of predicted over measured time, all rows of its group left out of the fit.
+
+    Where no other row has its kernels, what the package assumes is left, which rests on them: such a row is not counted.
+    """
+    errors = []
+    for kernels, alike in grouped(rows(), lambda row: (row.kernels, row.served)).items():
+        for group, own in grouped(alike, key).items():
+            others = [row for row in alike if key(row) != group]
+            if others:
+                fit = fitted(others)
+                errors += [(row, row.off(*fit)) for row in own]
+            else:
+                print(f"  only source of its kernels: {group} ({' '.join(map(str, kernels))}, {len(own)} rows)")
+    return errors
+
+
+def said(name: str, errors: Sequence[float]) -> str:
+    """Return a line of figures."""
+    if not errors:
+        return f"{name}: no rows"
+    sizes = sorted(abs(error) for error in errors)
+    inside = sum(size <= math.log(WIDTH) / 2 for size in sizes) / len(sizes)
+    width = math.exp(2 * sizes[math.ceil(0.9 * len(sizes)) - 1])
+    return (
+        f"{name}: {len(errors)} rows, median {math.expm1(median(sizes)):.1%}, {inside:.0%} inside a band of width"
+        f" {WIDTH:g}, 90 % inside one of {width:.2f}"
+    )
+
+
+def main() -> int:
+    """Print what is fitted and the figures."""
+    print("fitted on all rows: kernels, share [-], half [rows], scales [-], overlap [-], rows")
+    for (kernels, served), own in sorted(grouped(rows(), lambda row: (row.kernels, row.served)).items()):
+        reached, overlap = fitted(own)
+        errors = [row.off(reached, overlap) for row in own]
+        print(" ", f"{kernels}{' served' if served else ''}:", *reached, overlap, said("", errors))
+    for title, key in (("sources left out", lambda row: row.source), ("cards left out", lambda row: row.card)):
+        print(title)
+        errors = left_out(key)
+        print(" ", said("engines", [error for row, error in errors if not row.served]))
+        print(" ", said("servers, first token as a client sees it", [error for row, error in errors if row.served]))
+        for kernels, own in sorted(
+            grouped((row for row, _ in errors if not row.served), lambda row: row.kernels).items()
+        ):
+            print("   ", said(kernels, [error for row, error in errors if row in own]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
