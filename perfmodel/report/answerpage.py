@@ -142,6 +142,8 @@ def _beside(answer: Estimate, beside: Beside) -> str:
     lines = [f"{name.capitalize()}: {text}." for name, text in facts(answer, beside)]
     if not answer.loops:
         lines.append("No loop was found.")
+    stored = ", ".join(f"{p.part} {p.format} ({p.bytes / 1e9:.3g} GB)" for p in answer.parts)
+    lines.append(f"Stored: {stored}.")
     if beside.measured:
         told = "; ".join(f"{what}, {time(seconds)} a step ({source})" for what, seconds, source in beside.measured)
         lines.append(f"Measured nearby: {told}.")
