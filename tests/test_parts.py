@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perfmodel import estimate, find_model
+from perfmodel import advise, estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.operations import parameter_count
 from perfmodel.operations.storing import formats_of
@@ -202,3 +202,8 @@ def test_what_is_read_can_be_spelled():
         assert spelled(read_weights(text)) == text
     assert read_weights("Q4_K_XL") == "ud-q4_k_xl"
     assert read_weights("attention = FP8 + head = bfloat16") == (("attention", "fp8"), ("head", "bf16"))
+
+
+def test_advice_on_weights_by_part_and_in_a_file_type():
+    changes = [{a.change for a in advise("llama-3.1-8b", "h100-sxm", weights=w).advice} for w in ("head=fp8", "q4_k_m")]
+    assert ["store weights in int4" in found for found in changes] == [True, False]

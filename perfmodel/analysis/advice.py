@@ -22,6 +22,7 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.quantities import Interval
+from perfmodel.specifications.storage import nominal_bits
 
 # What each launch mode is, as a change to make.
 _MODE_CHANGES = {
@@ -144,7 +145,7 @@ def _changes(today: _Setting) -> Iterator[_Change]:
     for mode in MODES[MODES.index(question.before) + 1 :]:
         if mode in question.hardware.modes and mode in _MODE_CHANGES:
             yield _Change("mode", _MODE_CHANGES[mode], {"before": mode})
-    bits = STORAGE_FORMATS[question.formats.weights].bits
+    bits = nominal_bits(question.formats.weights)
     for name in _WEIGHTS:
         if STORAGE_FORMATS[name].bits < bits:
             yield _Change("weights", f"store weights in {name}", {"weights": name})
