@@ -205,5 +205,5 @@ def test_what_is_read_can_be_spelled():
 
 
 def test_advice_on_weights_by_part_and_in_a_file_type():
-    changes = [{a.change for a in advise("llama-3.1-8b", "h100-sxm", weights=w).advice} for w in ("head=fp8", "q4_k_m")]
+    changes = [{a.change for a in advise("llama-3.1-8b", "h100-sxm", weights=w).advice} for w in ("head=fp8", "q2_k")]
     assert ["store weights in int4" in found for found in changes] == [True, False]
