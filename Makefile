@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: fuzz estimate test lint benchmark sampling oracle explorer-check clean
+.PHONY: fuzz estimate test lint benchmark sampling oracle explorer-check packaging clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -46,6 +46,11 @@ oracle:
 explorer-check: $(VENV)/ready
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check selenium
 	EXPLORER_QUESTIONS=2000 $(VENV)/bin/python -m pytest -n 0 tests/test_explorer.py
+
+# The wheel and the sdist on every Python that is there, with the oldest and the newest dependencies.
+packaging: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check twine
+	$(VENV)/bin/python tests/packaging/try_all.py
 
 clean:
 	rm -rf $(VENV) .venv-oracle dist build
