@@ -53,7 +53,7 @@ the repeated layers as one looped kernel would bring.
   perfmodel compare llama-3.2-1b h100-sxm --modes all    eager to megakernel
   perfmodel report llama-3.1-8b sn40l --html -o it.html  with all pictures
 
-one question      estimate  advise  report  plot  explain  explore
+one question      estimate  request  advise  report  plot  explain  explore
 many              compare  choose  sweep  conditional  report
 backwards         solve  sensitivity
 measurements      trace  validate  calibrate  explain-gap
@@ -139,6 +139,7 @@ _HOMES = {
     "loops": "catalogues",
     "sweep": "sweeping",
     "compare": "sweeping",
+    "request": "requesting",
     "choose": "choosing",
     "explore": "exploring",
     "advise": "choosing",

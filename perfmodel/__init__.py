@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfmodel.analysis.solver import solve
     from perfmodel.errors import PerfModelError
     from perfmodel.estimates.answers import Estimate, estimate
+    from perfmodel.estimates.requests import Request, request
     from perfmodel.specifications.catalogue import find_hardware, find_model
     from perfmodel.specifications.hardware import Hardware
     from perfmodel.specifications.model import Model
@@ -28,6 +29,7 @@ __all__ = [
     "Hardware",
     "Model",
     "PerfModelError",
+    "Request",
     "Sweep",
     "__version__",
     "advise",
@@ -37,6 +39,7 @@ __all__ = [
     "explain",
     "find_hardware",
     "find_model",
+    "request",
     "sensitivity",
     "solve",
     "sweep",
@@ -48,6 +51,7 @@ _HOMES = {
     "Hardware": "specifications.hardware",
     "Model": "specifications.model",
     "PerfModelError": "errors",
+    "Request": "estimates.requests",
     "Sweep": "sweeps.sweeps",
     "__version__": "_layout",
     "advise": "analysis.advice",
@@ -57,6 +61,7 @@ _HOMES = {
     "explain": "analysis.explanations",
     "find_hardware": "specifications.catalogue",
     "find_model": "specifications.catalogue",
+    "request": "estimates.requests",
     "sensitivity": "analysis.sensitivities",
     "solve": "analysis.solver",
     "sweep": "sweeps.sweeps",

@@ -6,7 +6,7 @@ from typing import get_type_hints
 import pytest
 import typer
 
-from perfmodel import advise, choose, compare, estimate, explain, sensitivity, solve, sweep
+from perfmodel import advise, choose, compare, estimate, explain, request, sensitivity, solve, sweep
 from perfmodel._layout import load_command_line
 from perfmodel.analysis.conditional import conditional_report
 from perfmodel.errors import UnknownNameError, ValueRangeError
@@ -20,7 +20,7 @@ QUESTION = ("llama-3.1-8b", "h100-sxm")
 # Options without a meaning for a command that asks, by command; a recording has one launch mode, given by --mode.
 EXCEPTIONS = {"trace": {"before", "after"}}
 COMMANDS = set(
-    "estimate compare sweep solve sensitivity explain plot report explain-gap conditional trace choose advise".split()
+    "estimate compare sweep solve sensitivity explain plot report explain-gap conditional trace choose advise request".split()
 )
 
 
@@ -35,7 +35,19 @@ def test_the_signature_of_estimate_is_the_table():
 
 @pytest.mark.parametrize(
     "function",
-    [advise, choose, compare, explain, sensitivity, solve, sweep, conditional_report, explain_gap, price_trace],
+    [
+        advise,
+        choose,
+        compare,
+        explain,
+        request,
+        sensitivity,
+        solve,
+        sweep,
+        conditional_report,
+        explain_gap,
+        price_trace,
+    ],
 )
 def test_functions_that_ask_hand_the_options_on(function):
     last = list(inspect.signature(function).parameters.values())[-1]

@@ -1,0 +1,64 @@
+"""request: a whole request, from its prompt to its last token."""
+
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.commands import shared
+from perfmodel.units import LONGEST_CONTEXT, read_count
+
+Generate = Annotated[
+    str | None,
+    typer.Option("--generate", metavar="N", help="Tokens that are generated, the first with the prompt; 4k is 4,096."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(
+        "request",
+        epilog="Example: perfmodel request llama-3.1-8b h100-sxm --prompt 1k --generate 512 --batch 8",
+        short_help="A whole request: first token, further tokens, end to end.",
+    )(request_command)
+
+
+@shared.asks
+def request_command(
+    model: shared.Model,
+    hardware: shared.Hardware,
+    asked: dict[str, Any],
+    generate: Generate = None,
+    as_json: shared.JsonFlag = False,
+    as_csv: shared.CsvFlag = False,
+    output: shared.Output = None,
+    columns: shared.Columns = None,
+    command: shared.CommandFlag = False,
+) -> None:
+    """How long a request takes from its prompt to its last token, before and after looping, all of a batch at once.
+
+    Time per token is the mean over the contexts that the steps read as the cache grows.
+    """
+    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    if generate is None:
+        raise typer.BadParameter("request needs --generate, the tokens that are generated")
+    if asked["prompt"] is None:
+        raise typer.BadParameter("request needs --prompt, the tokens of its prompt")
+    count = read_count(generate, "--generate", 1, LONGEST_CONTEXT, k=1024)
+    if command:
+        shared.show(shared.reproducing_line() + "\n")
+        return
+    from perfmodel.estimates.requests import request
+    from perfmodel.report.requested import request_document
+
+    found = request(model, hardware, **asked, generate=count)
+    shared.warn(found.answer, chosen)
+    shared.deliver(
+        chosen,
+        output,
+        columns,
+        rows=found.rows,
+        default_columns=None,
+        json=found.to_dict,
+        document=lambda: request_document(found),
+        sidecar=None,
+    )
