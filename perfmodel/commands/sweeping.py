@@ -31,6 +31,10 @@ AllModes = Annotated[
         help="The ladder of launch modes, each against the one before.",
     ),
 ]
+Rank = Annotated[
+    str,
+    typer.Option("--rank", metavar="before|after", help="Whose rate ranks: of today's software, or of the mode after."),
+]
 RatesFlag = Annotated[
     bool, typer.Option("--front", help="Only the choices that no other beats in both rate per user and total rate.")
 ]
@@ -229,13 +233,16 @@ def compare_command(
     asked: dict[str, Any],
     modes: AllModes = None,
     front: RatesFlag = False,
+    rank: Rank = "before",
     as_json: shared.JsonFlag = False,
     as_csv: shared.CsvFlag = False,
     output: shared.Output = None,
     columns: shared.Columns = None,
     command: shared.CommandFlag = False,
 ) -> None:
-    """Choices side by side, best first: rates, ratios, per device, per watt and per price where known.
+    """Choices side by side, best first: rates before and after, and what a million tokens take in USD and J where known.
+
+    Each batch and context is ranked by itself, on the rate of today's software unless --rank says otherwise.
 
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
     --modes all gives the ladder from eager to megakernel with the gain of each step.
@@ -247,7 +254,7 @@ def compare_command(
     from perfmodel.report.tables import comparison_document
     from perfmodel.sweeps.comparisons import compare
 
-    found = compare(models, hardware, **asked, modes=modes)
+    found = compare(models, hardware, **asked, modes=modes, rank=rank)
     if front:
         found = found.front()
     shared.deliver(

@@ -1,5 +1,7 @@
 """Sweeps and comparisons as documents: what a person reads."""
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.report.text import Document, Table, to_plain
@@ -58,19 +60,41 @@ def comparison_text(found: "Comparison") -> str:
 
 
 def comparison_document(found: "Comparison") -> Document:
-    """Return a comparison as a verdict and a table, best first or up the ladder."""
-    return Document([_ladder_verdict(found) if found.ladder else _verdict(found), _table(found)])
+    """Return a comparison as verdicts and tables, a table for each workload, best first; or up the ladder."""
+    if found.ladder:
+        return Document([_ladder_verdict(found), _ladder_table(found)])
+    from perfmodel.sweeps.comparisons import workload_of
+
+    groups = [list(group) for _, group in groupby(found.choices, key=workload_of)]
+    varied = [key for key in ("batch", "context") if len({getattr(c, key) for c in found.choices}) > 1]
+    parts: list[str | Table] = ["\n".join(_verdict(group, varied, found.ranked_by) for group in groups)]
+    for group in groups:
+        if len(groups) > 1:
+            parts.append(_workload(group[0], varied))
+        parts.append(_table(group, found))
+    return Document(parts)
 
 
-def _verdict(found: "Comparison") -> str:
-    best = found.choices[0]
-    text = (
-        f"Best of {len(found.choices)}: {label(best)}, {rate(best.tokens_per_second)} tok/s ({rate(best.low)} to"
-        f" {rate(best.high)})"
-    )
-    if len(found.choices) > 1:
-        second = found.choices[1]
-        text += f", {best.tokens_per_second / second.tokens_per_second:.3g} x the next, {label(second)}"
+def _workload(choice: "Choice", varied: Sequence[str]) -> str:
+    return ", ".join(f"{key} {getattr(choice, key):,}" for key in varied)
+
+
+def _verdict(group: "Sequence[Choice]", varied: Sequence[str], ranked_by: str) -> str:
+    """Return what is best for one workload: by today's software, with what the mode after would bring, or by the latter."""
+    best = group[0]
+    where = f" at {_workload(best, varied)}" if varied else ""
+    if ranked_by == "after":
+        ends = (best.tokens_per_second, best.low, best.high)
+    else:
+        ends = (best.tokens_per_second_before, best.low_before, best.high_before)
+    figure, low, high = map(rate, ends)
+    text = f"Best of {len(group)}{where}: {label(best, ranked_by)}, {figure} tok/s ({low} to {high})"
+    if len(group) > 1:
+        second = group[1]
+        other = second.tokens_per_second if ranked_by == "after" else second.tokens_per_second_before
+        text += f", {ends[0] / other:.3g} x the next, {label(second, ranked_by)}"
+    if ranked_by == "before":
+        text += f"; {best.mode} would make it {rate(best.tokens_per_second)}"
     return text + "."
 
 
@@ -92,61 +116,104 @@ def _ladder_verdict(found: "Comparison") -> str:
     )
 
 
-def label(choice: "Choice") -> str:
-    """Return a choice in few words."""
+def label(choice: "Choice", side: str = "after") -> str:
+    """Return a choice in few words. side: whose mode is named."""
     devices = f"{choice.devices} x " if choice.devices > 1 else ""
-    return f"{choice.model} on {devices}{choice.hardware}, {choice.mode}"
+    return f"{choice.model} on {devices}{choice.hardware}, {choice.mode if side == 'after' else choice.against}"
 
 
-def _table(found: "Comparison") -> Table:
+_TITLES = {"weight_format": "weights", "kv_format": "cache", "against": "before", "mode": "after"}
+_KEYS = ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format")
+
+
+def _columns(choices: "Sequence[Choice]", keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the keys, and the what-ifs, in which choices differ; the device is always named."""
+    differing = [key for key in keys if key == "hardware" or len({getattr(c, key) for c in choices}) > 1]
+    sets = [path for path in (choices[0].settings if choices else {}) if len({c.settings[path] for c in choices}) > 1]
+    return differing, sets
+
+
+def _table(group: "Sequence[Choice]", found: "Comparison") -> Table:
+    """Return the choices of one workload, before and after side by side."""
+    from perfmodel.sweeps.summaries import written
+
+    keys, sets = _columns(
+        found.choices, [key for key in (*_KEYS, "against", "mode") if key not in ("batch", "context")]
+    )
+    each_user = group[0].batch > 1
+    costs = [
+        (f"{unit} a million tokens {side}", f"{kind}_{side}")
+        for unit, kind in (("USD", "price"), ("J", "energy"))
+        for side in ("before", "after")
+        if any(getattr(c, f"{kind}_{side}") is not None for c in found.choices)
+    ]
+    users = ("tok/s a user before", "tok/s a user after") if each_user else ()
+    header = (
+        *(_TITLES.get(key, key) for key in keys),
+        *sets,
+        "tok/s before (low to high)",
+        "tok/s after (low to high)",
+        "gain",
+        *users,
+        *(title for title, _ in costs),
+        "",
+    )
+    rows = [
+        (
+            *(_cell(getattr(c, key)) for key in keys),
+            *(written(path, c.settings[path]) for path in sets),
+            f"{rate(c.tokens_per_second_before)} ({rate(c.low_before)} to {rate(c.high_before)})",
+            f"{rate(c.tokens_per_second)} ({rate(c.low)} to {rate(c.high)})",
+            f"{c.gain:.3g} x",
+            *((rate(c.tokens_per_second_per_sequence_before), rate(c.tokens_per_second_per_sequence)) if users else ()),
+            *("" if getattr(c, name) is None else _few_digits(getattr(c, name)) for _, name in costs),
+            "; ".join(words for words, said in (("on the front", c.front), ("does not fit", not c.fits)) if said),
+        )
+        for c in group
+    ]
+    first = len(keys) + len(sets)
+    last = len(header) - 1
+    numbers = frozenset(range(first + 2, last)) | {i for i, key in enumerate(keys) if key == "devices"}
+    # Joules go first, then dollars, then rates of a user.
+    return Table(header, rows, numbers, spare=tuple(range(last - 1, first + 2, -1)))
+
+
+def _ladder_table(found: "Comparison") -> Table:
     from perfmodel.sweeps.summaries import written
 
     choices = found.choices
-    keys = [
-        key
-        for key in ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format", "mode")
-        if key == "mode" or len({getattr(c, key) for c in choices}) > 1
+    keys, sets = _columns(choices, (*_KEYS, "mode"))
+    keys = [key for key in keys if key != "hardware" or len({c.hardware for c in choices}) > 1]
+    costs = [
+        (title, name)
+        for title, name in (("USD a million tokens", "price_after"), ("J a million tokens", "energy_after"))
+        if any(getattr(c, name) is not None for c in choices)
     ]
-    sets = [path for path in (choices[0].settings if choices else {}) if len({c.settings[path] for c in choices}) > 1]
-    optional = [
-        key
-        for key in ("per_device", "per_watt", "per_rental")
-        if any(getattr(c, key) is not None for c in choices)
-        and (key != "per_device" or any(c.devices > 1 for c in choices))
-    ]
-    titles = {
-        "per_device": "a device",
-        "per_watt": "a watt",
-        "per_rental": "a USD",
-        "weight_format": "weights",
-        "kv_format": "cache",
-    }
     header = (
-        *(titles.get(key, key) for key in keys),
+        *("mode" if key == "mode" else _TITLES.get(key, key) for key in keys),
         *sets,
         "tok/s (low to high)",
-        "a user",
+        "tok/s a user",
         "of peak",
-        "step gain" if found.ladder else "to best",
-        *(titles[key] for key in optional),
-        "front",
+        "step gain",
+        *(title for title, _ in costs),
+        "",
     )
-    rows = []
-    for c in choices:
-        gain = f"{c.gain:.3g} x" if c.mode != c.against else ""
-        rows.append(
-            (
-                *(_cell(getattr(c, key)) for key in keys),
-                *(written(path, c.settings[path]) for path in sets),
-                f"{rate(c.tokens_per_second)} ({rate(c.low)} to {rate(c.high)})",
-                rate(c.tokens_per_second_per_sequence),
-                percent(c.fraction_of_peak),
-                gain if found.ladder else f"{c.to_best:.2f}",
-                *("" if getattr(c, key) is None else _few_digits(getattr(c, key)) for key in optional),
-                ("yes" if c.front else "") + ("" if c.fits else " does not fit"),
-            )
+    rows = [
+        (
+            *(_cell(getattr(c, key)) for key in keys),
+            *(written(path, c.settings[path]) for path in sets),
+            f"{rate(c.tokens_per_second)} ({rate(c.low)} to {rate(c.high)})",
+            rate(c.tokens_per_second_per_sequence),
+            percent(c.fraction_of_peak),
+            f"{c.gain:.3g} x" if c.mode != c.against else "",
+            *("" if getattr(c, name) is None else _few_digits(getattr(c, name)) for _, name in costs),
+            "" if c.fits else "does not fit",
         )
-    return Table(header, rows)
+        for c in choices
+    ]
+    first, last = len(keys) + len(sets), len(header) - 1
+    return Table(header, rows, frozenset(range(first + 1, last)), spare=tuple(range(last - 1, first + 3, -1)))
 
 
 def _cell(value: Any) -> str:

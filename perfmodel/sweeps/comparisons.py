@@ -4,13 +4,13 @@ The Pareto front.
 """
 
 from collections.abc import Sequence
-from itertools import groupby, product
+from itertools import product
 from typing import Any, Unpack
 
 import msgspec
 
 from perfmodel._layout import ShownInNotebooks
-from perfmodel.errors import ValueRangeError
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.answers import Estimate, estimate
 from perfmodel.estimates.costs import cost_per_million_tokens
 from perfmodel.estimates.options import AskedGrid
@@ -18,12 +18,13 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.parameters import MODES
 
 _MOST_CHOICES = 100_000
+RANKS = ("before", "after")
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One choice with the figures of its mode. Times [s], rates [tok/s]; low and high are the ends of the rate.
+    """One choice with the figures of its mode, after, and those before. Times [s], rates [tok/s]; low and high are ends of the rate.
 
-    to_best: its rate over that of the best choice [-]. gain: its rate over that of the mode before it on the ladder
+    rank: among the choices of its workload (batch and context). to_best: its rate over that of the best of these [-]. gain: its rate over that of the mode before it on the ladder
     [-], with the interval; without a ladder over the device's own mode before.
     per_watt [tok/s/W], per_purchase [tok/s/USD], per_rental [tok/USD], and energy [J] and price [USD] of a million
     tokens before and after (see `perfmodel.estimates.costs`): None where the device's file does not know.
@@ -40,6 +41,11 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     kv_format: str
     mode: str
     settings: dict[str, Any]
+    tokens_per_second_before: float
+    low_before: float
+    high_before: float
+    tokens_per_second_per_sequence_before: float
+    fraction_of_peak_before: float
     time_per_step: float
     tokens_per_second: float
     low: float
@@ -65,17 +71,19 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
-    """Choices side by side, best first, or up the ladder of modes for each choice.
+    """Choices side by side, one workload after another, best first, or up the ladder of modes for each choice.
 
     ladder: whether the choices are modes, each against the one before.
+    ranked_by: the side whose rate ranks them.
     """
 
     choices: tuple[Choice, ...]
     ladder: bool
+    ranked_by: str = "before"
 
     def front(self) -> "Comparison":
         """Return only the choices that no other beats in both rate per user and total rate."""
-        return Comparison(tuple(choice for choice in self.choices if choice.front), self.ladder)
+        return Comparison(tuple(choice for choice in self.choices if choice.front), self.ladder, self.ranked_by)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dict for each choice; parameters that were set are columns of their own."""
@@ -109,18 +117,26 @@ class Comparison(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
 
 
 def compare(
-    models: Any, hardware: Any, *, modes: str | Sequence[str] | None = None, **asked: Unpack[AskedGrid]
+    models: Any,
+    hardware: Any,
+    *,
+    modes: str | Sequence[str] | None = None,
+    rank: str = "before",
+    **asked: Unpack[AskedGrid],
 ) -> Comparison:
     """Compare choices; every key takes what the same key of `perfmodel.sweep` takes.
 
     modes: "all" or names for the ladder of launch modes, from eager to megakernel, each against the one before it.
-    Choices that do not fit in memory come last. Raises PerfModelError, with one line that says what can.
+    rank: before for the rate of today's software, after for that of the mode after. Each batch and context is ranked by
+    itself, choices that do not fit in memory last. Raises PerfModelError, with one line that says what can.
 
     >>> [choice.hardware for choice in compare("llama-3.1-8b", "a100-sxm-80gb,h100-sxm").choices]
     ['h100-sxm', 'a100-sxm-80gb']
     """
     from perfmodel.sweeps.sweeps import make_grid
 
+    if rank not in RANKS:
+        raise UnknownNameError(f"--rank: {shown(rank)} is not one of {' and '.join(RANKS)}{nearest(rank, RANKS)}")
     ladder = modes is not None
     if ladder:
         asked |= {"before": None, "after": "looped"}
@@ -139,8 +155,15 @@ def compare(
             chosen: Any = point | grid.same | {"before": one, "after": two, "parameters": settings}
             found.append((estimate(**chosen), settings, group))
     if not ladder:
-        found.sort(key=lambda each: (not each[0].fits.fits, -each[0].after.tokens_per_second))
-    return Comparison(_choices(found, grid.hardware, ladder=ladder), ladder)
+        found.sort(
+            key=lambda each: (*workload_of(each[0]), not each[0].fits.fits, -getattr(each[0], rank).tokens_per_second)
+        )
+    return Comparison(_choices(found, ladder=ladder), ladder, rank)
+
+
+def workload_of(choice: Estimate | Choice) -> tuple[int, int]:
+    """Return what only choices of one table share: batch and context."""
+    return choice.batch, choice.context
 
 
 def _ladder(device: Hardware, modes: str | Sequence[str]) -> list[tuple[str, str]]:
@@ -154,25 +177,19 @@ def _ladder(device: Hardware, modes: str | Sequence[str]) -> list[tuple[str, str
     return list(zip([names[0], *names], names, strict=False))
 
 
-def _choices(
-    found: list[tuple[Estimate, dict[str, Any], int]], hardware: Sequence[Hardware], *, ladder: bool
-) -> tuple[Choice, ...]:
-    known = {device.name: device.values for device in hardware}
+def _choices(found: list[tuple[Estimate, dict[str, Any], int]], *, ladder: bool) -> tuple[Choice, ...]:
     front = pareto_front(
         [(answer.after.tokens_per_second_per_sequence, answer.after.tokens_per_second) for answer, _, _ in found]
     )
-    best = (
-        {
-            group: max(answer.after.tokens_per_second for answer, _, _ in answers)
-            for group, answers in groupby(found, key=lambda each: each[2])
-        }
-        if ladder
-        else {}
-    )
-    overall = max((answer.after.tokens_per_second for answer, _, _ in found), default=0.0)
+    # A ladder is compared with its own top, other choices with the best of their workload.
+    table = [group if ladder else workload_of(answer) for answer, _, group in found]
+    best: dict[Any, float] = {}
+    for key, (answer, _, _) in zip(table, found, strict=True):
+        best[key] = max(best.get(key, 0.0), answer.after.tokens_per_second)
     choices = []
-    for rank, (answer, settings, group) in enumerate(found, 1):
-        side, values, rate = answer.after, known[answer.hardware], answer.after.tokens_per_second
+    for place, (answer, settings, _) in enumerate(found):
+        rank = place + 1 if ladder else place + 1 - table.index(table[place])
+        side, values, rate = answer.after, answer.prepared.hardware.values, answer.after.tokens_per_second
 
         def over(path: str, values: Any = values, rate: float = rate, devices: int = answer.devices) -> float | None:
             quantity = values.get(path)
@@ -191,6 +208,11 @@ def _choices(
                 kv_format=answer.kv_format,
                 mode=side.mode,
                 settings={path: getattr(value, "value", value) for path, value in settings.items()},
+                tokens_per_second_before=answer.before.tokens_per_second,
+                low_before=answer.before.low.tokens_per_second,
+                high_before=answer.before.high.tokens_per_second,
+                tokens_per_second_per_sequence_before=answer.before.tokens_per_second_per_sequence,
+                fraction_of_peak_before=answer.before.fraction_of_peak,
                 time_per_step=side.time_per_step,
                 tokens_per_second=rate,
                 low=side.low.tokens_per_second,
@@ -198,7 +220,7 @@ def _choices(
                 tokens_per_second_per_sequence=side.tokens_per_second_per_sequence,
                 fraction_of_peak=side.fraction_of_peak,
                 bound=side.bound,
-                to_best=rate / (best[group] if ladder else overall),
+                to_best=rate / best[table[place]],
                 against=answer.before.mode,
                 gain=answer.speedup.value,
                 gain_low=answer.speedup.low,
@@ -212,7 +234,7 @@ def _choices(
                 price_before=cost.price_before,
                 price_after=cost.price_after,
                 fits=answer.fits.fits,
-                front=front[rank - 1],
+                front=front[place],
             )
         )
     return tuple(choices)
