@@ -152,6 +152,11 @@ def _with_question(
     def with_options(**given: Any) -> None:
         asked = read({option.name: given.pop(option.name) for option in options})
         command(**given, asked=asked)
+        if asked.get("parameters") and not given.get("command"):
+            from perfmodel.commands.settings import unused
+
+            for key in unused(command.__name__, given, asked):
+                note(f"--set {key} does not enter this answer")
 
     parameters: list[Parameter] = []
     for parameter in signature(command).parameters.values():

@@ -30,6 +30,9 @@ MAIN_FIGURES = (
 )
 
 
+_MOST_AXES = 60  # of an array
+
+
 class Sweep(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     """The answer of `sweep`: one flat array for each column, rows with the first axis slowest.
 
@@ -153,6 +156,10 @@ def make_grid(
     known = found_hardware[0].values
     check_settings(given["parameters"] or {})
     axes += [parameter_axis(path, given, known) for path, given in (given["parameters"] or {}).items()]
+    if len(axes) > _MOST_AXES:
+        raise ValueRangeError(
+            f"--set: {len(given['parameters'])} what-ifs at once are more than {_MOST_AXES - len(axes) + len(given['parameters'])}; write a hardware file"
+        )
     same = {name: given[name] for name in OPTION if name not in (*AXES, "parameters")}
     grid = Grid(tuple(axes), (), found_models, found_hardware, same, {})
     if grid.size > MOST_POINTS and not yes:
