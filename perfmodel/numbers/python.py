@@ -15,6 +15,8 @@ Replay = Callable[..., tuple[Any, ...]]
 _CHOICES = frozenset({"maximum", "minimum", "greater"})
 # How deep expressions are nested, at most; Python's parser has a limit.
 _DEEPEST = 30
+# Below it every whole number is a float exactly.
+_WHOLE = 2**53
 
 
 def function_of(
@@ -51,6 +53,8 @@ class _Source:
         self._free: list[str] = []
         self._count = 0
         self._left = Counter(self._uses)
+        self._floats: set[str] = set()
+        self._as_floats: set[str] = set()  # arguments that are wanted as floats too
 
     def text(self) -> str:
         """Return the source of the function `replay`."""
@@ -70,6 +74,7 @@ class _Source:
         return "\n".join(
             [
                 f"def replay({', '.join(self._arguments)}):",
+                *(f"    {name}_ = float({name})" for name in self._arguments if name in self._as_floats),
                 *body,
                 f"    return ({', '.join(results)}{',' if results else ''})",
             ]
@@ -82,16 +87,28 @@ class _Source:
             if not self._left[name] and name not in self._arguments:
                 self._free.append(self._variables[name])
 
-    def _operand(self, operand: Any) -> "_Expression":
+    def _is_float(self, operand: Any) -> bool:
+        return operand in self._floats if isinstance(operand, str) else isinstance(operand, float)
+
+    def _operand(self, operand: Any, *, beside_float: bool = False) -> "_Expression":
+        """Return an operand as it is written; what meets a float is one, which Python adds and multiplies faster."""
         if not isinstance(operand, str):
-            return _Expression(f"({operand})" if operand < 0 else str(operand), 0, ())
+            number = float(operand) if self._inline and beside_float and abs(operand) < _WHOLE else operand
+            return _Expression(f"({number})" if number < 0 else str(number), 0, ())
+        if self._inline and beside_float and operand in self._arguments:
+            self._as_floats.add(operand)
+            return _Expression(f"{operand}_", 0, (operand,))
         pending = self._pending.pop(operand, None)
         if pending is not None:
             return _Expression(f"({pending.text})", pending.depth + 1, pending.reads)
         return _Expression(self._variables[operand], 0, (operand,))
 
     def _expression(self, line: Line) -> "_Expression":
-        operation, one, other = line.operation, self._operand(line.left), self._operand(line.right)
+        operation = line.operation
+        floats = self._is_float(line.left), self._is_float(line.right)
+        if operation in ("/", "log", "exp", "**") or (any(floats) if operation not in _CHOICES else all(floats)):
+            self._floats.add(line.target)
+        one, other = self._operand(line.left, beside_float=floats[1]), self._operand(line.right, beside_float=floats[0])
         left, right, depth, reads = one.text, other.text, max(one.depth, other.depth), (*one.reads, *other.reads)
         if operation in ("log", "exp"):
             return _Expression(f"{operation}({left})", depth, reads)
