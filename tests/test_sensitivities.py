@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import estimate, sensitivity
-from perfmodel.analysis.sensitivities import RATES, elasticities
+from perfmodel.analysis.sensitivities import RATES, elasticities, widest_of
 from perfmodel.estimates.figures import figure_at
 from perfmodel.estimates.machine import moves_with
 from perfmodel.estimates.prepared import ask
@@ -147,12 +147,20 @@ def test_what_to_measure_next_closes_most_of_the_interval():
     assert sum({moves_with(i.name): i.share for i in found.influences}.values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_widest_assumption_of_an_answer_is_what_to_measure_next(name):
+    model, hardware, rest = QUESTIONS[name]
+    best = sensitivity(model, hardware, **rest).measure_next
+    assert widest_of(estimate(model, hardware, **rest)) == (best.name, best.share)
+
+
 def test_nothing_uncertain_leaves_nothing_to_measure():
     first = sensitivity("llama-3.1-8b", "sn40l", devices=8)
     closed = sensitivity(
         "llama-3.1-8b", "sn40l", devices=8, parameters={i.name: i.value for i in first.influences if i.low < i.high}
     )
     assert closed.measure_next is None
+    assert widest_of(closed.answer) is None
     assert all(i.share == i.swing == 0 for i in closed.influences)
 
 

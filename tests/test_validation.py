@@ -156,6 +156,13 @@ def test_the_diary_shows_what_is_pinned():
 
 
 @pytest.mark.parametrize(
+    "pair", [("llama-2-7b", "a100-sxm-80gb"), ("llama-3.1-8b", "h100-sxm"), ("qwen3-8b", "rtx-4090"), ("none", "none")]
+)
+def test_rows_near_a_question_are_those_of_the_whole_set(pair):
+    assert set(known_measurements(*pair)) == {row for row in all_rows() if (row.model, row.hardware) == pair}
+
+
+@pytest.mark.parametrize(
     "row", [r for r in pinned() if r["way"] != "calibrated"], ids=lambda r: f"{r['way']} {r['name']}"
 )
 def test_the_error_table_does_not_move_unnoticed(row, lines):

@@ -15,6 +15,7 @@ from perfmodel.estimates.intervals import effects_of, variance_shares
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
+from perfmodel.estimates.results import Assumption
 from perfmodel.numbers.recorded import run
 from perfmodel.numbers.slopes import slopes_of
 from perfmodel.specifications.hardware import Hardware
@@ -139,6 +140,29 @@ def sensitivity(
         found.append(Influence(name, number, number, number, "1", "asked", *elastic[name], value, value, 0.0))
     found.sort(key=lambda i: (-i.swing, -max(abs(i.before), abs(i.after), abs(i.speedup))))
     return Sensitivity(figure, FIGURES[figure], value, low, high, tuple(found), answer)
+
+
+def widest_of(answer: Estimate) -> tuple[str, float] | None:
+    """Return the assumption with the largest share in the variance of the speed-up, and that share [-]; None for none.
+
+    Of those that move together the one whose ends are furthest apart.
+    """
+    shares = _shares(answer.prepared, "speedup.value", answer.batch, answer.context)
+    most = max(shares.values(), default=0.0)
+    if not most:
+        return None
+    first = [a for a in answer.assumptions if shares.get(a.name) == most and a.low < a.high]
+    if len(first) > 1:
+        first.sort(key=lambda a: -abs(_swing(answer, a)))
+    return first[0].name, most
+
+
+def _swing(answer: Estimate, assumption: Assumption) -> float:
+    low, high = (
+        float(figure_at(answer.prepared, "speedup.value", answer.batch, answer.context, {assumption.name: end}))
+        for end in (assumption.low, assumption.high)
+    )
+    return high - low
 
 
 def elasticities(question: Prepared, batch: int, context: int) -> dict[str, tuple[float, float, float]]:

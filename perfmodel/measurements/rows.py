@@ -90,6 +90,13 @@ def all_rows() -> tuple[Row, ...]:
     return read_rows(data_folder("validation") / "rows.csv")
 
 
+def _rows_with(model: str, hardware: str) -> tuple[Row, ...]:
+    """Return the rows of the package whose lines name a model and a device; the others are not read at all."""
+    path = data_folder("validation") / "rows.csv"
+    header, *lines = read_text(path).splitlines(keepends=True)
+    return _rows_of(header + "".join(line for line in lines if f",{model},{hardware}," in line), path)
+
+
 def read_rows(path: Path) -> tuple[Row, ...]:
     """Return the rows of a CSV file with the columns of validation/rows.csv.
 
@@ -97,7 +104,11 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     and context are 1, 1 and 4096 where empty, other columns may be missing.
     Raises SpecificationError with line, column and what would be right.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=None))
+    return _rows_of(read_text(path), path)
+
+
+def _rows_of(text: str, path: Path) -> tuple[Row, ...]:
+    reader = csv.DictReader(io.StringIO(text, newline=None))
     known = set(reader.fieldnames or ())
     for needed in ("model", "hardware"):
         if needed not in known:
@@ -195,7 +206,7 @@ def known_measurements(model: str, hardware: str) -> tuple[Row, ...]:
     Names that the catalogue does not know, and files, have no measurements.
     """
     wanted = _catalogue_names(model, hardware)
-    found = [row for row in all_rows() if wanted is not None and (row.model, row.hardware) == wanted]
+    found = [row for row in _rows_with(*wanted) if (row.model, row.hardware) == wanted] if wanted is not None else []
     return tuple(sorted(found, key=lambda row: (row.devices, row.batch, row.weight_format, row.context, row.id)))
 
 

@@ -29,17 +29,15 @@ def beside_of(answer: Estimate) -> Beside:
 
     What it asks loads here, so that a document alone needs none of it.
     """
+    from perfmodel.analysis.sensitivities import widest_of
     from perfmodel.estimates.breakeven import last_paying_batch
     from perfmodel.estimates.costs import cost_per_million_tokens
     from perfmodel.measurements.rows import measured_nearby
-    from perfmodel.report.pictures.tornados import sensitivity_of
 
-    widest = sensitivity_of(answer).measure_next
-    share = widest.share if widest is not None else None
     return Beside(
         last_paying_batch=last_paying_batch(answer),
         cost=cost_per_million_tokens(answer),
-        widest=(widest.name, share) if widest is not None and share else None,
+        widest=widest_of(answer),
         measured=measured_nearby(answer),
     )
 
