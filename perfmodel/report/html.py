@@ -137,18 +137,25 @@ def table(
     numbers: Collection[int] = (),
     code: Collection[int] = (),
     words: Collection[int] = (),
+    styled: bool = False,
 ) -> str:
-    """Return a table that scrolls by itself where it is too wide; numbers, code, words: columns that hold these."""
+    """Return a table that scrolls by itself where it is too wide.
 
-    def cell(tag: str, i: int, text: str) -> str:
-        kind = (
-            "number" if i in numbers else "code" if i in code else "words" if i in words else "name" if i == 0 else ""
-        )
-        return f"<{tag}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{markup(text)}</{tag}>"
+    numbers, code, words: columns that hold these. styled: for a notebook, which has no style sheet of ours.
+    """
 
-    top = "".join(cell("th", i, text) for i, text in enumerate(head))
-    body = "".join(f"<tr>{''.join(cell('td', i, text) for i, text in enumerate(row))}</tr>" for row in rows)
-    return f"{_WIDE}<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    def looks(i: int) -> str:
+        if styled:
+            return "" if i in numbers else ' style="text-align:left"'
+        kind = "number" if i in numbers else "code" if i in code else "words" if i in words else "" if i else "name"
+        return f' class="{kind}"' if kind else ""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return f"<tr>{''.join(f'<{tag}{looks(i)}>{markup(text)}</{tag}>' for i, text in enumerate(cells))}</tr>"
+
+    top = f"<thead>{line('th', head)}</thead>" if any(head) else ""
+    made = f"<table>{top}<tbody>{''.join(line('td', row) for row in rows)}</tbody></table>"
+    return made if styled else f"{_WIDE}{made}</div>"
 
 
 def figure(picture: Picture, listed: Collection[str]) -> str:

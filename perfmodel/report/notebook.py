@@ -6,6 +6,7 @@ from perfmodel.estimates.answers import Estimate
 from perfmodel.quoting import markup
 from perfmodel.report.answer import document
 from perfmodel.report.chosen import selection_document
+from perfmodel.report.html import table
 from perfmodel.report.pictures.choices import COLUMN_OF, sweep_picture
 from perfmodel.report.pictures.lines import setting
 from perfmodel.report.pictures.paper import to_svg
@@ -63,12 +64,12 @@ def sweep_fragment(found: "Sweep") -> str:
     told = [name for name in (*axes, *_TOLD) if name in plain] if set(_TOLD) <= set(plain) else list(plain)
     shown = {name: plain[name][:_MOST_ROWS] for name in told if name not in same}
     rows = [tuple(_cell(value) for value in row) for row in zip(*shown.values(), strict=True)]
-    table = Table(
+    first = Table(
         tuple(shown), rows, frozenset(i for i, values in enumerate(shown.values()) if not isinstance(values[0], str))
     )
     more = [f"and {len(found) - _MOST_ROWS:,} more"] if len(found) > _MOST_ROWS else []
     return _led(
-        Document([f"{len(found):,} points" + (f": {said}" if said else ""), table, *more]),
+        Document([f"{len(found):,} points" + (f": {said}" if said else ""), first, *more]),
         "" if picture is None else to_svg(picture),
     )
 
@@ -85,15 +86,7 @@ def _picture(svg: str) -> str:
 def _part(part: str | Table) -> str:
     if isinstance(part, str):
         return f"<p>{markup(part)}</p>"
-    head = "".join(f"<th>{markup(cell)}</th>" for cell in part.header)
-    left = ' style="text-align:left"'
-    rows = "".join(
-        "<tr>"
-        + "".join(f"<td{'' if i in part.right else left}>{markup(cell)}</td>" for i, cell in enumerate(row))
-        + "</tr>"
-        for row in part.rows
-    )
-    return f"<table>{f'<thead><tr>{head}</tr></thead>' if any(part.header) else ''}<tbody>{rows}</tbody></table>"
+    return table(part.header, part.rows, numbers=part.right, styled=True)
 
 
 def _cell(value: Any) -> str:

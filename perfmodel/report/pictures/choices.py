@@ -11,8 +11,15 @@ from perfmodel.report.pictures.sidebars import Bars, swept_bars
 from perfmodel.specifications.parameters import lookup
 
 # The columns that the axes of a sweep have, where they bear another name.
-COLUMN_OF = {"weights": "weight_format", "kv": "kv_format", "before": "before.mode", "after": "after.mode"}
-_NUMBERS = ("devices", "batch", "context")
+COLUMN_OF = {
+    "weights": "weight_format",
+    "kv": "kv_format",
+    "before": "before.mode",
+    "after": "after.mode",
+    "draft": "draft.tokens",
+    "accepted": "draft.accepted",
+}
+_NUMBERS = ("devices", "batch", "context", "draft.tokens", "draft.accepted")
 _NEEDED = (
     "before.tokens_per_second",
     "after.tokens_per_second",
@@ -34,18 +41,19 @@ def sweep_picture(
     None where columns are missing, the points are too many, or there is only one.
     """
     names = [COLUMN_OF.get(axis, axis) for axis in axes]
-    if not 1 < prod(shape) <= _MOST_POINTS or any(name not in columns for name in (*names, *_NEEDED)):
-        return None
     varying = [i for i, count in enumerate(shape) if count > 1]
+    needed = (*(names[i] for i in varying), *_NEEDED)
+    if not 1 < prod(shape) <= _MOST_POINTS or any(name not in columns for name in needed):
+        return None
     said = ", ".join(
         setting(name, columns[name][0])
         for i, name in enumerate(names)
-        if i not in varying and len(set(columns[name])) == 1
+        if i not in varying and name in columns and len(set(columns[name])) == 1
     )
     numbers = sorted((i for i in varying if is_number(names[i])), key=lambda i: -shape[i])
     caption = Caption(said, ())
     if along is not None:
-        return swept_lines(columns, names, shape, names.index(along), caption)
+        return swept_lines(columns, names, shape, list(axes).index(along), caption)
     if (
         sorted(names[i] for i in varying) == ["batch", "context"]
         and min(shape[i] for i in varying) > 2
@@ -59,7 +67,7 @@ def sweep_picture(
 
 def is_number(axis: str) -> bool:
     """Return whether an axis of a sweep has numbers, along which a line can go."""
-    return axis in _NUMBERS or lookup(axis) is not None
+    return COLUMN_OF.get(axis, axis) in _NUMBERS or lookup(axis) is not None
 
 
 def _map(columns: Mapping[str, Sequence[Any]], names: Sequence[str], shape: Sequence[int], caption: Caption) -> Map:
