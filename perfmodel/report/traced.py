@@ -149,7 +149,7 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
         if summary.step_period is not None:
             rows.insert(2, ("from start to start", _time(summary.step_period)))
     else:
-        rows.append(("time in kernels", _time(summary.busy)))
+        rows.append(("time in kernels", f"{_time(summary.busy)} in {summary.calls:,} calls"))
     if summary.kernels_per_layer is not None:
         rows.append(("layers", f"{summary.layers} of {summary.kernels_per_layer:g} kernels each"))
     if summary.floor is not None:

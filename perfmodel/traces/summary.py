@@ -81,6 +81,7 @@ class Summary(msgspec.Struct, frozen=True):
     shortest_step, longest_step: over the complete steps; step_period: from start to start, and between_steps: idle
     time from one to the next, medians, None for one step.
     busy + idle = step_time. gap_median and gap_90 are None where they lie below the resolution of the stamps.
+    calls: of kernels in the whole file, on every device.
     A trace that is a summary has totals only: the fields that need times of day are None or empty.
     prize: None without times of day, and where graphs were recorded whole.
     """
@@ -92,6 +93,7 @@ class Summary(msgspec.Struct, frozen=True):
     devices: int
     streams: tuple[Stream, ...]
     resolution: float | None
+    calls: int
     steps_found: int
     steps_complete: int
     shortest_step: float | None
@@ -172,6 +174,7 @@ def summarise(
         devices=found.devices,
         streams=found.streams,
         resolution=trace.resolution,
+        calls=sum(kernel.kind == "kernel" for kernel in trace.kernels),
         steps_found=len(found.steps),
         steps_complete=len(complete),
         shortest_step=min(one.time for one in complete),
@@ -313,6 +316,7 @@ def _of_totals(trace: Trace) -> Summary:
         devices=1,
         streams=(),
         resolution=None,
+        calls=sum(total.count for total in totals),
         steps_found=0,
         steps_complete=0,
         shortest_step=None,

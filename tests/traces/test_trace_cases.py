@@ -39,7 +39,8 @@ def test_cases_are_read(name):
 
 
 @pytest.mark.parametrize("name", TOTALS)
-def test_totals_of_kernels_among_other_reports(name):
+def test_totals_of_kernels_among_other_reports(run, name):
+    assert "10 ms in 1,920 calls" in run("trace", CASES / name).out
     trace = read_trace(CASES / name)
     assert sum(total.total for total in trace.totals) == pytest.approx(10e-3)
     assert sum(total.count for total in trace.totals) == 1920
