@@ -25,7 +25,7 @@ from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
     from perfmodel.traces import Summary
-    from perfmodel.traces.pricing import TracePricing
+    from perfmodel.traces.priced import TracePricing
 
 
 def register(app: typer.Typer) -> None:

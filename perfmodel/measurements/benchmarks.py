@@ -35,14 +35,14 @@ _MEANS = {
     "time_per_step_ms": "milliseconds", "tpot_ms": "milliseconds", "ms_per_token": "milliseconds",
     "model_name": "model",
 }  # fmt: skip
-_BACKENDS = {
-    "cuda": "llama-cpp-cuda",
-    "mtl": "llama-cpp-metal",
-    "metal": "llama-cpp-metal",
-    "rocm": "llama-cpp-hip",
-    "hip": "llama-cpp-hip",
-    "vulkan": "llama-cpp-vulkan",
-}
+_STACKS = {
+    "cuda": "cuda",
+    "mtl": "metal",
+    "metal": "metal",
+    "rocm": "hip",
+    "hip": "hip",
+    "vulkan": "vulkan",
+}  # llama.cpp's
 _GRAPHS_SINCE = 3_000  # build of llama.cpp from which its CUDA backend runs graphs (May 2024)
 
 
@@ -55,9 +55,7 @@ def records_of(path: Path) -> list[Record]:
     source = {"source": path.name, "source_id": path.stem}
     start = text.lstrip("\ufeff \t\r\n")
     if start[:1] in ("{", "["):
-        found = [
-            record for number, one in enumerate(_objects(path, start), 1) for record in _of_object(path, one, number)
-        ]
+        found = [record for n, one in enumerate(_objects(path, start), 1) for record in _of_object(path, one, n)]
     elif re.search(r"(?m)^\s*\|.*\bt/s\b.*\|\s*$", start):
         found = _markdown(path, start)
     else:
@@ -99,7 +97,7 @@ def _llama_bench(one: Mapping[str, Any], where: str) -> list[Record]:
     model, kind = split_file_type(str(one.get("model_type", "")))
     devices = [name.strip() for name in str(one.get("gpu_info") or "").split(",") if name.strip()]
     backend = str(one.get("backends") or one.get("backend") or "").lower()
-    stack = next((stack for word, stack in _BACKENDS.items() if word in backend), "")
+    stack = next((f"llama-cpp-{name}" for word, name in _STACKS.items() if word in backend), "")
     build = _whole(one.get("build_number"), where, "build_number")
     count = len(devices) or 1
     split = str(one.get("split_mode", "layer"))
@@ -272,11 +270,8 @@ def _table(path: Path, text: str) -> list[Record]:
         csv.field_size_limit(limit)
     columns = {_MEANS.get(name.strip().lower(), name.strip()) for name in reader.fieldnames or ()}
     if {"avg_ts", "n_gen"} <= columns:
-        return [
-            record | {"where": f"line {number}", "line": number}
-            for number, line in raw
-            for record in _llama_bench(line, f"{path}: line {number}")
-        ]
+        found = [(n, record) for n, line in raw for record in _llama_bench(line, f"{path}: line {n}")]
+        return [record | {"where": f"line {n}", "line": n} for n, record in found]
     if not columns & {"time_per_step", "tokens_per_second", "milliseconds"}:
         raise SpecificationError(
             f"{path}: has neither a column time_per_step [s] nor tokens_per_second; the columns are those of"

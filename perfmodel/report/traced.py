@@ -6,11 +6,11 @@ Verdict, steps, kernels, gaps by cause, layers, what bounds the step, and what l
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.report.text import Document, Table
-from perfmodel.traces.summary import Summary
+from perfmodel.traces.records import Summary
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
-    from perfmodel.traces.pricing import TracePricing
+    from perfmodel.traces.priced import TracePricing
 from perfmodel.report.words import percent, ranged, ratio, shortened
 from perfmodel.specifications.quantities import Interval
 

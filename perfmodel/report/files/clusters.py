@@ -16,8 +16,9 @@ from uuid import uuid4
 import msgspec
 
 from perfmodel.errors import PerfModelError, shown
-from perfmodel.report.files.blocks import parquet_library, write_blocks
+from perfmodel.report.files.blocks import write_blocks
 from perfmodel.report.files.delimited import to_json
+from perfmodel.report.files.rowfiles import parquet_library
 from perfmodel.report.files.whole import write_whole
 from perfmodel.sweeps.columns import Grid, block_columns
 from perfmodel.sweeps.grids import block_at, block_count
