@@ -17,7 +17,7 @@ from perfmodel.estimates.columns import (
     side_of,
 )
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
-from perfmodel.estimates.parts import Part, parts_of
+from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import Question, read_question
@@ -171,7 +171,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         return placed_of(self.prepared)
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ModelPart, ...]:
         """The parts of the model and the cache, each with its format and bytes."""
         return parts_of(self.prepared, self.batch, self.context)
 

@@ -15,7 +15,7 @@ from perfmodel.specifications.model import Model
 from perfmodel.specifications.storage import PARTS
 
 
-class Part(msgspec.Struct, frozen=True):
+class ModelPart(msgspec.Struct, frozen=True):
     """One part of a model.
 
     part: of `attention dense experts shared head embedding kv tower draft other`; format: of its matrices, the one that holds most
@@ -144,11 +144,11 @@ def _bytes_stored(work: Work) -> float:
     return sum(size for _, size in work.weights) + sum(bank.count * bank.bytes for bank in work.experts)
 
 
-def parts_of(prepared: Prepared, batch: int, context: int) -> tuple[Part, ...]:
+def parts_of(prepared: Prepared, batch: int, context: int) -> tuple[ModelPart, ...]:
     """Return the parts of a question's model at a batch [-] and context [tokens], whole, however many devices share it."""
     counted, caches = _counted(prepared.model, prepared.formats)
     found = [
-        Part(
+        ModelPart(
             one.part,
             one.format,
             one.parameters,
@@ -159,5 +159,5 @@ def parts_of(prepared: Prepared, batch: int, context: int) -> tuple[Part, ...]:
     ]
     kept, read = caches.bytes_resident(batch, context), caches.cache_bytes(batch, context)
     if caches.caches or caches.state:
-        found.append(Part("kv", prepared.formats.kv, 0, round(kept), round(read)))
+        found.append(ModelPart("kv", prepared.formats.kv, 0, round(kept), round(read)))
     return tuple(found)

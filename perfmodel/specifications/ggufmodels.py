@@ -79,7 +79,7 @@ _LAYER = re.compile(r"blk\.(\d{1,5})\.(.+)")
 _MOST_LAYERS = 1_000
 
 
-class _File(msgspec.Struct, frozen=True):
+class _ByLayer(msgspec.Struct, frozen=True):
     """A header by layer. keys: those of its architecture; layers: tensors by name within each."""
 
     where: str
@@ -141,11 +141,11 @@ def model_from_gguf(header: Header, *, name: str, source: str, where: str, **des
     )
 
 
-def _by_layer(header: Header, where: str) -> _File:
+def _by_layer(header: Header, where: str) -> _ByLayer:
     architecture = header.keys.get("general.architecture")
     if not isinstance(architecture, str):
         raise SpecificationError(f"{where}: has no general.architecture, which says what its tensors are")
-    file = _File(where, architecture, header.keys, {}, ())
+    file = _ByLayer(where, architecture, header.keys, {}, ())
     count = file.number("block_count") - file.number("nextn_predict_layers", 0)
     if not 0 < count <= _MOST_LAYERS:
         raise SpecificationError(f"{where}: {architecture}.block_count: {count} layers; 1 to {_MOST_LAYERS} are known")
@@ -160,7 +160,7 @@ def _by_layer(header: Header, where: str) -> _File:
     return msgspec.structs.replace(file, outside=outside, layers=layers)
 
 
-def _layer(file: _File, index: int, hidden: int) -> Layer:
+def _layer(file: _ByLayer, index: int, hidden: int) -> Layer:
     tensors = file.layers[index]
     for name, tensor in tensors.items():
         stem = name.removesuffix(".weight")
@@ -183,7 +183,7 @@ def _layer(file: _File, index: int, hidden: int) -> Layer:
     return Layer(mixer=mixer, feed_forward=block, norms=placed, parallel=parallel)
 
 
-def _mixer(file: _File, index: int, hidden: int) -> Mixer | None:
+def _mixer(file: _ByLayer, index: int, hidden: int) -> Mixer | None:
     tensors = file.layers[index]
     if "attn_kv_a_mqa.weight" in tensors:
         return _latent(file, index)
@@ -211,7 +211,7 @@ def _mixer(file: _File, index: int, hidden: int) -> Mixer | None:
     )
 
 
-def _window(file: _File, index: int) -> int | None:
+def _window(file: _ByLayer, index: int) -> int | None:
     """Return the tokens that a layer sees, None for all."""
     if f"{file.architecture}.attention.sliding_window" not in file.keys:
         return None
@@ -226,7 +226,7 @@ def _window(file: _File, index: int) -> int | None:
     return window or None if pattern == 1 or index % pattern < pattern - 1 else None
 
 
-def _latent(file: _File, index: int) -> LatentAttention:
+def _latent(file: _ByLayer, index: int) -> LatentAttention:
     tensors, heads = file.layers[index], file.number("attention.head_count", layer=index)
     rotary, down = file.number("rope.dimension_count"), tensors.get("attn_q_a.weight")
     key = file.number("attention.key_length_mla", file.number("attention.key_length"))
@@ -240,7 +240,7 @@ def _latent(file: _File, index: int) -> LatentAttention:
     )
 
 
-def _feed_forward(file: _File, index: int) -> FeedForward | Experts | None:
+def _feed_forward(file: _ByLayer, index: int) -> FeedForward | Experts | None:
     tensors = file.layers[index]
     if "ffn_gate_inp.weight" in tensors:
         up, shared = tensors.get("ffn_up_exps.weight"), tensors.get("ffn_up_shexp.weight")
@@ -267,7 +267,7 @@ def _feed_forward(file: _File, index: int) -> FeedForward | Experts | None:
     return FeedForward(intermediate=width, gated=gated, bias="ffn_down.bias" in tensors)
 
 
-def _storage(header: Header, file: _File, *, tied: bool) -> Any:
+def _storage(header: Header, file: _ByLayer, *, tied: bool) -> Any:
     """Return the storage of the file: layers are alike, a matrix with several formats has each with its share."""
     found: list[tuple[Module, Mix]] = []
     for name, (part, operation) in _OUTSIDE.items():

@@ -80,7 +80,7 @@ class Header(msgspec.Struct, frozen=True):
     tensors: tuple[Tensor, ...]
 
 
-class _Reader:
+class _HeaderReader:
     """Reads a header from the front, at most so many bytes."""
 
     def __init__(self, file: BinaryIO, where: str) -> None:
@@ -164,12 +164,12 @@ def _read_one(path: Path) -> Header:
         if not path.is_file():
             raise SpecificationError(f"{path}: {'is no regular file' if path.exists() else 'no such file'}")
         with path.open("rb") as file:
-            return _header(_Reader(file, str(path)))
+            return _header(_HeaderReader(file, str(path)))
     except (OSError, ValueError) as error:
         raise SpecificationError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _header(reader: _Reader) -> Header:
+def _header(reader: _HeaderReader) -> Header:
     if reader.take(4) != b"GGUF":
         raise SpecificationError(f"{reader.where}: is no GGUF file: it does not begin with GGUF")
     version = reader.number("I")
@@ -185,7 +185,7 @@ def _header(reader: _Reader) -> Header:
     return Header(found, tuple(_tensors(reader, tensors)))
 
 
-def _tensors(reader: _Reader, count: int) -> Iterator[Tensor]:
+def _tensors(reader: _HeaderReader, count: int) -> Iterator[Tensor]:
     for _ in range(count):
         name, dimensions = reader.text(_LONGEST_NAME), reader.number("I")
         if not 1 <= dimensions <= 4:

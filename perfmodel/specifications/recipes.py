@@ -39,7 +39,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return Matcher(self.plain, rules, _sorted_targets(self.ignored))
 
 
-class Named(msgspec.Struct, frozen=True):
+class ModuleNames(msgspec.Struct, frozen=True):
     """All that checkpoints may call a module. layer: its index, None outside the layers; within: names in its layer."""
 
     layer: int | None
@@ -67,7 +67,7 @@ class Matcher(msgspec.Struct, frozen=True):
     rules: tuple[tuple[str, _Targets], ...]
     ignored: _Targets
 
-    def format_of(self, module: Named, classes: Sequence[str]) -> str:
+    def format_of(self, module: ModuleNames, classes: Sequence[str]) -> str:
         """Return the storage format of a module.
 
         classes: of `CLASSES`, those it belongs to. What is ignored is plain; of several rules the most specific one
@@ -92,7 +92,7 @@ class Matcher(msgspec.Struct, frozen=True):
         return layers, any(re.search(r"experts(\\?\.)\d", text) for text in [*names, *patterns])
 
 
-def _matched(kinds: _Targets, module: Named, classes: Sequence[str]) -> tuple[int, int] | None:
+def _matched(kinds: _Targets, module: ModuleNames, classes: Sequence[str]) -> tuple[int, int] | None:
     """Return how specific the most specific of the targets that fits is, None where none does."""
     found = [(1, CLASSES.index(one)) for one in classes if one in kinds.words]
     if module.layer is not None and (named_here := kinds.layered.get(module.layer)):
@@ -270,9 +270,9 @@ def _within(operation: str, part: str, expert: int | None) -> tuple[str, ...]:
     return (*names, *(name.replace(".experts.", f".experts.{expert}.") for name in names))
 
 
-def named(operation: str, part: str, layer: int | None, expert: int | None = None) -> Named:
+def named(operation: str, part: str, layer: int | None, expert: int | None = None) -> ModuleNames:
     """Return all that checkpoints may call the module that holds the matrix of `operation`, of a part of the model.
 
     layer: its index, None outside the layers; expert: which one of the routed experts, None for what is none.
     """
-    return Named(layer, _within(operation, part, expert))
+    return ModuleNames(layer, _within(operation, part, expert))
