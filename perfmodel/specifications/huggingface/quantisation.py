@@ -51,21 +51,10 @@ def published_formats(fields: ConfigFields, plain: str) -> Published:
             f" {', '.join(_READERS)}"
         )
     rules, ignored = reader(inner, plain)
-    if fields.has("expert_dtype"):
-        rules = [*rules, *_experts_apart(fields)]
     scheme = next((found for key in _CACHE_KEYS if (found := inner.anything(key)) is not None), None)
     checked = tuple(Rule(rule.format, targets(inner, list(rule.targets))) for rule in rules)
     recipe = Recipe(plain=plain, rules=checked, ignored=targets(inner, list(ignored)), said=method)
     return Published(plain, recipe, converters.quark_cache(inner) if method == "quark" else cache_format(inner, scheme))
-
-
-def _experts_apart(fields: ConfigFields) -> list[Rule]:
-    """Return the rule for routed experts that a config stores narrower than the rest (DeepSeek-V4)."""
-    said = fields.text("expert_dtype", "")
-    stored = {"fp4": "mxfp4", "fp8": None}
-    if said not in stored:
-        raise SpecificationError(f"{fields.where}: expert_dtype: {shown(said)} is not known; fp4 and fp8 are")
-    return [Rule(name, (EXPERTS,))] if (name := stored[said]) is not None else []
 
 
 # MLX writes both `quantization` and `quantization_config`, or the first alone.
