@@ -141,3 +141,18 @@ def test_solve_gives_devices_that_can_be_built():
         assert found.value in (1, 2, 4)
     with pytest.raises(NoSolutionError, match=r"qwen2\.5-7b can be split over 1, 2, 4"):
         solve("qwen2.5-7b", "a10", unknown="devices", target="after.tokens_per_second=1000000")
+
+
+def test_sweeps_and_comparisons_note_what_misleads(run):
+    for command in ("sweep", "compare"):
+        answer = run(command, "llama-3-8b", "h100-sxm", "--devices", "2,3", "--context", "4k,16k")
+        assert answer.code == 0
+        assert "tp=3: cannot be built: tp=3 does not divide 32 heads" in answer.err.replace("3 x h100-sxm", "tp=3")
+        assert "16,384 is longer than the 8,192 tokens llama-3-8b was made for" in answer.err
+        assert "tp=2" not in answer.err.replace("tp=2,", "")
+
+
+def test_explain_gap_says_which_context_it_assumes(run):
+    words = ("explain-gap", "llama-2-7b", "a100-sxm-80gb", "--measured", "104.9tok/s")
+    assert "note: --context is not given; 4,096 tokens are assumed" in run(*words).err
+    assert run(*words, "--context", "105").err == ""

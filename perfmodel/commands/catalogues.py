@@ -7,6 +7,7 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.application import Application
+from perfmodel.commands.filters import ModelsAtLeast, Word, at_least, chosen, having, model_value
 from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
@@ -42,6 +43,9 @@ def register(app: typer.Typer) -> None:
 
 @models_app.command("list", epilog="Example: perfmodel models list --json")
 def models_list(
+    word: Word = None,
+    family: Annotated[str | None, typer.Option("--family", help="Only models of this family.")] = None,
+    least: ModelsAtLeast = None,
     as_json: JsonFlag = False,
     as_csv: CsvFlag = False,
     output: Output = None,
@@ -50,10 +54,21 @@ def models_list(
 ) -> None:
     """The models in the catalogue, with parameters counted from their shapes."""
     from perfmodel.report.catalogued import models_document, models_rows
+    from perfmodel.specifications.catalogue import find_model
+    from perfmodel.specifications.catalogue import names as catalogue_names
+
+    models = [find_model(name) for name in catalogue_names("models")] if word is not None or family is not None else []
+    named = [{"name": m.name, "title": m.title, "aliases": m.aliases} for m in models]
+    some = [row["name"] for row in having(word, named, "models")] if word is not None else None
+    of_family = chosen("--family", family, sorted({model.family for model in models}))
+    numbers = at_least(least, model_value)
+
+    def rows() -> list[dict[str, Any]]:
+        return models_rows(some, of_family, numbers)
 
     deliver_list(
-        models_rows,
-        lambda: models_document(models_rows()),
+        rows,
+        lambda: models_document(rows()),
         as_json=as_json,
         as_csv=as_csv,
         output=output,

@@ -7,6 +7,7 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.application import Application
+from perfmodel.commands.filters import AtLeast, Word, at_least, chosen, device_value, having
 from perfmodel.commands.shared import (
     Columns,
     CommandFlag,
@@ -34,6 +35,8 @@ def register(app: typer.Typer) -> None:
 
 @hardware_app.command("list", epilog="Example: perfmodel hardware list --vendor AMD --sort bandwidth")
 def hardware_list(
+    word: Word = None,
+    least: AtLeast = None,
     vendor: Annotated[str | None, typer.Option("--vendor", help="Only devices of this vendor.")] = None,
     mode: Annotated[
         str | None,
@@ -65,14 +68,14 @@ def hardware_list(
         raise UnknownNameError(
             f"--mode: {shown(mode)} is not a launch mode{nearest(mode, MODES)}; known are {', '.join(MODES)}"
         )
-    vendors = sorted({find_hardware(name).vendor for name in names("hardware")}) if vendor is not None else []
-    if vendor is not None and vendor.lower() not in [known.lower() for known in vendors]:
-        raise UnknownNameError(
-            f"--vendor: no device is of {shown(vendor)}{nearest(vendor, vendors)}; known are {', '.join(vendors)}"
-        )
+    devices = [find_hardware(name) for name in names("hardware")] if word is not None or vendor is not None else []
+    named = [{"name": d.name, "title": d.title, "aliases": d.aliases} for d in devices]
+    some = [row["name"] for row in having(word, named, "devices")] if word is not None else None
+    of_vendor = chosen("--vendor", vendor, sorted({device.vendor for device in devices}))
+    numbers = at_least(least, device_value)
 
     def rows() -> list[dict[str, Any]]:
-        return devices_rows(vendor or "", mode or "", sort)
+        return devices_rows(of_vendor, mode or "", sort, some, numbers)
 
     deliver_list(
         rows,

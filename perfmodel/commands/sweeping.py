@@ -107,10 +107,12 @@ def sweep_command(
     if command:
         shared.show(shared.reproducing_line() + "\n")
         return
-    from perfmodel.sweeps.summaries import fingerprint
+    from perfmodel.sweeps.summaries import fingerprint, grid_notes
     from perfmodel.sweeps.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
+    for words in grid_notes(grid):
+        shared.note(words)
     if form in ("text", "markdown"):
         from perfmodel.report.tables import sweep_document
 
@@ -255,6 +257,8 @@ def compare_command(
     from perfmodel.sweeps.comparisons import compare
 
     found = compare(models, hardware, **asked, modes=modes, rank=rank)
+    for text in found.notes:
+        shared.note(text)
     if front:
         found = found.front()
     shared.deliver(

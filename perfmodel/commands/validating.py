@@ -18,10 +18,12 @@ from perfmodel.commands.shared import (
     asks,
     chosen_format,
     deliver,
+    note,
     reproducing_line,
     show,
 )
 from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.estimates.options import USUAL_CONTEXT
 
 if TYPE_CHECKING:
     from perfmodel.measurements.rows import Row
@@ -258,6 +260,8 @@ def explain_gap_command(
         raise typer.BadParameter("give MODEL, HARDWARE and --measured, or the file of a benchmark")
     else:
         time = measured_time(measured, asked["batch"] or 1)
+    if asked["context"] is None:
+        note(f"--context is not given; {USUAL_CONTEXT:,} tokens are assumed")
     result = explain_gap(model, hardware, time, **{name: value for name, value in asked.items() if value is not None})
     if command:
         show(reproducing_line() + "\n")

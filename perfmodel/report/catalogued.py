@@ -1,6 +1,6 @@
 """The catalogue as rows and documents: models, their operations and loops, devices and their values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.analysis.loopreports import LoopReport
@@ -14,11 +14,18 @@ from perfmodel.specifications.quantities import Quantity
 from perfmodel.units import format_quantity
 
 
-def models_rows() -> list[dict[str, Any]]:
-    """Return one row for each model of the catalogue, parameters counted from their shapes."""
-    found = []
-    for name in names("models"):
+def models_rows(
+    chosen: Sequence[str] | None = None, family: str = "", least: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Return one row for each model of the catalogue, parameters counted from their shapes.
+
+    chosen: names of these only; family: '' for any; least: columns with the least number of them.
+    """
+    found: list[dict[str, Any]] = []
+    for name in names("models") if chosen is None else chosen:
         model = find_model(name)
+        if family not in ("", model.family):
+            continue
         found.append(
             {
                 "name": name,
@@ -32,7 +39,7 @@ def models_rows() -> list[dict[str, Any]]:
                 "source": model.source,
             }
         )
-    return found
+    return [row for row in found if all(row[column] >= number for column, number in (least or {}).items())]
 
 
 def models_document(rows: list[dict[str, Any]]) -> Document:
@@ -127,12 +134,19 @@ def loops_document(report: LoopReport) -> Document:
     return Document([head, Table(("times", "layers", "body", "why"), cells, frozenset({0}))])
 
 
-def devices_rows(vendor: str, mode: str, sort: str) -> list[dict[str, Any]]:
-    """Return one row for each device of the catalogue, of a vendor and with a launch mode, '' for any, sorted by a column."""
+def devices_rows(
+    vendor: str, mode: str, sort: str, chosen: Sequence[str] | None = None, least: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Return one row for each device of the catalogue, of a vendor and with a launch mode, '' for any, sorted by a column.
+
+    chosen: names of these only; least: keys with the least value of them [base units], which a device must have.
+    """
     found: list[dict[str, Any]] = []
-    for name in names("hardware"):
+    for name in names("hardware") if chosen is None else chosen:
         device = find_hardware(name)
         values = device.values
+        if any(key not in values or values[key].value < number for key, number in (least or {}).items()):
+            continue
         if vendor.lower() not in ("", device.vendor.lower()) or mode not in ("", *device.modes):
             continue
         bf16 = values.get("arithmetic.bf16") or values.get("arithmetic.fp16")

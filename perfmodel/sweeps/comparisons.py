@@ -75,15 +75,19 @@ class Comparison(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
 
     ladder: whether the choices are modes, each against the one before.
     ranked_by: the side whose rate ranks them.
+    notes: without which some of the figures mislead.
     """
 
     choices: tuple[Choice, ...]
     ladder: bool
     ranked_by: str = "before"
+    notes: tuple[str, ...] = ()
 
     def front(self) -> "Comparison":
         """Return only the choices that no other beats in both rate per user and total rate."""
-        return Comparison(tuple(choice for choice in self.choices if choice.front), self.ladder, self.ranked_by)
+        return Comparison(
+            tuple(choice for choice in self.choices if choice.front), self.ladder, self.ranked_by, self.notes
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dict for each choice; parameters that were set are columns of their own."""
@@ -158,7 +162,13 @@ def compare(
         found.sort(
             key=lambda each: (*workload_of(each[0]), not each[0].fits.fits, -getattr(each[0], rank).tokens_per_second)
         )
-    return Comparison(_choices(found, ladder=ladder), ladder, rank)
+    notes = dict.fromkeys(
+        f"{answer.model} on {answer.devices} x {answer.hardware}: {note}"
+        for answer, _, _ in found
+        for note in answer.warnings
+        if note.kind in ("split", "context")
+    )
+    return Comparison(_choices(found, ladder=ladder), ladder, rank, tuple(notes))
 
 
 def workload_of(choice: Estimate | Choice) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.estimates.splits import obstacle
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
@@ -95,6 +96,19 @@ _SUMMARY_COLUMNS = (
 def varying(grid: Grid) -> list[str]:
     """Return the columns of the axes that have more than one value; model and hardware where none has."""
     return grid.varying or ["model", "hardware"]
+
+
+def grid_notes(grid: Grid) -> list[str]:
+    """Return what is said of points of a grid that mislead: splits that cannot be built, contexts that no model was made for."""
+    questions = [case.question for case in grid.questions.values()]
+    ways = {(q.model.name, q.parallel): obstacle(q.model, q.parallel) for q in questions}
+    notes = [f"{name}, {parallel}: cannot be built: {why}" for (name, parallel), why in ways.items() if why]
+    longest = max((axis.ends()[1] or 0 for axis in grid.axes if axis.name == "context"), default=0)
+    return notes + [
+        f"context {longest:,} is longer than the {model.longest_context:,} tokens {model.name} was made for"
+        for model in grid.models
+        if model.longest_context is not None and longest > model.longest_context
+    ]
 
 
 def summary(grid: Grid, most: int = 0) -> Summary:
