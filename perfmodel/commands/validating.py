@@ -260,7 +260,7 @@ def explain_gap_command(
         raise typer.BadParameter("give MODEL, HARDWARE and --measured, or the file of a benchmark")
     else:
         time = measured_time(measured, asked["batch"] or 1)
-    if asked["context"] is None:
+    if asked["context"] is None and asked.get("prompt") is None:
         note(f"--context is not given; {USUAL_CONTEXT:,} tokens are assumed")
     result = explain_gap(model, hardware, time, **{name: value for name, value in asked.items() if value is not None})
     if command:
