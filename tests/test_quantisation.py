@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perfmodel import estimate
+from perfmodel import estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.formats import STORAGE_FORMATS
@@ -192,9 +192,7 @@ def test_overrides_of_mlx_by_module():
 
 
 def test_experts_apart_from_the_rest():
-    config = json.loads((CONFIGS / "ct-mixed-moe" / "config.json").read_text(encoding="utf-8"))
-    config |= {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}, "expert_dtype": "fp4"}
-    found = formats_of(model_from_config(config, name="m", source="s", where="config.json"), None, None).storage
+    found = formats_of(find_model("deepseek-v4-flash"), None, None).storage
     assert (found.attention, found.experts, found.head, found.name) == ("fp8-block128", "mxfp4", "bf16", "mxfp4")
 
 
