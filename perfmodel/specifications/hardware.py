@@ -40,6 +40,7 @@ _TABLES = (
     "prompts",
 )
 _DEEPEST_INHERITANCE = 8
+_LONGEST_NAME = 200  # characters; no file has a longer one
 
 
 class Mode(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +151,7 @@ def architecture_file(name: str, where: str) -> Path:
     """Return the file of the architecture defaults `name`."""
     folder = data_folder("hardware") / "architectures"
     path = folder / f"{name}.toml"
-    if not isinstance(name, str) or "/" in name or not path.is_file():
+    if not isinstance(name, str) or "/" in name or len(name) > _LONGEST_NAME or not path.is_file():
         known = sorted(p.stem for p in folder.glob("*.toml"))
         raise SpecificationError(
             f"{where}: inherits: {shown(name)} is not one of the defaults {', '.join(known)}{nearest(str(name), known)}"
@@ -162,7 +163,7 @@ def device_file(name: str, where: str) -> Path:
     """Return the file of the device that a system is made of."""
     folder = data_folder("hardware")
     path = folder / f"{name}.toml"
-    if "/" in name or not path.is_file():
+    if "/" in name or len(name) > _LONGEST_NAME or not path.is_file():
         known = sorted(p.stem for p in folder.glob("*.toml"))
         raise SpecificationError(
             f"{where}: system_of: {shown(name)} is not a device in the catalogue{nearest(name, known)}"
