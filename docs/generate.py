@@ -40,6 +40,7 @@ EQUATION_TOPICS = (
     "experts",
     "drafting",
     "prompts",
+    "hosts",
     "conditional",
 )
 

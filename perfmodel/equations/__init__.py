@@ -46,6 +46,7 @@ from perfmodel.equations.exchanges import (
     tree_hops,
 )
 from perfmodel.equations.experts import expected_distinct_experts, fullest_device_experts
+from perfmodel.equations.hosts import crossings_time, divided_bandwidth, host_bandwidth
 from perfmodel.equations.looping import (
     Prefetch,
     arithmetic_beyond_streaming,
@@ -84,6 +85,8 @@ __all__ = [
     "collective_latency",
     "collective_time",
     "covered_probability",
+    "crossings_time",
+    "divided_bandwidth",
     "drafting_host_time",
     "expected_distinct_experts",
     "exposed_collective",
@@ -93,6 +96,7 @@ __all__ = [
     "fullest_device_experts",
     "further_tokens_share",
     "group_bandwidth",
+    "host_bandwidth",
     "host_bound_time",
     "in_flight_limit",
     "in_network_traffic_factor",

@@ -151,6 +151,8 @@ def placed_of(prepared: Prepared) -> Placed | None:
         placement.weights,
         placement.experts,
         round(max(bytes_in_tier(placement.tier, work) for work in prepared.resident.works)),
+        placement.kv,
+        placement.compute,
     )
 
 

@@ -12,7 +12,7 @@ from perfmodel.errors import SpecificationError
 from perfmodel.estimates.routes import RoutePaths, collective_routes
 from perfmodel.estimates.terms import Chain, Fixed, Further, Plan, PromptRates, Rates, Route
 from perfmodel.numbers.choices import Number, smaller
-from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, split_kind
+from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, computed_by, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.parameters import lookup
@@ -55,6 +55,12 @@ class SideParameters:
         # Modes with kernels of their own lose nothing that an engine's kernels, and its library, lose between calls.
         self._fused_mode = mode.kernels in ("layer", "step")
         self._memory = self._memory_paths()
+        self._kv = (
+            [self._take(f"tiers.{plan.kv_tier}.{key}", "memory") for key in ("bandwidth", "sustained")]
+            if plan.kv_share
+            else []
+        )
+        self._crossing = self._take("tiers.host.crossing", "host") if plan.host_layers and not plan.prompted else None
         self._tasks = self._task_paths()
         stream = ("units.count", "units.stream")
         self._stream = (
@@ -135,6 +141,9 @@ class SideParameters:
         paths: list[tuple[str, ...]] = []
         for kind in self._plan.kinds:
             tier, storage = split_kind(kind)
+            if tier.endswith(COMPUTED):
+                paths.append(self._host_paths(tier.removesuffix(COMPUTED)))
+                continue
             if tier:
                 share = f"tiers.{tier}.sustained"
                 paths.append(
@@ -185,6 +194,13 @@ class SideParameters:
         else:
             paths.append(())
         return paths
+
+    def _host_paths(self, tier: str) -> tuple[str, ...]:
+        """Return what experts that the host computes depend on; with a prompt's tokens they stream to the device."""
+        if self._plan.prompted:
+            return tuple(self._take(f"tiers.{tier}.{key}", "memory") for key in ("bandwidth", "sustained"))
+        cores = ("cores", "core_stream") if f"tiers.{tier}.cores" in self._hardware.values else ()
+        return tuple(self._take(f"tiers.{tier}.{key}", "memory") for key in ("memory", "computed", *cores))
 
     def _reach_path(self, storage: str) -> str | None:
         """Return the share of the memory's sustained rate that the software's kernels reach with one kind of bytes.
@@ -253,7 +269,9 @@ class SideParameters:
             few = equations.few_tasks_limit(tasks, self._plan.stages, block)
             limit = few if limit is None else smaller(limit, few)
         bandwidths = tuple(
-            equations.sustained_bandwidth(
+            equations.host_bandwidth(*(numbers[path] for path in (beta, eta, *reach)))
+            if beta.endswith(".memory")
+            else equations.sustained_bandwidth(
                 numbers[beta],
                 numbers[eta],
                 limit if beta == "memory.bandwidth" else None,
@@ -261,6 +279,11 @@ class SideParameters:
             )
             for beta, eta, *reach in kinds
         )
+        if self._kv:
+            *weights, cache, activations = bandwidths
+            link = equations.sustained_bandwidth(*(numbers[path] for path in self._kv))
+            cache = equations.divided_bandwidth(cache, link, self._plan.kv_share)
+            bandwidths = (*weights, cache, activations)
         collectives = tuple(
             tuple(tuple(_route(route, numbers, self._library) for route in leg) for leg in legs)
             for legs in self._collective_legs
@@ -318,6 +341,8 @@ class SideParameters:
         if self._drafting:
             verify, draft = (numbers[path] for path in self._drafting)
             host = host + equations.drafting_host_time(verify, draft, self._plan.drafts if drafts is None else drafts)
+        if self._crossing is not None:
+            host = host + equations.crossings_time(self._plan.host_layers, numbers[self._crossing])
         return Fixed(boundary, number(self._fill), host, number(self._host[1]))
 
 
@@ -342,6 +367,8 @@ def _route(paths: RoutePaths, numbers: Mapping[str, Number], library: Sequence[s
 
 # Rate, share and half rows of a prompt's matrices, rate and share of its attention.
 _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_rate", "prompts.attention")
+# What ends the name of a tier whose machine computes with what it holds.
+COMPUTED = computed_by("")
 # Operations on the scales of blocks, and the rate of the plain units that do them.
 _SCALES = ("prompts.scales", "arithmetic.fp32")
 _ROOM = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count")

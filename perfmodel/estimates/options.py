@@ -166,8 +166,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="offload",
         kind="text",
-        metavar="TIER|experts=TIER",
-        help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5.",
+        metavar="TIER|PART=TIER",
+        help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5,kv=host:0.5; experts=host:compute.",
     ),
     Option(
         name="profile",

@@ -12,11 +12,11 @@ from perfmodel.estimates.drafting import Draft, DraftedWork, with_drafter
 from perfmodel.estimates.intervals import Beyond
 from perfmodel.estimates.machine import on_chip_room
 from perfmodel.estimates.options import Asked
-from perfmodel.estimates.placement import Placement
+from perfmodel.estimates.placement import Placement, host_layers
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.recording import Recording
 from perfmodel.estimates.results import Assumption, LoopFound
-from perfmodel.estimates.sides import Drafts, PreparedSide
+from perfmodel.estimates.sides import Drafts, Lies, PreparedSide
 from perfmodel.estimates.splits import fewest
 from perfmodel.estimates.terms import plan_kinds
 from perfmodel.numbers.choices import Number
@@ -82,6 +82,7 @@ class Prepared:
         self.placement = placement
         if placement is not None:
             schedules = [placement.schedule(schedule) for schedule in schedules]
+        self._lies = None if placement is None else Lies(placement.tier, placement.kv, host_layers(placement, model))
         kinds = plan_kinds(schedules)
         self.before, self.after = (
             PreparedSide(
@@ -92,6 +93,7 @@ class Prepared:
                 mode,
                 formats.activations,
                 None if draft is None else Drafts(schedules[side + 2] if drafting else None, draft.tokens),
+                lies=self._lies,
             )
             for side, mode in enumerate((before, after))
         )
@@ -133,6 +135,7 @@ class Prepared:
                 side.mode,
                 self.formats.activations,
                 prompted=True,
+                lies=self._lies,
             )
             for side in (self.before, self.after)
         )
@@ -170,7 +173,7 @@ class Prepared:
         return (
             resident
             if placement is None
-            else msgspec.structs.replace(resident, works=tuple(placement.work(work) for work in resident.works))
+            else msgspec.structs.replace(resident, works=tuple(placement.resident(work) for work in resident.works))
         )
 
 

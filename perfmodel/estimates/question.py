@@ -12,7 +12,7 @@ from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableVal
 from perfmodel.estimates.capacity import resident_work
 from perfmodel.estimates.drafting import Draft, draft_defaults, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
-from perfmodel.estimates.placement import Placement, read_offload, what_does_not_fit
+from perfmodel.estimates.placement import Placement, host_defaults, read_offload, what_does_not_fit
 from perfmodel.estimates.prompting import prompt_defaults, read_prompt
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
@@ -101,6 +101,8 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
         formats,
         given["weights"],
     )
+    placement = _placement(given["offload"], chosen, device, parallel, formats, batch, context)
+    device = host_defaults(device, placement)
     return Question(
         model=chosen,
         hardware=device,
@@ -112,7 +114,7 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
         after=given["after"],
         loop_at_most=at_most,
         loop_only=given["loop_only"],
-        placement=_placement(given["offload"], chosen, device, parallel, formats, batch, context),
+        placement=placement,
         draft=draft,
         prompt=prompt,
         arguments={"model": model, "hardware": hardware, **given},
@@ -152,7 +154,7 @@ def _placement(
         resident = resident_work(model, formats, parallel, device.replicates)
         sequences, available = parallel.resident_sequences(batch), device.values["memory.capacity"].value
         placement = what_does_not_fit(offload.strip(), resident.works, sequences, context, available)
-    return placement if placement.weights or placement.experts else None
+    return placement if placement.weights or placement.experts or placement.kv else None
 
 
 def check_settings(settings: object) -> None:

@@ -132,13 +132,16 @@ class OnChip(msgspec.Struct, frozen=True):
 class Placed(msgspec.Struct, frozen=True):
     """What a slower memory tier holds.
 
-    A share of each routed expert and of each other weight [-], and bytes on the fullest device [B].
+    A share of each routed expert, of each other weight and of the cache [-], and bytes of weights on the fullest device
+    [B]. compute: whether the host computes the experts there.
     """
 
     tier: str
     weights: float
     experts: float
     bytes: int
+    kv: float = 0.0
+    compute: bool = False
 
 
 class Assumption(msgspec.Struct, frozen=True):

@@ -22,6 +22,14 @@ class Drafts(NamedTuple):
     tokens: Number
 
 
+class Lies(NamedTuple):
+    """The slower memory in which a share of the cache lies [-], and the layers whose experts the host computes [-]."""
+
+    kv_tier: str
+    kv_share: float
+    host_layers: int
+
+
 class PreparedSide:
     """One side of a question.
 
@@ -39,6 +47,7 @@ class PreparedSide:
         drafts: Drafts | None = None,
         *,
         prompted: bool = False,
+        lies: Lies | None = None,
     ) -> None:
         self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
         room_known = bool(room_paths(hardware.values))
@@ -47,6 +56,10 @@ class PreparedSide:
             one = drafts.schedule
             draft = None if one is None else make_plan(one, kinds, parallel, room_known=room_known)
             self.plan = drafted_plan(self.plan, draft, drafts.tokens)
+        if lies is not None:
+            self.plan = msgspec.structs.replace(
+                self.plan, kv_tier=lies.kv_tier, kv_share=lies.kv_share, host_layers=lies.host_layers
+            )
         if prompted:
             self.plan = msgspec.structs.replace(self.plan, several=True, prompted=True)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)

@@ -58,7 +58,8 @@ class Plan(msgspec.Struct, frozen=True):
     limited: whether what fused calls hold on chip is compared with the room there is.
     tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
     whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether the
-    tokens are those of a prompt, of which the last alone goes through the head.
+    tokens are those of a prompt, of which the last alone goes through the head. kv_tier,
+    kv_share: the slower memory in which a share of the cache lies [-]; host_layers: whose experts the host computes.
     """
 
     calls: tuple[CallPlan, ...]
@@ -74,6 +75,9 @@ class Plan(msgspec.Struct, frozen=True):
     drafted: bool = False
     undrafted: tuple[Number, Number] = (0, 0)
     prompted: bool = False
+    kv_tier: str = ""
+    kv_share: float = 0.0
+    host_layers: int = 0
 
     @property
     def stages(self) -> int:

@@ -25,6 +25,11 @@ def tiered(tier: str, kind: str) -> str:
     return f"{tier}/{kind}"
 
 
+def computed_by(tier: str) -> str:
+    """Return the name of the tier whose bytes the machine behind it computes with, in place of sending them."""
+    return f"{tier}.compute"
+
+
 def in_tier(tier: str, kind: str) -> bool:
     """Return whether a kind of bytes is held by the slower memory tier `tier`."""
     return kind.startswith(f"{tier}/")

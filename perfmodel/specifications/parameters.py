@@ -99,6 +99,34 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     _share("tiers.*.sustained", -1, "share of that bandwidth that streaming weights from the tier sustains"),
     Parameter(
+        key="tiers.*.memory",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="rated bandwidth of the memory behind a tier, from which its own cores compute (H2)",
+    ),
+    _share("tiers.*.computed", -1, "share of that rating that the cores reach with experts (H2)"),
+    Parameter(
+        key="tiers.*.cores",
+        unit="1",
+        slower=-1,
+        positive=True,
+        meaning="cores that compute behind a tier, where they bind",
+    ),
+    Parameter(
+        key="tiers.*.core_stream",
+        unit="B/s",
+        slower=-1,
+        positive=True,
+        meaning="what one of them streams and multiplies (H2)",
+    ),
+    Parameter(
+        key="tiers.*.crossing",
+        unit="s",
+        slower=1,
+        meaning="handing a layer's activations to those cores and waiting for them (H3)",
+    ),
+    Parameter(
         key="tiers.*.capacity", unit="B", slower=0, positive=True, meaning="size of a slower memory tier, per device"
     ),
     Parameter(

@@ -1,0 +1,123 @@
+# ruff: noqa: INP001, T201
+"""Fit what a host's cores reach with experts on cpu_experts.csv, each source left out in turn, and say how far rates are off.
+
+    python validation/cpu_experts.py
+
+Fitted are the share of the host memory's rating that its kernels reach, by sockets, and what a core streams where few bind.
+"""
+
+import csv
+import math
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from perfmodel import estimate
+
+HERE = Path(__file__).resolve().parent
+SHARES = [0.15 + 0.01 * step for step in range(46)]
+STREAMS = [1e9, 1.5e9, 2e9, 2.5e9, 3e9, 4e9, 6e9, 8e9]
+WIDTH = 2.5
+
+
+class Row(NamedTuple):
+    """A measured rate. rest: time of a token but for the host's cores [s]; size: bytes they read [B]; cores: 0 where unknown."""
+
+    id: str
+    source: str
+    sockets: int
+    memory: float
+    cores: int
+    rate: float
+    rest: float
+    size: float
+
+    def off(self, share: float, stream: float) -> float:
+        """Return the logarithm of predicted over measured rate."""
+        reached = share * self.memory
+        if self.cores:
+            reached = min(reached, self.cores * stream)
+        return -math.log((self.rest + self.size / reached) * self.rate)
+
+
+@lru_cache(maxsize=1)
+def rows() -> tuple[Row, ...]:
+    """Return the rows that are asked."""
+    with (HERE / "cpu_experts.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(_asked(row) for row in csv.DictReader(file) if not row["dropped"])
+
+
+def _asked(row: dict[str, str]) -> Row:
+    def time(memory: float) -> float:
+        return estimate(
+            row["model"],
+            row["hardware"],
+            devices=int(row["devices"]),
+            weights=row["weight_format"],
+            context=int(row["context"]),
+            offload=f"experts=host:{row['share']}:compute",
+            parameters={"tiers.host.memory": memory, "tiers.host.computed": 1.0},
+        ).before.time_per_step
+
+    memory, half = float(row["memory"]), float(row["memory"]) / 2
+    # The time of the host's cores goes by one over their bandwidth.
+    size = (time(half) - time(memory)) / (1 / half - 1 / memory)
+    cores = int(row["cores"] or 0)
+    return Row(
+        row["id"],
+        row["source_id"],
+        int(row["sockets"]),
+        memory,
+        cores,
+        float(row["rate"]),
+        time(memory) - size / memory,
+        size,
+    )
+
+
+def fitted(found: Sequence[Row]) -> tuple[float, float]:
+    """Return the share, and the stream of a core, with the least sum of absolute errors."""
+    share = min(SHARES, key=lambda one: sum(abs(row.off(one, math.inf)) for row in found if not row.cores))
+    stream = min(STREAMS, key=lambda one: sum(abs(row.off(share, one)) for row in found if row.cores))
+    return share, stream
+
+
+def left_out() -> list[tuple[Row, float]]:
+    """Return each row with the logarithm of predicted over measured rate, its source left out of the fit."""
+    errors = []
+    for source in dict.fromkeys(row.source for row in rows()):
+        fit = fitted([row for row in rows() if row.source != source])
+        errors += [(row, row.off(*fit)) for row in rows() if row.source == source]
+    return errors
+
+
+def said(name: str, errors: Sequence[float]) -> str:
+    """Return a line of figures."""
+    sizes = sorted(abs(error) for error in errors)
+    inside = sum(size <= math.log(WIDTH) / 2 for size in sizes) / len(sizes)
+    width = math.exp(2 * sizes[math.ceil(0.9 * len(sizes)) - 1])
+    return (
+        f"{name}: {len(errors)} rows, median {math.expm1(median(sizes)):.1%}, {inside:.0%} inside a band of width"
+        f" {WIDTH:g}, 90 % inside one of {width:.2f}"
+    )
+
+
+def main() -> int:
+    """Print what is fitted and the figures."""
+    share, stream = fitted(rows())
+    print(f"fitted on all rows: share {share:.2f}, a core {stream / 1e9:g} GB/s")
+    for sockets in (1, 2):
+        own = [row for row in rows() if row.sockets == sockets]
+        print(f"  {sockets} sockets: share {fitted(own)[0]:.2f}, {len(own)} rows")
+    errors = left_out()
+    print(said("sources left out", [error for _, error in errors]))
+    for source in dict.fromkeys(row.source for row, _ in errors):
+        print(" ", said(source, [error for row, error in errors if row.source == source]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
