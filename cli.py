@@ -15,21 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from perfmodel.commands.application import Application
-from perfmodel.commands.shared import (
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    Hardware,
-    JsonFlag,
-    Model,
-    Output,
-    asks,
-    chosen_format,
-    deliver,
-    reproducing_line,
-    show,
-    warn,
-)
+from perfmodel.commands.delivering import chosen_format, deliver, reproducing_line, show, warn
+from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
 from perfmodel.errors import PerfModelError, UnreadableValueError, UsageError
 from perfmodel.quoting import line
 

@@ -7,6 +7,7 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.application import Application
+from perfmodel.commands.delivering import deliver_list, show, tally
 from perfmodel.commands.filters import ModelsAtLeast, Word, at_least, chosen, having, model_value
 from perfmodel.commands.shared import (
     Columns,
@@ -22,9 +23,6 @@ from perfmodel.commands.shared import (
     Parallel,
     Weights,
     count,
-    deliver_list,
-    show,
-    tally,
 )
 from perfmodel.commands.tracing import is_trace, trace_loops_command
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from perfmodel.commands import shared
+from perfmodel.commands import delivering, shared
 from perfmodel.commands.sweeping import Hardwares, Models
 from perfmodel.units import read_count
 
@@ -67,9 +67,9 @@ def choose_command(
     from perfmodel.sweeps.choosing import choose
     from perfmodel.units import read_quantity_option
 
-    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     selection = choose(
         models,
@@ -81,7 +81,7 @@ def choose_command(
         most=read_count(most, "--most", 1, 10_000),
         **asked,
     )
-    shared.deliver(
+    delivering.deliver(
         chosen,
         output,
         columns,
@@ -111,12 +111,12 @@ def advise_command(
     from perfmodel.analysis.advice import advise
     from perfmodel.report.chosen import advice_document
 
-    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     found = advise(model, hardware, **asked)
-    shared.deliver(
+    delivering.deliver(
         chosen,
         output,
         columns,

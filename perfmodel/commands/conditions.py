@@ -4,20 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands.shared import (
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    Hardware,
-    JsonFlag,
-    Model,
-    Output,
-    asks,
-    chosen_format,
-    deliver,
-    reproducing_line,
-    show,
-)
+from perfmodel.commands.delivering import chosen_format, deliver, reproducing_line, show
+from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
 from perfmodel.units import read_count
 
 if TYPE_CHECKING:

@@ -7,19 +7,9 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.application import Application
+from perfmodel.commands.delivering import deliver_list, show, tally
 from perfmodel.commands.filters import AtLeast, Word, at_least, chosen, device_value, having
-from perfmodel.commands.shared import (
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    Hardware,
-    JsonFlag,
-    Names,
-    Output,
-    deliver_list,
-    show,
-    tally,
-)
+from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Names, Output
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:

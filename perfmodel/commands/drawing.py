@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing, shared
+from perfmodel.commands import completing, delivering, shared
 from perfmodel.errors import UnknownNameError, nearest, shown
 from perfmodel.estimates.options import OPTION
 
@@ -67,7 +67,7 @@ NoCaption = Annotated[
     bool, typer.Option("--no-caption", help="Without question, reading help and assumptions: the picture alone.")
 ]
 
-_ENDINGS = {".svg": "svg", ".png": "png", ".pdf": "pdf"} | shared.FORMATS
+_ENDINGS = {".svg": "svg", ".png": "png", ".pdf": "pdf"} | delivering.FORMATS
 _NUMBERS = ("devices", "batch", "context", "draft")
 # The axes of the question that a picture itself goes over.
 _OWN_AXES = {"scaling": ("devices",), "context": ("context",), "batch": ("batch",), "map": ("batch", "context")}
@@ -121,7 +121,7 @@ def plot_command(
     if kind != "validation" and (model is None or hardware is None):
         raise typer.BadParameter(f"plot {kind} needs MODEL and HARDWARE")
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     data = (
         _validation(model, hardware)
@@ -175,7 +175,7 @@ def _deliver(
 
         return document(data, title=title, caption=caption)
 
-    shared.deliver(
+    delivering.deliver(
         chosen,
         output,
         columns,
@@ -189,7 +189,7 @@ def _deliver(
 
 def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
     """Return text, markdown, json, csv, svg, png or pdf."""
-    return shared.chosen_format(as_json, as_csv, output, columns, _ENDINGS)
+    return delivering.chosen_format(as_json, as_csv, output, columns, _ENDINGS)
 
 
 def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
@@ -197,7 +197,7 @@ def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":
     from perfmodel.estimates.answers import estimate
 
     answer = estimate(model, hardware, **asked)
-    shared.warn(answer, "picture")
+    delivering.warn(answer, "picture")
     return answer
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from perfmodel.commands import completing, shared
+from perfmodel.commands import completing, delivering
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 
@@ -58,4 +58,4 @@ def explore_command(
         [find_model(name.strip()) for name in chosen], [find_hardware(name.strip()) for name in machines]
     )
     write_whole(Path(output), page)
-    shared.note(f"{output}: {len(page.encode()) / 1e6:.2f} MB, {len(chosen)} models on {len(machines)} machines")
+    delivering.note(f"{output}: {len(page.encode()) / 1e6:.2f} MB, {len(chosen)} models on {len(machines)} machines")

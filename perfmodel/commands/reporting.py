@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing, shared
+from perfmodel.commands import completing, delivering, shared
 from perfmodel.commands.drawing import answer_of
 from perfmodel.errors import shown
 
@@ -90,15 +90,15 @@ def report_command(
         raise typer.BadParameter("--resume and --yes are for a study, which has no HARDWARE beside it")
     chosen = _form(output, columns, html=html, as_json=as_json, as_csv=as_csv)
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     answer = answer_of(what, hardware, asked)
     from perfmodel.report.answerpage import answer_dict, answer_document, answer_page, answer_rows
 
     if chosen == "html":
-        _deliver_page(answer_page(answer, command=shared.reproducing_line()), output)
+        _deliver_page(answer_page(answer, command=delivering.reproducing_line()), output)
         return
-    shared.deliver(
+    delivering.deliver(
         chosen,
         output,
         columns,
@@ -125,23 +125,23 @@ def _study(
             f"report needs HARDWARE beside the model {shown(study)}, or the TOML file of a study alone"
         )
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     from perfmodel.report.files.studies import load_study, study_page, write_study
 
     declared = load_study(Path(study))
     if (html and output is None) or (output is not None and Path(output).suffix in _PAGES):
-        _deliver_page(study_page(declared, command=shared.reproducing_line(), yes=yes), output)
+        _deliver_page(study_page(declared, command=delivering.reproducing_line(), yes=yes), output)
         return
     written = write_study(declared, Path(output) if output is not None else None, resume=resume, yes=yes, html=html)
-    shared.show("".join(f"{path}\n" for path in written))
+    delivering.show("".join(f"{path}\n" for path in written))
 
 
 def _form(output: str | None, columns: str | None, *, html: bool, as_json: bool, as_csv: bool) -> str:
     """Return html, text, json or csv."""
     ending = Path(output).suffix if output is not None else ""
     if not html and ending not in _PAGES:
-        return shared.chosen_format(as_json, as_csv, output, columns, {".html": "html"} | shared.FORMATS)
+        return delivering.chosen_format(as_json, as_csv, output, columns, {".html": "html"} | delivering.FORMATS)
     if as_json or as_csv or columns is not None:
         raise typer.BadParameter("--html excludes --json, --csv and --columns")
     if output is not None and ending not in _PAGES:
@@ -151,7 +151,7 @@ def _form(output: str | None, columns: str | None, *, html: bool, as_json: bool,
 
 def _deliver_page(text: str, output: str | None) -> None:
     if output is None:
-        shared.show(text)
+        delivering.show(text)
         return
     from perfmodel.report.files.whole import write_whole
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from perfmodel.commands import shared
+from perfmodel.commands import delivering, shared
 from perfmodel.units import LONGEST_CONTEXT, read_count
 
 Generate = Annotated[
@@ -38,21 +38,21 @@ def request_command(
 
     Time per token is the mean over the contexts that the steps read as the cache grows.
     """
-    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
     if generate is None:
         raise typer.BadParameter("request needs --generate, the tokens that are generated")
     if asked["prompt"] is None:
         raise typer.BadParameter("request needs --prompt, the tokens of its prompt")
     count = read_count(generate, "--generate", 1, LONGEST_CONTEXT, k=1024)
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     from perfmodel.estimates.requests import request
     from perfmodel.report.requested import request_document
 
     found = request(model, hardware, **asked, generate=count)
-    shared.warn(found.answer, chosen)
-    shared.deliver(
+    delivering.warn(found.answer, chosen)
+    delivering.deliver(
         chosen,
         output,
         columns,

@@ -6,22 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.commands.shared import (
-    FORMATS,
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    Hardware,
-    JsonFlag,
-    Model,
-    Output,
-    asks,
-    chosen_format,
-    deliver,
-    reproducing_line,
-    show,
-    warn,
-)
+from perfmodel.commands.delivering import FORMATS, chosen_format, deliver, reproducing_line, show, warn
+from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
 from perfmodel.errors import shown
 
 if TYPE_CHECKING:

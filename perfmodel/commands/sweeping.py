@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing, shared
+from perfmodel.commands import completing, delivering, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def sweep_command(
         if output is None or Path(output).suffix or as_json or as_csv:
             raise typer.BadParameter("--dask needs -o FOLDER, a name without an ending, for its Parquet files")
         if command:
-            shared.show(shared.reproducing_line() + "\n")
+            delivering.show(delivering.reproducing_line() + "\n")
             return
         _on_cluster(models, hardware, asked, Path(output), dask, columns=columns, resume=resume, yes=yes)
         return
@@ -105,14 +105,14 @@ def sweep_command(
     if resume and (output is None or form in ("text", "markdown")):
         raise typer.BadParameter("--resume needs -o FILE with the ending .csv, .jsonl or .parquet")
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     from perfmodel.sweeps.summaries import fingerprint, grid_notes
     from perfmodel.sweeps.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
     for words in grid_notes(grid):
-        shared.note(words)
+        delivering.note(words)
     if form in ("text", "markdown"):
         from perfmodel.report.tables import sweep_document
 
@@ -121,7 +121,7 @@ def sweep_command(
         from perfmodel.report.files.blocks import text_blocks
 
         for text in text_blocks(form, grid.columns, _blocks(grid)):
-            shared.show(text)
+            delivering.show(text)
     else:
         _write(grid, Path(output), form, fingerprint(grid, form), resume=resume)
 
@@ -144,9 +144,9 @@ def _on_cluster(
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
     with _progress(0, grid.size) as report:
         manifest = sweep_on_cluster(
-            grid, folder, address, command=shared.reproducing_line(), resume=resume, report=report
+            grid, folder, address, command=delivering.reproducing_line(), resume=resume, report=report
         )
-    shared.show(f"{manifest}\n")
+    delivering.show(f"{manifest}\n")
 
 
 def _blocks(grid: "Grid") -> Any:
@@ -168,7 +168,7 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
     def beside() -> dict[Path, bytes]:
         meta = {
             "version": __version__,
-            "command": shared.reproducing_line(),
+            "command": delivering.reproducing_line(),
             "rows": grid.size,
             "columns": list(grid.columns),
             "sha256": specification_hashes(grid),
@@ -221,11 +221,11 @@ def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) 
     from perfmodel.report.files.blocks import ENDINGS
 
     formats = ENDINGS | {".txt": "text", ".md": "markdown"}
-    return shared.chosen_format(as_json, as_csv, output, columns, formats, lines="jsonl")
+    return delivering.chosen_format(as_json, as_csv, output, columns, formats, lines="jsonl")
 
 
 def _show_document(form: str, document: "Callable[[], Any]", output: str | None) -> None:
-    shared.deliver(form, output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
+    delivering.deliver(form, output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
 
 
 @shared.asks_grid
@@ -249,19 +249,19 @@ def compare_command(
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
     --modes all gives the ladder from eager to megakernel with the gain of each step.
     """
-    chosen = shared.chosen_format(as_json, as_csv, output, columns)
+    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
     if command:
-        shared.show(shared.reproducing_line() + "\n")
+        delivering.show(delivering.reproducing_line() + "\n")
         return
     from perfmodel.report.tables import comparison_document
     from perfmodel.sweeps.comparisons import compare
 
     found = compare(models, hardware, **asked, modes=modes, rank=rank)
     for text in found.notes:
-        shared.note(text)
+        delivering.note(text)
     if front:
         found = found.front()
-    shared.deliver(
+    delivering.deliver(
         chosen,
         output,
         columns,

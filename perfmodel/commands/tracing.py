@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.commands.shared import (
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    JsonFlag,
-    Output,
-    asks,
-    chosen_format,
-    deliver,
-    deliver_list,
-    reproducing_line,
-    show,
-)
+from perfmodel.commands.delivering import chosen_format, deliver, deliver_list, reproducing_line, show
+from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, JsonFlag, Output, asks
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 
 if TYPE_CHECKING:

@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
+from perfmodel.commands.delivering import chosen_format, deliver, note, reproducing_line, show
 from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, measured_time, question_of
-from perfmodel.commands.shared import (
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    JsonFlag,
-    Output,
-    Profile,
-    asks,
-    chosen_format,
-    deliver,
-    note,
-    reproducing_line,
-    show,
-)
+from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, JsonFlag, Output, Profile, asks
 from perfmodel.errors import UnknownNameError, nearest, shown
 from perfmodel.estimates.options import USUAL_CONTEXT
 

@@ -1,0 +1,173 @@
+"""How a command delivers its answer: in which form, to a file or to stdout, and what it says beside."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
+from perfmodel.quoting import line
+
+if TYPE_CHECKING:
+    from perfmodel.estimates.answers import Estimate
+    from perfmodel.report.text import Document
+
+FORMATS = {".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "text"}
+
+
+def chosen_format(
+    as_json: bool,
+    as_csv: bool,
+    output: str | None,
+    columns: str | None,
+    formats: dict[str, str] | None = None,
+    lines: str = "json",
+) -> str:
+    """Return text, markdown, json or csv, from the flags or the ending of the file.
+
+    formats: what each ending stands for, those of FORMATS if not given; lines: what --json stands for.
+    A flag and an ending that say different things are wrong usage.
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    if as_json and columns is not None and lines == "json":
+        raise typer.BadParameter("--columns chooses columns of CSV; --json gives every figure")
+    formats = formats or FORMATS
+    flag = "--json" if as_json else "--csv" if as_csv else "--columns" if columns is not None else ""
+    asked = lines if as_json else "csv"
+    ending = Path(output).suffix if output is not None else ""
+    meant = formats.get(ending, "")
+    if flag == "--columns" and lines != "json" and meant and meant not in ("text", "markdown"):
+        return meant
+    if flag:
+        if meant and meant != asked:
+            raise typer.BadParameter(f"{flag} and -o {shown(output)} contradict each other; leave one of them out")
+        return asked
+    if output is None:
+        return "text"
+    if not meant:
+        *others, last = formats
+        raise UnknownNameError(
+            f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; {', '.join(others)} and {last}"
+            " are accepted"
+        )
+    return meant
+
+
+def text_width(*, terminal: bool) -> int | None:
+    """Return the columns that text is laid out to: COLUMNS, else those of the terminal, else None for whole lines."""
+    import shutil
+
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given[:9]) > 0:
+        return int(given[:9])
+    return shutil.get_terminal_size().columns if terminal else None
+
+
+def deliver(
+    chosen: str,
+    output: str | None,
+    columns: str | None,
+    *,
+    rows: Callable[[], list[dict[str, Any]]],
+    default_columns: tuple[str, ...] | None,
+    json: Callable[[], Any],
+    document: "Callable[[], Document]",
+    sidecar: Callable[[], dict[str, Any]] | None,
+) -> None:
+    """Print the answer, or write it to a file; a CSV file gets what does not fit its rows beside it."""
+    if chosen == "text":
+        from perfmodel.report.text import to_plain, to_terminal
+
+        terminal = output is None and sys.stdout.isatty()
+        width = text_width(terminal=terminal)
+        plain = not terminal or width is None or os.environ.get("TERM") == "dumb"
+        text = to_plain(document(), width=width) if plain else to_terminal(document(), width=width or 0)
+    elif chosen == "markdown":
+        from perfmodel.report.text import to_markdown
+
+        text = to_markdown(document())
+    else:
+        from perfmodel.report.files.delimited import choose_columns, to_csv, to_json
+
+        if chosen == "json":
+            text = to_json(json())
+        else:
+            found = rows()
+            available = list(found[0]) if found else list(default_columns or ())
+            text = to_csv(found, choose_columns(columns, available, default_columns or available))
+    if output is None:
+        show(text)
+        return
+    from perfmodel.report.files.whole import write_together
+
+    contents = {Path(output): text.encode("utf-8", "backslashreplace")}
+    if chosen == "csv" and sidecar is not None:
+        from perfmodel.report.files.delimited import to_json as meta_json
+
+        contents[Path(output + ".meta.json")] = meta_json(sidecar()).encode("utf-8", "backslashreplace")
+    write_together(contents)
+
+
+def deliver_list(
+    rows: Callable[[], list[dict[str, Any]]],
+    document: "Callable[[], Document]",
+    *,
+    as_json: bool,
+    as_csv: bool,
+    output: str | None,
+    columns: str | None,
+    command: bool,
+) -> None:
+    """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again."""
+    if command:
+        show(reproducing_line() + "\n")
+        return
+    deliver(
+        chosen_format(as_json, as_csv, output, columns),
+        output,
+        columns,
+        rows=rows,
+        default_columns=None,
+        json=rows,
+        document=document,
+        sidecar=None,
+    )
+
+
+def reproducing_line() -> str:
+    """Return the command line that gives this answer again."""
+    import shlex
+
+    return shlex.join(["perfmodel", *(word for word in sys.argv[1:] if word != "--command")])
+
+
+def show(text: str) -> None:
+    """Write `text` to stdout, which carries the answer only; raise PerfModelError where it cannot be written."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PerfModelError(f"stdout: cannot be written: {error.strerror or error}") from None
+
+
+def note(text: str) -> None:
+    """Write a remark to stderr, in one line."""
+    sys.stderr.write(f"perfmodel: note: {line(text)}\n")
+
+
+def tally(checked: int, faults: int, what: str) -> str:
+    """Return how many of `what` were checked, and how many faults were found."""
+    return f"{checked} {what}{'s' if checked != 1 else ''} checked, {faults} fault{'s' if faults != 1 else ''}"
+
+
+def warn(answer: "Estimate", chosen: str) -> None:
+    """Say on stderr without which notes an answer misleads; text carries most of them itself."""
+    for text in answer.warnings:
+        if chosen != "text" or text.kind in ("memory", "tier-memory"):
+            note(text)
