@@ -138,7 +138,8 @@ def sensitivity(
         )
     for name, number in (("batch", batch), ("context", context)):
         found.append(Influence(name, number, number, number, "1", "asked", *elastic[name], value, value, 0.0))
-    found.sort(key=lambda i: (-i.swing, -max(abs(i.before), abs(i.after), abs(i.speedup))))
+    # First what the verdict calls widest; of what moves together, or widens nothing, what moves the figure most.
+    found.sort(key=lambda i: (-i.share, -i.swing, -max(abs(i.before), abs(i.after), abs(i.speedup))))
     return Sensitivity(figure, FIGURES[figure], value, low, high, tuple(found), answer)
 
 

@@ -305,15 +305,25 @@ def _fitted(prior: Prior, logarithm: float, narrowed: float) -> Fitted:
     told = max(0.0, narrowed)
     # A lopsided prior stays lopsided: each side narrows by the same share.
     below, above = (TO_PERCENTILE * side * (1 - told) for side in (prior.below, prior.above))
+    low, high = math.exp(logarithm - below), min(math.exp(logarithm + above), largest(prior.path))
     return Fitted(
         path=prior.path,
         unit=quantity.unit,
         prior=(quantity.low, quantity.value, quantity.high),
-        low=math.exp(logarithm - below),
-        value=math.exp(logarithm),
-        high=min(math.exp(logarithm + above), largest(prior.path)),
+        low=_deserved(low, high - low),
+        value=_deserved(math.exp(logarithm), high - low),
+        high=_deserved(high, high - low),
         told=told,
     )
+
+
+def _deserved(value: float, width: float) -> float:
+    """Return `value` to the digits that an interval of this width leaves it: a hundredth of the width.
+
+    >>> _deserved(0.9139160563637969, 0.0835), _deserved(5.035879110683703e-06, 2.06e-06)
+    (0.914, 5.04e-06)
+    """
+    return round(value, 2 - math.floor(math.log10(width))) if width > 0 else value
 
 
 def _quantities(calibration: Calibration) -> dict[str, Quantity]:
