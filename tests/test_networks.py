@@ -669,3 +669,9 @@ def test_random_networks(segments, at_most, devices):
     answer = estimate(model, "h100-sxm", devices=devices, loop_at_most=at_most)
     assert 0 < answer.after.fraction_of_peak < 1
     assert sum(answer.after.terms) == pytest.approx(answer.after.time_per_step)
+
+
+def test_a_file_type_of_decoders_is_refused_in_one_line(run):
+    answer = run("estimate", "sd-1.5-unet", "h100-sxm", "--weights", "q4_k_m")
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert "q4_k" in answer.err

@@ -239,9 +239,9 @@ class AskedGrid(TypedDict, total=False):
 
 def complete(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return every option: as asked, else its default; raise UnknownNameError for a name that is no option."""
-    for name in asked:
-        if name not in OPTION:
-            raise UnknownNameError(f"{shown(name)} is not an option of a question{nearest(name, OPTION)}")
+    if not asked.keys() <= _DEFAULTS.keys():
+        name = next(name for name in asked if name not in OPTION)
+        raise UnknownNameError(f"{shown(name)} is not an option of a question{nearest(name, OPTION)}")
     given = {**_DEFAULTS, **asked}
     if given["context"] is None:
         given["context"] = USUAL_CONTEXT if given["prompt"] is None else 0

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import itemgetter
 from types import NoneType
 from typing import Any, Unpack
 
@@ -17,7 +18,7 @@ from perfmodel.estimates.prompting import prompt_defaults, read_prompt
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
 from perfmodel.operations.storing import formats_of
-from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.catalogue import find_hardware, find_model, is_catalogued
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import find_profile, with_profile
@@ -70,8 +71,42 @@ def read_question(model: str | Model, hardware: str | Hardware, **asked: Unpack[
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
     """
     given = complete(asked)
-    _check_texts(model, hardware, given)
     batch, context = count(given["batch"], "batch"), count(given["context"], "context")
+    key = _key(model, hardware, given)
+    try:
+        known = _KNOWN.get(key)
+    except TypeError:  # a value that is no key
+        key = known = None
+    if known is not None:
+        arguments = known.arguments | {"batch": batch, "context": context}
+        return msgspec.structs.replace(known, batch=batch, context=context, arguments=arguments)
+    question = _read(model, hardware, given, batch, context)
+    if key is not None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = question
+    return question
+
+
+# Questions that were read, by all that was given but the workload: at another batch or context they are the same.
+_KNOWN: dict[tuple[Any, ...] | None, Question] = {}
+_MOST_KNOWN = 1024
+_FIXED = itemgetter(*(option.name for option in OPTIONS if option.name not in ("batch", "context")))
+
+
+def _key(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Return what a question is known by, None where reading it again may give another: by files, or by the workload."""
+    if given["offload"] is not None or given["parameters"] or given["profile"] is not None:
+        return None
+    if isinstance(model, str) and not is_catalogued("models", model):
+        return None
+    values = _FIXED(given)
+    return model, hardware, values, tuple(map(type, values))
+
+
+def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any], batch: int, context: int) -> Question:
+    """Return a question read anew."""
+    _check_texts(model, hardware, given)
     at_most = None if given["loop_at_most"] is None else count(given["loop_at_most"], "loop_at_most")
     chosen = find_model(model) if isinstance(model, str) else model
     device = find_hardware(hardware) if isinstance(hardware, str) else hardware

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import msgspec
 
-from perfmodel.errors import UnknownNameError
+from perfmodel.errors import UnknownNameError, shown
 from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.step import decode_step, embedding_elements
 from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_format
@@ -72,7 +72,12 @@ def _whole(model: Model, name: str, published: Storage) -> Storage:
     """Return the storage where all is stored as `name`."""
     if name == published.name and model.storage is not None:
         return published
-    if name in FILE_TYPES and not model.step:
+    if name in FILE_TYPES:
+        if model.step:
+            raise UnknownNameError(
+                f"--weights: {shown(name)} is a type of GGUF files, which hold decoders, and {model.name} is none; ask for"
+                " a format of blocks, such as q4_k"
+            )
         return _as_file(model, name)
     experts_alone = name == published.experts and published.experts != published.attention and model.recipe is not None
     head = name if experts_alone else head_format(name, model.activations)

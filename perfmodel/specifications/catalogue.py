@@ -59,6 +59,11 @@ def names(kind: str) -> list[str]:
     return sorted(path.stem for path in data_folder(kind).glob("*.toml"))
 
 
+def is_catalogued(kind: str, name: str) -> bool:
+    """Return whether `name` is a name, an alias or an origin in the catalogue `kind`, whose files do not change."""
+    return _catalogued(kind, name) is not None
+
+
 @lru_cache(maxsize=4096)
 def _catalogued(kind: str, name: str) -> Path | None:
     """Return the file of the catalogue that `name` is the name, an alias or an origin of, or None."""
