@@ -73,6 +73,7 @@ TEXTS = {"Comparison": "perfmodel.report.tables:comparison_text", "Estimate": "p
 PLOTS = {
     "Comparison": "perfmodel.report.pictures.plotting:plot_comparison",
     "Estimate": "perfmodel.report.pictures.plotting:plot_estimate",
+    "Selection": "perfmodel.report.pictures.plotting:plot_selection",
     "Sweep": "perfmodel.report.pictures.plotting:plot_sweep",
 }
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy
 import pytest
 
-from perfmodel import PerfModelError, compare, estimate, sweep
+from perfmodel import PerfModelError, choose, compare, estimate, sweep
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.around import report_data
 from perfmodel.report.bars import bar, document
@@ -267,6 +267,8 @@ def test_plot_gives_axes_and_leaves_the_settings_of_matplotlib_alone():
     beside = compare("llama-3.1-8b", "h100-sxm,sn40l")
     assert beside.plot().get_xlabel() == "rate [tok/s, all sequences]"
     assert beside.plot("pareto").get_xlabel() == "rate per user [tok/s]"
+    chosen = choose("llama-3.1-8b", "h100-sxm,b200", devices="1,2", batch="1:64:x8", rank="user")
+    assert len(chosen.plot().texts) >= len(chosen.choices) > 1  # an arrow for each
     assert dict(rcParams) == before
     for wrong in (lambda: answer.plot("watrfall"), lambda: beside.plot("batch"), lambda: found.plot("model")):
         with pytest.raises(PerfModelError, match="plot"):

@@ -8,6 +8,7 @@ from perfmodel.report.answer import document
 from perfmodel.report.chosen import selection_document
 from perfmodel.report.html import table
 from perfmodel.report.pictures.choices import COLUMN_OF, sweep_picture
+from perfmodel.report.pictures.fronts import chosen_front
 from perfmodel.report.pictures.lines import setting
 from perfmodel.report.pictures.paper import to_svg
 from perfmodel.report.pictures.sidebars import comparison_bars
@@ -50,8 +51,9 @@ def comparison_fragment(found: "Comparison") -> str:
 
 
 def selection_fragment(found: "Selection") -> str:
-    """Return the choices of `choose`: their verdict and their table."""
-    return _led(selection_document(found), "")
+    """Return the choices of `choose`: their verdict, today and looped as a picture, and their table."""
+    picture = chosen_front(found)
+    return _led(selection_document(found), "" if picture is None else to_svg(picture))
 
 
 def sweep_fragment(found: "Sweep") -> str:

@@ -6,39 +6,49 @@ import msgspec
 
 from perfmodel.errors import ValueRangeError
 from perfmodel.report.pictures.axes import dressed, key, limited, numbered
+from perfmodel.report.pictures.lines import setting
 from perfmodel.report.pictures.paper import BLUE, INK, MARGIN, PAPER, SERIES, SOFT, shortened
 from perfmodel.report.pictures.picture import Caption, Picture, Room
 from perfmodel.report.pictures.sidebars import naming
+from perfmodel.sweeps.choosing import Selection
 from perfmodel.sweeps.comparisons import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_NAMES, _NAME_WIDE = 16, 250.0
+_CHOSEN = ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format")
 
 
 class FrontPoint(msgspec.Struct, frozen=True):
-    """One choice: rate per user and of all sequences [tok/s]; front: whether no other beats it in both."""
+    """One choice: rate per user and the other rate [tok/s]; front: whether no other beats it in both.
+
+    looped: both rates after looping, None where that is not asked.
+    """
 
     name: str
     rate_per_user: float
     rate: float
     front: bool
     fits: bool
+    looped: tuple[float, float] | None = None
 
 
 class Front(Picture, frozen=True):
-    """Choices by rate per user and total rate."""
+    """Choices by rate per user and total rate, or the rate of a device. measure: what that other rate is."""
 
     points: tuple[FrontPoint, ...]
+    measure: str = "rate [tok/s, all sequences]"
 
     def heading(self) -> str:
         """Return the title."""
-        return "Rate per user against rate of all"
+        return "Rate per user against rate of " + ("all" if "all" in self.measure else "a device")
 
     def note(self) -> str:
         """Return what the line and the markers are."""
         note = "The line joins the choices that no other beats in both rates; their names stand right, from fast per user on."
+        if any(point.looped for point in self.points):
+            note += " Arrows lead to the same choice with its layers looped."
         return note + ("" if all(p.fits for p in self.points) else " Hollow markers: weights and cache do not fit.")
 
     def room(self) -> Room:
@@ -58,13 +68,17 @@ class Front(Picture, frozen=True):
         from matplotlib.lines import Line2D
 
         dressed(axes)
-        limited(axes, "x", [p.rate_per_user for p in self.points], room=1.3)
-        limited(axes, "y", [p.rate for p in self.points], room=1.3)
+        reached = [(p.rate_per_user, p.rate) for p in self.points] + [p.looped for p in self.points if p.looped]
+        limited(axes, "x", [x for x, _ in reached], room=1.3)
+        limited(axes, "y", [y for _, y in reached], room=1.3)
         numbered(axes, "x", "rate per user [tok/s]")
-        numbered(axes, "y", "rate [tok/s, all sequences]")
+        numbered(axes, "y", self.measure)
         front = self.on_front()
         axes.step([p.rate_per_user for p in front], [p.rate for p in front], where="pre", color=INK, linewidth=1.4)
         for point in self.points:
+            if point.looped is not None:
+                arrow = {"arrowstyle": "->", "color": SOFT, "linewidth": 0.9, "shrinkA": 4, "shrinkB": 0}
+                axes.annotate("", point.looped, (point.rate_per_user, point.rate), arrowprops=arrow)
             look = SERIES[0] if point.front and point.fits else SERIES[4]
             axes.plot(
                 point.rate_per_user,
@@ -109,3 +123,23 @@ def pareto(found: Comparison) -> Front:
         for name, c in zip(names, found.choices, strict=True)
     )
     return Front(Caption(said, ()), points)
+
+
+def chosen_front(found: Selection) -> Front | None:
+    """Return what `choose` listed by rate per user and rate of a device, today and looped; None where that is one."""
+    if len(found.choices) < 2:
+        return None
+    differing = [key for key in _CHOSEN if len({getattr(choice, key) for choice in found.choices}) > 1]
+    said = [setting(key, getattr(found.choices[0], key)) for key in _CHOSEN if key not in differing]
+    points = tuple(
+        FrontPoint(
+            ", ".join(setting(key, getattr(choice, key)) for key in differing),
+            choice.before.tokens_per_second_per_sequence,
+            choice.before.tokens_per_second_per_device,
+            front=choice.front,
+            fits=True,
+            looped=(choice.after.tokens_per_second_per_sequence, choice.after.tokens_per_second_per_device),
+        )
+        for choice in found.choices
+    )
+    return Front(Caption(", ".join(said), ()), points, "rate of a device [tok/s]")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.report.pictures.choices import is_number, sweep_picture
-from perfmodel.report.pictures.fronts import pareto
+from perfmodel.report.pictures.fronts import chosen_front, pareto
 from perfmodel.report.pictures.kinds import KINDS, picture_data, points_given
 from perfmodel.report.pictures.paper import axes_of
 from perfmodel.report.pictures.picture import Picture
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from perfmodel.estimates.answers import Estimate
+    from perfmodel.sweeps.choosing import Selection
     from perfmodel.sweeps.comparisons import Comparison
     from perfmodel.sweeps.sweeps import Sweep
 
@@ -64,6 +65,19 @@ def plot_comparison(
     _known(kind, ("bars", "pareto"))
     picture = pareto(found) if kind == "pareto" else comparison_bars(found)
     return _drawn(picture, ax, title=title, caption=caption)
+
+
+def plot_selection(
+    found: "Selection",
+    kind: str | None = None,
+    ax: "Axes | None" = None,
+    *,
+    title: str | None = None,
+    caption: bool = True,
+) -> "Axes":
+    """Return the axes with what `choose` listed, by rate per user and rate of a device, today and looped."""
+    _known(kind, ("pareto",))
+    return _drawn(chosen_front(found), ax, title=title, caption=caption)
 
 
 def _known(kind: str | None, kinds: tuple[str, ...]) -> None:
