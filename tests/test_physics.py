@@ -12,9 +12,10 @@ from perfmodel import equations, estimate, find_hardware
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.columns import ANSWER, answering_function, columns_of
 from perfmodel.estimates.figures import costs_at
+from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.splits import obstacle
-from perfmodel.estimates.terms import TERM_NAMES, busy_time, counts_at
+from perfmodel.estimates.terms import TERM_NAMES, busy_time
 from perfmodel.operations import parameter_count
 from perfmodel.specifications.model import Attention, FeedForward, Layer, Model
 from perfmodel.specifications.parameters import lookup

@@ -15,10 +15,11 @@ from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joi
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.estimates.machine import moves_with, standing_at
 from perfmodel.estimates.options import Asked
+from perfmodel.estimates.plan import counts_at, make_plan
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Assumption
-from perfmodel.estimates.terms import busy_time, counts_at, make_plan, step_time
+from perfmodel.estimates.terms import busy_time, step_time
 from perfmodel.numbers.choices import log
 from perfmodel.operations import Operation, Step, decode_step
 from perfmodel.schedule.cutting import Schedule, make_schedule

@@ -23,10 +23,11 @@ from perfmodel.analysis.formulas import (
 )
 from perfmodel.estimates.figures import argument_names, costs_at
 from perfmodel.estimates.options import Asked
+from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import busy_time, call_times, counts_at, pipelined, step_time
+from perfmodel.estimates.terms import busy_time, call_times, pipelined, step_time
 from perfmodel.numbers.recorded import Recorded, Recorder
 from perfmodel.numbers.symbols import Valued, expressions_of, value_of
 from perfmodel.specifications.hardware import Hardware

@@ -2,9 +2,10 @@
 
 from perfmodel import equations
 from perfmodel.estimates.drafting import acceptance_of, redrafted
+from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import busy_time, call_times, counts_at, step_time
+from perfmodel.estimates.terms import busy_time, call_times, step_time
 
 # More drafts than these are not looked at: no published chain is longer.
 LONGEST_CHAIN = 32

@@ -8,7 +8,7 @@ import msgspec
 from perfmodel import equations
 from perfmodel.errors import PerfModelError, UnknownNameError, UsageError, ValueRangeError, nearest, shown
 from perfmodel.estimates.capacity import Resident, resident_work
-from perfmodel.estimates.terms import CallPlan, Plan
+from perfmodel.estimates.plan import CallPlan, Plan
 from perfmodel.numbers.choices import Number
 from perfmodel.operations import Formats, plain_formats, total_work
 from perfmodel.operations.drafters import HEADS, WITHOUT_MODEL, draft_step, drafter_head

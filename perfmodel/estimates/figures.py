@@ -10,20 +10,12 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.estimates.machinerates import Chain, Fixed, Rates
+from perfmodel.estimates.plan import CallCounts, counts_at
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Figures
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import (
-    TERM_NAMES,
-    CallCounts,
-    Chain,
-    Fixed,
-    Rates,
-    Terms,
-    busy_time,
-    counts_at,
-    step_terms,
-)
+from perfmodel.estimates.terms import TERM_NAMES, Terms, busy_time, step_terms
 from perfmodel.numbers.recorded import Line, Recorder, needed, operand
 
 Number = Any

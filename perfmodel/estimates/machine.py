@@ -9,8 +9,9 @@ from collections.abc import Container, Mapping, Sequence
 
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
+from perfmodel.estimates.machinerates import Chain, Fixed, PromptRates, Rates, Route
+from perfmodel.estimates.plan import Further, Plan
 from perfmodel.estimates.routes import RoutePaths, collective_routes
-from perfmodel.estimates.terms import Chain, Fixed, Further, Plan, PromptRates, Rates, Route
 from perfmodel.numbers.choices import Number, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, computed_by, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS, arithmetic_format

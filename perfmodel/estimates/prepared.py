@@ -13,12 +13,12 @@ from perfmodel.estimates.intervals import Beyond
 from perfmodel.estimates.machine import on_chip_room
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.placement import Placement, host_layers
+from perfmodel.estimates.plan import plan_kinds
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.recording import Recording
 from perfmodel.estimates.results import Assumption, LoopFound
 from perfmodel.estimates.sides import Drafts, Lies, PreparedSide
 from perfmodel.estimates.splits import fewest
-from perfmodel.estimates.terms import plan_kinds
 from perfmodel.numbers.choices import Number
 from perfmodel.numbers.python import Replay
 from perfmodel.operations import Formats, Step, decode_step, pipeline_stages, total_work

@@ -11,8 +11,9 @@ import msgspec
 
 from perfmodel.estimates.drafting import undrafted
 from perfmodel.estimates.machine import moves_with, standing_at
+from perfmodel.estimates.plan import CallCounts, counts_at
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import Busy, CallCounts, Terms, busy_time, call_times, counts_at, step_terms, step_time
+from perfmodel.estimates.terms import Busy, Terms, busy_time, call_times, step_terms, step_time
 from perfmodel.numbers.recorded import Line, Recorder, needed, operand, run
 from perfmodel.specifications.quantities import Quantity
 

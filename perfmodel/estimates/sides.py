@@ -7,8 +7,8 @@ import msgspec
 from perfmodel import equations
 from perfmodel.estimates.drafting import drafted_plan
 from perfmodel.estimates.machine import SideParameters, on_chip_room, room_paths
+from perfmodel.estimates.plan import Plan, make_plan
 from perfmodel.estimates.results import OnChip
-from perfmodel.estimates.terms import Plan, make_plan
 from perfmodel.numbers.choices import Number
 from perfmodel.operations.parallel import Parallel
 from perfmodel.schedule.cutting import Schedule

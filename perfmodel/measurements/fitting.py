@@ -11,8 +11,9 @@ import msgspec
 
 from perfmodel.estimates.machine import sustained_names
 from perfmodel.estimates.placement import Placement
+from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, prepare
-from perfmodel.estimates.terms import busy_time, call_times, counts_at, step_time
+from perfmodel.estimates.terms import busy_time, call_times, step_time
 from perfmodel.operations import Formats
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS

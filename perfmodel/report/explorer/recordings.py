@@ -11,11 +11,12 @@ from perfmodel import equations
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.intervals import Beyond, ends_of
 from perfmodel.estimates.machine import moves_with
+from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.recording import Group
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.splits import obstacle
-from perfmodel.estimates.terms import TERM_NAMES, busy_time, call_times, counts_at, step_terms, step_time
+from perfmodel.estimates.terms import TERM_NAMES, busy_time, call_times, step_terms, step_time
 from perfmodel.numbers.compact import CompactRecording, compact
 from perfmodel.numbers.recorded import Recorder, needed, operand
 from perfmodel.operations.parallel import Parallel

@@ -1,0 +1,75 @@
+"""What a machine sustains, what serialises its calls, and what calls and steps cost: records of numbers of any kind."""
+
+from typing import Any, NamedTuple
+
+Number = Any
+
+
+class Route(NamedTuple):
+    """A way to do a collective: alpha [s] (C2), g(n) [-], and the bandwidth of its links [B/s]."""
+
+    latency: Number
+    traffic_factor: float
+    bandwidth: Number
+
+
+class Rates(NamedTuple):
+    """What the machine sustains.
+
+    bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; the legs of each collective, each with
+    its routes; of plain calls the rows of a tile [-] and the share of the shorter of streaming and arithmetic that is
+    added [-], None where nothing is known of them.
+    """
+
+    bandwidths: tuple[Number, ...]
+    datasheet_bandwidth: Number
+    arithmetic: Number
+    arithmetic_share: Number
+    collectives: tuple[tuple[tuple[Route, ...], ...], ...]
+    tile: Number = None
+    added: Number = None
+    prompt: "PromptRates | None" = None
+
+
+class PromptRates(NamedTuple):
+    """What arithmetic of a prompt sustains (T3).
+
+    The rate of its matrices [FLOP/s] and the share of it that many rows reach [-], the rows at which half of that is
+    reached [-]; the rate that its attention reaches [FLOP/s]; the
+    operations on scales beside each of a matrix [-], and the rate of the plain units that do them [FLOP/s].
+    """
+
+    rate: Number
+    share: Number
+    half: Number
+    attention: Number
+    scales: Number
+    plain_rate: Number
+
+
+class Chain(NamedTuple):
+    """What serialises calls.
+
+    Of fused ones: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that
+    any call hides [-]. Besides: what a plain call loses with a matrix and with experts, a stage with a matrix, the host
+    for each sequence [s]; on-chip memory [B], None where it is not known or nothing is held.
+    """
+
+    stage: Number
+    prefetch: Number
+    overlap: Number
+    collective_overlap: Number
+    matrix: Number = 0.0
+    experts: Number = 0.0
+    stage_matrix: Number = 0.0
+    sequence: Number = 0.0
+    room: Number = None
+
+
+class Fixed(NamedTuple):
+    """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s]."""
+
+    boundary: Number
+    first_bytes: Number
+    host: Number
+    issue: Number

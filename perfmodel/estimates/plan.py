@@ -1,0 +1,297 @@
+"""Plans: a schedule prepared for a list of byte kinds, and its counts at one batch and context. Numbers of any kind."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from perfmodel import equations
+from perfmodel.numbers.choices import smaller
+from perfmodel.operations.parallel import Parallel
+from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
+from perfmodel.schedule.cutting import Schedule, Stage
+
+Number = Any
+
+
+class StagePlan(NamedTuple):
+    """A stage's coefficients, weights in the order of the plan's kinds."""
+
+    weights: tuple[float, ...]
+    experts: tuple[tuple[int, ExpertBank], ...]  # position of the storage format, and what is read of it
+    caches: tuple[Cache, ...]
+    state: float
+    activations: float
+    flops: float
+    payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
+    held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
+    name: str = ""
+    matrix: str = ""  # 'matrix', 'experts' or '' (see `perfmodel.schedule.cutting.Stage`)
+
+
+class CallPlan(NamedTuple):
+    """How often a call is made, and its segments.
+
+    Iterations and stages; in a pipeline the stage it belongs to, and how many are like that.
+    """
+
+    times: int
+    fused: bool
+    segments: tuple[tuple[int, tuple[StagePlan, ...]], ...]
+    pipeline_stage: int = 0
+    alike: int = 1
+    hands_over: float = 0.0  # share of one call's hand-over of tokens to the host that it stands for
+    draft: bool = False  # of a draft, of which a step has several
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A schedule made ready for workloads.
+
+    kinds: weight formats, then the cache, then activations; collectives: kind, devices and stride [-].
+
+    limited: whether what fused calls hold on chip is compared with the room there is.
+    tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
+    whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether the
+    tokens are those of a prompt, of which the last alone goes through the head. kv_tier,
+    kv_share: the slower memory in which a share of the cache lies [-]; host_layers: whose experts the host computes.
+    """
+
+    calls: tuple[CallPlan, ...]
+    kinds: tuple[str, ...]
+    collectives: tuple[tuple[str, int, int], ...]
+    kernel_calls: Number
+    fused_calls: Number
+    parallel: Parallel
+    limited: bool = False
+    tokens: Number = 1
+    several: bool = False
+    drafts: Number = 0
+    drafted: bool = False
+    undrafted: tuple[Number, Number] = (0, 0)
+    prompted: bool = False
+    kv_tier: str = ""
+    kv_share: float = 0.0
+    host_layers: int = 0
+
+    @property
+    def stages(self) -> int:
+        """Dependent stages of a step without its drafts, one in each plain call."""
+        return sum(
+            call.times * iterations * len(stages)
+            for call in self.calls
+            if not call.draft
+            for iterations, stages in call.segments
+        )
+
+
+class StageCounts(NamedTuple):
+    """A stage at one workload.
+
+    Bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B].
+
+    held: activations that a fused call keeps on chip [B]; state: recurrent state of one sequence, which passes through
+    [B].
+    """
+
+    bytes: tuple[Number, ...]
+    late: tuple[tuple[int, Number], ...]
+    flops: Number
+    payloads: tuple[tuple[int, Number], ...]
+    held: Number = 0.0
+    state: Number = 0.0
+    matrix: str = ""
+    further: tuple[Number, ...] = ()  # bytes whose streaming takes as long as what further tokens add (D3)
+    tokens: Number = 1  # new ones of each sequence
+    rows: Number = 1  # tokens that one of its matrices sees
+
+
+class CallCounts(NamedTuple):
+    """A call at one workload.
+
+    microbatches: parts of the batch in the pipeline at once [-]; None where there is no pipeline.
+    handed_over: sequences whose tokens the host takes over after a call [-], None for none.
+    """
+
+    times: int
+    fused: bool
+    segments: list[tuple[int, list[StageCounts]]]
+    pipeline_stage: int = 0
+    alike: int = 1
+    microbatches: Number = None
+    handed_over: Number = None
+
+
+class Further(NamedTuple):
+    """What further tokens of a sequence cost.
+
+    The share of streaming that each adds, the tokens from which it adds nothing (D3), and what it counts among
+    independent ones (D4) [-].
+    """
+
+    token: Number = 0.0
+    most: Number = 1.0
+    independence: Number = 1.0
+
+
+def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
+    """Return the kinds of bytes of `schedules`: weight formats, most bytes first, then the cache, then activations."""
+    total = Work()
+    for schedule in schedules:
+        for count, call in schedule.calls:
+            for segment in call.segments:
+                for stage in segment.stages:
+                    total = total + Work(weights=stage.work.weights, experts=stage.work.experts).times(
+                        count * segment.iterations
+                    )
+    sizes = dict(total.weights)
+    for bank in total.experts:
+        sizes[bank.kind] = sizes.get(bank.kind, 0.0) + bank.bytes_read(1)
+    return (*sorted(sizes, key=lambda kind: -sizes[kind]), CACHE, ACTIVATIONS)
+
+
+def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *, room_known: bool = False) -> Plan:
+    """Return `schedule` prepared for workloads. room_known: whether the device says how much on-chip memory it has."""
+    collectives = tuple(
+        sorted(
+            {
+                (c.kind, c.group, c.stride)
+                for _, call in schedule.calls
+                for segment in call.segments
+                for stage in segment.stages
+                for c in stage.collectives
+            }
+        )
+    )
+    stages = [(number, alike) for number, (alike, size) in enumerate(schedule.stages) for _ in range(size)] or [
+        (0, 1)
+    ] * len(schedule.calls)
+    calls = tuple(
+        CallPlan(
+            count,
+            call.fused,
+            tuple(
+                (s.iterations, tuple(_stage_plan(stage, kinds, collectives) for stage in s.stages))
+                for s in call.segments
+            ),
+            *stage,
+        )
+        for (count, call), stage in zip(schedule.calls, stages, strict=True)
+    )
+    # The tokens are there, and the host takes over, after the last call.
+    last = calls[-1]
+    calls = (*calls[:-1], last._replace(hands_over=1 / last.times))
+    fused_calls = sum(count for count, call in schedule.calls if call.fused)
+    holds = any(
+        stage.held for _, call in schedule.calls if call.fused for segment in call.segments for stage in segment.stages
+    )
+    return Plan(calls, kinds, collectives, schedule.kernel_calls, fused_calls, parallel, room_known and holds)
+
+
+def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[str, int, int], ...]) -> StagePlan:
+    weights = dict(stage.work.weights)
+    return StagePlan(
+        tuple(weights.get(kind, 0.0) for kind in kinds[:-2]),
+        tuple((kinds.index(bank.kind), bank) for bank in stage.work.experts),
+        stage.work.caches,
+        stage.work.state,
+        stage.work.activations,
+        stage.work.flops,
+        tuple((collectives.index((c.kind, c.group, c.stride)), c.payload) for c in stage.collectives),
+        stage.held,
+        stage.name,
+        stage.matrix,
+    )
+
+
+def counts_at(plan: Plan, batch: Number, context: Number, further: Further | None = None) -> list[CallCounts]:
+    """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache.
+
+    further: what further tokens of a sequence cost, where a step has several.
+    """
+    parallel = plan.parallel
+    one = _Load(parallel.tokens(batch), parallel.sequences(batch), context)
+    load = one if not plan.several else _several(plan, one, further or Further())
+    microbatches = parallel.microbatches(batch) if parallel.pipeline > 1 else None
+    return [
+        CallCounts(
+            call.times * plan.drafts if call.draft else call.times,
+            call.fused,
+            [
+                (iterations, [_stage_counts(stage, one if call.draft else load) for stage in stages])
+                for iterations, stages in call.segments
+            ],
+            call.pipeline_stage,
+            call.alike,
+            microbatches,
+            one.sequences * call.hands_over if call.hands_over else None,
+        )
+        for call in plan.calls
+    ]
+
+
+# Stages of the head and of what follows it.
+_HEAD = frozenset(("head", "sampling", "gather_logits"))
+
+
+class _Load(NamedTuple):
+    """What the calls of a step are done for.
+
+    experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
+    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: share that they add to the streaming of weights (D3), None for
+    one token.
+    """
+
+    experts: Number
+    sequences: Number
+    context: Number
+    tokens: Number = 1
+    last: Number = 1
+    further: Number = None
+
+
+def _several(plan: Plan, one: _Load, further: Further) -> _Load:
+    return one._replace(
+        experts=equations.independent_tokens(one.experts, plan.tokens, further.independence),
+        tokens=plan.tokens,
+        last=1 if plan.prompted else plan.tokens,
+        further=equations.further_tokens_share(further.token, further.most, one.experts, plan.tokens),
+    )
+
+
+def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
+    tokens = load.last if stage.name in _HEAD else load.tokens
+    cache: Number = stage.state
+    flops: Number = stage.flops * tokens
+    several = load.further is not None
+    for entry in stage.caches:
+        if several:
+            read = equations.tokens_read(load.context, load.tokens, entry.window)
+            seen = equations.tokens_seen(load.context, load.tokens, entry.window)
+        else:
+            read = seen = load.context if entry.window is None else smaller(load.context, entry.window)
+        cache = cache + entry.bytes * read
+        flops = flops + entry.flops * seen
+    late: tuple[tuple[int, Number], ...] = ()
+    weights: tuple[Number, ...] = stage.weights
+    if stage.experts:
+        late = tuple((position, bank.bytes_read(load.experts)) for position, bank in stage.experts)
+        weights = tuple(
+            size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights)
+        )
+    new = load.sequences * tokens
+    rows: Number = new
+    for _, bank in stage.experts:
+        rows = equations.rows_of_an_expert(new, bank.count, bank.chosen)
+    payloads = tuple([(position, size * new) for position, size in stage.payloads]) if stage.payloads else ()
+    return StageCounts(
+        (*weights, cache * load.sequences, stage.activations * new),
+        late,
+        flops * load.sequences,
+        payloads,
+        stage.held * new,
+        stage.state,
+        stage.matrix,
+        tuple(size * load.further for size in stage.weights) if several else (),
+        tokens,
+        rows,
+    )
