@@ -116,14 +116,7 @@ def trace_command(
     from perfmodel.units import read_quantity_option
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    if (model is None) != (hardware is None):
-        raise ValueRangeError("--model and --hardware belong together: give both or none")
-    if save is not None and model is None:
-        raise ValueRangeError(
-            "--save: what a stack does differently shows only against a model: give --model and --hardware"
-        )
-    if save is not None and not save.endswith(".toml"):
-        raise UnknownNameError(f"--save: {shown(save)}: a profile is a .toml file")
+    _check_together(model, hardware, save)
     step = read_quantity_option(measured, "s", "--measured") if measured is not None else None
     rate = read_quantity_option(bandwidth, "B/s", "--bandwidth") if bandwidth is not None else None
     read = read_quantity_option(size, "B", "--bytes") if size is not None else None
@@ -173,6 +166,18 @@ def trace_command(
         document=document,
         sidecar=sidecar,
     )
+
+
+def _check_together(model: str | None, hardware: str | None, save: str | None) -> None:
+    """Raise PerfModelError where options are given without those that they need."""
+    if (model is None) != (hardware is None):
+        raise ValueRangeError("--model and --hardware belong together: give both or none")
+    if save is not None and model is None:
+        raise ValueRangeError(
+            "--save: what a stack does differently shows only against a model: give --model and --hardware"
+        )
+    if save is not None and not save.endswith(".toml"):
+        raise UnknownNameError(f"--save: {shown(save)}: a profile is a .toml file")
 
 
 def trace_loops_command(

@@ -166,19 +166,7 @@ def write_study(
             resume=resume,
             report=told,
         )
-        found = summary(grid)
-        lines.append(
-            {
-                "sweep": name,
-                "file": path.name,
-                "rows": grid.size,
-                "speedup.least": found.least,
-                "speedup.largest": found.largest,
-                "fastest.tokens_per_second": found.rate,
-                "fastest": found.fastest,
-                "sha256": _digest(path),
-            }
-        )
+        lines.append(_line(name, grid, path))
         hashes |= specification_hashes(grid)
         questions[name] = assumptions(grid)
         written.append(path)
@@ -200,6 +188,21 @@ def write_study(
     }
     write_whole(meta_path, to_json(meta))
     return [*written, meta_path]
+
+
+def _line(name: str, grid: Grid, path: Path) -> dict[str, Any]:
+    """Return the line of a sweep in the summary; path: its file, which is written."""
+    found = summary(grid)
+    return {
+        "sweep": name,
+        "file": path.name,
+        "rows": grid.size,
+        "speedup.least": found.least,
+        "speedup.largest": found.largest,
+        "fastest.tokens_per_second": found.rate,
+        "fastest": found.fastest,
+        "sha256": _digest(path),
+    }
 
 
 def _digest(path: Path) -> str:
