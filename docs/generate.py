@@ -42,6 +42,7 @@ EQUATION_TOPICS = (
     "prompts",
     "hosts",
     "conditional",
+    "uncertainty",
 )
 
 

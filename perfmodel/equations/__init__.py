@@ -7,6 +7,7 @@ model or machine. Symbols and units are those of docs/symbols.md. Sources:
 [3] Hockney, "The communication challenge for MPP", doi 10.1016/S0167-8191(06)80021-9 (alpha and beta
     of a message); ring and tree factors as in Thakur, Rabenseifner, Gropp, doi 10.1177/1094342005051521.
 [4] github.com/NVIDIA/nccl src/graph/tuning.cc: a base latency, and one for each step of an algorithm.
+[5] JCGM 100:2008, "Guide to the expression of uncertainty in measurement" (GUM).
 """
 
 from perfmodel.equations.calls import (
