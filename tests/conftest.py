@@ -15,6 +15,9 @@ settings.register_profile("judged", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("judged")
 
+# Development programs that need torch and transformers.
+collect_ignore = ["oracle"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

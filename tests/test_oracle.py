@@ -84,7 +84,26 @@ def test_parameters_by_part(family):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_of_the_catalogue_at_full_size(name):
     theirs = {part: count for part, count in PUBLISHED[name].items() if part != "tower"}
+    if "experts" not in theirs and "shared" in theirs:  # a block of its own, named as if beside experts
+        theirs["rest"] += theirs.pop("shared")
     assert set(differences(parts(find_model(name)), theirs)) == ({"rest"} if name in PARAMETERS else set())
+
+
+# Configs that others made, with what the library counts of them.
+@pytest.mark.parametrize(
+    ("name", "parameters", "tower"),
+    [
+        ("gemma4-26b-a4b", 27_311_373_086, None),
+        ("gemma4-31b", 30_697_345_340, None),
+        ("glm-5.2-fp8", 743_911_218_432, None),
+        ("qwen3-vl-8b", 8_190_735_360, 566_949_104),
+    ],
+)
+def test_cases_of_other_hands(name, parameters, tower):
+    config = json.loads((FOLDER.parent / "cases" / "families" / f"{name}.json").read_text(encoding="utf-8"))
+    model = read(config)
+    assert parameter_count(model) == parameters
+    assert [part.parameters for part in model.towers][:1] == ([tower] if model.towers else [])
 
 
 @pytest.mark.parametrize("family", WRAPPED)

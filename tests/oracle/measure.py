@@ -21,7 +21,7 @@ _CORRECTIONS = re.compile(r"correction_bias|expert_bias|layer_scalar")
 _PARTS = (
     ("tower", r"vision|visual|audio|projector|connector|image_newline|image_embed|encoder\.(?!.*decoder)"),
     ("embedding", r"(embed_tokens|wte|word_embeddings|embed_in|embeddings)\.weight$"),
-    ("head", r"^(lm_head|embed_out|score)\."),
+    ("head", r"^(language_model\.)?(lm_head|embed_out|score)\."),
     ("shared", r"shared_expert(s)?\.|shared_mlp\.|share_expert\."),
     ("experts", r"\.experts\."),
 )
