@@ -15,7 +15,7 @@ class Definition(msgspec.Struct, frozen=True):
     meaning: str
 
 
-class Condition(msgspec.Struct, frozen=True):
+class BranchCondition(msgspec.Struct, frozen=True):
     """A choice that was decided: `winner` stays on its side of `loser`.
 
     batch, context: the nearest points where it switches, or None; unit: that of both values.
@@ -60,7 +60,7 @@ class SideForm(msgspec.Struct, frozen=True):
     definitions: tuple[Definition, ...]
     formula: str
     addends: tuple[Addend, ...]
-    conditions: tuple[Condition, ...]
+    conditions: tuple[BranchCondition, ...]
     limits: tuple[Limit, ...]
     latex: tuple[str, ...]
 

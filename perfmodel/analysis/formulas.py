@@ -9,7 +9,7 @@ import msgspec
 import sympy
 from sympy.printing.pycode import PythonCodePrinter
 
-from perfmodel.analysis.closedforms import Condition
+from perfmodel.analysis.closedforms import BranchCondition
 from perfmodel.estimates.figures import parameters_in_use, record
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.numbers import symbols as symbolic
@@ -132,7 +132,7 @@ class Root(msgspec.Struct, frozen=True):
     formula: str
     latex: str
     value: float
-    conditions: tuple[Condition, ...]
+    conditions: tuple[BranchCondition, ...]
 
 
 def closed_root(
@@ -163,7 +163,7 @@ def closed_root(
 
 def conditions_of(
     question: Prepared, choices: Iterable[Choice], numbers: Mapping[sympy.Symbol, float]
-) -> tuple[Condition, ...]:
+) -> tuple[BranchCondition, ...]:
     """Return the choices as conditions, the nearest to switching first.
 
     Those that no positive number can switch are left out.
@@ -179,7 +179,7 @@ def conditions_of(
         a, b = value_of(winner, numbers), value_of(loser, numbers)
         at_batch, at_context = (zero_near(winner - loser, symbols[name], numbers) for name in WORKLOAD)
         unit = unit_of(winner, loser, units)
-        found.append(Condition(kind, text_of(winner), text_of(loser), a, b, at_batch, at_context, unit))
+        found.append(BranchCondition(kind, text_of(winner), text_of(loser), a, b, at_batch, at_context, unit))
     return tuple(
         sorted(
             found,

@@ -9,7 +9,7 @@ from perfmodel.schedule.cutting import fused_step, layer_range, loop_runs, make_
 from perfmodel.specifications.model import Model
 
 
-class Part(msgspec.Struct, frozen=True):
+class LoopPart(msgspec.Struct, frozen=True):
     """A part of the step, in order. calls: those of one body; count: repeats; layers: 'first-last' decoder layers.
 
     reason: why it is a loop, or why it stays outside.
@@ -28,7 +28,7 @@ class LoopReport(msgspec.Struct, frozen=True):
     """
 
     model: str
-    parts: tuple[Part, ...]
+    parts: tuple[LoopPart, ...]
     calls_engine: int
     calls_fused: int
     calls_looped: int
@@ -46,7 +46,7 @@ def loop_report(
     formats = formats_of(model, None, None)
     stages = pipeline_stages(decode_step(model, formats, devices), model.hidden, formats, over(devices).pipeline)
     only = read_loop_only(loop_only, stages)
-    parts: list[Part] = []
+    parts: list[LoopPart] = []
     for stage in stages:
         found = fused_step(stage)
         runs = loop_runs(found, only)
@@ -54,7 +54,7 @@ def loop_report(
             layers = layer_range(run, found)
             names = tuple(call.name for call in found.calls[run.start : run.start + run.body])
             parts.append(
-                Part(
+                LoopPart(
                     names,
                     run.count,
                     layers,

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import msgspec
 
-from perfmodel.analysis.closedforms import Condition
+from perfmodel.analysis.closedforms import BranchCondition
 from perfmodel.analysis.formulas import closed_root
 from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
@@ -73,7 +73,7 @@ class Solution(msgspec.Struct, frozen=True, eq=False):
     method: str
     formula: str | None
     latex: str | None
-    conditions: tuple[Condition, ...]
+    conditions: tuple[BranchCondition, ...]
     parameters: int | None
     answer: Estimate
 

@@ -15,7 +15,7 @@ COMPUTE_BOUND = "arithmetic_over_streaming"
 GAINS = ("gain", "share-of-gain")
 
 
-class Named(msgspec.Struct, frozen=True):
+class NamedQuestion(msgspec.Struct, frozen=True):
     """A question with a name. unknown and target as `solve` takes them; target is what is meant if none is given."""
 
     unknown: str
@@ -24,31 +24,31 @@ class Named(msgspec.Struct, frozen=True):
 
 
 NAMED = {
-    "boundary-for-peak": Named(
+    "boundary-for-peak": NamedQuestion(
         "boundary", "before.fraction_of_peak=0.9", "the boundary cost at which the calls as they are reach 90 % of peak"
     ),
-    "boundaries-that-may-stay": Named(
+    "boundaries-that-may-stay": NamedQuestion(
         "loop_at_most",
         "share-of-gain=0.9",
         "how few iterations a looped call may hold, and so how many boundaries may stay, for 90 % of what looping"
         " gains",
     ),
-    "devices-for-rate": Named(
+    "devices-for-rate": NamedQuestion(
         "devices", "after.tokens_per_second_per_sequence=100", "the fewest devices that give each user 100 tok/s"
     ),
-    "compute-bound-batch": Named(
+    "compute-bound-batch": NamedQuestion(
         "batch", "before.compute-bound", "the smallest batch whose arithmetic takes as long as its streaming"
     ),
-    "last-paying-batch": Named("batch", f"speedup={PAYS}", "the largest batch at which looping still pays"),
-    "cache-passes-weights": Named(
+    "last-paying-batch": NamedQuestion("batch", f"speedup={PAYS}", "the largest batch at which looping still pays"),
+    "cache-passes-weights": NamedQuestion(
         "context", "cache_over_weights=1", "the context at which a step reads as much cache as weights"
     ),
-    "bandwidth-for-rate": Named(
+    "bandwidth-for-rate": NamedQuestion(
         "memory.bandwidth",
         "after.tokens_per_second_per_sequence=100",
         "the memory bandwidth a new chip needs for 100 tok/s a user",
     ),
-    "model-size": Named(
+    "model-size": NamedQuestion(
         "hidden", f"speedup={PAYS}", "the width of a model of this shape and depth at which looping stops paying"
     ),
 }

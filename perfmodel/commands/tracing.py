@@ -13,7 +13,7 @@ from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
-    from perfmodel.traces import Summary
+    from perfmodel.traces import TraceSummary
     from perfmodel.traces.priced import TracePricing
 
 
@@ -187,7 +187,7 @@ def trace_loops_command(
     from perfmodel.report.traced import trace_loops, trace_loops_document
     from perfmodel.traces import read_trace, summarise
 
-    summary: Summary = summarise(read_trace(Path(file)))
+    summary: TraceSummary = summarise(read_trace(Path(file)))
     deliver_list(
         lambda: trace_loops(summary),
         lambda: trace_loops_document(summary),

@@ -31,7 +31,7 @@ _NAMES = {
 }
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
     """One way to explain the measurement.
 
     values: the parameters that differ, by path, in base units; None where no value of a parameter explains it.
@@ -62,8 +62,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     predicted: float
     low: float
     high: float
-    alone: tuple[Explanation, ...]
-    together: Explanation
+    alone: tuple[Discrepancy, ...]
+    together: Discrepancy
     assumed: dict[str, tuple[float, float, float]]
     units: dict[str, str]
     estimate: Estimate
@@ -94,16 +94,16 @@ def explain_gap(model: str | Model, hardware: str | Hardware, measured: float, *
     step = AdjustableStep.of(answer.prepared, answer.before.mode, answer.batch, answer.context)
     priors = step.priors()
 
-    def explained(what: str, values: dict[str, float] | None) -> Explanation:
+    def explained(what: str, values: dict[str, float] | None) -> Discrepancy:
         if values is None:
-            return Explanation(what=what, values=None, deviations={}, after=None, speedup=None)
+            return Discrepancy(what=what, values=None, deviations={}, after=None, speedup=None)
         settings = dict(answer.asked.arguments["parameters"] or {}) | {
             path: str(value) + (f" {priors[path].quantity.unit}" if priors[path].quantity.unit != "1" else "")
             for path, value in values.items()
         }
         again = answer.replace(parameters=settings)
         deviations = {path: priors[path].deviation(math.log(value)) for path, value in values.items()}
-        return Explanation(
+        return Discrepancy(
             what=what, values=values, deviations=deviations, after=again.after.time_per_step, speedup=again.speedup
         )
 

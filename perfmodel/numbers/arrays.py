@@ -42,7 +42,7 @@ _UFUNCS: dict[str, Callable[..., Array]] = {
 _CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")}
 
 
-class Kernel(NamedTuple):
+class RecordedLoop(NamedTuple):
     """The operations on whole pieces.
 
     inputs: what they take from smaller arrays; lines: the operations; results: which of them are wanted.
@@ -85,7 +85,7 @@ class Program:
         self._small_lines = function_of(
             [line for line in lines if line.target in small], self._arguments, self._first, _CHOICES
         )
-        self.kernel = Kernel(
+        self.kernel = RecordedLoop(
             tuple(dict.fromkeys(taken)),
             tuple(line for line in lines if line.target in whole),
             tuple(dict.fromkeys(name for name in recorded if name in whole)),
@@ -96,7 +96,7 @@ class Program:
 
             if machinecode.available():
                 outer = (1 << self._grid) - 1 & ~self._inner
-                self._pieces = machinecode.InnerLoop(
+                self._pieces = machinecode.RecordedLoop(
                     self.kernel,
                     [
                         (bool(self._axes[name] & outer), bool(self._axes[name] & self._inner))
@@ -173,7 +173,7 @@ def _piece(array: Array, axes: int, groups: tuple[list[int], list[int]], shape: 
 class _Pieces:
     """A kernel worked out by numpy, piece by piece."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: RecordedLoop) -> None:
         self._places: dict[Any, int] = {}
         self._fixed: list[Any] = []  # inputs, constants, results
         constants = [x for line in kernel.lines for x in (line.left, line.right) if not isinstance(x, str)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from perfmodel.analysis.closedforms import Condition, Explanation, SideForm
+from perfmodel.analysis.closedforms import BranchCondition, Explanation, SideForm
 from perfmodel.analysis.sensitivities import Sensitivity
 from perfmodel.analysis.solver import Solution
 from perfmodel.report.text import Document, Table
@@ -169,7 +169,7 @@ def _side(name: str, side: SideForm) -> list[str | Table]:
     ]
 
 
-def _conditions(conditions: Sequence[Condition]) -> str:
+def _conditions(conditions: Sequence[BranchCondition]) -> str:
     lines: list[str] = []
     for c in conditions:
         # A window that cannot be emptied below nothing, or filled to no more than nothing, says little.

@@ -6,7 +6,7 @@ Verdict, steps, kernels, gaps by cause, layers, what bounds the step, and what l
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.report.text import Document, Table
-from perfmodel.traces.records import Summary
+from perfmodel.traces.records import TraceSummary
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _CAUSES = {
 _TOP = 8
 
 
-def trace_verdict(summary: Summary, pricing: "TracePricing | None" = None) -> str:
+def trace_verdict(summary: TraceSummary, pricing: "TracePricing | None" = None) -> str:
     """Return the line that answers the question.
 
     What looping would gain, and what share of the step is gaps, short kernels and collectives.
@@ -62,7 +62,7 @@ def trace_verdict(summary: Summary, pricing: "TracePricing | None" = None) -> st
     return f"Looping: {prize.gaps_only.speedup:.3g} to {high.speedup:.3g} x; {of}."
 
 
-def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> Document:
+def trace_document(summary: TraceSummary, pricing: "TracePricing | None" = None) -> Document:
     """Return the report on a trace as a document whose first line is the verdict."""
     parts: list[str | Table] = [trace_verdict(summary, pricing), _head(summary)]
     facts = _facts(summary)
@@ -88,7 +88,7 @@ def trace_document(summary: Summary, pricing: "TracePricing | None" = None) -> D
     return Document(parts)
 
 
-def trace_loops(summary: Summary) -> list[dict[str, Any]]:
+def trace_loops(summary: TraceSummary) -> list[dict[str, Any]]:
     """Return the repeated layers of a trace as rows: body, count, layers, and why."""
     rows = []
     for layer in summary.repeats:
@@ -106,7 +106,7 @@ def trace_loops(summary: Summary) -> list[dict[str, Any]]:
     return rows
 
 
-def trace_loops_document(summary: Summary) -> Document:
+def trace_loops_document(summary: TraceSummary) -> Document:
     """Return the repeated layers of a trace as a document."""
     inside = sum(layer.kernels * layer.count for layer in summary.repeats)
     if summary.kernels_per_step is None:
@@ -128,12 +128,12 @@ def trace_loops_document(summary: Summary) -> Document:
     return Document(parts)
 
 
-def _head(summary: Summary) -> str:
+def _head(summary: TraceSummary) -> str:
     device = f" on {summary.hardware}" if summary.hardware else ""
     return f"{summary.source.rpartition('/')[2]}: {summary.format}{device}"
 
 
-def _facts(summary: Summary) -> list[tuple[str, ...]]:
+def _facts(summary: TraceSummary) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     if summary.step_time is not None and summary.idle is not None:
         label = f", {shortened(summary.step_label, 32)}" if summary.step_label else ""
@@ -170,7 +170,7 @@ def _facts(summary: Summary) -> list[tuple[str, ...]]:
     return rows
 
 
-def _others(summary: Summary) -> str:
+def _others(summary: TraceSummary) -> str:
     """Return what a step holds beside kernels."""
     kinds = [] if summary.step is None else [kernel.kind for kernel in summary.steps[summary.step].kernels]
     graphs = kinds.count("graph")
@@ -179,7 +179,7 @@ def _others(summary: Summary) -> str:
     return f"{copies:,} copies and memsets{whole}"
 
 
-def _gaps(summary: Summary) -> Table:
+def _gaps(summary: TraceSummary) -> Table:
     time = summary.step_time or 1.0
     cells = [
         (
@@ -194,7 +194,7 @@ def _gaps(summary: Summary) -> Table:
     return Table(("idle before a kernel", "gaps", "time", "share", "median"), cells, frozenset({1, 2, 3, 4}))
 
 
-def _shares(summary: Summary) -> Table:
+def _shares(summary: TraceSummary) -> Table:
     time = summary.step_time or summary.busy
     parts = summary.to_dict()["shares"]
     cells = [(name.replace("_", " "), _time(share * time), _percent(share)) for name, share in parts.items() if share]
@@ -211,7 +211,7 @@ def _layer_text(layer: Any) -> str:
     )
 
 
-def _prize(summary: Summary) -> Table:
+def _prize(summary: TraceSummary) -> Table:
     prize = summary.prize
     assert prize is not None  # noqa: S101 (checked by the caller, for the types)
     cells = [

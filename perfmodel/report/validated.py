@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perfmodel.measurements.calibration import Calibration
-from perfmodel.measurements.discrepancies import Explanation, Gap
+from perfmodel.measurements.discrepancies import Discrepancy, Gap
 from perfmodel.measurements.modepairs import ModePair
 from perfmodel.measurements.validation import Errors, Predicted, Validation
 from perfmodel.report.text import Document, Table
@@ -155,7 +155,7 @@ def gap_document(gap: Gap) -> Document:
     )
     parts: list[str | Table] = [first, f"{gap.model} on {gap.hardware}, {gap.mode}; afterwards {gap.after_mode}"]
 
-    def line(one: Explanation) -> tuple[str, ...]:
+    def line(one: Discrepancy) -> tuple[str, ...]:
         if one.values is None:
             return one.what, "no value explains it", "", "", ""
         ((path, value),) = one.values.items()
@@ -190,7 +190,7 @@ def gap_document(gap: Gap) -> Document:
     return Document(parts)
 
 
-def _gain(one: Explanation) -> str:
+def _gain(one: Discrepancy) -> str:
     return "" if one.speedup is None else ratio(one.speedup.value, one.speedup.low, one.speedup.high, " x")
 
 

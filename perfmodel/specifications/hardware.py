@@ -254,7 +254,7 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
         raise SpecificationError(f"{path}: sources: expected a table of texts")
     own = not any(path.resolve().is_relative_to(data_folder(kind).resolve()) for kind in ("hardware", "profiles"))
-    file = _File(path, sources, f"given in {path.name}" if own else None)
+    file = _DeviceFile(path, sources, f"given in {path.name}" if own else None)
     head: dict[str, Any] = {}
     values: dict[str, Quantity] = {}
     modes: dict[str, Mode] = {}
@@ -281,7 +281,7 @@ def _head_value(fields: Fields, key: str, also: type | None) -> object:
 
 
 def _read_table(
-    table: dict[str, Any], prefix: str, file: "_File", values: dict[str, Quantity], modes: dict[str, Mode]
+    table: dict[str, Any], prefix: str, file: "_DeviceFile", values: dict[str, Quantity], modes: dict[str, Mode]
 ) -> None:
     path = file.path
     if prefix.startswith("modes."):
@@ -358,7 +358,7 @@ def _read_algorithms(entry: object, where: str) -> Offered:
     return Offered(tuple(names), kind, source)
 
 
-class _File(NamedTuple):
+class _DeviceFile(NamedTuple):
     """A file that is being read, with its table of sources. given: the source of what a user's own file leaves without."""
 
     path: Path

@@ -71,7 +71,7 @@ def assumptions(grid: Grid, most: int = 64) -> list[dict[str, Any]]:
     ]
 
 
-class Summary(msgspec.Struct, frozen=True):
+class GridSummary(msgspec.Struct, frozen=True):
     """A grid in few words. least, largest: speed-up [-]; rate: of the fastest point [tok/s]; rows: the first ones."""
 
     least: float
@@ -111,7 +111,7 @@ def grid_notes(grid: Grid) -> list[str]:
     ]
 
 
-def summary(grid: Grid, most: int = 0) -> Summary:
+def summary(grid: Grid, most: int = 0) -> GridSummary:
     """Return least and largest speed-up, the fastest point and the first `most` rows of a grid."""
     least, largest, rate, fastest = math.inf, 0.0, 0.0, ""
     rows: list[dict[str, Any]] = []
@@ -133,7 +133,7 @@ def summary(grid: Grid, most: int = 0) -> Summary:
         if i == 0:
             plain = {name: column.to_list()[:most] for name, column in found.items()}
             rows = [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
-    return Summary(least, largest, rate, fastest, rows)
+    return GridSummary(least, largest, rate, fastest, rows)
 
 
 def written(column: str, value: Any) -> str:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perfmodel.traces.events import Kernel, Trace, TraceError
     from perfmodel.traces.reading import read_trace
-    from perfmodel.traces.records import Summary
+    from perfmodel.traces.records import TraceSummary
     from perfmodel.traces.summary import summarise
 
-__all__ = ["Kernel", "Summary", "Trace", "TraceError", "read_trace", "summarise"]
+__all__ = ["Kernel", "Trace", "TraceError", "TraceSummary", "read_trace", "summarise"]
 
 _HOMES = {
     "Kernel": "events",
-    "Summary": "records",
+    "TraceSummary": "records",
     "Trace": "events",
     "TraceError": "events",
     "read_trace": "reading",

@@ -70,7 +70,7 @@ def read_chrome(path: Path) -> Trace:
 
     Raises TraceError for bytes that are not such a trace, are cut off, or hold no GPU kernel.
     """
-    reader = _Reader(path)
+    reader = _EventReader(path)
     events: list[tuple[int, int, str, str, str, str, int | None]] = []
     launches: dict[int, int] = {}
     ranges: list[Range] = []
@@ -117,7 +117,7 @@ def _integer(value: Any) -> int | None:
     return None
 
 
-class _Reader:
+class _EventReader:
     """Walks the top level of one file: hands over the events in batches and keeps the few other values that matter."""
 
     def __init__(self, path: Path) -> None:

@@ -21,7 +21,7 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import with_profile
 from perfmodel.specifications.quantities import Interval
-from perfmodel.traces import Summary, Trace
+from perfmodel.traces import Trace, TraceSummary
 from perfmodel.traces.predictions import predictions_of, times_of
 from perfmodel.traces.priced import Share, TracePricing
 from perfmodel.traces.recordedsteps import Split, host_of, recorded_mode_of, split_of, with_step
@@ -167,7 +167,7 @@ def _over(total: Interval, count: int) -> Interval:
 
 
 def _notes(
-    summary: Summary,
+    summary: TraceSummary,
     model: Model,
     split: Split,
     measured: float | None,

@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.errors import ValueRangeError
 from perfmodel.traces.gaps import StepKernel
-from perfmodel.traces.steps import Step
+from perfmodel.traces.steps import TracedStep
 
 _HOST_BOUND = (
     0.05  # share of the step lost to late launches above which the step as a graph is the thing to compare with
@@ -51,7 +51,7 @@ def kernel_floor(kernels: tuple[StepKernel, ...]) -> float:
 
 
 def price_step(
-    step: Step,
+    step: TracedStep,
     *,
     bandwidth: float | None,
     bytes_per_step: float | None,
@@ -103,7 +103,9 @@ def price_step(
     )
 
 
-def _reference(step: Step, host: float, measured: float | None, period: float, notes: list[str]) -> tuple[float, str]:
+def _reference(
+    step: TracedStep, host: float, measured: float | None, period: float, notes: list[str]
+) -> tuple[float, str]:
     graph = step.time - host
     host_bound = host > _HOST_BOUND * step.time
     if measured is None:

@@ -7,9 +7,9 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.quantities import Interval
 from perfmodel.traces.events import Trace
 from perfmodel.traces.gaps import graph_launches
-from perfmodel.traces.records import Summary
+from perfmodel.traces.records import TraceSummary
 from perfmodel.traces.shares import PLAIN
-from perfmodel.traces.steps import Step
+from perfmodel.traces.steps import TracedStep
 from perfmodel.traces.summary import summarise
 
 _INFLATION_GRAPH, _INFLATION_EAGER = 0.09, 0.5  # share of a recorded step that a profiler may have added
@@ -29,7 +29,7 @@ class Split(NamedTuple):
     spread: tuple[float, float]  # the 5th and 95th percentile of the steps over the one described
 
 
-def with_step(trace: Trace, measured: float | None) -> Summary:
+def with_step(trace: Trace, measured: float | None) -> TraceSummary:
     """Return the summary of a trace whose kernels can be priced; raise ValueRangeError for any other."""
     summary = summarise(trace, measured=measured)
     if summary.step is None or summary.step_time is None:
@@ -42,7 +42,7 @@ def with_step(trace: Trace, measured: float | None) -> Summary:
     return summary
 
 
-def recorded_mode_of(trace: Trace, summary: Summary, style: str, device: Hardware) -> str:
+def recorded_mode_of(trace: Trace, summary: TraceSummary, style: str, device: Hardware) -> str:
     """Return graph when most kernels came under shared launches.
 
     Else eager for the many small kernels of a framework, else stream.
@@ -67,7 +67,7 @@ def recorded_mode_of(trace: Trace, summary: Summary, style: str, device: Hardwar
     return found
 
 
-def split_of(summary: Summary, measured: float | None, mode: str) -> Split:
+def split_of(summary: TraceSummary, measured: float | None, mode: str) -> Split:
     """Return where the time of the middle step goes; measured: an unprofiled step [s], from one to the next."""
     assert summary.step is not None  # noqa: S101 (checked by the caller, for the types)
     step = summary.steps[summary.step]
@@ -99,7 +99,7 @@ def split_of(summary: Summary, measured: float | None, mode: str) -> Split:
     )
 
 
-def _busy_spread(steps: tuple[Step, ...], middle: Step) -> tuple[float, float]:
+def _busy_spread(steps: tuple[TracedStep, ...], middle: TracedStep) -> tuple[float, float]:
     busy = sorted(step.busy for step in steps if step.complete)
     return _at(busy, 0.05) - middle.busy, _at(busy, 0.95) - middle.busy
 

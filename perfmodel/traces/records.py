@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from perfmodel.traces.prize import Prize
-from perfmodel.traces.steps import Step, Stream
+from perfmodel.traces.steps import Stream, TracedStep
 
 
 class GapClass(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class GapClass(msgspec.Struct, frozen=True):
     median: float | None
 
 
-class Layer(msgspec.Struct, frozen=True):
+class TracedLayer(msgspec.Struct, frozen=True):
     """A repeated layer of the step.
 
     Names of its body, events and kernels in it, bodies, layers, index of its first event.
@@ -49,7 +49,7 @@ class KernelShare(msgspec.Struct, frozen=True):
 class Shares(msgspec.Struct, frozen=True):
     """Where a step goes, shares of its time [-] that add up to 1.
 
-    short: kernels below `Summary.short_below`; graphs: those recorded whole, whose kernels and gaps cannot be seen.
+    short: kernels below `TraceSummary.short_below`; graphs: those recorded whole, whose kernels and gaps cannot be seen.
     """
 
     long_kernels: float
@@ -61,7 +61,7 @@ class Shares(msgspec.Struct, frozen=True):
     graphs: float = 0.0
 
 
-class Summary(msgspec.Struct, frozen=True):
+class TraceSummary(msgspec.Struct, frozen=True):
     """What a trace says about decode steps.
 
     Times [s]; of steps, that of the middle one is `step`, described by all figures below it.
@@ -97,7 +97,7 @@ class Summary(msgspec.Struct, frozen=True):
     kernels_per_step: int | None
     kernels_per_layer: float | None
     layers: int
-    repeats: tuple[Layer, ...]
+    repeats: tuple[TracedLayer, ...]
     gap_median: float | None
     gap_90: float | None
     gaps: tuple[GapClass, ...]
@@ -109,7 +109,7 @@ class Summary(msgspec.Struct, frozen=True):
     top: tuple[KernelShare, ...]
     prize: Prize | None
     notes: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TracedStep, ...]
 
     def to_dict(self, *, kernels: bool = False) -> dict[str, Any]:
         """Return the answer as plain values in base units; with `kernels` also every step with every kernel in it."""

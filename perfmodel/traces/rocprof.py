@@ -72,7 +72,7 @@ class _Tool(msgspec.Struct, gc=False):
     agents: list[_Agent] = msgspec.field(default_factory=list)
 
 
-class _File(msgspec.Struct, rename={"tools": "rocprofiler-sdk-tool"}, gc=False):
+class _Export(msgspec.Struct, rename={"tools": "rocprofiler-sdk-tool"}, gc=False):
     tools: list[_Tool]
 
 
@@ -83,7 +83,7 @@ def read_rocprofiler_json(path: Path) -> Trace:
     """
     data = read_whole(path, LARGEST_JSON)
     try:
-        tools = msgspec.json.decode(data, type=_File).tools
+        tools = msgspec.json.decode(data, type=_Export).tools
     except msgspec.ValidationError as error:
         raise TraceError(f"{path}: is not JSON of rocprofiler-sdk: {error}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -26,7 +26,7 @@ _SECOND_STREAM = 0.05  # share of the main stream's time that makes another one 
 _CONCURRENT = 0.1  # share of a stream's time beside the main stream above which it is no part of the sequence
 
 
-class Step(msgspec.Struct, frozen=True):
+class TracedStep(msgspec.Struct, frozen=True):
     """One step on the compute streams.
 
     Times [s]: start in the trace, time from first start to last end, busy + idle = time.
@@ -61,7 +61,7 @@ class StepsFound(msgspec.Struct, frozen=True):
     device: str
     devices: int
     streams: tuple[Stream, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TracedStep, ...]
     notes: tuple[str, ...]
 
 
@@ -147,10 +147,10 @@ def _other_layers(events: Sequence[Kernel]) -> tuple[LayerRun, ...]:
     return tuple(run for run in found if any(map(is_attention, run.body)))
 
 
-def _steps(pieces: Sequence[Piece], events: Sequence[Kernel], background: Sequence[Span]) -> tuple[Step, ...]:
+def _steps(pieces: Sequence[Piece], events: Sequence[Kernel], background: Sequence[Span]) -> tuple[TracedStep, ...]:
     graphs, latency = graph_launches(events), launch_latency(events)
     usual = Counter(sum(run.count for run in piece.runs) for piece in pieces).most_common(1)[0][0]
-    found: list[Step] = []
+    found: list[TracedStep] = []
     end: float | None = None
     for piece in pieces:
         members = events[piece.first : piece.stop]
@@ -165,7 +165,7 @@ def _steps(pieces: Sequence[Piece], events: Sequence[Kernel], background: Sequen
         complete = sum(run.count for run in piece.runs) == usual
         before = None if end is None else max(0.0, start - end)
         found.append(
-            Step(piece.label, start, stop - start, busy_time(members), idle, before, complete, kernels, layers)
+            TracedStep(piece.label, start, stop - start, busy_time(members), idle, before, complete, kernels, layers)
         )
         end = stop
     return tuple(found)

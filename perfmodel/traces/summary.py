@@ -14,8 +14,8 @@ from perfmodel.traces.events import KernelTotal, Trace
 from perfmodel.traces.gaps import CAUSES, StepKernel
 from perfmodel.traces.names import is_collective
 from perfmodel.traces.prize import check_positive, kernel_floor, price_step
-from perfmodel.traces.records import GapClass, KernelShare, Layer, Shares, Summary
-from perfmodel.traces.steps import Step, find_steps
+from perfmodel.traces.records import GapClass, KernelShare, Shares, TracedLayer, TraceSummary
+from perfmodel.traces.steps import TracedStep, find_steps
 
 _SHORT = 2.0  # floors; a kernel below is short
 _NOTABLE = 0.1  # share of the step from which idle time between steps is worth a note
@@ -23,7 +23,7 @@ _NOTABLE = 0.1  # share of the step from which idle time between steps is worth 
 
 def summarise(
     trace: Trace, *, bandwidth: float | None = None, bytes_per_step: float | None = None, measured: float | None = None
-) -> Summary:
+) -> TraceSummary:
     """Return steps, kernels, gaps, layers, bound and prize of a trace.
 
     bandwidth [B/s] that the device sustains and bytes_per_step [B] give the high end of the prize;
@@ -56,7 +56,7 @@ def summarise(
         notes.append(
             f"{between * 1e3:.4g} ms lie idle between steps: they are the host's, and in no figure of the step"
         )
-    return Summary(
+    return TraceSummary(
         source=trace.source,
         format=trace.format,
         hardware=trace.hardware,
@@ -105,15 +105,15 @@ def summarise(
     )
 
 
-def _middle(steps: Sequence[Step]) -> Step:
+def _middle(steps: Sequence[TracedStep]) -> TracedStep:
     """Return the step of median time, of those marked as decode if any is."""
     chosen = [step for step in steps if "decode" in step.label.lower()] or list(steps)
     return sorted(chosen, key=lambda step: step.time)[(len(chosen) - 1) // 2]
 
 
-def _layer(run: Any, step: Step) -> Layer:
+def _layer(run: Any, step: TracedStep) -> TracedLayer:
     inside = step.kernels[run.first : run.first + len(run.body)]
-    return Layer(
+    return TracedLayer(
         run.body,
         len(run.body),
         sum(kernel.kind == "kernel" for kernel in inside),
@@ -131,7 +131,7 @@ def _seen(value: float | None, resolution: float | None) -> float | None:
     return None if value is None or (resolution is not None and resolution >= 1e-7 and value < resolution) else value
 
 
-def _gap_classes(step: Step, resolution: float | None) -> tuple[GapClass, ...]:
+def _gap_classes(step: TracedStep, resolution: float | None) -> tuple[GapClass, ...]:
     found = []
     for cause in CAUSES:
         gaps = [kernel.gap for kernel in step.kernels if kernel.cause == cause]
@@ -140,7 +140,7 @@ def _gap_classes(step: Step, resolution: float | None) -> tuple[GapClass, ...]:
     return tuple(found)
 
 
-def _shares(step: Step, short: float) -> Shares:
+def _shares(step: TracedStep, short: float) -> Shares:
     """Return where the time of a step goes; events that overlap share the time between them."""
     host = sum(kernel.gap for kernel in step.kernels if kernel.cause == "host")
     parts = {"copies": 0.0, "collectives": 0.0, "short": 0.0, "long": 0.0, "graphs": 0.0}
@@ -177,7 +177,7 @@ def _top(calls: Sequence[tuple[str, int, float]], time: float) -> tuple[KernelSh
     return tuple(KernelShare(name, count, total, total / time if time else 0.0) for name, (count, total) in ordered)
 
 
-def _of_totals(trace: Trace) -> Summary:
+def _of_totals(trace: Trace) -> TraceSummary:
     """Return what a summary file can say: time by kernel, short kernels and collectives, no gaps and no steps."""
     totals = trace.totals
     busy = sum(total.total for total in totals)
@@ -198,7 +198,7 @@ def _of_totals(trace: Trace) -> Summary:
         ] += total.total
     scale = 1.0 / busy if busy else 0.0
     shares = Shares(parts["long"] * scale, parts["short"] * scale, parts["collectives"] * scale, 0.0, 0.0, 0.0)
-    return Summary(
+    return TraceSummary(
         source=trace.source,
         format=trace.format,
         hardware=trace.hardware,

@@ -10,7 +10,7 @@ from perfmodel.quoting import json_text
 from perfmodel.report.files.delimited import to_csv
 
 
-class Column(Protocol):
+class FileColumn(Protocol):
     """A column of a block: values as a list or, where `names` is given, as codes of names."""
 
     @property
