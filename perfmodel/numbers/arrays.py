@@ -96,7 +96,7 @@ class Program:
 
             if machinecode.available():
                 outer = (1 << self._grid) - 1 & ~self._inner
-                self._pieces = machinecode.RecordedLoop(
+                self._pieces = machinecode.InnerLoop(
                     self.kernel,
                     [
                         (bool(self._axes[name] & outer), bool(self._axes[name] & self._inner))
