@@ -27,7 +27,7 @@ from perfmodel.report.pictures.paper import (
     shortened,
 )
 from perfmodel.report.pictures.picture import Picture, Room
-from perfmodel.report.words import percent, ratio, unit_of
+from perfmodel.report.words import percent, ratio, term_label, unit_of
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class Waterfall(Picture, frozen=True):
         axes.set_xlim(0, 1.02 * largest / factor)
         axes.grid(visible=False, axis="y")
         numbered(axes, "x", f"time of a step [{unit}]", count=4)
-        axes.set_yticks(range(len(_ROWS)), labels=_ROWS if named else [""] * len(_ROWS), size=12)
+        axes.set_yticks(
+            range(len(_ROWS)), labels=[term_label(row) for row in _ROWS] if named else [""] * len(_ROWS), size=12
+        )
         axes.get_yticklabels()[-1].set_fontweight("bold")
         axes.axvline(self.peak / factor, color=INK, linewidth=1, linestyle=PEAK.dash)
         for row, (name, start, time) in enumerate(side.bars(self.peak)):
