@@ -1,12 +1,14 @@
 """Regenerate what the documents show: `python docs/generate.py` writes, `--check` only compares (exit 1 on a difference).
 
-Generated are the output of each `$ perfmodel ...` line in a console block, docs/equations.md from the
-docstrings of the equations, docs/cli.md from the help of the commands, the tables between
-`<!-- generated: NAME -->` and `<!-- end -->`, and the outputs of the notebooks in examples/.
+Generated are the output of each `$ perfmodel ...` line in a console block (`| head -n 12` keeps its first lines),
+docs/equations.md from the docstrings of the equations, docs/cli.md from the help of the commands, the tables between
+`<!-- generated: NAME -->` and `<!-- end -->`, the outputs of the notebooks in examples/, and docs/waterfall.svg.
+Of the picture `--check` compares the texts only, since the drawing may differ between versions of matplotlib.
 """
 
 import ast
 import contextlib
+import csv
 import importlib
 import inspect
 import io
@@ -15,6 +17,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -26,6 +29,8 @@ import typer  # noqa: E402
 from perfmodel import equations  # noqa: E402
 from perfmodel._layout import load_command_line  # noqa: E402
 from perfmodel.estimates.answers import estimate  # noqa: E402
+from perfmodel.measurements.rows import all_rows  # noqa: E402
+from perfmodel.measurements.validation import predict  # noqa: E402
 from perfmodel.specifications.parameters import PARAMETERS  # noqa: E402
 
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
@@ -47,7 +52,11 @@ EQUATION_TOPICS = (
 
 
 def printed(line: str) -> str:
-    """Return what a command line prints, run in this process from the root of the repository."""
+    """Return what a command line prints, run in this process from the root of the repository.
+
+    A line may end in `| head -n N`, which keeps the first N lines as a shell does.
+    """
+    line, _, kept = line.partition(" | head -n ")
     out = io.StringIO()
     arguments, folder = sys.argv, Path.cwd()
     sys.argv = shlex.split(line)
@@ -58,7 +67,7 @@ def printed(line: str) -> str:
     finally:
         sys.argv = arguments
         os.chdir(folder)
-    return out.getvalue()
+    return "".join(out.getvalue().splitlines(keepends=True)[: int(kept) if kept else None])
 
 
 def equations_page() -> str:
@@ -113,50 +122,60 @@ def keys_table() -> str:
     return "\n".join(["| key | unit | meaning |", "| --- | --- | --- |", *rows]) + "\n"
 
 
+# Rows of validation/rows.csv that the README shows, hits and misses, each with the question in words.
+SHOWN_ROWS = {
+    "gptfast-0008": "Llama 2 7B on one A100, graph (gpt-fast)",
+    "gptfast-0021": "Llama 2 70B on 4 x A100, graph (gpt-fast)",
+    "calm-0001": "Llama 3 8B on one RTX 4090, looped (calm)",
+    "llamacpp-apple-0062": "Llama 2 7B on M3 Ultra (llama.cpp)",
+    "aic-0528": "Qwen3 235B in fp8, batch 4, on 2 x H200 (SGLang)",
+    "xdai-0213": "Llama 3 8B on one A100 (llama.cpp of May 2024)",
+    "trtllm-perf-0026": "Llama 2 70B in fp8, batch 64, on 4 x H100 (TensorRT-LLM)",
+    "trtllm-blog1-0003": "DeepSeek-R1 in nvfp4 on 8 x B200 (TensorRT-LLM)",
+    "amk-0005": "SmolLM2 135M on one H100, generated megakernel (AutoMegaKernel)",
+}
+
+
 def published_table() -> str:
-    """Return the README's table of published figures beside predictions."""
+    """Return the README's table of published times of a step beside predictions, hits and misses."""
 
-    def milliseconds(side: object) -> str:
-        return f"{side.time_per_step * 1e3:.2f} ms ({side.high.time_per_step * 1e3:.2f} to {side.low.time_per_step * 1e3:.2f})"  # type: ignore[attr-defined]
-
-    def rate(side: object) -> str:
-        return f"{side.tokens_per_second:.0f} tok/s ({side.low.tokens_per_second:.0f} to {side.high.tokens_per_second:.0f})"  # type: ignore[attr-defined]
+    def milliseconds(*times: float) -> str:
+        return " to ".join(f"{time * 1e3:.2f}" for time in times) + " ms"
 
     one_billion = estimate("llama-3.2-1b", "h100-sxm", context=128, after="megakernel")
-    rows = [
-        (
-            "Llama 3.1 8B on 8 x H100, graph, 323 calls",
-            "2.95 ms (0.21 of peak in the paper's bytes)",
-            milliseconds(estimate("llama-3.1-8b", "h100-sxm", devices=8).before),
-        ),
-        (
-            "Llama 3.1 8B on 16 x SN40L, looped",
-            "0.80 ms (3.7 x DGX H100); 0.96 ms over a public API",
-            milliseconds(estimate("llama-3.1-8b", "sn40l", devices=16).after),
-        ),
-        ("Llama 3.2 1B on one H100, graph", "1.41 to 1.48 ms", milliseconds(one_billion.before)),
-        ("Llama 3.2 1B on one H100, megakernel", "0.946 ms", milliseconds(one_billion.after)),
+    papers = [
+        ("Llama 3.2 1B on one H100, graph", (1.41e-3, 1.48e-3), one_billion.before),
+        ("Llama 3.2 1B on one H100, megakernel", (0.946e-3,), one_billion.after),
+        ("Llama 3.1 8B on 8 x H100, graph", (2.95e-3,), estimate("llama-3.1-8b", "h100-sxm", devices=8).before),
+        ("Llama 3.1 8B on 16 x SN40L, looped", (0.80e-3, 0.96e-3), estimate("llama-3.1-8b", "sn40l", devices=16).after),
     ]
-    rows += [
-        (
-            f"Llama 2 7B on {n} x A100 80 GB, graph",
-            f"{published} tok/s",
-            rate(estimate("llama-2-7b", "a100-sxm-80gb", devices=n, context=105).before),
+    shown = [
+        (question, published, side.time_per_step, side.high.time_per_step, side.low.time_per_step)
+        for question, published, side in papers
+    ]
+    measured = {row.id: row for row in all_rows()}
+    for name, question in SHOWN_ROWS.items():
+        one = predict(measured[name])
+        shown.append((question, (one.row.time_per_step,), one.time, one.low, one.high))
+    lines = ["| question | published step | predicted (interval) | |", "| --- | --- | --- | --- |"]
+    for question, published, value, low, high in shown:
+        inside = low <= max(published) and min(published) <= high
+        miss = f"**outside**: took {published[0] / value:.1f} x as long" if not inside else "inside"
+        lines.append(
+            f"| {question} | {milliseconds(*published)} | {milliseconds(value)} ({milliseconds(low, high)}) | {miss} |"
         )
-        for n, published in ((1, 104.9), (2, 168.8), (4, 254.0), (8, 328.4))
-    ]
-    rows.append(
-        ("Llama 3 8B on RTX 4090, looped", "61 tok/s", rate(estimate("llama-3-8b", "rtx-4090", context=16).after))
-    )
+    return "\n".join(lines) + "\n"
+
+
+def trust_line() -> str:
+    """Return how often predictions from first principles are right, from the pinned figures of the validation."""
+    with (ROOT / "tests" / "golden" / "validation.csv").open(encoding="utf-8") as file:
+        held = {row["name"]: row for row in csv.DictReader(file) if row["way"] == "first principles"}
+    every = held["all"]
     return (
-        "\n".join(
-            [
-                "| question | published | predicted (interval) |",
-                "| --- | --- | --- |",
-                *(f"| {' | '.join(row)} |" for row in rows),
-            ]
-        )
-        + "\n"
+        f"Over {int(every['rows']):,} published measurements of {every['sources']} sources, asked from specifications alone, a "
+        f"step's time is {float(every['median']) * 100:.0f} % off and\n{float(every['inside']) * 100:.0f} % lie inside the range "
+        "(medians over the sources).\n"
     )
 
 
@@ -198,11 +217,27 @@ def device_file() -> str:
     return f"```toml\n{(ROOT / 'examples' / 'mine.toml').read_text(encoding='utf-8')}```\n"
 
 
-TABLES = {"keys": keys_table, "published": published_table, "device_file": device_file}
+TABLES = {"keys": keys_table, "published": published_table, "trust": trust_line, "device_file": device_file}
+
+
+def picture() -> str:
+    """Return docs/waterfall.svg: where the time goes in the README's first answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "waterfall.svg"
+        printed(f"perfmodel plot waterfall llama-3.1-8b h100-sxm -o {path}")
+        return path.read_text(encoding="utf-8")
+
+
+def words(drawing: str) -> list[str]:
+    """Return the texts in an SVG drawing."""
+    return re.findall(r">([^<>]+)</(?:text|tspan|title|desc)>", drawing)
 
 
 def regenerated(path: Path) -> str:
     """Return the text of a document with its generated parts made anew."""
+    if path.suffix == ".svg":
+        new, old = picture(), path.read_text(encoding="utf-8") if path.exists() else ""
+        return old if words(new) == words(old) else new
     if path.name == "equations.md":
         return equations_page()
     if path.name == "cli.md":
@@ -221,10 +256,11 @@ def main() -> int:
     for path in [
         ROOT / "README.md",
         *sorted((ROOT / "docs").glob("*.md")),
+        ROOT / "docs" / "waterfall.svg",
         *sorted((ROOT / "examples").glob("*.ipynb")),
     ]:
         new = regenerated(path)
-        if new != path.read_text(encoding="utf-8"):
+        if not path.exists() or new != path.read_text(encoding="utf-8"):
             stale.append(path.relative_to(ROOT))
             if not check:
                 path.write_text(new, encoding="utf-8")
