@@ -109,12 +109,12 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
     @cached_property
     def before(self) -> Side:
         """The side before."""
-        return side_of(self.prepared.before, self.numbers[_FIRST : _FIRST + _EACH], self.numbers[-2])
+        return side_of(self.prepared, "before", self.batch, self.numbers)
 
     @cached_property
     def after(self) -> Side:
         """The side after."""
-        return side_of(self.prepared.after, self.numbers[_FIRST + _EACH : _FIRST + 2 * _EACH], self.numbers[-1])
+        return side_of(self.prepared, "after", self.batch, self.numbers)
 
     @cached_property
     def speedup(self) -> Speedup:

@@ -24,12 +24,8 @@ Number = Any
 SIDES = ("before", "after")
 FIGURES = Figures.__struct_fields__
 COUNTS = ("bytes_per_step", "flops_per_step", "fits.bytes_needed", "peak.time_per_step", "peak.tokens_per_second")
-ANSWER_OF_SIDE = (
-    *(f"terms.{term}" for term in TERM_NAMES),
-    *FIGURES,
-    *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
-)
-# What an answer takes, in this order.
+ANSWER_OF_SIDE = (*(f"terms.{term}" for term in TERM_NAMES), "time_per_step", "low.time_per_step", "high.time_per_step")
+# What an answer takes, in this order; rates and fractions are made of its times when they are read.
 ANSWER = (
     *COUNTS,
     *(f"{side}.{name}" for side in SIDES for name in ANSWER_OF_SIDE),
@@ -101,15 +97,16 @@ def _bounds(ends: Ends, peak: Number, batch: Number, prepared: Prepared) -> dict
 
 def answer_numbers(prepared: Prepared, batch: int, context: int) -> tuple[float, ...]:
     """Return the numbers of ANSWER at one workload."""
-    function = prepared.further
-    if function is not None:
-        return function(batch, context)
-    if prepared.answered:
-        prepared.further = function = answering_function(prepared)
-        return function(batch, context)
-    prepared.answered = True
-    columns = columns_of(prepared, batch, context)
-    return tuple([float(columns[name]) for name in ANSWER])
+    if prepared.further is not None:
+        return prepared.further(batch, context)
+    found = prepared.answered.get((batch, context))
+    if found is None:
+        if prepared.answered:
+            prepared.further = answering_function(prepared)
+            return prepared.further(batch, context)
+        columns = columns_of(prepared, batch, context)
+        found = prepared.answered[batch, context] = tuple([float(columns[name]) for name in ANSWER])
+    return found
 
 
 def answering_function(prepared: Prepared) -> Replay:
@@ -121,11 +118,13 @@ def answering_function(prepared: Prepared) -> Replay:
     return function_of(recorder.needed(results), ("batch", "context"), results)
 
 
-def side_of(side: PreparedSide, numbers: tuple[float, ...], drafting: float) -> Side:
-    """Return one side of an answer, made of its numbers in the order of ANSWER_OF_SIDE. drafting: time spent on drafts [s]."""
-    first, each = len(TERM_NAMES), len(FIGURES)
-    terms = numbers[:first]
-    value, low, high = (Figures(*numbers[start : start + each]) for start in range(first, len(numbers), each))
+def side_of(prepared: Prepared, name: str, batch: int, numbers: tuple[float, ...]) -> Side:
+    """Return the side `name` of an answer, made of the numbers of ANSWER."""
+    side: PreparedSide = getattr(prepared, name)
+    place = SIDES.index(name)
+    first, each, peak = len(COUNTS), len(ANSWER_OF_SIDE), numbers[COUNTS.index("peak.time_per_step")]
+    *terms, time, slow, fast = numbers[first + place * each : first + (place + 1) * each]
+    value, low, high = (rates_of(each, peak, batch, prepared.tokens_per_step) for each in (time, slow, fast))
     return Side(
         side.mode.name,
         side.plan.kernel_calls,
@@ -137,7 +136,7 @@ def side_of(side: PreparedSide, numbers: tuple[float, ...], drafting: float) -> 
         low,
         high,
         Terms(*terms),
-        time_drafting=drafting if side.plan.drafted else None,
+        time_drafting=numbers[place - len(SIDES)] if side.plan.drafted else None,
     )
 
 

@@ -111,7 +111,7 @@ class Prepared:
         parts = tuple(hardware.values[path].value for path in _BEYOND if path in hardware.values)
         self.beyond = Beyond(parts, parts)
         # A function of batch and context that gives the numbers of an answer; see `perfmodel.estimates.columns`.
-        self.answered = False
+        self.answered: dict[tuple[int, int], tuple[float, ...]] = {}
         self.further: Replay | None = None
         # A function of batch, context and tokens that gives the terms of a step; see `perfmodel.estimates.prompts`.
         self.prompt_step: Replay | None = None
