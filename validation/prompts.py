@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.estimates.prepared import prepare_question
+from perfmodel.estimates.prompting import EFFICIENCIES as EFFICIENCIES_OF
 from perfmodel.estimates.prompting import kernels_of
 from perfmodel.estimates.prompts import prompt_terms
 from perfmodel.estimates.question import read_question
@@ -30,9 +31,11 @@ from perfmodel.numbers.recorded import Recorder, operand
 HERE = Path(__file__).resolve().parent
 SHARES = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9]
 HALVES = [0.0, 10.0, 20.0, 40.0, 70.0, 110.0, 160.0, 250.0]
-SCALES = [0.0, 0.03, 0.06, 0.09, 0.12, 0.18]
+EFFICIENCIES = [0.3e12, 0.4e12, 0.5e12, 0.6e12, 0.8e12, 1.2e12, 1e18]
 OVERLAPS = [0.0, 0.2, 0.4, 0.6]
-FITTED = ("prompts.share", "prompts.half", "prompts.scales")
+FITTED = ("prompts.share", "prompts.half", "prompts.power_rate")
+# The place of the rate that a power limit allows; kernels that feel it.
+POWER, FELT = 2, tuple(EFFICIENCIES_OF)
 # Of an interval, high over low.
 WIDTH = 2.5
 Reached = tuple[float, float, float]
@@ -41,7 +44,7 @@ Reached = tuple[float, float, float]
 class Row(NamedTuple):
     """A measured prompt.
 
-    timed: gives its time [s] at a share, half rows and scales, without any overlap of chunks; saving: what whole overlap
+    timed: gives its time [s] at a share, half rows and operations a joule, without any overlap of chunks; saving: what whole overlap
     would save of that, as a share of it.
     """
 
@@ -88,10 +91,11 @@ def _asked(row: dict[str, str]) -> Row:
     step = function_of(recorder.needed(results), names, results)
     order = [FITTED.index(path) for path in free]
     tokens, chunk = question.prompt
+    power = question.hardware.values["power.tdp"].value if "power.tdp" in question.hardware.values else 0.0
 
     @lru_cache(maxsize=4096)
     def timed(reached: Reached) -> float:
-        numbers = [reached[place] for place in order]
+        numbers = [reached[place] * (power if place == POWER else 1.0) for place in order]
 
         def both(batch: int, context: int, new: int) -> tuple[float, ...]:
             return (*step(batch, context, new, *numbers), *[0.0] * len(TERM_NAMES))
@@ -113,10 +117,10 @@ def _asked(row: dict[str, str]) -> Row:
 
 
 def fitted(found: Sequence[Row]) -> tuple[Reached, float]:
-    """Return what gives the least sum of absolute errors: share, half rows and scales; then the overlap of chunks."""
+    """Return what gives the least sum of absolute errors: share, half rows and operations a joule; then the overlap of chunks."""
     alone = [row for row in found if not row.saving] or list(found)
-    scales = SCALES if found[0].kernels == "ggml-int8" else [0.0]
-    reached = min(product(SHARES, HALVES, scales), key=lambda one: sum(abs(row.off(one, 0.0)) for row in alone))
+    efficiencies = EFFICIENCIES if found[0].kernels in FELT else [1e18]
+    reached = min(product(SHARES, HALVES, efficiencies), key=lambda one: sum(abs(row.off(one, 0.0)) for row in alone))
     overlap = min(OVERLAPS, key=lambda one: sum(abs(row.off(reached, one)) for row in found))
     return reached, overlap
 
@@ -161,7 +165,7 @@ def said(name: str, errors: Sequence[float]) -> str:
 
 def main() -> int:
     """Print what is fitted and the figures."""
-    print("fitted on all rows: kernels, share [-], half [rows], scales [-], overlap [-], rows")
+    print("fitted on all rows: kernels, share [-], half [rows], operations a joule, overlap [-], rows")
     for (kernels, served), own in sorted(grouped(rows(), lambda row: (row.kernels, row.served)).items()):
         reached, overlap = fitted(own)
         errors = [row.off(reached, overlap) for row in own]

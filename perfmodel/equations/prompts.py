@@ -1,5 +1,7 @@
 """(T) Many new tokens a sequence: what a prompt's tokens see, read and compute, and the requests they begin."""
 
+import math
+
 from perfmodel.numbers.choices import Number, larger, smaller
 
 
@@ -44,15 +46,14 @@ def prompt_arithmetic_time(
     rows: Number,
     half: Number,
     tokens: Number,
-    scales: Number = 0.0,
-    plain_rate: Number = 1.0,
+    power_rate: Number = math.inf,
 ) -> Number:
     """(T3) time of the arithmetic of a call that does several tokens a sequence [s].
 
-    a / t + (1 - 1 / t) F ((1 + m_h / m) / (eta_p pi_p) + u / pi_32): a matrix kernel for m rows reaches the share
-    eta_p m / (m + m_h) of the rate of the units that it really uses, for it fills tiles, splits and joins sums; scales of
-    quantised blocks are multiplied and added in the plain units. With one token a sequence it is the kernel of a decode
-    step.
+    a / t + (1 - 1 / t) F ((1 + m_h / m) / (eta_p pi_p) + 1 / pi_W): a matrix kernel for m rows reaches the share
+    eta_p m / (m + m_h) of the rate of the units that it really uses, for it fills tiles, splits and joins sums;
+    operations take energy, and the clock falls until the power limit holds. With one token a sequence it is the kernel of
+    a decode step.
 
     plain: arithmetic time with the kernels of a decode step, from (R2), a [s]
     flops: floating-point operations, F [FLOP]
@@ -61,13 +62,12 @@ def prompt_arithmetic_time(
     rows: tokens that one matrix sees, m [-]
     half: rows at which half of that share is reached, m_h [-]
     tokens: new tokens of a sequence, t [-]
-    scales: operations on scales for each operation of the matrix, u [-]
-    plain_rate: datasheet rate of the units that do them, pi_32 [FLOP/s]
+    power_rate: rate at which the operations alone take all the power there is, pi_W [FLOP/s]
 
     >>> round(prompt_arithmetic_time(1e-3, 1e12, 1e15, 0.5, 512, 128, 512), 6)
     0.002497
     """
-    many = flops * ((1 + half / rows) / (sustained * rate) + scales / plain_rate)
+    many = flops * ((1 + half / rows) / (sustained * rate) + 1 / power_rate)
     return plain / tokens + (1 - 1 / tokens) * many
 
 

@@ -78,7 +78,7 @@ class SideParameters:
         self._prompt = (
             [
                 self._take(path, "prompts")
-                for path in (*_PROMPT, *(_SCALES if all(path in hardware.values for path in _SCALES) else ()))
+                for path in (*_PROMPT, *(_POWER_RATE if all(path in hardware.values for path in _POWER_RATE) else ()))
             ]
             if plan.prompted
             else []
@@ -305,8 +305,8 @@ class SideParameters:
     def _prompt_rates(self, numbers: Mapping[str, Number]) -> PromptRates | None:
         if not self._prompt:
             return None
-        rate, share, half, attention, attending, *scales = (numbers[path] for path in self._prompt)
-        return PromptRates(rate, share, half, attention * attending, *(scales or (0.0, 1.0)))
+        rate, share, half, attention, attending, *power = (numbers[path] for path in self._prompt)
+        return PromptRates(rate, share, half, attention * attending, *(power or (math.inf,)))
 
     def chain(self, numbers: Mapping[str, Number]) -> Chain:
         """Return what serialises calls, with each path in use at its number [base units]."""
@@ -370,8 +370,8 @@ def _route(paths: RoutePaths, numbers: Mapping[str, Number], library: Sequence[s
 _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_rate", "prompts.attention")
 # What ends the name of a tier whose machine computes with what it holds.
 COMPUTED = computed_by("")
-# Operations on the scales of blocks, and the rate of the plain units that do them.
-_SCALES = ("prompts.scales", "arithmetic.fp32")
+# The rate that a power limit allows, of a device that has one.
+_POWER_RATE = ("prompts.power_rate",)
 _ROOM = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count")
 
 

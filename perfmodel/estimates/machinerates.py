@@ -36,15 +36,14 @@ class PromptRates(NamedTuple):
 
     The rate of its matrices [FLOP/s] and the share of it that many rows reach [-], the rows at which half of that is
     reached [-]; the rate that its attention reaches [FLOP/s]; the
-    operations on scales beside each of a matrix [-], and the rate of the plain units that do them [FLOP/s].
+    rate at which they take all the power there is [FLOP/s].
     """
 
     rate: Number
     share: Number
     half: Number
     attention: Number
-    scales: Number
-    plain_rate: Number
+    power_rate: Number
 
 
 class Chain(NamedTuple):

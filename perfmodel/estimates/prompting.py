@@ -43,13 +43,23 @@ def _reached(hardware: Hardware, formats: Formats) -> dict[str, Quantity]:
         "prompts.rate": _as(values[f"arithmetic.{name}"], f"arithmetic.{name}: what its matrix kernels multiply in"),
         "prompts.share": _quantity(*share),
         "prompts.half": _quantity(*half),
-        **({"prompts.scales": _quantity(*SCALES)} if name == "int8" and is_block(formats) else {}),
+        **_power(hardware, kernels_of(hardware, formats)),
         "prompts.attention_rate": _as(
             values[f"arithmetic.{plain}"], f"arithmetic.{plain}: what attention multiplies in"
         ),
         "prompts.attention": _quantity(0.1, 0.3, 0.6),
         "prompts.overlap": _quantity(*overlap),
     }
+
+
+def _power(hardware: Hardware, kind: str) -> dict[str, Quantity]:
+    """Return the rate that a power limit allows, where the device has one and its kernels feel it."""
+    power = hardware.values.get("power.tdp")
+    if power is None or kind not in EFFICIENCIES:
+        return {}
+    low, value, high = (power.value * efficiency for efficiency in EFFICIENCIES[kind])
+    rate = Quantity(low=low, value=value, high=high, unit="FLOP/s", kind="derived", source=f"power.tdp; {_SOURCE}")
+    return {"prompts.power_rate": rate}
 
 
 def _as(quantity: Quantity, source: str) -> Quantity:
@@ -103,14 +113,15 @@ def kernels_of(hardware: Hardware, formats: Formats) -> str:
     return "narrow-sum" if formats.weights == "fp16" and vendor == "NVIDIA" else "engine"
 
 
+_Ends = tuple[float, float, float]
 # By kind of kernels: share of the rate that many rows reach, rows at which half of it is reached, and share of the saving
 # that chunks in a pipeline reach; each low, value, high.
-SCALES = (0.06, 0.12, 0.18)
-_Ends = tuple[float, float, float]
+# By kind of kernels: operations for each joule of the power limit [FLOP/J]; low, value, high.
+EFFICIENCIES: dict[str, _Ends] = {"ggml-int8": (0.35e12, 0.5e12, 0.75e12)}
 KERNELS: dict[str, tuple[_Ends, _Ends, _Ends]] = {
     "engine": ((0.2, 0.5, 0.7), (20, 100, 250), (0.0, 0.4, 0.8)),
-    "narrow-sum": ((0.35, 0.55, 0.75), (70, 160, 300), (0.0, 0.4, 0.8)),
-    "ggml-int8": ((0.2, 0.3, 0.45), (20, 70, 150), (0.0, 0.0, 0.4)),
+    "narrow-sum": ((0.35, 0.55, 0.75), (70, 160, 300), (0.2, 0.6, 0.8)),
+    "ggml-int8": ((0.25, 0.35, 0.5), (30, 70, 150), (0.2, 0.6, 0.8)),
     "ggml": ((0.2, 0.35, 0.5), (20, 70, 150), (0.0, 0.0, 0.4)),
     "apple": ((0.5, 0.65, 0.75), (10, 20, 40), (0.0, 0.0, 0.4)),
 }

@@ -121,7 +121,7 @@ def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:
     if not stage.matrix:
         return equations.prompt_arithmetic_time(plain, flops, prompt.attention, 1.0, 1, 0, stage.tokens)
     return equations.prompt_arithmetic_time(
-        plain, flops, prompt.rate, prompt.share, stage.rows, prompt.half, stage.tokens, prompt.scales, prompt.plain_rate
+        plain, flops, prompt.rate, prompt.share, stage.rows, prompt.half, stage.tokens, prompt.power_rate
     )
 
 

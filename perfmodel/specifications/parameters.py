@@ -310,10 +310,11 @@ PARAMETERS: tuple[Parameter, ...] = (
         meaning="datasheet rate in the format that attention multiplies a prompt in; one of arithmetic.* (T3)",
     ),
     Parameter(
-        key="prompts.scales",
-        unit="1",
-        slower=1,
-        meaning="operations in 32 bits on the scales of quantised blocks for each operation of their matrix, u (T3)",
+        key="prompts.power_rate",
+        unit="FLOP/s",
+        slower=-1,
+        positive=True,
+        meaning="rate at which the operations of a prompt's matrices alone take all of power.tdp, pi_W (T3)",
     ),
     _share("prompts.attention", -1, "share of it that attention over a prompt reaches (T3)"),
     _share(
