@@ -41,6 +41,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "parts",
         "draft",
         "prompt",
+        "software",
     ]
     assert list(answer["before"]) == [
         "mode",

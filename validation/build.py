@@ -1,7 +1,7 @@
 # ruff: noqa: INP001
-"""Make rows.csv and dropped.csv, the validation set, from the table of published measurements.
+"""Make rows.csv and dropped.csv, the validation set, from the tables of published measurements.
 
-    python validation/build.py measured.csv [OUTPUT_FOLDER]
+    python validation/build.py measured.csv measured2.csv [OUTPUT_FOLDER]
 
 Every row of the input ends in exactly one of the two files; a difference of two rows carries both ids. Standard library only, same input
 same bytes. All words are translated by names.toml; the rules are told in README.md.
@@ -86,6 +86,7 @@ STEP_METRICS: dict[str, Callable[[float, int], float]] = {
     "step_us": lambda value, _batch: value / 1e6,
 }
 REQUEST_METRIC = "e2e_latency_ms"
+BOTH_WAYS_METRIC = "tok_s_in_plus_out"
 SIXTEEN_BITS = ("bf16", "fp16")
 
 Source = dict[str, str]
@@ -146,15 +147,19 @@ class Row:
 
 
 def main(arguments: list[str]) -> int:
-    """Read the table named first, write both files to the folder named second (this one by default)."""
-    if not 1 <= len(arguments) <= 2:
-        sys.stderr.write("usage: build.py MEASURED.csv [OUTPUT_FOLDER]\n")
+    """Read the tables, write both files to the folder named last (this one by default)."""
+    paths = [Path(name) for name in arguments if name.endswith(".csv")]
+    folders = [Path(name) for name in arguments if not name.endswith(".csv")]
+    if not paths or len(folders) > 1:
+        sys.stderr.write("usage: build.py MEASURED.csv [MORE.csv ...] [OUTPUT_FOLDER]\n")
         return 2
-    with Path(arguments[0]).open(encoding="utf-8", newline="") as file:
-        sources = list(csv.DictReader(file))
+    sources: list[Source] = []
+    for path in paths:
+        with path.open(encoding="utf-8", newline="") as file:
+            sources += csv.DictReader(file)
     names = tomllib.loads((HERE / "names.toml").read_text(encoding="utf-8"))
     rows, dropped = build(sources, names)
-    folder = Path(arguments[1]) if len(arguments) > 1 else HERE
+    folder = folders[0] if folders else HERE
     write(folder / "rows.csv", COLUMNS, rows)
     write(folder / "dropped.csv", ("id", "source_id", "reason", "detail"), dropped)
     sys.stdout.write(tables(rows, dropped))
@@ -176,7 +181,11 @@ def build(sources: list[Source], names: dict[str, Any]) -> tuple[list[dict[str, 
     for source in sources:
         try:
             row = translate(source, names)
-            if source["metric"] == REQUEST_METRIC:
+            if (
+                source["metric"] == REQUEST_METRIC
+                and not first_token_time(source)
+                and source["source_id"] not in names["prefill"]["whole"]
+            ):
                 requests.append(row)
             else:
                 kept.append(one_step(row, names))
@@ -209,7 +218,7 @@ def translate(source: Source, names: dict[str, Any]) -> Row:
     model = look_up(names["models"], source["model"], "model-unknown")
     stack, mode = system(source, hardware, names)
     weights = weight_format(source, model, names)
-    devices = whole(source["devices"], "devices-unknown")
+    devices = names["device_counts"].get(source["parallelism"]) or whole(source["devices"], "devices-unknown")
     parallel = look_up(names["parallel"], source["parallelism"], "mode-unknown")
     if source["source_id"] == "memgap" and batch >= MEMGAP_BATCH_LIMIT:
         raise Dropped("batch-unknown", "the cache limits what is resident")
@@ -252,7 +261,7 @@ def refuse_unusable(source: Source, names: dict[str, Any]) -> None:
     for rule in names["rows_dropped_where"]:
         if source[rule["column"]] == rule["value"]:
             raise Dropped(rule["reason"], f"{rule['column']}: {rule['value']}")
-    if source["metric"] not in STEP_METRICS and source["metric"] != REQUEST_METRIC:
+    if source["metric"] not in (*STEP_METRICS, REQUEST_METRIC, BOTH_WAYS_METRIC):
         raise Dropped("not-a-step-time", source["metric"])
     if source["mode"].startswith("MTP") or any(
         word in source["notes"] + source["weight_format"]
@@ -369,10 +378,29 @@ def one_step(row: Row, names: dict[str, Any]) -> Row:
         and source["source_id"] != "habana"
     ):
         raise Dropped("length-unknown")
-    values["time_per_step"] = STEP_METRICS[source["metric"]](float(source["value"]), values["batch"])
+    values["time_per_step"] = time_of_step(source, values["batch"])
     values["context"] = context(row, names)
     bound_prefill(row, names)
     return row
+
+
+def first_token_time(source: Source) -> float:
+    """Return the time to the first token of a request that a note gives [s], 0 where it does not."""
+    stated = re.search(r"ttft_ms=([0-9.]+) measured separately", source["notes"])
+    return float(stated[1]) / 1e3 if stated else 0.0
+
+
+def time_of_step(source: Source, batch: int) -> float:
+    """Return the time of one step of a row that gives it without a second one [s]."""
+    value = float(source["value"])
+    if source["metric"] == REQUEST_METRIC:
+        first = first_token_time(source)
+        return (value / 1e3 - first) / (float(source["output_tokens"]) - bool(first))
+    if source["metric"] == BOTH_WAYS_METRIC:
+        return (
+            (float(source["prompt_tokens"]) + float(source["output_tokens"])) / value / float(source["output_tokens"])
+        )
+    return STEP_METRICS[source["metric"]](value, batch)
 
 
 def context(row: Row, names: dict[str, Any]) -> int:

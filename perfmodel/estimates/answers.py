@@ -38,6 +38,7 @@ from perfmodel.estimates.results import (
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
+from perfmodel.specifications.software import software_in_use
 
 if TYPE_CHECKING:
     import pandas
@@ -180,6 +181,11 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         """What is drafted, and the best numbers of drafts; None where nothing is."""
         return drafting_of(self.prepared, self.batch, self.context)
 
+    @property
+    def software(self) -> str | None:
+        """The software whose values stand in the device, as kind-year; None where its own file says all."""
+        return software_in_use(self.prepared.hardware)
+
     @cached_property
     def prompt(self) -> Prompt | None:
         """How long the prompt takes; None where none is asked."""
@@ -255,6 +261,7 @@ def estimate(
     loop_at_most: int | None = None,
     loop_only: str | None = None,
     offload: str | None = None,
+    software: str | None = None,
     profile: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Estimate:
@@ -278,6 +285,7 @@ def estimate(
     loop_only: what may be looped, as calls and layers of `perfmodel loops`: "decoder_layer_2" or "3-60"; None for all.
     offload: what streams from a slower memory tier: "host" for what does not fit, or "experts=host,weights=host:0.5";
     None for nothing.
+    software: kind of software, such as "server" or "ggml-2024"; None takes the device's own, else engines.
     profile: overrides of a software stack, by name or path of a TOML file.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
@@ -306,6 +314,7 @@ def estimate(
             loop_at_most=loop_at_most,
             loop_only=loop_only,
             offload=offload,
+            software=software,
             profile=profile,
             parameters=parameters,
         )

@@ -155,16 +155,14 @@ class SideParameters:
                 )
                 continue
             reach = None if self._fused_mode or kind in (ACTIVATIONS, ON_CHIP) else self._reach_path(storage)
-            own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE and reach is None else None
+            own = self._hardware.mode_value(self._mode.name, "kv") if kind == CACHE else None
             sustained = (
                 own[0]
                 if own
                 else next(
                     (
                         path
-                        for path in (
-                            f"memory.sustained.{name}" for name in (("weights",) if reach else sustained_names(storage))
-                        )
+                        for path in (f"memory.sustained.{name}" for name in sustained_names(storage))
                         if path in values
                     ),
                     None,

@@ -170,6 +170,13 @@ OPTIONS: tuple[Option, ...] = (
         help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5,kv=host:0.5; experts=host:compute.",
     ),
     Option(
+        name="software",
+        kind="text",
+        metavar="KIND[-YEAR]",
+        shown="the device's, else engine",
+        help="Kind of software: engine, framework, server, ggml, python or compiled, of a year or the newest.",
+    ),
+    Option(
         name="profile",
         kind="profile",
         metavar="PROFILE",
@@ -209,6 +216,7 @@ class Asked(TypedDict, total=False):
     loop_at_most: int | None
     loop_only: str | None
     offload: str | None
+    software: str | None
     profile: str | None
     parameters: Mapping[str, Any] | None
 
@@ -233,6 +241,7 @@ class AskedGrid(TypedDict, total=False):
     loop_at_most: int | None
     loop_only: str | None
     offload: str | None
+    software: str | None
     profile: str | None
     parameters: Mapping[str, Any] | None
 

@@ -23,6 +23,7 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import find_profile, with_profile
 from perfmodel.specifications.quantities import Quantity, parse_setting
+from perfmodel.specifications.software import on_own_mode, software_of, with_software
 from perfmodel.units import whole_number
 
 
@@ -109,9 +110,7 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     _check_texts(model, hardware, given)
     at_most = None if given["loop_at_most"] is None else count(given["loop_at_most"], "loop_at_most")
     chosen = find_model(model) if isinstance(model, str) else model
-    device = find_hardware(hardware) if isinstance(hardware, str) else hardware
-    if given["profile"] is not None:
-        device = with_profile(device, find_profile(given["profile"]))
+    device = _with_software(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
     if given["parameters"]:
         device = _with_settings(device, given["parameters"])
     devices = given["devices"]
@@ -154,6 +153,17 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
         prompt=prompt,
         arguments={"model": model, "hardware": hardware, **given},
     )
+
+
+def _with_software(device: Hardware, given: Mapping[str, Any]) -> Hardware:
+    """Return the device as the software asked for, or the usual one, uses it, and the profile over that."""
+    profile = None if given["profile"] is None else find_profile(given["profile"])
+    asked = given["software"] or (profile.software if profile is not None else None)
+    software = software_of(device, asked)
+    used = device if software is None else with_software(device, software)
+    if software is not None and not asked:
+        used = on_own_mode(used, device)
+    return used if profile is None else with_profile(used, profile)
 
 
 def count(value: object, name: str) -> int:

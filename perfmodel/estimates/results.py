@@ -192,4 +192,5 @@ FIELDS = (
     "parts",
     "draft",
     "prompt",
+    "software",
 )

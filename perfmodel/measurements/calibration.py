@@ -15,7 +15,7 @@ import msgspec
 from perfmodel.errors import SpecificationError
 from perfmodel.measurements.fitting import TO_PERCENTILE, AdjustableStep, Prior, largest, prior_of
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import kind_of, profile_of, row_formats, row_hardware
+from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.profiles import Profile, find_profile
@@ -171,7 +171,7 @@ def validate_calibrated(rows: Sequence[Row], *, on: int = 3) -> Validation:
             continue
         chosen = {ordered[round((i + 0.5) * len(ordered) / count - 0.5)].id for i in range(count)}
         name = profile_of(ordered[0])
-        base = find_profile(name) if name else kind_of(ordered[0])
+        base = find_profile(name) if name else None
         if base is not None and set(base.modes).isdisjoint(find_hardware(ordered[0].hardware).modes):
             base = None  # the profile is about modes that this device lacks
         fitted = as_profile(

@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.measurements.calibration import as_profile, calibrate
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import kind_of, profile_of
+from perfmodel.measurements.stacks import profile_of
 from perfmodel.measurements.validation import Predicted, predict, why_not
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.profiles import find_profile
@@ -115,7 +115,7 @@ def predicted_rungs(rows: Iterable[Row], climb: str) -> list[Predicted]:
         higher = [row for row in others if getattr(row, climb) > getattr(first, climb)]
         if higher:
             name = profile_of(first)
-            base = find_profile(name) if name else kind_of(first)
+            base = find_profile(name) if name else None
             fitted = as_profile(calibrate([first], base, leave_out=False), "first rung", base)
             predicted += [predict(row, fitted) for row in higher]
     return predicted

@@ -3,7 +3,10 @@
 Its kind, its profile, how its files store the parts of a model.
 """
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -15,19 +18,24 @@ from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.profiles import Profile, find_profile, profile_names, with_profile
+from perfmodel.specifications.profiles import Profile, profile_names, with_profile
 from perfmodel.specifications.quantities import parse_setting
+from perfmodel.specifications.software import DEFAULT_KIND, NO_SOFTWARE, find_software, software_of, with_software
 
 
 class _Stacks(msgspec.Struct, frozen=True):
     """What validation/stacks.toml says.
 
-    Stacks that quantise the head too, stacks with ggml files, kinds of software, profiles by stack and by engine.
+    Stacks that quantise the head too, stacks with ggml files, software by stack, by version and by source, rows that
+    stand apart, profiles by stack and by engine.
     """
 
     narrow_head: frozenset[str]
     ggml: frozenset[str]
-    kinds: dict[str, str]
+    software: dict[str, str]
+    versions: list[dict[str, str]]
+    dated: list[dict[str, Any]]
+    apart: list[dict[str, Any]]
     profiles: dict[str, str]
     engines: dict[str, str]
 
@@ -38,7 +46,10 @@ def _stacks() -> _Stacks:
     return _Stacks(
         frozenset(raw["narrow_head"]),
         frozenset(raw["ggml"]),
-        {stack: kind for kind, stacks in raw["kinds"].items() for stack in stacks},
+        {stack: name for name, stacks in raw["software"].items() for stack in stacks},
+        raw["versions"],
+        raw["dated"],
+        raw["apart"],
         raw["profiles"],
         raw["engines"],
     )
@@ -50,16 +61,37 @@ def profile_of(row: Row) -> str | None:
     return name if name in profile_names() else None
 
 
-def kind_of(row: Row) -> Profile | None:
-    """Return the profile of the kind of software that a row's stack is, such as a server.
+@lru_cache(maxsize=4096)
+def software_of_row(row: Row) -> str:
+    """Return the kind and year of a row's software, as `--software` takes it.
 
-    None for engines like any other.
-
-    It rests on no single stack and is part of predicting from first principles: what a server is, is known before it is
-    measured.
+    What its stack is, is known before it is measured: by the version that the row states, by the year of its source,
+    else by the stack. A stack that nobody named is of the newest engines.
     """
-    name = _stacks().kinds.get(row.stack)
-    return find_profile(name) if name else None
+    for rule in _stacks().dated:
+        if _matches(rule, row):
+            return str(rule["software"])
+    for version in _stacks().versions:
+        stated = re.match(re.escape(version["engine"]) + r"[ .v]*([0-9][0-9.]*)?", row.engine, re.IGNORECASE)
+        if stated and stated[1] and _numbers(stated[1]) < _numbers(version["below"]):
+            return version["software"]
+    return find_software(_stacks().software.get(row.stack, DEFAULT_KIND)).name
+
+
+def why_apart(row: Row) -> str:
+    """Return why a row stands apart from the error table and the fit, '' where it does not."""
+    return next((str(rule["reason"]) for rule in _stacks().apart if _matches(rule, row)), "")
+
+
+def _matches(rule: Mapping[str, Any], row: Row) -> bool:
+    """Whether a row has one of the values of every list in `rule`."""
+    columns = {"sources": "source_id", "stacks": "stack", "engines": "engine", "modes": "mode", "models": "model"}
+    columns["weight_formats"] = "weight_format"
+    return all(getattr(row, column) in rule[key] for key, column in columns.items() if key in rule)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part)
 
 
 def row_formats(row: Row, model: Model) -> Formats:
@@ -77,11 +109,14 @@ def row_formats(row: Row, model: Model) -> Formats:
 
 
 def row_hardware(row: Row, profile: Profile | None) -> Hardware:
-    """Return the device of a row, with the overrides of `profile`, and what the row itself says over both.
+    """Return the device of a row with its software, the overrides of `profile`, and what the row itself says over all.
 
     Raises UnknownNameError or SpecificationError for a device or setting that does not exist.
     """
     hardware = find_hardware(row.hardware)
+    software = software_of(hardware) if hardware.software == NO_SOFTWARE else find_software(software_of_row(row))
+    if software is not None:
+        hardware = with_software(hardware, software)
     if profile is not None:
         hardware = with_profile(hardware, profile)
     settings = (setting.partition("=") for setting in row.settings.split(";") if setting)

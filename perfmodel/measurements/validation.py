@@ -18,7 +18,7 @@ from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.prepared import prepare
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import kind_of, profile_of, row_formats, row_hardware
+from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
@@ -164,12 +164,12 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
 def predict(
     row: Row, profile: Profile | None = None, adjust: Callable[[Hardware], Hardware] | None = None
 ) -> Predicted:
-    """Return the prediction for a row, with the overrides of `profile`, or else of the kind of software (see `kind_of`).
+    """Return the prediction for a row, with its kind of software and the overrides of `profile`.
 
     adjust: what else to change on the device, after the profile.
     Raises UnknownNameError or SpecificationError for a row that cannot be asked.
     """
-    model, hardware = find_model(row.model), row_hardware(row, profile or kind_of(row))
+    model, hardware = find_model(row.model), row_hardware(row, profile)
     if adjust is not None:
         hardware = adjust(hardware)
     mode = row.mode or hardware.default_mode

@@ -39,6 +39,14 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
     return f"{name} brings {value} x ({low} to {high}): {percent(share)} of the step is {worst}{end}."
 
 
+def software_told(answer: Estimate) -> str:
+    """Return what is said of the software, '' where the device's own file says all."""
+    if answer.software is None:
+        return ""
+    named = answer.asked.arguments.get("software") or answer.asked.arguments.get("profile")
+    return f"; software {answer.software}" + ("" if named else ", the default")
+
+
 _LONGEST = 52  # of what was measured, for a table of 80 columns
 
 
@@ -78,7 +86,7 @@ def _question(answer: Estimate) -> str:
     shared = f" ({answer.parallel})" if "," in answer.parallel else ""
     text = (
         f"{answer.model} on {devices}{answer.hardware}{shared}, batch {answer.batch:,}, context"
-        f" {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}"
+        f" {answer.context:,}\nweights {answer.weight_format}, cache {answer.kv_format}{software_told(answer)}"
     )
     draft = answer.draft
     if draft is not None:

@@ -225,9 +225,9 @@ def _modes(hardware: Hardware) -> Iterator[Finding]:
         yield "modes.looped", "error", "has no looped mode; every device has one, if only as an assumption"
     for mode in hardware.modes.values():
         stage, boundary = (hardware.mode_value(mode.name, key) for key in ("stage", "boundary"))
-        parts = [hardware.mode_value(mode.name, key) for key in ("bare", "ramp", "tail")]
+        parts = [hardware.mode_value(mode.name, key) for key in ("bare", "ramp")]
         if boundary is None and any(part is None for part in parts):
-            yield f"modes.{mode.name}", "error", "has neither a boundary nor bare, ramp and tail"
+            yield f"modes.{mode.name}", "error", "has neither a boundary nor bare and ramp"
         if mode.kernels in ("layer", "step") and stage is None:
             yield f"modes.{mode.name}", "error", "has no stage cost"
         for key, found in zip(("stage", "boundary"), (stage, boundary), strict=True):

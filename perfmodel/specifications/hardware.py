@@ -19,7 +19,7 @@ from perfmodel.specifications.quantities import Quantity, read_quantity
 KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
 DEFAULT_ARCHITECTURE = "generic"
 
-_TEXT_KEYS = ("name", "title", "vendor", "status", "system_of", "default_mode", "note")
+_TEXT_KEYS = ("name", "title", "vendor", "status", "system_of", "default_mode", "software", "note")
 _COUNTS = {"year": (1990, 2100), "devices": (1, 100_000)}
 _LISTS = ("aliases", "inherits", "without")
 _HEAD = (*_TEXT_KEYS, *_COUNTS, *_LISTS)
@@ -38,6 +38,9 @@ _TABLES = (
     "conditions",
     "drafts",
     "prompts",
+    "reach",
+    "kernels",
+    "software",
 )
 _DEEPEST_INHERITANCE = 8
 _LONGEST_NAME = 200  # characters; no file has a longer one
@@ -69,6 +72,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     devices: how many of the device a system has; values are those of one.
     replicates: operations that a software stack leaves whole on every device instead of splitting them.
     algorithms: of its collectives, the quickest of which is taken.
+    architectures: the defaults it is described over, nearest first.
+    software: the kind that its kernels are usually part of, and with its year the one whose values stand here.
     """
 
     name: str
@@ -85,6 +90,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     devices: int = 1
     replicates: tuple[str, ...] = ()
     algorithms: Offered = Offered()
+    architectures: tuple[str, ...] = ()
+    software: str = ""
 
     def mode(self, name: str, where: str) -> Mode:
         """Return the launch mode `name`, or raise SpecificationError that lists those the device has."""
@@ -144,7 +151,19 @@ def load_hardware(path: Path) -> Hardware:
         note=head.get("note", ""),
         devices=head.get("devices", 1),
         algorithms=head.get("algorithms", Offered()),
+        architectures=head.get("architectures", ()),
+        software=head.get("software", ""),
     )
+
+
+def without_reach(values: dict[str, Quantity], settings: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Return `values` less the software's reach of each kind of bytes whose share a profile gives, which is the whole."""
+    given = {path.rpartition(".")[2] for path in settings if path.startswith("memory.sustained.")}
+    given |= {"kv" for path in settings if path.startswith("modes.") and path.endswith(".kv")}
+    if "quantised" in given:
+        given |= {path[6:] for path in values if path.startswith("reach.") and path[6:] not in ("weights", "kv")}
+    dropped = {f"reach.{kind}" for kind in given} - settings.keys()
+    return {path: quantity for path, quantity in values.items() if path not in dropped} if dropped else values
 
 
 def architecture_file(name: str, where: str) -> Path:
@@ -190,6 +209,9 @@ def _read_layers(path: Path, depth: int) -> Layers:
         inherited = _laid_over(inherited, layer)
     inherited = _without(inherited, head.get("without", []), path)
     head, values, modes = _laid_over(inherited, (head, values, modes))
+    over = zip([] if "system_of" in head else parents, layers, strict=False)
+    named = [(parent, *layer[0].get("architectures", ())) for parent, layer in over]
+    head["architectures"] = head.get("architectures", ()) if "system_of" in head else sum(reversed(named), ())
     for mode in modes.values():
         if not mode.kernels:
             raise SpecificationError(f"{path}: modes.{mode.name}: has no kernels; one of {', '.join(KERNEL_STYLES)}")
@@ -201,7 +223,8 @@ def _laid_over(below: Layers, above: Layers) -> Layers:
 
     Of the head only what devices have from their architecture is handed on.
     """
-    head = {k: v for k, v in below[0].items() if k in ("default_mode", "algorithms")} | above[0]
+    handed_on = ("default_mode", "algorithms", "software", "architectures")
+    head = {k: v for k, v in below[0].items() if k in handed_on} | above[0]
     return (
         head,
         below[1] | above[1],
@@ -247,19 +270,24 @@ def read_layer(path: Path, also: Mapping[str, type] = MappingProxyType({})) -> L
     also: further keys the file may have at its top, with their type; they come back in the head.
     Raises SpecificationError with file, key and what would be right.
     """
-    raw = read_toml(path)
+    return layer_of(read_toml(path), path, also)
+
+
+def layer_of(raw: dict[str, Any], path: Path, also: Mapping[str, type] = MappingProxyType({})) -> Layers:
+    """Return head, values and modes of the tables `raw` of the file `path`; as `read_layer`."""
     fields = Fields(raw, str(path))
     fields.only((*_HEAD, *_TABLES, *also, "sources"), "a hardware file")
     sources = raw.pop("sources", {})
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
         raise SpecificationError(f"{path}: sources: expected a table of texts")
-    own = not any(path.resolve().is_relative_to(data_folder(kind).resolve()) for kind in ("hardware", "profiles"))
+    kinds = ("hardware", "profiles", "software")
+    own = not any(path.resolve().is_relative_to(data_folder(kind).resolve()) for kind in kinds)
     file = _DeviceFile(path, sources, f"given in {path.name}" if own else None)
     head: dict[str, Any] = {}
     values: dict[str, Quantity] = {}
     modes: dict[str, Mode] = {}
     for key, entry in raw.items():
-        if key in _HEAD or key in also:
+        if (key in _HEAD or key in also) and not (key in _TABLES and isinstance(entry, dict)):
             head[key] = _head_value(fields, key, also.get(key))
         else:
             fields.table(key)

@@ -72,9 +72,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         slower=-1,
         most=1.5,
         positive=True,
-        meaning="share of what the memory sustains for weights that the software's kernels reach with one kind of"
-        " bytes: weights, quantised, kv, or one storage format; whoever gives memory.sustained of a kind gives its whole"
-        " share (R1)",
+        meaning="share of what the memory sustains that the software's kernels reach with one kind of bytes: weights,"
+        " quantised, kv, or one storage format; a profile that gives memory.sustained of a kind gives its whole share"
+        " (R1)",
     ),
     Parameter(
         key="kernels.tile",

@@ -9,7 +9,7 @@ import msgspec
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.specifications.files import read_toml, toml_text
-from perfmodel.specifications.hardware import Hardware, Mode, Offered, merge_mode, read_layer
+from perfmodel.specifications.hardware import Hardware, Mode, Offered, merge_mode, read_layer, without_reach
 from perfmodel.specifications.quantities import Quantity
 
 # Operations that a stack may leave whole on every device.
@@ -20,6 +20,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Overrides for a device: values and modes as in a hardware file, and what the stack does not split.
 
     fitted_on, tested_on: which measurements it rests on, and which it was checked against.
+    software: the kind and year of software that it is a stack of, '' where none is named.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tested_on: str
     path: str
     algorithms: Offered = Offered()
+    software: str = ""
 
 
 @lru_cache(maxsize=128)
@@ -80,6 +82,7 @@ def load_profile(path: Path) -> Profile:
         tested_on=head.get("tested_on", ""),
         path=str(path),
         algorithms=head.get("algorithms", Offered()),
+        software=head.get("software", ""),
     )
 
 
@@ -101,6 +104,7 @@ def profile_text(profile: Profile) -> str:
     content: dict[str, Any] = {
         "name": profile.name,
         "title": profile.title,
+        **({"software": profile.software} if profile.software else {}),
         "fitted_on": profile.fitted_on,
         "tested_on": profile.tested_on,
     }
@@ -146,7 +150,7 @@ def with_profile(hardware: Hardware, profile: Profile) -> Hardware:
     modes |= {name: merge_mode(modes.get(name), mode) for name, mode in profile.modes.items() if name not in lacking}
     return msgspec.structs.replace(
         hardware,
-        values=hardware.values | profile.values,
+        values=without_reach(hardware.values, profile.values) | profile.values,
         modes=modes,
         replicates=profile.replicates,
         algorithms=profile.algorithms if profile.algorithms.names else hardware.algorithms,

@@ -1,0 +1,134 @@
+"""Kinds of software: what engines, frameworks, servers and the like bring to a device, by year and by architecture.
+
+A file in software/ says it of one kind and year: costs by launch mode, what its kernels reach of the memory's rate, and
+under [on.ARCHITECTURE] what differs there. The values are fitted over sources by validation/fit.py, which writes them.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perfmodel._layout import data_folder
+from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
+from perfmodel.specifications.files import read_toml
+from perfmodel.specifications.hardware import Hardware, Mode, layer_of, merge_mode
+from perfmodel.specifications.quantities import Quantity
+
+KINDS = ("engine", "framework", "server", "ggml", "python", "compiled")
+DEFAULT_KIND = "engine"
+# What a device's file names when its values are those of its one software.
+NO_SOFTWARE = "none"
+
+_Layer = tuple[dict[str, Quantity], dict[str, Mode]]
+
+
+class Software(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A kind of software of a year.
+
+    mode: the launch mode it uses where the device has it, '' for the device's own.
+    values, modes: overrides as in a hardware file; on: further ones, by the architecture of the device.
+    fitted_on, tested_on: which measurements it rests on, and its errors on sources that were left out.
+    """
+
+    name: str
+    title: str
+    kind: str
+    year: int
+    mode: str
+    values: dict[str, Quantity]
+    modes: dict[str, Mode]
+    on: dict[str, _Layer]
+    fitted_on: str
+    tested_on: str
+    path: str
+
+
+def software_names() -> list[str]:
+    """Return the sorted names, kind-year, of the software that comes with the package."""
+    return sorted(path.stem for path in data_folder("software").glob("*.toml"))
+
+
+@lru_cache(maxsize=64)
+def find_software(name: str) -> Software:
+    """Return the software called `name`: a kind, whose newest year is taken, or kind-year.
+
+    Raises UnknownNameError with the nearest name.
+
+    >>> find_software("server").name
+    'server-2025'
+    """
+    known = software_names()
+    years = [one for one in known if one.rpartition("-")[0] == name]
+    if name not in known and not years:
+        kinds = sorted({one.rpartition("-")[0] for one in known}, key=KINDS.index)
+        raise UnknownNameError(
+            f"--software: {shown(name)} is not a kind of software{nearest(name, [*kinds, *known])}; it is one of"
+            f" {', '.join(kinds)}, or of these with a year: {', '.join(known)}"
+        )
+    return load_software(data_folder("software") / f"{years[-1] if years else name}.toml")
+
+
+def load_software(path: Path) -> Software:
+    """Read the file of a kind of software.
+
+    Raises SpecificationError with file, key and what would be right.
+    """
+    raw = read_toml(path)
+    on: dict[str, Any] = raw.pop("on", {})
+    sources = raw.get("sources", {})
+    head, values, modes = layer_of(raw, path, {"kind": str, "mode": str, "fitted_on": str, "tested_on": str})
+    if head.get("kind") not in KINDS:
+        raise SpecificationError(f"{path}: kind: {shown(head.get('kind'))} is not one of {', '.join(KINDS)}")
+    if "year" not in head:
+        raise SpecificationError(f"{path}: has no year")
+    if not isinstance(on, dict) or not all(isinstance(tables, dict) for tables in on.values()):
+        raise SpecificationError(f"{path}: on: expected tables named by architectures of hardware/architectures")
+    return Software(
+        name=path.stem,
+        title=head.get("title") or path.stem,
+        kind=head["kind"],
+        year=head["year"],
+        mode=head.get("mode", ""),
+        values=values,
+        modes=modes,
+        on={name: layer_of({**tables, "sources": sources}, path)[1:] for name, tables in on.items()},
+        fitted_on=head.get("fitted_on", ""),
+        tested_on=head.get("tested_on", ""),
+        path=str(path),
+    )
+
+
+@lru_cache(maxsize=512)
+def with_software(hardware: Hardware, software: Software) -> Hardware:
+    """Return `hardware` as software of a kind and year uses it; the same pair gives the same object."""
+    layers = [software.on[name] for name in reversed(hardware.architectures) if name in software.on]
+    values, modes = dict(hardware.values), dict(hardware.modes)
+    for more, changed in [(software.values, software.modes), *layers]:
+        values |= more
+        modes |= {name: merge_mode(modes[name], mode) for name, mode in changed.items() if name in modes}
+    default_mode = software.mode if software.mode in modes else hardware.default_mode
+    return msgspec.structs.replace(
+        hardware, values=values, modes=modes, software=software.name, default_mode=default_mode
+    )
+
+
+@lru_cache(maxsize=512)
+def on_own_mode(used: Hardware, device: Hardware) -> Hardware:
+    """Return `used`, which is `device` with software that nobody asked for, starting in the device's own mode."""
+    return msgspec.structs.replace(used, default_mode=device.default_mode)
+
+
+def software_in_use(hardware: Hardware) -> str | None:
+    """Return the software whose values stand in `hardware`, as kind-year; None where its own file says all."""
+    return hardware.software if "-" in hardware.software else None
+
+
+def software_of(hardware: Hardware, asked: str | None = None) -> Software | None:
+    """Return the software asked for, else the newest of the kind that the device's file names, else of engines.
+
+    None for a device whose own file says what its one software does.
+    """
+    name = asked or hardware.software or DEFAULT_KIND
+    return None if name == NO_SOFTWARE else find_software(name)
