@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate
-from perfmodel.analysis.conditional import conditional_report, read_conditions
+from perfmodel.analysis.conditional import conditional_report
+from perfmodel.analysis.conditions import read_conditions
 
 FREE = {f"conditions.{key}": "0 s" for key in ("predicate", "device", "host", "switch")}
 NO_COSTS = FREE | {"modes.looped.boundary": "0 s", "modes.looped.fill": "0 s", "modes.looped.prefetch": "0 B"}

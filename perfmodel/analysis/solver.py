@@ -6,7 +6,7 @@ the branch that holds there, sympy solves it too: that value is the answer and i
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, Unpack
 
@@ -14,6 +14,7 @@ import msgspec
 
 from perfmodel.analysis.closedforms import BranchCondition
 from perfmodel.analysis.formulas import closed_root
+from perfmodel.analysis.roots import between, close, crossings_of, nothing_reaches, shown_figure, spread
 from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
@@ -28,7 +29,7 @@ from perfmodel.estimates.splits import tensor_splits
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import Parameter, lookup
-from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, format_quantity
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
 
 # Unknowns that are whole numbers, with the least and the largest that is tried.
 WHOLE = {
@@ -180,7 +181,7 @@ class _Problem:
         root = self._root(figure, goal, path, quantity.value, parameter)
         closed = closed_root(self.asked, goal.figure, goal.value, path, self.batch, self.context, root)
         if closed and not (
-            parameter.least <= closed.value <= parameter.most and _close(figure(closed.value), goal.value)
+            parameter.least <= closed.value <= parameter.most and close(figure(closed.value), goal.value)
         ):
             closed = None
         value = closed.value if closed else root
@@ -208,7 +209,7 @@ class _Problem:
     def _root(figure: Callable[[float], float], goal: Target, path: str, stands: float, parameter: Parameter) -> float:
         from scipy.optimize import brentq
 
-        if stands and _close(figure(stands), goal.value, 1e-13):
+        if stands and close(figure(stands), goal.value, 1e-13):
             return stands
         scale = stands or _TYPICAL[parameter.unit]
         points = sorted(
@@ -220,7 +221,7 @@ class _Problem:
             }
         )
         found = [(x, figure(x)) for x in points if parameter.least <= x <= parameter.most]
-        crossings = _crossings(found, goal)
+        crossings = crossings_of(found, goal)
         if not crossings:
             # The figure may turn between two points: look closer around the nearest one.
             nearest_one = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
@@ -228,17 +229,17 @@ class _Problem:
             found = sorted(
                 {*found, *((x, figure(x)) for x in (low_end + (high_end - low_end) * k / 400 for k in range(401)))}
             )
-            crossings = _crossings(found, goal)
+            crossings = crossings_of(found, goal)
         if not crossings:
             x, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
-            if _close(best, goal.value, 1e-13):
+            if close(best, goal.value, 1e-13):
                 return x
-            if all(_close(value, best) for _, value in found):
+            if all(close(value, best) for _, value in found):
                 raise NoSolutionError(
-                    f"no solution: {goal.figure} does not depend on {path} here; it stays {_shown(best, goal.unit)},"
-                    f" asked {_shown(goal.value, goal.unit)}"
+                    f"no solution: {goal.figure} does not depend on {path} here; it stays {shown_figure(best, goal.unit)},"
+                    f" asked {shown_figure(goal.value, goal.unit)}"
                 )
-            raise NoSolutionError(_nothing(goal, path, _shown(x, parameter.unit), best))
+            raise NoSolutionError(nothing_reaches(goal, path, shown_figure(x, parameter.unit), best))
         low, high = min(crossings, key=lambda pair: abs(math.log(max(pair[1][0], 1e-30) / scale)))
         for x, value in (low, high):
             if value == goal.value:
@@ -266,10 +267,10 @@ class _Problem:
             value = self._search(unknown, figure, goal, stands)
         exact, closed = None, None
         if unknown in ("batch", "context"):
-            exact = _between(figure, goal, value, WHOLE[unknown])
+            exact = between(figure, goal, value, WHOLE[unknown])
         if exact is not None and exact > 0:
             closed = closed_root(self.asked, goal.figure, goal.value, unknown, self.batch, self.context, exact)
-            if closed and not _close(figure(closed.value), goal.value):
+            if closed and not close(figure(closed.value), goal.value):
                 closed = None
             exact = closed.value if closed else exact
         answer = estimate(**self.arguments | self._changed(unknown, value))
@@ -320,7 +321,7 @@ class _Problem:
         if unknown == "loop_at_most":
             most = len(self.asked.model.layers)
         step = _STEP.get(unknown, 1)
-        grid = [least + step * k for k in _spread((most - least) // step)]
+        grid = [least + step * k for k in spread((most - least) // step)]
         found: list[tuple[int, float]] = []
         for n in grid:
             found.append((n, figure(n)))
@@ -333,7 +334,7 @@ class _Problem:
             every = goal.met(found[0][1])
             n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
             raise NoSolutionError(
-                _nothing(goal, unknown, f"{n:,}", best, every=f"from {least:,} to {most:,}" if every else "")
+                nothing_reaches(goal, unknown, f"{n:,}", best, every=f"from {least:,} to {most:,}" if every else "")
             )
         origin = max(stands or 1, 1)
         low, high = min(crossings, key=lambda pair: abs(math.log(max(pair[1], 1) / origin)))
@@ -356,68 +357,9 @@ class _Problem:
                 return n
         n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
         raise NoSolutionError(
-            f"{_nothing(goal, 'devices', f'{n:,}', best)}; {self.asked.model.name} can be split over"
+            f"{nothing_reaches(goal, 'devices', f'{n:,}', best)}; {self.asked.model.name} can be split over"
             f" {', '.join(f'{number:,}' for number in numbers)}"
         )
-
-
-def _crossings(
-    found: Sequence[tuple[float, float]], goal: Target
-) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Return the neighbours (unknown, figure) between which the figure passes the target."""
-    return [(a, b) for a, b in pairwise(found) if (a[1] - goal.value) * (b[1] - goal.value) <= 0 and a[1] != b[1]]
-
-
-def _between(figure: Callable[[float], float], goal: Target, value: int, limits: tuple[int, int]) -> float | None:
-    """Return the root next to the whole number `value`, or None where there is none."""
-    from scipy.optimize import brentq
-
-    at_value = figure(value) - goal.value
-    if at_value == 0:
-        return float(value)
-    for other in (value - 1, value + 1):
-        if limits[0] <= other <= limits[1] and at_value * (figure(other) - goal.value) <= 0:
-            return float(
-                brentq(
-                    lambda x: figure(x) - goal.value,
-                    min(value, other),
-                    max(value, other),
-                    xtol=1e-300,
-                    rtol=1e-15,
-                    maxiter=1000,
-                )
-            )
-    return None
-
-
-def _spread(most: int) -> Iterable[int]:
-    """Yield 0, 1, 2, ... 16, then every tenth part more, up to `most`."""
-    n = 0
-    while n < most:
-        yield n
-        n = n + 1 if n < 16 else n + n // 10
-    yield most
-
-
-def _close(figure: float, target: float, tolerance: float = 1e-10) -> bool:
-    return abs(figure - target) <= tolerance * abs(target)
-
-
-def _shown(value: float, unit: str) -> str:
-    return format_quantity(value, unit)
-
-
-def _nothing(goal: Target, unknown: str, nearest_value: str, reached: float, every: str = "") -> str:
-    asked, got = _shown(goal.value, goal.unit), _shown(reached, goal.unit)
-    if every:
-        return (
-            f"no solution: {goal.figure} = {asked} is met at every {unknown} {every}; nearest to it is {got}, at"
-            f" {unknown} = {nearest_value}"
-        )
-    return (
-        f"no solution: no {unknown} gives {goal.figure} = {asked}; nearest feasible is {got}, at {unknown} ="
-        f" {nearest_value}"
-    )
 
 
 # --- models of the same shape
