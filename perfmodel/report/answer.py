@@ -8,7 +8,7 @@ from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.facts import Beside, facts
 from perfmodel.report.pictures.captions import counted
 from perfmodel.report.text import Document, Table, to_plain
-from perfmodel.report.words import percent, ranged, rate, seconds, shortened, term_label
+from perfmodel.report.words import percent, ranged, rate, shortened, term_label, time
 from perfmodel.units import format_quantity
 
 _NAMES = {
@@ -106,12 +106,12 @@ def _figures(answer: Estimate) -> Table:
     ) -> tuple[str, ...]:
         return (label, *(ranged(show(side), show(getattr(side, low)), show(getattr(side, high))) for side in sides))
 
-    def time(f: Figures | Side) -> str:
+    def step_time(f: Figures | Side) -> str:
         return format_quantity(f.time_per_step, "s")
 
     rows = [
         # The pessimistic end is the longest time.
-        row("time per step", time, low="high", high="low"),
+        row("time per step", step_time, low="high", high="low"),
         row(f"{counted(answer)}s per second", lambda f: rate(f.tokens_per_second)),
         row("fraction of peak", lambda f: percent(f.fraction_of_peak, 1)),
         ("kernel calls", *(f"{side.kernel_calls:,}" for side in sides)),
@@ -141,8 +141,8 @@ def _prompt(prompt: Prompt) -> Table:
 
 def _terms(answer: Estimate) -> Table:
     def cells(side: Side, term: str) -> tuple[str, str]:
-        time = getattr(side.terms, term)
-        return seconds(time), percent(time / side.time_per_step, 1)
+        spent = getattr(side.terms, term)
+        return time(spent), percent(spent / side.time_per_step, 1)
 
     rows = [
         (term_label(term), *cells(answer.before, term), *cells(answer.after, term))

@@ -15,7 +15,7 @@ from perfmodel.report.pictures.sidebars import Bars
 from perfmodel.report.pictures.tornados import Tornado
 from perfmodel.report.pictures.waterfalls import Waterfall
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import number_label, percent, rate, seconds, term_label, tokens_label
+from perfmodel.report.words import number_label, percent, rate, term_label, time, tokens_label
 from perfmodel.units import format_quantity
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -176,7 +176,7 @@ def _waterfall(data: Waterfall) -> Table:
     for i, term in enumerate(TERM_NAMES):
         cells: list[str] = [term_label(term)]
         for j, side in enumerate((data.before, data.after)):
-            cells += [seconds(side.terms[i], 3), bar(starts[j], starts[j] + side.terms[i], largest)]
+            cells += [time(side.terms[i], 3), bar(starts[j], starts[j] + side.terms[i], largest)]
             starts[j] += side.terms[i]
         if data.before.terms[i] or data.after.terms[i]:
             rows.append(tuple(cells))

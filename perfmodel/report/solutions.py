@@ -6,7 +6,7 @@ from perfmodel.analysis.closedforms import BranchCondition, Explanation, SideFor
 from perfmodel.analysis.sensitivities import Sensitivity
 from perfmodel.analysis.solver import Solution
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import percent
+from perfmodel.report.words import percent, time
 from perfmodel.units import format_quantity
 
 _MOST_CONDITIONS = 4
@@ -152,10 +152,7 @@ def explanation_document(explanation: Explanation) -> Document:
 
 
 def _side(name: str, side: SideForm) -> list[str | Table]:
-    rows = [
-        (a.formula, a.numbers, format_quantity(a.time, "s"), percent(a.time / side.time_per_step, 1))
-        for a in side.addends
-    ]
+    rows = [(a.formula, a.numbers, time(a.time), percent(a.time / side.time_per_step, 1)) for a in side.addends]
     rows.append(("time per step", "", format_quantity(side.time_per_step, "s"), ""))
     limits = [
         (limit.name, "no limit" if limit.value is None else format_quantity(limit.value, limit.unit), limit.formula)
@@ -181,7 +178,10 @@ def _conditions(conditions: Sequence[BranchCondition]) -> str:
             f"{name} {value:,.4g}" for name, value in (("batch", c.batch), ("context", c.context)) if value is not None
         ]
         # Two times of one step, 81 us against 343 ns, or two sizes.
-        against = f"{format_quantity(c.winner_value, c.unit)} against {format_quantity(c.loser_value, c.unit)}"
+        against = " against ".join(
+            time(value) if c.unit == "s" else format_quantity(value, c.unit)
+            for value in (c.winner_value, c.loser_value)
+        )
         if len(line) <= _LONGEST_CONDITION and line not in [known.split("\n")[0] for known in lines]:
             lines.append(f"{line}\n  {against}{'; switches at ' + ' or '.join(ends) if ends else ''}")
     shown = lines[:_MOST_CONDITIONS]

@@ -93,13 +93,13 @@ def rate(tokens_per_second: float) -> str:
     return f"{tokens_per_second:,.4g}" if tokens_per_second < 1e4 else f"{tokens_per_second:,.0f}"
 
 
-def time(value: float) -> str:
+def time(value: float, digits: int = 4) -> str:
     """Return a time [s] with its unit, and no time at all as 0.
 
     >>> time(0.0015), time(0.0)
     ('1.5 ms', '0')
     """
-    return seconds(value) if value else "0"
+    return seconds(value, digits) if value else "0"
 
 
 def ranged(value: str, low: str, high: str) -> str:
