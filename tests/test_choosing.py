@@ -100,3 +100,28 @@ def test_bad_limits_are_said(asked, said):
 
 def test_nothing_that_keeps_the_limit_is_an_answer():
     assert choose("llama-3.1-70b", "h100-sxm", tpot=1e-6, devices="2").choices == ()
+
+
+def test_the_time_to_the_first_token_is_a_limit():
+    asked = {"devices": "1,2,4", "batch": "1,8,64", "prompt": 4096, "rank": "device"}
+    free, tight = (choose("llama-3.1-8b", "h100-sxm", ttft=ttft, **asked).choices for ttft in (None, 0.1))
+    assert {choice.devices for choice in free} == {1, 2, 4}
+    assert tight
+    for choice in tight:
+        assert choice.before.time_to_first_token <= 0.1
+        assert choice.context == 4096
+        alone = estimate(
+            "llama-3.1-8b", "h100-sxm", parallel=choice.parallel or None, context=0, prompt=4096
+        ).prompt.before.time_to_first_token
+        assert choice.before.time_to_first_token == pytest.approx(alone, rel=1e-9)
+    assert len(tight) < len(free)
+    with pytest.raises(PerfModelError, match="--ttft: needs --prompt"):
+        choose("llama-3.1-8b", "h100-sxm", ttft=0.1)
+
+
+def test_drafts_count_in_the_time_per_token():
+    drafted = choose("llama-3.1-8b", "h100-sxm", devices="1", batch="1", draft=3, drafter="mtp", accepted=2).choices[0]
+    assert drafted.draft == 3
+    assert drafted.before.time_per_token == pytest.approx(1 / drafted.before.tokens_per_second_per_sequence)
+    step = estimate("llama-3.1-8b", "h100-sxm", draft=3, drafter="mtp", accepted=2).before.time_per_step
+    assert drafted.before.time_per_token == pytest.approx(step / 3)

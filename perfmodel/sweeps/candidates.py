@@ -10,7 +10,9 @@ import numpy
 from perfmodel.estimates.costs import power_and_rental
 from perfmodel.estimates.figures import terms_at
 from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import read_question
+from perfmodel.estimates.results import Prompt
 from perfmodel.estimates.splits import obstacle, splits
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
@@ -19,13 +21,17 @@ from perfmodel.sweeps.grids import Axis
 
 
 class Way(NamedTuple):
-    """One way to serve at all batches that fit: the question at the first of them, and time a token of both sides [s]."""
+    """One way to serve at all batches that fit: the question at the first of them, and time a token of both sides [s].
+
+    prompt: how long a prompt takes that is processed alone, None where none is asked.
+    """
 
     question: dict[str, Any]
     prepared: Prepared
     batches: Any
     before: Any
     after: Any
+    prompt: Prompt | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -80,6 +86,12 @@ def _spread_wider(model: Model, split: Parallel) -> Iterator[Parallel]:
 def _way(question: dict[str, Any], batches: Any) -> Way | None:
     """Return the times of one way to share at the batches that fit, None where none does."""
     read = read_question(**question)
+    prompt = None
+    if read.prompt is not None:
+        prompt = prompt_of(prepare_question(read), 1, read.context, *read.prompt)
+        # Tokens are generated after the prompt, which is in the cache then.
+        question = question | {"context": read.context + prompt.tokens, "prompt": None, "chunk": None}
+        read = read_question(**question)
     prepared = prepare_question(read)
     needed = numpy.asarray(prepared.resident.bytes_resident(batches, read.context), dtype=float)
     fits = numpy.broadcast_to(needed <= prepared.hardware.values["memory.capacity"].value, batches.shape)
@@ -87,15 +99,27 @@ def _way(question: dict[str, Any], batches: Any) -> Way | None:
         return None
     some = batches[fits]
     times = [
-        numpy.broadcast_to(terms_at(side, some, float(read.context), {}).total(), some.shape)
+        numpy.broadcast_to(terms_at(side, some, float(read.context), {}).total() / prepared.tokens_per_step, some.shape)
         for side in (prepared.before, prepared.after)
     ]
-    return Way(question, prepared, some, *times)
+    before, after = times
+    return Way(question, prepared, some, before, after, prompt)
 
 
-def within_limit(times: Any, tpot: float | None) -> Any:
-    """Return at which batches a token takes no longer than `tpot` [s], None for no limit."""
-    return numpy.ones(times.shape, bool) if tpot is None else times <= tpot
+class Limits(NamedTuple):
+    """The longest time per token and the longest time to the first one [s], None for no limit."""
+
+    token: float | None = None
+    first: float | None = None
+
+
+def within_limits(way: Way, side: str, limits: Limits) -> Any:
+    """Return at which batches one side of a way keeps the limits."""
+    times = getattr(way, side)
+    keeps = numpy.ones(times.shape, bool) if limits.token is None else times <= limits.token
+    if limits.first is not None and way.prompt is not None:
+        keeps &= getattr(way.prompt, side).time_to_first_token <= limits.first
+    return keeps
 
 
 def measures(way: Way, by: str, times: Any) -> Any:

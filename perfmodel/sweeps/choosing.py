@@ -11,14 +11,14 @@ import msgspec
 import numpy
 
 from perfmodel._layout import ShownInNotebooks
-from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.costs import MILLION, cost_per_million_tokens
 from perfmodel.estimates.options import AskedGrid, complete
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Side, flattened
 from perfmodel.sweeps.axes import axes_of
-from perfmodel.sweeps.candidates import Way, measures, ways_to_serve, within_limit
+from perfmodel.sweeps.candidates import Limits, Way, measures, ways_to_serve, within_limits
 from perfmodel.sweeps.comparisons import pareto_front
 
 RANKS = ("price", "device", "user")
@@ -111,8 +111,8 @@ def choose(
 ) -> Selection:
     """Choose machine, devices, split, formats and batch for a model under limits; return the best `most` choices.
 
-    tpot: the longest time per output token of a user [s]; ttft: the longest time to the first token [s], which needs a
-    prompt; None for no limit.
+    tpot: the longest time per output token of a user [s]; ttft: the longest time to the first token [s] of a prompt that
+    is processed alone; None for no limit.
     confidence: 0.5 holds the limits at the value, 0.95 at the pessimistic end.
     rank: "price" (USD a token), "device" (rate a device) or "user" (rate a user); None takes the price where every
     machine has one, else the device.
@@ -125,8 +125,9 @@ def choose(
     (2, 1)
     """
     _check(tpot, ttft, confidence, rank, most)
-    if ttft is not None:
-        raise ValueRangeError("--ttft: a time to the first token needs --prompt, which choose does not take yet")
+    if ttft is not None and asked.get("prompt") is None:
+        raise UsageError("--ttft: needs --prompt, the tokens before the first one")
+    limits = Limits(tpot, ttft)
     given = complete({"devices": _DEVICES, "batch": _BATCHES} | asked)
     found_models, found_hardware, axes = axes_of(models, hardware, given)
     by = rank or ("price" if all("price.rental" in d.values for d in found_hardware) else "device")
@@ -135,17 +136,17 @@ def choose(
             f"--rank: {', '.join(lacking)} has no price; give --set price.rental=2USD/h, or another rank"
         )
     ways = list(ways_to_serve(found_models, found_hardware, axes, given))
-    best = _best(ways, by, tpot)
+    best = _best(ways, by, limits)
     points = sum(len(way.batches) for way in ways)
-    kept = sum(int(numpy.count_nonzero(within_limit(way.before, tpot))) for way in ways)
-    looped = sum(int(numpy.count_nonzero(within_limit(way.after, tpot))) for way in ways)
-    front = _front(ways, by, tpot)
+    kept = sum(int(numpy.count_nonzero(within_limits(way, "before", limits))) for way in ways)
+    looped = sum(int(numpy.count_nonzero(within_limits(way, "after", limits))) for way in ways)
+    front = _front(ways, by, limits)
     chosen: list[Chosen] = []
     for way, order, side in best:
-        found = _first_that_holds(way, order, side, tpot, confidence)
+        found = _first_that_holds(way, order, side, limits, confidence)
         if found is not None:
             batch, answer, meets = found
-            chosen.append(_chosen(answer, meets, ways, way, tpot, (id(way), batch) in front))
+            chosen.append(_chosen(answer, meets, ways, way, limits, (id(way), batch) in front))
         if len(chosen) == most:
             break
     chosen.sort(key=lambda c: (c.meets == "after", _worth(c, by)))
@@ -167,7 +168,7 @@ def _check(tpot: float | None, ttft: float | None, confidence: float, rank: str 
         raise ValueRangeError(f"--most: {shown(most)} is not a positive number")
 
 
-def _best(ways: Sequence[Way], by: str, tpot: float | None) -> list[tuple[Way, Any, str]]:
+def _best(ways: Sequence[Way], by: str, limits: Limits) -> list[tuple[Way, Any, str]]:
     """Return ways with the order in which their batches are to be tried, the best of each key first.
 
     A way that keeps the limits today stands before one that does only after looping.
@@ -175,7 +176,7 @@ def _best(ways: Sequence[Way], by: str, tpot: float | None) -> list[tuple[Way, A
     ranked = []
     for way in ways:
         for side, times in (("before", way.before), ("after", way.after)):
-            keeps = within_limit(times, tpot)
+            keeps = within_limits(way, side, limits)
             if keeps.any():
                 measure = numpy.where(keeps, measures(way, by, times), -numpy.inf)
                 # Of equals the one that serves a user faster, then the smaller batch.
@@ -193,28 +194,33 @@ def _best(ways: Sequence[Way], by: str, tpot: float | None) -> list[tuple[Way, A
 
 
 def _first_that_holds(
-    way: Way, order: Any, side: str, tpot: float | None, confidence: float
+    way: Way, order: Any, side: str, limits: Limits, confidence: float
 ) -> tuple[int, Estimate, str] | None:
     """Return the first batch in `order` whose answer keeps the limit at the confidence, with the sides that do."""
     for i in order:
         batch = int(way.batches[i])
         answer = answer_to(read_question(**(way.question | {"batch": batch})))
-        meets = [name for name in ("before", "after") if _holds(getattr(answer, name), tpot, confidence)]
+        meets = [name for name in ("before", "after") if _holds(way, getattr(answer, name), name, limits, confidence)]
         if side in meets:
             return batch, answer, "both" if len(meets) == 2 else meets[0]
     return None
 
 
-def _holds(side: Side, tpot: float | None, confidence: float) -> bool:
-    time = side.time_per_step if confidence < CONFIDENCES[1] else side.low.time_per_step
-    return tpot is None or time <= tpot * (1 + 1e-12)
+def _holds(way: Way, side: Side, name: str, limits: Limits, confidence: float) -> bool:
+    """Return whether one side of an answer keeps the limits, at the value or at the pessimistic end."""
+    prompt = None if way.prompt is None else getattr(way.prompt, name)
+    figures, first = (side, prompt) if confidence < CONFIDENCES[1] else (side.low, prompt and prompt.low)
+    kept = [(figures.time_per_step / way.prepared.tokens_per_step, limits.token)]
+    if first is not None:
+        kept.append((first.time_to_first_token, limits.first))
+    return all(limit is None or time <= limit * (1 + 1e-12) for time, limit in kept)
 
 
-def _front(ways: Sequence[Way], by: str, tpot: float | None) -> set[tuple[int, int]]:
+def _front(ways: Sequence[Way], by: str, limits: Limits) -> set[tuple[int, int]]:
     """Return the candidates, as way and batch, that no other beats in both rate a user and rate a device or dollar."""
     points, names = [], []
     for way in ways:
-        keeps = within_limit(way.before, tpot)
+        keeps = within_limits(way, "before", limits)
         worth = measures(way, "device" if by == "user" else by, way.before)
         for i in numpy.flatnonzero(keeps):
             points.append((float(1 / way.before[i]), float(worth[i])))
@@ -222,24 +228,27 @@ def _front(ways: Sequence[Way], by: str, tpot: float | None) -> set[tuple[int, i
     return {name for name, on in zip(names, pareto_front(points), strict=True) if on}
 
 
-def _devices_after(ways: Sequence[Way], way: Way, rate: float, tpot: float | None) -> int | None:
+def _devices_after(ways: Sequence[Way], way: Way, rate: float, limits: Limits) -> int | None:
     """Return the fewest devices, all else the same but split and batch, that reach `rate` [tok/s] after looping."""
     enough = [
         other.prepared.devices
         for other in ways
         if other.key[:-1] == way.key[:-1]
-        and bool(numpy.any(within_limit(other.after, tpot) & (other.batches / other.after >= rate * (1 - 1e-12))))
+        and bool(numpy.any(within_limits(other, "after", limits) & (other.batches / other.after >= rate * (1 - 1e-12))))
     ]
     return min(enough, default=None)
 
 
-def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, tpot: float | None, front: bool) -> Chosen:
+def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, limits: Limits, front: bool) -> Chosen:
     cost = cost_per_million_tokens(answer)
 
-    def side(figures: Side, energy: float | None, price: float | None) -> ChosenSide:
+    def side(name: str, energy: float | None, price: float | None) -> ChosenSide:
+        figures = getattr(answer, name)
+        prompt = None if way.prompt is None else getattr(way.prompt, name)
+
         def end(which: Any) -> dict[str, float]:
             return {
-                "time_per_token": which.time_per_step,
+                "time_per_token": which.time_per_step / way.prepared.tokens_per_step,
                 "tokens_per_second": which.tokens_per_second,
                 "tokens_per_second_per_sequence": which.tokens_per_second_per_sequence,
                 "tokens_per_second_per_device": which.tokens_per_second / answer.devices,
@@ -247,7 +256,7 @@ def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, tpot: f
 
         return ChosenSide(
             mode=figures.mode,
-            time_to_first_token=None,
+            time_to_first_token=None if prompt is None else prompt.time_to_first_token,
             energy=energy,
             price=price,
             low=end(figures.low),
@@ -255,7 +264,7 @@ def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, tpot: f
             **end(figures),
         )
 
-    before = side(answer.before, cost.energy_before, cost.price_before)
+    before = side("before", cost.energy_before, cost.price_before)
     return Chosen(
         rank=0,
         model=answer.model,
@@ -268,10 +277,10 @@ def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, tpot: f
         kv_format=answer.kv_format,
         draft=answer.draft.tokens if answer.draft is not None else 0,
         before=before,
-        after=side(answer.after, cost.energy_after, cost.price_after),
+        after=side("after", cost.energy_after, cost.price_after),
         speedup=answer.speedup.value,
         meets=meets,
-        devices_after=_devices_after(ways, way, before.tokens_per_second, tpot),
+        devices_after=_devices_after(ways, way, before.tokens_per_second, limits),
         front=front,
     )
 
