@@ -557,9 +557,9 @@ def test_explain_gap_in_every_form(run):
     assert {"alone", "together", "measured", "predicted"} <= set(answer)
     assert run(*ask, "--csv").out.startswith("explanation,parameter,value,unit")
     assert run(*ask[:4], "9.53ms").code == 0
-    for wrong in ("fast", "-3 tok/s", "0tok/s", "5 GB"):
+    for wrong, code in (("fast", 2), ("-3 tok/s", 1), ("0tok/s", 1), ("5 GB", 2)):
         answer = run(*ask[:4], wrong)
-        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+        assert (answer.code, answer.out, answer.err.count("\n")) == (code, "", 1)
 
 
 def test_validate_in_every_form(run, tmp_path):
