@@ -11,7 +11,8 @@ import msgspec
 
 from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError, shown
 from perfmodel.estimates.capacity import resident_work
-from perfmodel.estimates.drafting import Draft, draft_defaults, read_draft
+from perfmodel.estimates.draftcosts import draft_defaults
+from perfmodel.estimates.drafting import Draft, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
 from perfmodel.estimates.placement import Placement, host_defaults, read_offload, what_does_not_fit
 from perfmodel.estimates.prompting import prompt_defaults, read_prompt

@@ -19,13 +19,20 @@ _HEAD_DIM, _KV_HEADS, _WIDTHS = 128, 8, 6
 def drafter_head(target: Model, drafter: str, layers: int, vocabulary: int) -> Model:
     """Return the draft head `drafter` on `target` as a model of its own.
 
-    mtp: layers like the target's last (DeepSeek-V3, arXiv 2412.19437, section 2.2); eagle: dense decoder layers
+    mtp: layers as the target has them for it, else like its last (DeepSeek-V3, arXiv 2412.19437, section 2.2); eagle: dense decoder layers
     (EAGLE-3, arXiv 2503.01840). Both take the token's embedding and the target's hidden state through one projection.
     layers: of the head [-]; vocabulary: words its LM head scores [-].
     """
-    layer = target.layers[-1] if drafter == "mtp" else _dense_layer(target)
+    # A draft runs one of several heads that were trained, and they are alike.
+    trained = target.draft_layers[0] if target.draft_layers else target.layers[-1]
+    layer = trained if drafter == "mtp" else _dense_layer(target)
     return target.replace(
-        name=f"{target.name}-{drafter}", layers=(layer,) * layers, vocabulary=vocabulary, tied=False, other_parameters=0
+        name=f"{target.name}-{drafter}",
+        layers=(layer,) * layers,
+        draft_layers=(),
+        vocabulary=vocabulary,
+        tied=False,
+        other_parameters=0,
     )
 
 
