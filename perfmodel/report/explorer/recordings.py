@@ -23,6 +23,7 @@ from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
+from perfmodel.specifications.quantities import Quantity
 
 DEVICES = (1, 2, 4, 8)
 
@@ -132,6 +133,9 @@ def explorer_data(models: Sequence[Model], machines: Sequence[Hardware]) -> dict
     Raises PerfModelError where no model can be asked on any machine.
     """
     scripts, constants, parameters, paths = _Shared(), _Shared(), _Shared(), _Shared()
+    # Of each machine, with the software that is its default: quantities by path, and what is uncertain beside them.
+    known: dict[str, dict[str, Quantity]] = {device.name: {} for device in machines}
+    beside: dict[str, tuple[float, ...]] = {}
     sides: dict[str, list[Any]] = {}
     counts: dict[str, list[Any]] = {}
     most: dict[tuple[float, ...], int] = {}
@@ -142,7 +146,7 @@ def explorer_data(models: Sequence[Model], machines: Sequence[Hardware]) -> dict
                     key = f"{model.name}|{device.name}|{devices}"
                     script = counts_script(prepared)
                     counts[key] = [scripts.place(script.text), constants.place(script.constants)]
-                    beyond = prepared.beyond.before
+                    beyond = beside[device.name] = prepared.beyond.before
                     for side in (prepared.before, prepared.after):
                         script, used = side_script(side)
                         sides[f"{key}|{side.mode.name}"] = [
@@ -151,6 +155,7 @@ def explorer_data(models: Sequence[Model], machines: Sequence[Hardware]) -> dict
                             parameters.place(tuple(paths.place(path) for path in used)),
                             side.plan.kernel_calls,
                         ]
+                        known[device.name] |= {path: quantity for path, (_, quantity) in side.parameters.used.items()}
                         uncertain = {moves_with(p) for p, (_, q) in side.parameters.used.items() if q.low < q.high}
                         most[beyond] = max(most.get(beyond, 0), 2 * len(uncertain))
     if not sides:
@@ -163,7 +168,7 @@ def explorer_data(models: Sequence[Model], machines: Sequence[Hardware]) -> dict
     return {
         "terms": list(TERM_NAMES),
         "models": {m.name: {"title": m.title, "longest": m.longest_context} for m in models},
-        "machines": {d.name: _machine(d, paths) for d in machines},
+        "machines": {d.name: _machine(d, known[d.name], beside[d.name], paths) for d in machines if d.name in beside},
         "paths": [_path(path) for path in paths.listed()],
         "sides": sides,
         "counts": counts,
@@ -196,18 +201,17 @@ def _prepared(model: Model, device: Hardware, devices: int) -> Iterator[Prepared
             continue
 
 
-def _machine(device: Hardware, paths: _Shared) -> dict[str, Any]:
-    values = {paths.places[p]: [q.low, q.value, q.high] for p, q in device.values.items() if p in paths.places}
-    bandwidth, capacity = device.values["memory.bandwidth"].value, device.values["memory.capacity"].value
-    beyond = [device.values[p].value for p in ("software.spread", "software.noise") if p in device.values]
+def _machine(
+    device: Hardware, known: Mapping[str, Quantity], beside: tuple[float, ...], paths: _Shared
+) -> dict[str, Any]:
     return {
         "title": device.title,
         "before": device.default_mode,
         "modes": list(device.modes),
-        "values": values,
-        "bandwidth": bandwidth,
-        "capacity": capacity,
-        "beyond": ",".join(map(repr, beyond)),
+        "values": {paths.places[path]: [q.low, q.value, q.high] for path, q in known.items()},
+        "bandwidth": device.values["memory.bandwidth"].value,
+        "capacity": device.values["memory.capacity"].value,
+        "beyond": ",".join(map(repr, beside)),
     }
 
 
