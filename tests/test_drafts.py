@@ -169,15 +169,15 @@ def test_measured_gains_with_sources_left_out(repository, capsys):
         rows = list(csv.DictReader(file))
     assert len(rows) == 129
     # Every eighth row, with the costs that the program finds for kernels of engines and of ggml.
-    costs = {"server": (0.02, 1e-4, 2e-4), "ggml-cuda": (0.11, 1e-4, 1e-3), "ggml-other": (0.08, 6e-4, 2e-4)}
+    costs = {"server": (0.02, 3e-4, 0.0), "ggml-cuda": (0.11, 1e-4, 4e-4), "ggml-other": (0.06, 6e-4, 0.0)}
     chosen = [row for row in rows if not row["dropped"] and row["class"] == "chain" and row["kernels"] in costs][::8]
     priced = [program["_priced"](row) for row in chosen]
     assert len(priced) == 9
     assert median(abs(program["off"](row, costs[row.kernels])) for row in priced) < math.log(1.13)
-    assert median(row.predicted(0, 0, 0) / row.gain for row in priced) > 1.15
+    assert median(row.predicted(0, 0, 0) / row.gain for row in priced) > 1.1
     # What a user gets: the costs as they stand in the package.
     asked = next(row for row in rows if row["id"] == "qwen38-mtp-004")
-    told = {"weights": asked["weight_format"], "context": 600, "before": "graph"}
+    told = {"weights": asked["weight_format"], "context": 600, "before": "graph", "software": "ggml"}
     gain = [
         estimate("qwen3.5-27b", "rtx-5090", **told, **more).before.tokens_per_second
         for more in ({"draft": 4, "drafter": "mtp", "accepted": float(asked["accepted"])}, {})

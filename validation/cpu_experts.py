@@ -58,6 +58,7 @@ def _asked(row: dict[str, str]) -> Row:
             devices=int(row["devices"]),
             weights=row["weight_format"],
             context=int(row["context"]),
+            software="ggml" if "llama" in row["engine"] else "server",
             offload=f"experts=host:{row['share']}:compute",
             parameters={"tiers.host.memory": memory, "tiers.host.computed": 1.0},
         ).before.time_per_step

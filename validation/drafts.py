@@ -27,6 +27,8 @@ HOSTS = [0.0, 1e-4, 2e-4, 3e-4, 4e-4, 6e-4, 8e-4, 1e-3, 1.3e-3]
 VERIFY = [0.0, 1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 1.5e-3, 2e-3]
 TOKENS = [0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.11, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0]
 Costs = tuple[float, float, float]
+# The kind of software that kernels belong to.
+SOFTWARE = {"server": "server", "ggml": "ggml", "framework": "framework"}
 # Threads in which each owner of a device measures his own.
 THREADS = ("qwen38-mtp",)
 # Of an interval, high over low.
@@ -75,6 +77,7 @@ def _priced(row: dict[str, str]) -> Row:
         "devices": int(row["devices"]),
         "parallel": row["parallel"] or None,
         "before": row["mode"] or None,
+        "software": SOFTWARE[row["kernels"].split("-")[0]],
     }
     where = (row["model"], row["hardware"])
     nodes, steps, accepted = int(row["nodes"]), int(row["steps"]), float(row["accepted"])

@@ -76,6 +76,7 @@ def _asked(row: dict[str, str]) -> Row:
         devices=int(row["devices"]),
         parallel=row["parallel"] or None,
         weights=row["weight_format"],
+        software=row["software"] if row["software"] == "ggml" else None,
         batch=int(row["batch"]),
         context=0,
         prompt=int(row["prompt"]),

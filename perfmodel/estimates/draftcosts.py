@@ -38,16 +38,17 @@ def _costs(hardware: Hardware, formats: Formats) -> dict[str, Quantity]:
     # Kernels of engines multiply matrices for any number of tokens; those of ggml for up to eight are for a vector, which
     # old tensor units do not help and Metal's run once a token.
     if not block:
-        token = (0.0, 0.015, 0.03)
+        token = (0.0, 0.02, 0.04)
     elif hardware.vendor == "Apple":
         token = (0.4, 0.8, 1.2)
     elif hardware.vendor == "NVIDIA":
         token = (0.05, 0.11, 0.22) if "arithmetic.bf16" in hardware.values else (0.2, 0.3, 0.4)
     else:
-        token = (0.02, 0.08, 0.15)
-    host, verify = (
-        ((0.0, 0.2e-3, 1e-3), (0.0, 0.7e-3, 1.5e-3)) if block else ((5e-5, 0.2e-3, 0.8e-3), (0.0, 0.3e-3, 1.5e-3))
-    )
+        token = (0.02, 0.06, 0.15)
+    if block:
+        host, verify = (0.0, 0.1e-3, 0.8e-3), (0.0, 0.4e-3, 1.2e-3)
+    else:
+        host, verify = (1e-4, 0.3e-3, 0.8e-3), (0.0, 0.1e-3, 1.2e-3)
     return {
         "drafts.token": _quantity(*token, "1", source),
         "drafts.most_tokens": _quantity(8, 8, 8, "1", "ggml takes its vector kernels for up to eight tokens"),
