@@ -32,13 +32,13 @@ app = Application(
 
 
 _OVERVIEW = """\
-perfmodel predicts how fast a model generates tokens on a machine, what share
-of the memory's peak bandwidth that is, where the rest goes, and what running
-the repeated layers as one looped kernel would bring.
+perfmodel predicts how fast a model generates tokens on a machine, where the
+time goes, and what you would gain if the repeated layers ran as one looped
+kernel.
 
-  perfmodel estimate llama-3.1-8b sn40l --devices 8      the question itself
+  perfmodel estimate llama-3.1-8b h100-sxm               how fast, and why
   perfmodel compare llama-3.2-1b h100-sxm --modes all    eager to megakernel
-  perfmodel report llama-3.1-8b sn40l --html -o it.html  with all pictures
+  perfmodel report llama-3.1-8b sn40l --html -o it.html  all of it, one page
 
 one question      estimate  request  advise  report  plot  explain  explore
 many              compare  choose  sweep  conditional  report

@@ -204,7 +204,7 @@ def loops(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """The loops of MODEL, or of a recorded TRACE.
+    """Which layers of MODEL are the same kernel and can be looped, or of a recorded TRACE.
 
     Bodies, counts, what stays outside and why, and what looping removes.
     """

@@ -59,7 +59,7 @@ def choose_command(
     columns: shared.Columns = None,
     command: shared.CommandFlag = False,
 ) -> None:
-    """The best machine, number of devices, split, formats and batch that keep limits, today and with looped layers.
+    """The best machine, number of devices, split, formats and batch within limits, today and with looped layers.
 
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2). Every way to share the model that can be built is tried.
     """
@@ -104,7 +104,7 @@ def advise_command(
     columns: shared.Columns = None,
     command: shared.CommandFlag = False,
 ) -> None:
-    """The single changes that could be made to this setting, each with its gain and interval, best first.
+    """Which single changes to this setting would help, each with its gain and interval, best first.
 
     Launch mode, formats, split, batch and exchanges; the best pairs too. The side before is today's setting.
     """

@@ -52,9 +52,9 @@ def conditional_command(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """Layers that run with a probability.
+    """Layers that run for some tokens only: what three ways to loop over them cost.
 
-    Predicated inside the loop, ending it, or one of k prebuilt kernels, side by side.
+    Skip inside the loop, end the loop, or choose one of k prebuilt kernels, side by side.
     """
     from perfmodel.analysis.conditional import MOST_KERNELS, conditional_report
 

@@ -97,7 +97,7 @@ def hardware_show(
     device = find_hardware(hardware)
     if key is not None and key not in device.values:
         raise UnknownNameError(
-            f"{device.name} has no {key}: what no source gives is left out{nearest(key, device.values)}"
+            f"{device.name} has no value for {key}: no source gives one{nearest(key, device.values)}"
         )
     values = device.values if key is None else {key: device.values[key]}
     deliver_list(
@@ -165,7 +165,7 @@ def hardware_new(
         str | None, typer.Option("-o", "--output", metavar="FILE.toml", help="Write to FILE.toml, whole or not at all.")
     ] = None,
 ) -> None:
-    """A device file to fill in: three values are needed, each further key stands there with what it means."""
+    """A device file to fill in. Three values are needed; every other key stands there with what it means."""
     from perfmodel.report.files.whole import write_whole
     from perfmodel.specifications.templates import device_template
 

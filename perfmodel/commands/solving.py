@@ -73,7 +73,7 @@ def solve_command(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """The value of one unknown for which a figure of the answer is what you ask."""
+    """How large one unknown must be for the answer to reach a target, such as the boundary that gives a speed-up of 1.2."""
     from perfmodel.analysis.solver import solve
 
     chosen = chosen_format(as_json, as_csv, output, columns)
@@ -165,7 +165,7 @@ def explain_command(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """The closed form of this estimate: symbols, numbers, when each branch holds, and limits."""
+    """The formula behind this estimate: its terms with numbers, when it holds, and its limits."""
     if sum((latex, python, as_json, as_csv or columns is not None)) > 1:
         raise typer.BadParameter("--latex, --python, --json and --csv exclude each other")
     from perfmodel.analysis.explanations import explain

@@ -66,16 +66,24 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=MOST_DEVICES,
         shown="all of a system, else 1",
-        help="Devices that share the work.",
+        help="How many devices share the work.",
         axis=True,
     ),
-    Option(name="batch", kind="count", default=1, least=1, most=LARGEST_BATCH, help="Sequences in a step.", axis=True),
+    Option(
+        name="batch",
+        kind="count",
+        default=1,
+        least=1,
+        most=LARGEST_BATCH,
+        help="Sequences that a step serves at once.",
+        axis=True,
+    ),
     Option(
         name="context",
         kind="tokens",
         most=LONGEST_CONTEXT,
         shown="4096, with --prompt 0",
-        help="Tokens in the cache that the step reads, per sequence; 4k is 4,096.",
+        help="Tokens that each sequence has in the cache before the step; 4k is 4,096.",
         axis=True,
     ),
     Option(
@@ -93,16 +101,22 @@ OPTIONS: tuple[Option, ...] = (
         axis=True,
     ),
     Option(
-        name="before", kind="mode", metavar="MODE", help="Launch mode before; the device's own if not given.", axis=True
+        name="before",
+        kind="mode",
+        metavar="MODE",
+        help="How kernels are launched today, such as graph; the device's own mode if not given.",
+        axis=True,
     ),
-    Option(name="after", kind="mode", default="looped", metavar="MODE", help="Launch mode after.", axis=True),
+    Option(
+        name="after", kind="mode", default="looped", metavar="MODE", help="How they are launched instead.", axis=True
+    ),
     Option(
         name="draft",
         kind="count",
         default=0,
         most=MOST_DRAFTS,
         metavar="K",
-        help="Tokens that are drafted in a step, and verified in one pass.",
+        help="Speculative decoding: tokens that are proposed in a step and verified in one pass.",
         axis=True,
     ),
     Option(
@@ -110,7 +124,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="number",
         most=MOST_DRAFTS,
         metavar="A",
-        help="Mean number of the K drafts that are accepted, without the target's own token (acceptance length - 1).",
+        help="How many of the K drafts are accepted on average. The model's own token does not count: acceptance length - 1.",
         axis=True,
     ),
     Option(
@@ -118,13 +132,13 @@ OPTIONS: tuple[Option, ...] = (
         kind="number",
         most=1,
         metavar="P",
-        help="In place of --accepted: chance that a draft is accepted if those before it are.",
+        help="In place of --accepted: the chance that a draft is accepted if those before it are.",
     ),
     Option(
         name="drafter",
         kind="text",
         metavar="DRAFTER",
-        help="What drafts, mtp, eagle, ngram or a MODEL: a head on the model's own layers, text seen before, or a smaller model.",
+        help="What proposes the drafts: mtp or eagle (a head on the model's own layers), ngram (text seen before) or a smaller MODEL.",
     ),
     Option(
         name="prompt",
@@ -132,7 +146,7 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=LONGEST_CONTEXT,
         metavar="N",
-        help="Tokens of a prompt, whose time to the first token is asked too; --context is what is cached before it.",
+        help="Tokens of a prompt. The answer then has the time to the first token too; --context is what is cached before it.",
     ),
     Option(
         name="chunk",
@@ -140,7 +154,7 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=LONGEST_CONTEXT,
         metavar="C",
-        help="Most tokens of the prompt in one step; all of it if not given.",
+        help="Most tokens of the prompt that one step takes; all of them if not given.",
     ),
     Option(
         name="parallel",
@@ -155,19 +169,19 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=MOST_ITERATIONS,
         metavar="K",
-        help="Iterations that one looped call may hold.",
+        help="Most iterations that one looped call may hold; no limit if not given.",
     ),
     Option(
         name="loop_only",
         kind="text",
         metavar="CALL,FIRST-LAST",
-        help="Loop these calls or layers only, as perfmodel loops prints them.",
+        help="Loop these calls or layers only, named as perfmodel loops prints them.",
     ),
     Option(
         name="offload",
         kind="text",
         metavar="TIER|PART=TIER",
-        help="Stream from a slower memory tier: host for what does not fit, or experts=host,weights=host:0.5,kv=host:0.5; experts=host:compute.",
+        help="Keep something in a slower memory: host moves what does not fit. By parts: experts=host,weights=host:0.5,kv=host:0.5. experts=host:compute lets the host compute them.",
     ),
     Option(
         name="software",
@@ -180,13 +194,13 @@ OPTIONS: tuple[Option, ...] = (
         name="profile",
         kind="profile",
         metavar="PROFILE",
-        help="Overrides of a software stack: a name in profiles/ or a TOML file.",
+        help="What a software stack does differently: a name in profiles/ or a TOML file.",
     ),
     Option(
         name="parameters",
         kind="settings",
         metavar="KEY=VALUE",
-        help="What-if: 5us closes the interval, 5us..8us sets it. KEY as in the assumptions.",
+        help="Change an assumption. KEY is its name in the answer; VALUE is exact (5us) or a range (5us..8us).",
     ),
 )
 # Tokens in the cache where nothing is said.

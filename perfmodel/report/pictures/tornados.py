@@ -44,7 +44,7 @@ class Tornado(Picture, frozen=True):
 
     def heading(self) -> str:
         """Return the title."""
-        return f"Which assumption moves the {figure_words(self.figure)} how far"
+        return f"How far each assumption moves the {figure_words(self.figure)}"
 
     def _scale(self) -> tuple[str, float]:
         """Return the unit of the figure and its factor to the base unit."""
