@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfmodel import equations, estimate, sweep
+from perfmodel import equations, estimate, explain, sweep
 from perfmodel.errors import UsageError, ValueRangeError
 from perfmodel.estimates.drafting import acceptance_of
 
@@ -183,3 +183,12 @@ def test_measured_gains_with_sources_left_out(repository, capsys):
         for more in ({"draft": 4, "drafter": "mtp", "accepted": float(asked["accepted"])}, {})
     ]
     assert gain[0] / gain[1] == pytest.approx(float(asked["gain"]), rel=0.13)
+
+
+def test_the_step_with_its_drafts_is_explained():
+    """The terms written out add up to the step, those of the drafts among them."""
+    asked = {"draft": 3, "drafter": "mtp", "accepted": 1.5}
+    found = explain(*ASKED, **asked)
+    step = estimate(*ASKED, **asked).before.time_per_step
+    assert sum(addend.time for addend in found.before.addends) == pytest.approx(step, rel=1e-9)
+    assert any("draft" in addend.formula for addend in found.before.addends)

@@ -116,12 +116,13 @@ def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> Non
         for (kind, *_), legs in zip(side.plan.collectives, rates.collectives, strict=True)
     )
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
-    counts = counts_at(side.plan, batch, context)
+    further = side.parameters.further(side.parameters.values() | given)
+    counts = counts_at(side.plan, batch, context, further)
     times = []
-    for call, count in zip((call for _, call in side.schedule.calls), counts, strict=True):
+    for called, count in zip(side.names, counts, strict=True):
         one = call_times(busy_time([count._replace(times=1, microbatches=None)], rates, chain))
-        label = "(L1, L2) time of a fused call" if call.fused else "(S1) time of a call"
-        times.append(names.give(f"time_{call.name.replace('+', '_')}", one, f"{label}, s; {count.times} of them"))
+        label = "(L1, L2) time of a fused call" if count.fused else "(S1) time of a call"
+        times.append(names.give(f"time_{called.replace('+', '_')}", one, f"{label}, s; {count.times} of them"))
     calls = pipelined(counts, [count.times * time for count, time in zip(counts, times, strict=True)])
     names.give("time_per_step", step_time(side.plan, calls, fixed), "(S1, S2, L3) time of a step, s")
 

@@ -56,6 +56,10 @@ class PreparedSide:
             one = drafts.schedule
             draft = None if one is None else make_plan(one, kinds, parallel, room_known=room_known)
             self.plan = drafted_plan(self.plan, draft, drafts.tokens)
+        # What each entry of the plan's calls is called; those of drafts stand behind the others.
+        self.names = tuple(call.name for _, call in schedule.calls)
+        if drafts is not None and drafts.schedule is not None:
+            self.names += tuple(f"draft_{call.name}" for _, call in drafts.schedule.calls)
         if lies is not None:
             self.plan = msgspec.structs.replace(
                 self.plan, kv_tier=lies.kv_tier, kv_share=lies.kv_share, host_layers=lies.host_layers
