@@ -21,6 +21,8 @@ CASES = [
     {"model": "llama-3.1-8b", "hardware": "m2-ultra", "weights": "q4_0"},
     {"model": "llama-3.2-1b", "hardware": "b200", "after": "megakernel", "batch": 32},
 ]
+# What parameters alone make uncertain: nothing that sources or rows differ by beyond them.
+ALONE = {"software.spread": 0.0, "software.noise": 0.0}
 every = pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c['model']}-{c['hardware']}")
 
 
@@ -61,10 +63,10 @@ def test_the_interval_lies_inside_the_corners(case):
 
 @every
 def test_each_side_lies_inside_its_corners_and_under_the_peak(case):
-    answer = estimate(**case)
+    answer = estimate(**case, parameters=ALONE)
     for end, slow in (("low", True), ("high", False)):
         corner = {a.name: (a.high if (lookup(a.name).slower > 0) == slow else a.low) for a in answer.assumptions}
-        pinned = answer.replace(parameters=corner)
+        pinned = answer.replace(parameters=ALONE | corner)
         for side in ("before", "after"):
             time, reached = getattr(pinned, side).time_per_step, getattr(getattr(answer, side), end).time_per_step
             assert reached <= time * (1 + 1e-12) if slow else reached >= time * (1 - 1e-12)
@@ -74,7 +76,7 @@ def test_each_side_lies_inside_its_corners_and_under_the_peak(case):
 @pytest.mark.parametrize("path", ["memory.sustained.weights", "modes.graph.host", "modes.looped.stage"])
 def test_one_uncertain_parameter_gives_the_ends_that_it_has_itself(path):
     answer = estimate("llama-3.1-8b", "h100-sxm")
-    values = {a.name: a.value for a in answer.assumptions if a.name != path}
+    values = ALONE | {a.name: a.value for a in answer.assumptions if a.name != path}
     alone = answer.replace(parameters=values)
     (parameter,) = [a for a in alone.assumptions if a.name == path]
     at = [answer.replace(parameters=values | {path: end}) for end in (parameter.low, parameter.high)]
@@ -122,7 +124,7 @@ def test_two_paths_near_each_other_are_uncertain_though_each_alone_is_not():
 
 
 def test_what_sources_differ_by_beyond_parameters_widens_times_but_not_their_ratio():
-    plain = estimate("llama-3.1-8b", "h100-sxm")
+    plain = estimate("llama-3.1-8b", "h100-sxm", parameters=ALONE)
     wide = plain.replace(parameters={"software.spread": 0.3, "software.noise": 0.4})
     for side in ("before", "after"):
         narrow, broad = getattr(plain, side), getattr(wide, side)

@@ -85,8 +85,15 @@ def sample(name: str, prepared: Prepared, batch: int, context: int, draws: int, 
     before, after = (
         numpy.broadcast_to(time, (draws,)) for time in function(batch, context, *(inputs[each] for each in keys))
     )
-    percentiles = [x for times in (before, after, before / after) for x in numpy.percentile(times, [5, 95])]
     columns = columns_of(prepared, batch, context)
+    # What sources and rows differ by beyond the parameters is of both sides alike, and takes no step below its peak.
+    sides = [before, after]
+    for side, parts in enumerate((prepared.beyond.before, prepared.beyond.after)):
+        for part in parts:
+            sides[side] = sides[side] * numpy.exp(part / _PERCENTILE * numbers.standard_normal(draws))
+        if parts:
+            sides[side] = numpy.maximum(sides[side], columns["peak.time_per_step"])
+    percentiles = [x for times in (*sides, before / after) for x in numpy.percentile(times, [5, 95])]
     ends = [
         *(columns[f"{side}.{end}.time_per_step"] for side in ("before", "after") for end in ("high", "low")),
         columns["speedup.low"],
