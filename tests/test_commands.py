@@ -42,6 +42,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "draft",
         "prompt",
         "software",
+        "measured",
     ]
     assert list(answer["before"]) == [
         "mode",

@@ -14,8 +14,8 @@ import numpy as np
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.machine import sustained_names
+from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import prepare
-from perfmodel.estimates.terms import counts_at
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import row_formats, software_of_row, why_apart
 from perfmodel.operations.work import ACTIVATIONS, CACHE, split_kind

@@ -141,6 +141,10 @@ def asks_choices(command: Callable[..., None]) -> Callable[..., None]:
 def _with_question(
     command: Callable[..., None], options: Sequence[Option], read: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> Callable[..., None]:
+    # What a command takes itself goes before an option of the same name.
+    own = signature(command).parameters
+    options = [option for option in options if option.name not in own]
+
     @wraps(command)
     def with_options(**given: Any) -> None:
         asked = read({option.name: given.pop(option.name) for option in options})
@@ -152,7 +156,7 @@ def _with_question(
                 note(f"--set {key} does not enter this answer")
 
     parameters: list[Parameter] = []
-    for parameter in signature(command).parameters.values():
+    for parameter in own.values():
         if parameter.name == "asked":
             parameters += [
                 Parameter(

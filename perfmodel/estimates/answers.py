@@ -16,6 +16,7 @@ from perfmodel.estimates.columns import (
     placed_of,
     side_of,
 )
+from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared, prepare_question
@@ -27,6 +28,7 @@ from perfmodel.estimates.results import (
     Drafting,
     Fits,
     LoopFound,
+    Measured,
     OnChip,
     Peak,
     Placed,
@@ -187,6 +189,12 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         return software_in_use(self.prepared.hardware)
 
     @cached_property
+    def measured(self) -> Measured | None:
+        """The before side as measured, and what that says little of; None where nothing was measured."""
+        known = conditioned(self.asked)
+        return None if known is None else Measured(known.time, known.undetermined)
+
+    @cached_property
     def prompt(self) -> Prompt | None:
         """How long the prompt takes; None where none is asked."""
         prompt = self.asked.prompt
@@ -216,7 +224,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
 
         Loops, parts, assumptions, notes, what is on chip and the best numbers of drafts are left out.
         """
-        left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt")
+        left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt", "measured")
         plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
         plain["draft"] = drafts_of(self.prepared)
         for side in ("before", "after"):
@@ -263,6 +271,7 @@ def estimate(
     offload: str | None = None,
     software: str | None = None,
     profile: str | None = None,
+    measured: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Estimate:
     """Estimate how fast `model` generates tokens on `hardware`, before and after looping.
@@ -287,6 +296,7 @@ def estimate(
     None for nothing.
     software: kind of software, such as "server" or "ggml-2024"; None takes the device's own, else engines.
     profile: overrides of a software stack, by name or path of a TOML file.
+    measured: the before side as measured: a time such as "6.4ms", or a rate such as "150tok/s" over the batch.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
 
@@ -316,6 +326,7 @@ def estimate(
             offload=offload,
             software=software,
             profile=profile,
+            measured=measured,
             parameters=parameters,
         )
     )
@@ -323,7 +334,8 @@ def estimate(
 
 def answer_to(asked: Question) -> Estimate:
     """Return the answer to a question."""
-    prepared = prepare_question(asked)
+    known = conditioned(asked)
+    prepared = prepare_question(asked if known is None else known.question)
     return Estimate(asked, prepared, answer_numbers(prepared, asked.batch, asked.context))
 
 

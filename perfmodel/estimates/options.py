@@ -197,6 +197,12 @@ OPTIONS: tuple[Option, ...] = (
         help="What a software stack does differently: a name in profiles/ or a TOML file.",
     ),
     Option(
+        name="measured",
+        kind="text",
+        metavar="TIME|RATE",
+        help="The before side as measured: 6.4ms, or 150tok/s summed over the batch; the rest follows from it.",
+    ),
+    Option(
         name="parameters",
         kind="settings",
         metavar="KEY=VALUE",
@@ -232,6 +238,7 @@ class Asked(TypedDict, total=False):
     offload: str | None
     software: str | None
     profile: str | None
+    measured: str | None
     parameters: Mapping[str, Any] | None
 
 
@@ -257,6 +264,7 @@ class AskedGrid(TypedDict, total=False):
     offload: str | None
     software: str | None
     profile: str | None
+    measured: str | None
     parameters: Mapping[str, Any] | None
 
 

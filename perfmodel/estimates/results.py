@@ -167,6 +167,13 @@ def flattened(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [(prefix, value)]
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """What was measured of the before side. undetermined: uncertain parameters that it says little of."""
+
+    time_per_step: float
+    undetermined: tuple[str, ...]
+
+
 # What an answer is as plain values, in the order of the JSON output.
 FIELDS = (
     "model",
@@ -193,4 +200,5 @@ FIELDS = (
     "draft",
     "prompt",
     "software",
+    "measured",
 )

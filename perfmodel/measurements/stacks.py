@@ -13,6 +13,7 @@ import msgspec
 from perfmodel._layout import data_folder
 from perfmodel.measurements.rows import Row
 from perfmodel.operations import Formats
+from perfmodel.operations.parallel import Parallel, read_parallel
 from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.files import read_toml
@@ -106,6 +107,12 @@ def row_formats(row: Row, model: Model) -> Formats:
         narrow = msgspec.structs.replace(formats.storage, head=formats.storage.dense)
         return msgspec.structs.replace(formats, storage=narrow)
     return formats
+
+
+def row_parallel(row: Row, model: Model) -> Parallel:
+    """Return how the devices of a row share the work; where layers are split, one device works at a time."""
+    stated = read_parallel(row.parallel, model, row.devices) if row.parallel and "pp=" not in row.parallel else None
+    return stated or Parallel(tensor=row.devices_at_work())
 
 
 def row_hardware(row: Row, profile: Profile | None) -> Hardware:

@@ -18,7 +18,7 @@ from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.prepared import prepare
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware
+from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware, row_parallel
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
@@ -173,7 +173,7 @@ def predict(
     if adjust is not None:
         hardware = adjust(hardware)
     mode = row.mode or hardware.default_mode
-    side_of = prepare(model, hardware, row.devices_at_work(), row_formats(row, model), mode, mode, None)
+    side_of = prepare(model, hardware, row_parallel(row, model), row_formats(row, model), mode, mode, None)
     columns = columns_of(side_of, row.batch, row.context)
     return Predicted(
         row=row,

@@ -147,6 +147,8 @@ def make_grid(
     given = complete(asked)
     if given["prompt"] is not None or given["chunk"] is not None:
         raise UsageError("--prompt: a grid has no prompts; ask for one with perfmodel estimate or request")
+    if given["measured"] is not None:
+        raise UsageError("--measured: one step of one question was measured; ask for it with perfmodel estimate")
     found_models, found_hardware, options = axes_of(models, hardware, given)
     axes = [
         Axis("model", len(found_models), found_models),
