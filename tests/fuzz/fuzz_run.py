@@ -129,7 +129,10 @@ def main() -> int:
     places: Counter[str] = Counter()
     done = 0
     with multiprocessing.get_context("spawn").Pool(asked.processes, _bounded, maxtasksperchild=40) as pool:
-        for ended in pool.imap_unordered(chunk, _until(_tasks(asked.seed), deadline, wanted)):
+        for ended in pool.imap_unordered(chunk, _until(_tasks(asked.seed), wanted)):
+            if time.monotonic() > deadline:  # the chunks that wait are dropped
+                pool.terminate()
+                break
             for target, number, how, why, took, data in ended:
                 done += 1
                 ends[target][how] += 1
@@ -158,10 +161,10 @@ def main() -> int:
     return 1 if result["crashed"] else 0
 
 
-def _until(tasks: Any, deadline: float, wanted: int) -> Any:
+def _until(tasks: Any, wanted: int) -> Any:
     given = 0
     for task in tasks:
-        if time.monotonic() > deadline or (wanted and given >= wanted):
+        if wanted and given >= wanted:
             return
         given += CHUNK
         yield task
