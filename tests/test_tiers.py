@@ -31,7 +31,7 @@ def test_what_does_not_fit_streams_from_the_host():
     found = values(offloaded)
     slow, fast = (
         found["tiers.host.bandwidth"] * found["tiers.host.sustained"],
-        found["memory.bandwidth"] * found["memory.sustained.weights"],
+        found["memory.bandwidth"] * min(found["memory.sustained.weights"] * found.get("reach.weights", 1.0), 1.0),
     )
     assert offloaded.before.terms.stream - plain.before.terms.stream == pytest.approx(
         read * (1 / slow - 1 / fast), rel=1e-6
