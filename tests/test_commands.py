@@ -118,7 +118,8 @@ def estimate_text():
     return to_json(estimate("llama-3.1-8b", "sn40l", devices=8).to_dict())
 
 
-def test_the_first_line_is_the_verdict_and_no_line_is_wider_than_a_terminal(run):
+def test_the_first_line_is_the_verdict_and_no_line_is_wider_than_a_terminal(run, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     printed = run(*ASK).out
     first, *rest = printed.splitlines()
     assert first.startswith("Looping brings 1.5")
