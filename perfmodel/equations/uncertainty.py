@@ -90,7 +90,7 @@ def part_variance(slow: Number, fast: Number) -> Number:
     return (w * w + _SPREAD * e * e) / 4
 
 
-def combined_spread(parts: Moments) -> Spread:
+def combined_spread(parts: Moments, kept: Number = 1.0) -> Spread:
     """(U2) logarithms of the ends of a figure with independent parts [-].
 
     For parts with equal effects up and down the root of the sum of squares, +-sqrt(sum of v). In general the parts are
@@ -98,6 +98,7 @@ def combined_spread(parts: Moments) -> Spread:
     and many give those of a normal distribution. After [5].
 
     parts: from `moments` [-]
+    kept: share of the shift of the middle, from `kept_shift` [-]
 
     >>> [round(end, 6) for end in combined_spread(moments([Effect(0.3, -0.3), Effect(-0.4, 0.4)]))]
     [-0.5, 0.5]
@@ -116,8 +117,24 @@ def combined_spread(parts: Moments) -> Spread:
         d = (skewness - 2 * _CUBIC * dd * d) / (3 - 3 * _CUBIC * dd)
     half = 0.5 * deviation
     s = (1 - _SPREAD * d * d) ** 0.5
-    shift = 0.5 * _SHIFT * (parts.sum_ - d * deviation)
+    shift = 0.5 * _SHIFT * (parts.sum_ - d * deviation) * kept
     return Spread(smaller(shift + (d - s) * half, 0.0), larger(shift + (d + s) * half, 0.0))
+
+
+def kept_shift(parts: Moments, together: Effect) -> Number:
+    """(U2, shift) share of the shift of a figure's middle that is left where parts are less skewed together than alone [-].
+
+    parts: from `moments` [-]
+    together: of all parts at once, slow and fast [-]
+
+    >>> kept_shift(moments([Effect(0.4, 0.0), Effect(0.4, 0.0)]), Effect(0.4, 0.0))
+    0.5
+    """
+    square = parts.sum_ * parts.sum_
+    if square.__class__ is float and square < _LEAST:
+        return 1.0
+    share = (together.slow + together.fast) * parts.sum_ / larger(square, _LEAST)
+    return smaller(larger(share, 0.0), 1.0)
 
 
 def joint_spread(spread: Spread, parts: Moments, together: Effect) -> Spread:
@@ -135,15 +152,68 @@ def joint_spread(spread: Spread, parts: Moments, together: Effect) -> Spread:
     >>> joint_spread(combined_spread(two), two, Effect(0.1, -0.1)).below < combined_spread(two).below
     True
     """
-    squares = parts.squares
-    if squares.__class__ is float and squares < _LEAST:
+    if parts.squares.__class__ is float and parts.squares < _LEAST:
         return spread
-    squares = larger(squares, _LEAST)
-    share = (squares - parts.fourths / squares) / larger(parts.width * parts.width - squares, 1e-9 * squares)
-    half_sum, half_width = 0.5 * parts.sum_, 0.5 * parts.width
-    below = smaller(spread.below + share * (together.fast - (half_sum + half_width)), 0.0)
-    above = larger(spread.above + share * (together.slow - (half_sum - half_width)), 0.0)
+    share = _pair_share(parts, Along(parts.squares, parts.fourths), parts.squares)
+    beyond = _beyond_sum(parts, together)
+    below = smaller(spread.below + share * beyond.fast, 0.0)
+    above = larger(spread.above + share * beyond.slow, 0.0)
     return Spread(larger(below, together.fast), smaller(above, together.slow))
+
+
+class Along(NamedTuple):
+    """Of the parts of a time and of a ratio that it stands in, sums of products of their w, and of the products' squares [-]."""
+
+    products: Number
+    squares: Number
+
+
+class Joint(NamedTuple):
+    """A time of a ratio: its parts, how they stand in the ratio, and what all of them do at once [-]."""
+
+    parts: Moments
+    along: Along
+    together: Effect
+
+
+def joint_ratio_spread(spread: Spread, parts: Moments, before: Joint, after: Joint) -> Spread:
+    """(U3, ratio) `spread` of a ratio corrected for what the parts of either time do together and not alone [-].
+
+    As for a time, each pair where (U2) has its parts in the ratio: slow before and fast after at its high end.
+
+    spread: from (U2) of the parts of the ratio [-]
+    parts: of the ratio, from `moments` [-]
+    before, after: both times [-]
+
+    >>> two = moments([Effect(0.1, 0.0), Effect(0.1, 0.0)])
+    >>> none = Joint(moments([]), Along(0.0, 0.0), Effect(0.0, 0.0))
+    >>> joint = Joint(two, Along(two.squares, two.fourths), Effect(0.1, -0.1))
+    >>> joint_ratio_spread(combined_spread(two), two, joint, none).above < combined_spread(two).above
+    True
+    """
+    below, above = spread
+    for sign, (own, along, together) in ((1, before), (-1, after)):
+        if own.squares.__class__ is float and own.squares < _LEAST:
+            continue
+        share = _pair_share(own, along, parts.squares)
+        beyond = _beyond_sum(own, together)
+        if sign > 0:
+            below, above = below + share * beyond.fast, above + share * beyond.slow
+        else:
+            below, above = below - share * beyond.slow, above - share * beyond.fast
+    return Spread(smaller(below, 0.0), larger(above, 0.0))
+
+
+def _pair_share(parts: Moments, along: Along, squares: Number) -> Number:
+    """The share of what parts do only together that stands where the parts of a figure with the sum `squares` stand."""
+    pairs = larger(parts.width * parts.width - parts.squares, 1e-9 * larger(parts.squares, _LEAST))
+    return (along.products * along.products - along.squares) / (larger(squares, _LEAST) * pairs)
+
+
+def _beyond_sum(parts: Moments, together: Effect) -> Effect:
+    """What all parts at once do beyond the sum of what each does."""
+    half_sum, half_width = 0.5 * parts.sum_, 0.5 * parts.width
+    return Effect(together.slow - (half_sum - half_width), together.fast - (half_sum + half_width))
 
 
 def end_of(value: Number, logarithm: Number) -> Number:

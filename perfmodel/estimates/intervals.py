@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.equations.uncertainty import (
+    Along,
     Effect,
+    Joint,
     Moments,
     combined_spread,
     end_of,
+    joint_ratio_spread,
     joint_spread,
+    kept_shift,
     moments,
     part_variance,
     widened,
@@ -71,18 +75,37 @@ def ends_of(
     """
     effects, beyond = effects_of(recording, known, given), beyond or Beyond()
     times = [terms.total() for terms in recording.terms(known)]
+    together = _together(recording, known, given)
     ends: list[Number] = []
-    for time, alone, together, parts in zip(
-        times, effects, _together(recording, known, given), (beyond.before, beyond.after), strict=True
+    joints = []
+    for time, side, all_at_once, parts in zip(
+        times, ("before", "after"), together, (beyond.before, beyond.after), strict=True
     ):
-        sums = moments(list(alone.values()))
-        spread = widened(joint_spread(combined_spread(sums), sums, together), parts)
+        sums = moments(list(getattr(effects, side).values()))
+        joints.append(Joint(sums, _along(effects, side), all_at_once))
+        spread = widened(joint_spread(combined_spread(sums), sums, all_at_once), parts)
         ends += [end_of(time, spread.above), end_of(time, spread.below)]
-    ratio = equations.speedup(times[0], times[1])
-    spread = widened(combined_spread(_ratio_moments(effects)), beyond.speedup)
+    ratio, sums = equations.speedup(times[0], times[1]), _ratio_moments(effects)
+    at_once = Effect(together[0].slow - together[1].slow, together[0].fast - together[1].fast)
+    spread = joint_ratio_spread(combined_spread(sums, kept_shift(sums, at_once)), sums, *joints)
+    spread = widened(spread, beyond.speedup)
     slow_before, fast_before, slow_after, fast_after = ends
     bounds = end_of(ratio, spread.below), end_of(ratio, spread.above)
     return Ends(slow_before, fast_before, slow_after, fast_after, *bounds)
+
+
+def _along(effects: Effects, side: str) -> Along:
+    """Return how the parts of one time stand in the ratio of both."""
+    own, other = effects if side == "before" else effects[::-1]
+    products: Number = 0.0
+    squares: Number = 0.0
+    for name, effect in own.items():
+        width = effect.fast - effect.slow
+        product = width * width
+        if name in other:
+            product = product - width * (other[name].fast - other[name].slow)
+        products, squares = products + product, squares + product * product
+    return Along(products, squares)
 
 
 def _ratio_moments(effects: Effects) -> Moments:
