@@ -16,7 +16,7 @@ import typer
 from perfmodel import equations
 from perfmodel._layout import load_command_line
 from perfmodel.report.files import studies
-from perfmodel.specifications import hardware, modelfiles, networks
+from perfmodel.specifications import devicefiles, devicetables, modelfiles, networks
 from perfmodel.specifications.parameters import MODES, PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -139,11 +139,11 @@ def keys_of_files():
     """Every key that a file of ours may have, and the page that describes it."""
     yield from (
         ("hardware.md", key)
-        for key in (*hardware._HEAD, "sources", "kernels", "base", "value", "low", "high", "kind", "source", "note")
+        for key in (*devicetables.HEAD, "sources", "kernels", "base", "value", "low", "high", "kind", "source", "note")
     )
     yield from (("hardware.md", parameter.key) for parameter in PARAMETERS)
     yield from (("hardware.md", key) for key in ("replicates", "fitted_on", "tested_on"))
-    yield from (("hardware.md", style) for style in hardware.KERNEL_STYLES)
+    yield from (("hardware.md", style) for style in devicetables.KERNEL_STYLES)
     yield from (("asking.md", mode) for mode in MODES)
     yield from (("models.md", key) for key in (*modelfiles._KEYS, *modelfiles._KINDS))
     yield from (("models.md", key) for key in (*networks.NETWORK_KEYS, *networks._SEGMENT_KEYS, *networks._BLOCK_KEYS))
@@ -176,7 +176,7 @@ def test_files_that_the_guides_show_can_be_read(tmp_path):
     path.write_text(
         device.replace('name = "mine"', 'name = "mine"\ninherits = "ampere"') + "\n" + mode, encoding="utf-8"
     )
-    assert hardware.load_hardware(path).values["modes.pdl.hidden"].value == 0.4
+    assert devicefiles.load_hardware(path).values["modes.pdl.hidden"].value == 0.4
     for text in blocks("models.md"):
         if "[network]" in text:
             path.write_text(text, encoding="utf-8")

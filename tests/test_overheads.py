@@ -12,7 +12,7 @@ from perfmodel.estimates.plan import counts_at, make_plan
 from perfmodel.estimates.terms import busy_time, call_times
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import Collective, Work
-from perfmodel.schedule.cutting import Call, Schedule, Segment, Stage
+from perfmodel.schedule.calls import Call, Schedule, Segment, Stage
 from perfmodel.specifications.hardware import Offered
 from perfmodel.specifications.parameters import COLLECTIVES
 from perfmodel.specifications.profiles import find_profile, with_profile

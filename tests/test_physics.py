@@ -17,7 +17,8 @@ from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.splits import obstacle
 from perfmodel.estimates.terms import TERM_NAMES, busy_time
 from perfmodel.operations import parameter_count
-from perfmodel.specifications.model import Attention, FeedForward, Layer, Model
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import FeedForward, Layer, Model
 from perfmodel.specifications.parameters import lookup
 
 DEVICES = ("sn40l", "h100-sxm", "a100-sxm-80gb", "rtx-4090", "mi300x", "m2-ultra")

@@ -13,7 +13,7 @@ from perfmodel.errors import UnknownNameError, ValueRangeError
 from perfmodel.estimates.options import AXES, OPTION, OPTIONS, Asked, AskedGrid
 from perfmodel.estimates.question import read_question
 from perfmodel.measurements.discrepancies import explain_gap
-from perfmodel.sweeps.columns import KEYS
+from perfmodel.sweeps.columnkinds import KEYS
 from perfmodel.traces.pricing import price_trace
 
 QUESTION = ("llama-3.1-8b", "h100-sxm")

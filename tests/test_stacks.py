@@ -12,16 +12,8 @@ from perfmodel.estimates.question import formats_of
 from perfmodel.operations import decode_step, parameter_count, pipeline_stages, plain_formats, total_work
 from perfmodel.operations.parallel import Parallel
 from perfmodel.schedule.cutting import fused_step, loop_runs, make_pipeline, make_schedule
-from perfmodel.specifications.model import (
-    Attention,
-    DeltaAttention,
-    Experts,
-    FeedForward,
-    LatentAttention,
-    Layer,
-    Model,
-    StateSpace,
-)
+from perfmodel.specifications.mixers import Attention, DeltaAttention, LatentAttention, StateSpace
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Model
 
 BF16 = plain_formats("bf16")
 

@@ -17,7 +17,8 @@ from perfmodel import PerfModelError, Sweep, estimate, sweep
 from perfmodel.errors import ValueRangeError
 from perfmodel.report.files.blocks import partial_paths, write_blocks
 from perfmodel.report.files.rowfiles import csv_rows
-from perfmodel.sweeps.columns import ROW_COLUMNS, Column
+from perfmodel.sweeps.columnkinds import Column
+from perfmodel.sweeps.columns import ROW_COLUMNS
 from perfmodel.sweeps.grids import block_at, block_count, blocks, parse_grid
 from perfmodel.sweeps.sweeps import make_grid
 

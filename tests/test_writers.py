@@ -18,7 +18,7 @@ from perfmodel.report.files import blocks, clusters, locks, whole
 from perfmodel.report.files.blocks import partial_paths, write_blocks
 from perfmodel.report.files.locks import only_writer
 from perfmodel.report.files.whole import write_bytes_whole, write_together, write_whole
-from perfmodel.sweeps.columns import Column
+from perfmodel.sweeps.columnkinds import Column
 
 ASK = ("llama-3-8b", "a10")
 STUDY = 'title = "x"\n[[sweep]]\nname = "one"\nmodels = "llama-3-8b"\nhardware = "a10"\nbatch = "1:8:x2"\n'

@@ -3,7 +3,8 @@
 import msgspec
 
 from perfmodel.errors import SpecificationError
-from perfmodel.specifications.model import Attention, Experts, FeedForward, Layer, Model
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Model
 from perfmodel.specifications.primitives import Block
 
 

@@ -11,7 +11,8 @@ from perfmodel.estimates.plan import counts_at, make_plan
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.terms import busy_time, step_time
 from perfmodel.operations import Operation, Step, decode_step
-from perfmodel.schedule.cutting import Schedule, make_schedule
+from perfmodel.schedule.calls import Schedule
+from perfmodel.schedule.cutting import make_schedule
 from perfmodel.specifications.quantities import Quantity
 
 # What no device file says: each is the same for all devices until one does, and can be set.

@@ -6,20 +6,16 @@ from math import isqrt
 from typing import NamedTuple
 
 from perfmodel.operations.parallel import Parallel
-from perfmodel.specifications.model import (
+from perfmodel.specifications.mixers import (
     Attention,
     CompressedAttention,
-    Experts,
-    FeedForward,
     KeyedDeltaAttention,
     LatentAttention,
-    Layer,
     LightningAttention,
-    Mixer,
-    Model,
     ShortConvolution,
     StateSpace,
 )
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, Model
 from perfmodel.specifications.primitives import Block, Convolution, DotProduct, Linear, Recurrent
 from perfmodel.units import MOST_DEVICES
 

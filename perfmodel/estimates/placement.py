@@ -8,7 +8,7 @@ import msgspec
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.work import ON_CHIP, Work, computed_by, in_tier, tiered
-from perfmodel.schedule.cutting import Call, Schedule, Segment, Stage
+from perfmodel.schedule.calls import Call, Schedule, Segment, Stage
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Experts, Layer, Model
 from perfmodel.specifications.quantities import Quantity

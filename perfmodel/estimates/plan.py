@@ -9,7 +9,7 @@ from perfmodel import equations
 from perfmodel.numbers.choices import smaller
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
-from perfmodel.schedule.cutting import Schedule, Stage
+from perfmodel.schedule.calls import Schedule, Stage
 
 Number = Any
 
@@ -26,7 +26,7 @@ class StagePlan(NamedTuple):
     payloads: tuple[tuple[int, float], ...]  # position in the plan's collectives, bytes per sequence
     held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
     name: str = ""
-    matrix: str = ""  # 'matrix', 'experts' or '' (see `perfmodel.schedule.cutting.Stage`)
+    matrix: str = ""  # 'matrix', 'experts' or '' (see `perfmodel.schedule.calls.Stage`)
 
 
 class CallPlan(NamedTuple):

@@ -24,7 +24,8 @@ from perfmodel.numbers.python import Replay
 from perfmodel.operations import Formats, Step, decode_step, pipeline_stages, total_work
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
-from perfmodel.schedule.cutting import LoopOnly, make_pipeline, read_loop_only
+from perfmodel.schedule.calls import LoopOnly
+from perfmodel.schedule.cutting import make_pipeline, read_loop_only
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity

@@ -11,7 +11,7 @@ from perfmodel.estimates.plan import Plan, make_plan
 from perfmodel.estimates.results import OnChip
 from perfmodel.numbers.choices import Number
 from perfmodel.operations.parallel import Parallel
-from perfmodel.schedule.cutting import Schedule
+from perfmodel.schedule.calls import Schedule
 from perfmodel.specifications.hardware import Hardware, Mode
 
 

@@ -6,7 +6,8 @@ from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.work import Cache, Work
-from perfmodel.specifications.model import CompressedAttention, DepthAttention, HyperConnections
+from perfmodel.specifications.mixers import CompressedAttention
+from perfmodel.specifications.model import DepthAttention, HyperConnections
 
 
 def compressed_attention_operations(

@@ -6,7 +6,8 @@ from perfmodel.operations.builders import matrix, norm
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.step import Step, decode_step
-from perfmodel.specifications.model import Attention, FeedForward, Layer, Model
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import FeedForward, Layer, Model
 
 # Heads that are trained for a target, and proposals without any model.
 HEADS = ("mtp", "eagle")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.formats import Formats
-from perfmodel.specifications.model import DeltaAttention, KeyedDeltaAttention, LightningAttention, ShortConvolution
+from perfmodel.specifications.mixers import DeltaAttention, KeyedDeltaAttention, LightningAttention, ShortConvolution
 
 # Recurrent states are kept in 32 bits: rounding adds up over the tokens.
 STATE_SIZE = 4.0

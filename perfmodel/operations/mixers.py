@@ -14,7 +14,7 @@ from perfmodel.operations.linear import (
     short_convolution_operations,
 )
 from perfmodel.operations.work import Cache, Work
-from perfmodel.specifications.model import (
+from perfmodel.specifications.mixers import (
     Attention,
     CompressedAttention,
     CrossAttention,
@@ -22,10 +22,10 @@ from perfmodel.specifications.model import (
     KeyedDeltaAttention,
     LatentAttention,
     LightningAttention,
-    Mixer,
     ShortConvolution,
     StateSpace,
 )
+from perfmodel.specifications.model import Mixer
 
 # Keys of a lightning indexer are kept in fp8 with one scale of 32 bits.
 INDEX_KEY_SIZE, INDEX_SCALE_SIZE = 1.0, 4.0

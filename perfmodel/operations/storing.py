@@ -9,7 +9,8 @@ from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.step import decode_step, embedding_elements
 from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_format
 from perfmodel.specifications.formats import head_format, storage_format
-from perfmodel.specifications.model import Attention, Layer, Model
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import Layer, Model
 from perfmodel.specifications.recipes import EVERYTHING, EXPERTS, LINEAR, Recipe, named
 from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assigned, read_weights, spelled, uniform
 

@@ -12,187 +12,12 @@ import msgspec
 
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.operations import Operation, Step
-from perfmodel.operations.work import ON_CHIP, Collective, Work
+from perfmodel.operations.work import Work
+from perfmodel.schedule.calls import Call, Loop, LoopOnly, Schedule, Segment, Stage
+from perfmodel.schedule.groupings import STAGES
 from perfmodel.schedule.loops import Run, find_loops
-from perfmodel.schedule.styles import engine_groups, tuned_groups
-from perfmodel.specifications.formats import STORAGE_FORMATS
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """A dependent phase: the work between two barriers of a fused call, or all the work of a plain call.
-
-    held: activations in and out that stay on chip inside a fused call, per sequence [B].
-    matrix: which matrices it multiplies by: 'matrix', 'experts' (routed ones), or '' for none.
-    """
-
-    name: str
-    work: Work
-    collectives: tuple[Collective, ...] = ()
-    held: float = 0.0
-    matrix: str = ""
-
-
-class Segment(msgspec.Struct, frozen=True):
-    """`iterations` passes over the same stages, inside one call."""
-
-    iterations: int
-    stages: tuple[Stage, ...]
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One kernel call.
-
-    kernels: launches it stands for; fused: its stages are separated by barriers, not launches; split: it is a stage of
-    a body that does not fit on chip, and is never looped.
-    """
-
-    name: str
-    segments: tuple[Segment, ...]
-    kernels: int = 1
-    fused: bool = False
-    split: bool = False
-
-
-class Loop(msgspec.Struct, frozen=True):
-    """A loop for the report. layers: 'first-last' decoder layers it covers, '' for none."""
-
-    body: tuple[str, ...]
-    layers: str
-    count: int
-
-
-class LoopOnly(msgspec.Struct, frozen=True):
-    """What may be looped, where not everything: calls by name, layers by range (first, last)."""
-
-    names: frozenset[str] = frozenset()
-    layers: tuple[tuple[int, int], ...] = ()
-
-    def takes(self, name: str, layer: int) -> bool:
-        """Return whether the call `name` of decoder layer `layer` may be looped."""
-        return name in self.names or any(first <= layer <= last for first, last in self.layers)
-
-
-class Schedule(msgspec.Struct, frozen=True):
-    """The calls of a step, equal ones counted. loops: the outermost, left to right; runs of one are not listed.
-
-    stages: for a pipeline, how many of its stages are alike, and how many entries of `calls` are those of all of them.
-    split: bodies that do not fit on chip, so that each of their stages is a call of its own, and what one sequence of
-    them would hold [B].
-    """
-
-    calls: tuple[tuple[int, Call], ...]
-    loops: tuple[Loop, ...] = ()
-    stages: tuple[tuple[int, int], ...] = ()
-    split: tuple[tuple[str, float], ...] = ()
-
-    @property
-    def kernel_calls(self) -> int:
-        """Kernel calls of a step, N."""
-        return sum(count * call.kernels for count, call in self.calls)
-
-
-# Primitive kernels of an operation when a framework runs it eagerly, counted from the Llama and Qwen
-# code of Hugging Face transformers: a norm casts, squares, averages, adds, roots, scales, casts back
-# and multiplies; rotary embedding does negate, concatenate, two products and a sum for query and for
-# key; the cache concatenates keys and values; attention expands keys and values before its kernel.
-_PRIMITIVES = {
-    "norm": 8,
-    "rotary": 10,
-    "cache_write": 2,
-    "attention": 3,
-    "activation": 2,
-    "expert_choice": 3,
-    "state_update": 8,
-}
-# Kernels besides the product for a matrix stored below 16 bits: GPTQ and AWQ reshape or add the bias apart (4-bit GPTQ
-# none, the others 1.4 to 1.8); bitsandbytes unpacks nested scales, code book and offset, and LLM.int8 quantises the
-# activations, takes outliers out, multiplies twice, and waits for the host to know how many outliers there are. fp8 runs
-# in Triton kernels that quantise activations first, and whose launch from Python takes as long as several others.
-_QUANTISED_PRIMITIVES = {"nf4": 5, "llm-int8": 24, "fp8": 7}
-_QUANTISED_PRIMITIVES_OTHERS = 1
-# The modules of experts pick their tokens, multiply and add up: five to six kernels an expert, two for each of three
-# matrices.
-_EXPERT_PRIMITIVES = 2
-# Operations that multiply by a stored matrix.
-_MATRICES = ("linear", "head")
-# Kernels of an operation when an engine gives each operation its own: query and key apart.
-_SEPARATE = {"rotary": 2, "cache_write": 2}
-
-
-def _grouped(**groups: str) -> dict[str, str]:
-    """Return operation name to group from group="names of its operations"."""
-    return {name: group for group, names in groups.items() for name in names.split()}
-
-
-_INPUT = "query key value head_gate query_down kv_down key_value"
-_ATTEND = "query_norm key_norm rotary cache_write attention"
-
-# Groups of the styles that fuse, by operation name. An operation that is not named is a group of its own.
-_GROUPS: dict[str, dict[str, str]] = {
-    # What common engines do: merged projections, rotary and cache inside the attention kernel; residual
-    # additions and the embedding's row look-up ride in the norm behind them.
-    "engine": _grouped(
-        input=_INPUT,
-        attention=_ATTEND,
-        latent_norm="query_down_norm kv_down_norm key_value_norm",
-        index_input="index_query index_key index_weight",
-        compressor_input="compressor_entries compressor_gates",
-        index_compressor_input="index_compressor_entries index_compressor_gates",
-        gate_up="gate up",
-        sampling="gather_logits sampling",
-        norm=(
-            "embedding mixer_norm mixer_output_norm mixer_residual feed_forward_norm feed_forward_output_norm"
-            " feed_forward_residual final_norm"
-        ),
-        state_input=(
-            "in_projection step_projection decay_projection decay_down output_gate_projection output_gate_down"
-        ),
-        crossing_norm="crossing_norm crossing_output_norm crossing_residual cross_query_norm",
-        layer_end="layer_input_output_norm layer_input_residual layer_scale",
-        experts_norm="dense_output_norm experts_norm experts_output_norm feed_forward_sum",
-        routing="router_scale expert_choice",
-        expert_gate_up="expert_gate expert_up",
-        shared_gate_up="shared_gate shared_up",
-    ),
-    # What careful kernels do: norms in front of projections, activation and residuals behind them.
-    "tuned": _grouped(
-        input=f"mixer_norm {_INPUT} query_norm key_norm rotary cache_write in_projection",
-        latent="query_down_norm kv_down_norm key_value_norm query_up query_absorb",
-        index_input="index_query index_key index_weight index_query_norm index_key_norm",
-        compressor="compressor_entries compressor_gates compressor_mean compressor_norm",
-        index_compressor="index_compressor_entries index_compressor_gates index_compressor_mean index_compressor_norm",
-        crossing="crossing_norm cross_query cross_query_norm",
-        crossing_output="cross_output crossing_output_norm crossing_residual",
-        output="output_gate value_up output output_up out_projection mixers_sum mixer_output_norm mixer_residual",
-        state="convolution state_projection state_norm step_projection state_update state_output_norm",
-        gate_up="feed_forward_norm gate up sparsify activation",
-        down="down feed_forward_output_norm feed_forward_residual",
-        routing="experts_norm router router_scale expert_choice",
-        expert_gate_up="expert_gate expert_up shared_gate shared_up expert_activation",
-        expert_down="expert_down shared_down shared_scale expert_sum latent_norm experts_output_norm feed_forward_sum",
-        head="final_norm head",
-        stream_prediction="stream_norm stream_router stream_coefficients stream_prediction",
-        laurel_up="laurel_up laurel_norm laurel_sum",
-        stream_correction="stream_rerouting correction_coefficients stream_correction stream_scale",
-        layer_input_gate="layer_input_gate layer_input_activation",
-        layer_input_up="layer_input_up layer_input_output_norm layer_input_residual layer_scale",
-        depth="mixer_depth_norm mixer_depth_mean",
-        feed_forward_depth="feed_forward_depth_norm feed_forward_depth_mean",
-        mixer_streams="mixer_streams_norm mixer_streams_weights mixer_streams_balance mixer_streams_sum",
-        feed_forward_streams=(
-            "feed_forward_streams_norm feed_forward_streams_weights feed_forward_streams_balance"
-            " feed_forward_streams_sum"
-        ),
-        sampling="gather_logits sampling",
-    ),
-}
-# Inside a fused kernel a collective belongs to the stage that produces its payload.
-_STAGES = _GROUPS["tuned"] | _grouped(
-    output="mixer_all_reduce feed_forward_all_gather",
-    down="feed_forward_all_reduce feed_forward_reduce_scatter feed_forward_tensor_gather",
-    routing="expert_dispatch",
-    expert_down="expert_combine",
-)
+from perfmodel.schedule.plaincalls import activation_traffic, matrix_of, plain_call, plain_calls
+from perfmodel.schedule.styles import tuned_groups
 
 
 def make_schedule(
@@ -216,7 +41,7 @@ def make_schedule(
         return _layer_calls(step, loops, loop_at_most, loop_only, room)
     if kernels == "step":
         return _one_call(step, room)
-    return Schedule(_counted(_plain_calls(step, kernels)))
+    return Schedule(_counted(plain_calls(step, kernels)))
 
 
 def make_pipeline(
@@ -252,94 +77,12 @@ def make_pipeline(
     )
 
 
-def _plain_calls(step: Step, kernels: str) -> Iterable[Call]:
-    operations = step.all_operations()
-    made: dict[tuple[int, ...], Call] = {}  # equal layers are the same operations, and make the same calls
-    if kernels in ("primitive", "separate"):
-        for operation in operations:
-            alike: tuple[int, ...] = (id(operation),)
-            if alike not in made and kernels == "primitive":
-                made[alike] = _plain_call(operation.kind, (operation.run_unfused(),), _primitive_kernels(operation))
-            elif alike not in made:
-                made[alike] = _plain_call(operation.kind, (operation,), _SEPARATE.get(operation.kind, 1))
-            yield made[alike]
-        return
-    if step.names:
-        for name, together in (
-            engine_groups(operations) if kernels == "engine" else tuned_groups(operations, collectives_ride=False)
-        ):
-            yield _plain_call(name, together)
-        return
-    for group, members in groupby(_with_groups(operations, _GROUPS[kernels]), key=lambda pair: pair[0]):
-        together = tuple(operation for _, operation in members)
-        alike = tuple(map(id, together))
-        if alike not in made:
-            made[alike] = _plain_call(group, together)
-        yield made[alike]
-
-
-def _primitive_kernels(operation: Operation) -> int:
-    """Kernels that a framework launches for an operation it runs out of primitives."""
-    if operation.work.experts:
-        # Experts are visited one by one, those that no token chose too.
-        return _EXPERT_PRIMITIVES * max(bank.count // bank.groups for bank in operation.work.experts)
-    matrices = operation.work.weights[:1] if operation.kind in ("linear", "head") else ()
-    unpacking = sum(
-        _QUANTISED_PRIMITIVES.get(kind, _QUANTISED_PRIMITIVES_OTHERS)
-        for kind, _ in matrices
-        if kind != ON_CHIP and STORAGE_FORMATS[kind].bits < 16
-    )
-    return _PRIMITIVES.get(operation.kind, 1) + unpacking
-
-
-def _with_groups(operations: Iterable[Operation], groups: dict[str, str]) -> Iterable[tuple[str, Operation]]:
-    """Yield each operation with its group; what a collective cuts off from its group runs in the collective's call."""
-    last, before_collective = "", ""
-    for operation in operations:
-        group = groups.get(operation.name) or operation.name
-        if operation.collective is not None and group == operation.name:
-            before_collective = last
-        elif group == before_collective:
-            group = last
-        else:
-            before_collective = ""
-        last = group
-        yield group, operation
-
-
-def _plain_call(name: str, operations: Sequence[Operation], kernels: int = 1) -> Call:
-    work = sum((o.work for o in operations), Work()) + Work(activations=_activation_traffic(operations))
-    collectives = tuple(o.collective for o in operations if o.collective is not None)
-    stage = Stage(name, work, collectives, matrix=_matrix(operations))
-    return Call(name, (Segment(1, (stage,)),), kernels)
-
-
-def _matrix(operations: Iterable[Operation]) -> str:
-    """Return which matrices the operations multiply by: routed experts, others, or none."""
-    if any(o.work.experts for o in operations):
-        return "experts"
-    return "matrix" if any(o.work.weights and (o.kind in _MATRICES or o.fusion == "anchor") for o in operations) else ""
-
-
-def _activation_traffic(operations: Sequence[Operation]) -> float:
-    """Bytes in and out of a call per sequence: what one operation hands to the next stays on chip."""
-    first = operations[0]
-    traffic, handed_on = first.reads, first.writes
-    for operation in operations[1:]:
-        if operation.shares_input:
-            handed_on += operation.writes
-        else:
-            traffic += max(operation.reads - handed_on, 0.0)
-            handed_on = operation.writes
-    return traffic + handed_on
-
-
 def _stages(operations: Sequence[Operation]) -> tuple[Stage, ...]:
     if any(o.fusion for o in operations):
         # Activations of many positions are too large to stay on chip for sure: each stage moves its own, as a call
         # does.
         return tuple(
-            _plain_call(name, members).segments[0].stages[0]
+            plain_call(name, members).segments[0].stages[0]
             for name, members in tuned_groups(operations, collectives_ride=True)
         )
     return tuple(
@@ -347,11 +90,11 @@ def _stages(operations: Sequence[Operation]) -> tuple[Stage, ...]:
             group,
             sum((o.work for o in members), Work()),
             tuple(o.collective for o in members if o.collective is not None),
-            _activation_traffic(members),
-            _matrix(members),
+            activation_traffic(members),
+            matrix_of(members),
         )
         for group, members in (
-            (g, tuple(m)) for g, m in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name)
+            (g, tuple(m)) for g, m in groupby(operations, key=lambda o: STAGES.get(o.name) or o.name)
         )
     )
 
@@ -359,7 +102,7 @@ def _stages(operations: Sequence[Operation]) -> tuple[Stage, ...]:
 def _fused_call(name: str, operations: Sequence[Operation]) -> Call:
     """One call for all of `operations`; with a single stage it has no barrier inside and is a plain call."""
     stages = _stages(operations)
-    return Call(name, (Segment(1, stages),), fused=True) if len(stages) > 1 else _plain_call(name, operations)
+    return Call(name, (Segment(1, stages),), fused=True) if len(stages) > 1 else plain_call(name, operations)
 
 
 class FusedStep(msgspec.Struct, frozen=True):
@@ -394,8 +137,8 @@ def fused_step(step: Step, room: float | None = None) -> FusedStep:
         fits = room is None or not call.fused or held <= room
         fused[layer] = (call,) if fits else _split_call(name, layer)
         split += [] if fits else [(name, held)]
-    head = [o for o in step.after if _STAGES.get(o.name) != "sampling"]
-    sampling = [o for o in step.after if _STAGES.get(o.name) == "sampling"]
+    head = [o for o in step.after if STAGES.get(o.name) != "sampling"]
+    sampling = [o for o in step.after if STAGES.get(o.name) == "sampling"]
     before = [_fused_call("embedding", step.before)] if step.before else []
     after = [
         _fused_call(name, operations)
@@ -443,10 +186,10 @@ def _split_call(name: str, operations: Sequence[Operation]) -> tuple[Call, ...]:
     """One plain call for each stage of a layer."""
     fused = tuned_groups(operations, collectives_ride=True) if any(o.fusion for o in operations) else None
     groups = fused or [
-        (group, tuple(members)) for group, members in groupby(operations, key=lambda o: _STAGES.get(o.name) or o.name)
+        (group, tuple(members)) for group, members in groupby(operations, key=lambda o: STAGES.get(o.name) or o.name)
     ]
     return tuple(
-        msgspec.structs.replace(_plain_call(f"{name}.{group}", members), split=True) for group, members in groups
+        msgspec.structs.replace(plain_call(f"{name}.{group}", members), split=True) for group, members in groups
     )
 
 

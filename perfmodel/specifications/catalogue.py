@@ -7,7 +7,8 @@ from pathlib import Path
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import UnknownNameError, UnreadableValueError, nearest, shown
-from perfmodel.specifications.hardware import Hardware, load_hardware
+from perfmodel.specifications.devicefiles import load_hardware
+from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
 from perfmodel.specifications.spellings import device_meant, model_meant, spelled

@@ -30,7 +30,7 @@ LARGEST_RATE = 2e17
 def check_hardware(hardware: Hardware) -> list[Fault]:
     """Return the faults of a device, errors first.
 
-    hardware: as `perfmodel.specifications.hardware.load_hardware` reads it; what it refuses is not asked again here.
+    hardware: as `perfmodel.specifications.devicefiles.load_hardware` reads it; what it refuses is not asked again here.
     """
     faults = [
         Fault(hardware.name, key, severity, message) for check in _CHECKS for key, severity, message in check(hardware)

@@ -7,7 +7,8 @@ import msgspec
 
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.ggufs import Header, Tensor
-from perfmodel.specifications.model import Attention, Experts, FeedForward, LatentAttention, Layer, Mixer, Model
+from perfmodel.specifications.mixers import Attention, LatentAttention
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, Model
 from perfmodel.specifications.storage import Mix, Module, assigned
 
 # Names of file types by the number in general.file_type (enum llama_ftype, include/llama.h).

@@ -8,8 +8,10 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
+from perfmodel.specifications.devicefiles import merge_mode
+from perfmodel.specifications.devicetables import read_layer
 from perfmodel.specifications.files import read_toml, toml_text
-from perfmodel.specifications.hardware import Hardware, Mode, Offered, merge_mode, read_layer, without_reach
+from perfmodel.specifications.hardware import Hardware, Mode, Offered, without_reach
 from perfmodel.specifications.quantities import Quantity
 
 # Operations that a stack may leave whole on every device.

@@ -12,8 +12,10 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
+from perfmodel.specifications.devicefiles import merge_mode
+from perfmodel.specifications.devicetables import layer_of
 from perfmodel.specifications.files import read_toml
-from perfmodel.specifications.hardware import Hardware, Mode, layer_of, merge_mode
+from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.quantities import Quantity
 
 KINDS = ("engine", "framework", "server", "ggml", "python", "compiled")

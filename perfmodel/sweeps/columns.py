@@ -9,29 +9,14 @@ import msgspec
 import numpy
 
 from perfmodel.estimates.columns import FIGURES, drafts_of
-from perfmodel.estimates.options import AXES
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.sweeps.cases import Array, Case, Points
+from perfmodel.sweeps.columnkinds import AXIS_COLUMNS, FURTHER, KEYS, Column, axis_values, column_of, is_float, kind_of
 from perfmodel.sweeps.grids import Axis, points
 
-# Names and options in the order of the rows, first slowest; then come the parameters as given.
-KEYS = ("model", "hardware", *AXES)
-AXIS_COLUMNS = (
-    "model",
-    "hardware",
-    "devices",
-    "batch",
-    "context",
-    "weight_format",
-    "kv_format",
-    "before.mode",
-    "after.mode",
-)
-# The columns of options that are usual where they are not given, by option.
-_FURTHER = {"draft": "draft.tokens", "accepted": "draft.accepted"}
 _SIDE = (
     "mode",
     "kernel_calls",
@@ -61,52 +46,10 @@ ROW_COLUMNS = (
     "draft.accepted",
     "draft.tokens_per_step",
 )
-_COUNTS = frozenset(
-    {
-        "bytes_per_step",
-        "flops_per_step",
-        "fits.bytes_needed",
-        "fits.bytes_available",
-        "before.kernel_calls",
-        "after.kernel_calls",
-        "devices",
-        "batch",
-        "context",
-        "draft.tokens",
-    }
-)
 _WORKLOAD = frozenset({"batch", "context"})
-_COUNTS_OR_NONE = frozenset({"fits.devices_needed"})
-_LARGEST_INTEGER = float(2**62)
 MOST_PREPARED = 4096
 # Points of one question from which compiling its kernels takes less time than it saves.
 _WORTH_COMPILING = 200_000
-
-
-class Column(msgspec.Struct, frozen=True):
-    """One column of some rows.
-
-    names: what the integer codes in `values` stand for; without names the values speak for themselves.
-    """
-
-    values: Array
-    names: tuple[str, ...] | None = None
-
-    def to_list(self) -> list[Any]:
-        """Return the values as plain Python objects, None for unknown."""
-        plain: list[Any] = self.values.tolist()
-        if self.names is not None:
-            return [self.names[code] for code in plain]
-        return plain
-
-    def at(self, row: int) -> Any:
-        """Return the value of one row as a plain Python object."""
-        value = self.values[row]
-        return self.names[int(value)] if self.names is not None else value.item() if hasattr(value, "item") else value
-
-    def array(self) -> Array:
-        """Return the values as an array, texts as objects."""
-        return self.values if self.names is None else numpy.array(self.names, dtype=object)[self.values]
 
 
 class Grid(msgspec.Struct, frozen=True):
@@ -127,13 +70,13 @@ class Grid(msgspec.Struct, frozen=True):
     @property
     def axis_columns(self) -> tuple[str, ...]:
         """The columns of the axes but for parameters, in their order; of those that say more, only what is asked."""
-        further = (_FURTHER[axis.name] for axis in self.axes if axis.name in _FURTHER and axis[0] is not None)
+        further = (FURTHER[axis.name] for axis in self.axes if axis.name in FURTHER and axis[0] is not None)
         return (*AXIS_COLUMNS, *(further if self.same["drafter"] is not None else ()))
 
     @property
     def varying(self) -> list[str]:
         """The columns of the axes that have more than one value."""
-        columns = dict(zip(KEYS, (*AXIS_COLUMNS, *_FURTHER.values()), strict=True))
+        columns = dict(zip(KEYS, (*AXIS_COLUMNS, *FURTHER.values()), strict=True))
         return [columns.get(axis.name, axis.name) for axis in self.axes if axis.count > 1]
 
     @property
@@ -205,7 +148,7 @@ def block_columns(
     inner = tuple(shape[i] for i in vectors)
     arrays = {}
     for place, i in enumerate(vectors):
-        values = _axis_values(grid.axes[i], *part[i])
+        values = axis_values(grid.axes[i], *part[i])
         arrays[grid.axes[i].name] = values.reshape([-1 if p == place else 1 for p in range(len(vectors))])
     counts = tuple(grid.axes[i].count for i in vectors)
     asked = Points(arrays, {grid.axes[i].name: 1 << place for place, i in enumerate(vectors)}, counts, inner)
@@ -228,7 +171,7 @@ def block_columns(
                 whole[name][...] = values.reshape(at)
             else:
                 whole[name] = numpy.broadcast_to(values.reshape(at), shape)
-    return {name: _column(name, whole, labels) for name in grid.columns}
+    return {name: column_of(name, whole, labels) for name in grid.columns}
 
 
 def _put_case(
@@ -247,7 +190,7 @@ def _put_case(
     out = {name: view for name, view in views.items() if view.flags.c_contiguous}
     for name, values in prepared.answer(asked, wanted, out).items():
         if name not in whole:
-            whole[name] = numpy.empty(shape, _kind_of(name))
+            whole[name] = numpy.empty(shape, kind_of(name))
         if values is not out.get(name):
             whole[name][here] = numpy.reshape(values, ()) if single else values
     for name, text in texts_of(prepared.question).items():
@@ -259,36 +202,6 @@ def _put_case(
     for name, number in _numbers(prepared.question, grid).items():
         if name in wanted:
             whole.setdefault(name, numpy.empty(shape, float))[here] = number
-
-
-def _axis_values(axis: Axis, start: int, stop: int) -> Array:
-    """Return the values of an axis from `start` up to `stop`, to the last bit those of `Axis.part`."""
-    if axis.values or axis.factor:
-        return numpy.array(axis.values[start:stop] if axis.values else axis.part(start, stop), dtype=float)
-    places = numpy.arange(start, stop)
-    if axis.last is None or isinstance(axis.step, int):
-        return axis.start + places * float(axis.step)
-    values = axis.start + (axis.last - axis.start) * places / (axis.count - 1)
-    values[places == axis.count - 1] = axis.last
-    return values
-
-
-def is_float(name: str) -> bool:
-    """Return whether a column holds floats: neither counts nor texts."""
-    return not (
-        name in AXIS_COLUMNS
-        or name in ("parallel", "draft.drafter")
-        or name in _COUNTS
-        or name in _COUNTS_OR_NONE
-        or name.endswith(".bound")
-        or name == "fits.fits"
-    )
-
-
-def _kind_of(name: str) -> type:
-    if name == "fits.fits":
-        return bool
-    return numpy.int8 if name.endswith(".bound") else float
 
 
 def texts_of(question: Prepared) -> dict[str, str]:
@@ -317,19 +230,3 @@ def _numbers(question: Prepared, grid: Grid) -> dict[str, float]:
         if not is_array(grid, axis):
             found[axis.name] = question.hardware.values[axis.name].value
     return found
-
-
-def _column(name: str, whole: dict[str, Array], labels: dict[str, tuple[list[str], Array]]) -> Column:
-    if name in labels:
-        return Column(labels[name][1].reshape(-1), tuple(labels[name][0]))
-    values = whole[name].reshape(-1)
-    if name.endswith(".bound"):
-        return Column(values, TERM_NAMES)
-    if name in _COUNTS_OR_NONE:
-        known = values.astype(numpy.int64)
-        return Column(known if known.min() >= 0 else numpy.where(known < 0, None, known.astype(object)))
-    if name in _COUNTS:
-        if values.max() < _LARGEST_INTEGER:
-            return Column(values.astype(numpy.int64))
-        return Column(numpy.array([int(value) for value in values.tolist()], dtype=object))
-    return Column(values)

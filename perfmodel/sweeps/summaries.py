@@ -9,7 +9,8 @@ from perfmodel.estimates.splits import obstacle
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
-from perfmodel.sweeps.columns import AXIS_COLUMNS, Grid, block_columns, texts_of
+from perfmodel.sweeps.columnkinds import AXIS_COLUMNS
+from perfmodel.sweeps.columns import Grid, block_columns, texts_of
 from perfmodel.sweeps.grids import blocks
 from perfmodel.units import format_quantity
 

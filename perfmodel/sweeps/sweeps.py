@@ -13,7 +13,8 @@ from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
 from perfmodel.estimates.question import check_settings
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
-from perfmodel.sweeps.columns import MOST_PREPARED, Grid, block_columns, cases, is_float, question_of
+from perfmodel.sweeps.columnkinds import is_float
+from perfmodel.sweeps.columns import MOST_PREPARED, Grid, block_columns, cases, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
 
 # The axes and the twelve main figures; parameters that are swept stand between them.

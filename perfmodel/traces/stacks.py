@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from perfmodel.specifications.hardware import Hardware, Mode, merge_mode
+from perfmodel.specifications.devicefiles import merge_mode
+from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.profiles import Profile
 from perfmodel.specifications.quantities import Interval, Quantity

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention, DeltaAttention, Experts, FeedForward, LatentAttention
+from perfmodel.specifications.mixers import Attention, DeltaAttention, LatentAttention
+from perfmodel.specifications.model import Experts, FeedForward
 
 ACTIVATIONS = (
     "silu",

@@ -4,7 +4,8 @@ from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.blocks import attention, check_activation, feed_forward, layer_count
 from perfmodel.specifications.huggingface.dense import Shape, stack
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention, FeedForward
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import FeedForward
 
 
 def read_falcon(fields: ConfigFields) -> Shape:

@@ -16,7 +16,7 @@ from perfmodel.specifications.huggingface.blocks import (
 )
 from perfmodel.specifications.huggingface.dense import Shape, stack, windowed
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention
+from perfmodel.specifications.mixers import Attention
 
 
 def read_stablelm(fields: ConfigFields) -> Shape:

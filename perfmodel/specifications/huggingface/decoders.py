@@ -18,7 +18,8 @@ from perfmodel.specifications.huggingface.blocks import (
     sparse_layers,
 )
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention, Experts, FeedForward, LatentAttention, Layer, Mixer
+from perfmodel.specifications.mixers import Attention, LatentAttention
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer
 
 Shape = dict[str, Any]
 Switch = bool | str

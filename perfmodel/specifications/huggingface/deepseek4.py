@@ -6,7 +6,8 @@ from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.huggingface.blocks import check_activation, experts, layer_count
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import CompressedAttention, HyperConnections, Layer
+from perfmodel.specifications.mixers import CompressedAttention
+from perfmodel.specifications.model import HyperConnections, Layer
 
 SHORT, INDEXED, HEAVY = "sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"
 

@@ -18,7 +18,8 @@ from perfmodel.specifications.huggingface.blocks import (
     window_of,
 )
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention, FeedForward, Layer, Streams
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import FeedForward, Layer, Streams
 
 Shape = dict[str, Any]
 

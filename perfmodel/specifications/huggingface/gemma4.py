@@ -15,7 +15,8 @@ from perfmodel.specifications.huggingface.blocks import (
 )
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention, FeedForward, Layer
+from perfmodel.specifications.mixers import Attention
+from perfmodel.specifications.model import FeedForward, Layer
 
 
 def read_gemma4(fields: ConfigFields) -> Shape:

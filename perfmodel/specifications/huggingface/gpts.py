@@ -9,7 +9,7 @@ from perfmodel.specifications.huggingface.blocks import attention, check_activat
 from perfmodel.specifications.huggingface.defaults import Family
 from perfmodel.specifications.huggingface.dense import Shape, stack
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.model import Attention
+from perfmodel.specifications.mixers import Attention
 
 # Older configs name the same things otherwise.
 _RENAMED = {

@@ -17,7 +17,8 @@ from perfmodel.specifications.huggingface.blocks import (
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import qwen_blocks, sparse_stack
-from perfmodel.specifications.model import Attention, Experts, FeedForward, Layer, Mixer, StateSpace
+from perfmodel.specifications.mixers import Attention, StateSpace
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer
 
 
 def read_mamba2(fields: ConfigFields) -> Shape:

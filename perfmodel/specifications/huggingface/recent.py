@@ -23,7 +23,8 @@ from perfmodel.specifications.huggingface.decoders import Mixture, read_mixture
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import qwen_blocks, sparse_stack
-from perfmodel.specifications.model import Experts, FeedForward, Mixer, ShortConvolution
+from perfmodel.specifications.mixers import ShortConvolution
+from perfmodel.specifications.model import Experts, FeedForward, Mixer
 
 Block = FeedForward | Experts | None
 _LARGEST = 10_000_000

@@ -21,17 +21,8 @@ from perfmodel.specifications.huggingface.decoders import Mixture, read_mixture
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import sparse_stack
-from perfmodel.specifications.model import (
-    DeltaAttention,
-    DepthAttention,
-    Experts,
-    FeedForward,
-    KeyedDeltaAttention,
-    Layer,
-    LightningAttention,
-    Mixer,
-    ShortConvolution,
-)
+from perfmodel.specifications.mixers import DeltaAttention, KeyedDeltaAttention, LightningAttention, ShortConvolution
+from perfmodel.specifications.model import DepthAttention, Experts, FeedForward, Layer, Mixer
 
 Block = FeedForward | Experts | None
 CONVOLUTION = "conv"

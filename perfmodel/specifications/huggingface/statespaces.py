@@ -15,7 +15,8 @@ from perfmodel.specifications.huggingface.blocks import (
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.mixtures import sparse_stack
-from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, StateSpace
+from perfmodel.specifications.mixers import StateSpace
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer
 
 Block = FeedForward | Experts | None
 _LARGEST = 10_000_000

@@ -4,7 +4,8 @@ from perfmodel.specifications.huggingface.blocks import check_activation
 from perfmodel.specifications.huggingface.dense import Shape
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.towers import whisper_encoder
-from perfmodel.specifications.model import Attention, CrossAttention, FeedForward, Layer, Tower
+from perfmodel.specifications.mixers import Attention, CrossAttention
+from perfmodel.specifications.model import FeedForward, Layer, Tower
 
 # What describes the encoder, the features of the audio, or training.
 _KNOWN = """num_mel_bins encoder_layers encoder_attention_heads encoder_ffn_dim encoder_layerdrop decoder_layerdrop num_hidden_layers
