@@ -52,7 +52,9 @@ PARAMETERS: tuple[Parameter, ...] = (
         meaning="memory transfer clock; clock x bus width x 2 transfers / 8 = bandwidth",
     ),
     Parameter(key="memory.bus_width", unit="1", slower=0, positive=True, meaning="memory bus width in bits"),
-    Parameter(key="memory.latency", unit="s", slower=1, meaning="time to the first byte of an unloaded read"),
+    Parameter(
+        key="memory.latency", unit="s", slower=1, positive=True, meaning="time to the first byte of an unloaded read"
+    ),
     Parameter(
         key="memory.bytes_in_flight",
         unit="B",
