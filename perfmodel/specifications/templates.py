@@ -10,6 +10,7 @@ from perfmodel.specifications.spellings import spelled
 # What must be filled in, and keys whose usual values differ from those of other keys with their unit.
 _NEEDED = ("memory.bandwidth", "memory.capacity", "arithmetic.bf16")
 _EXAMPLES = {
+    "drafts.most_tokens": "8",
     "memory.clock": '"2.6 GHz"',
     "memory.bus_width": "384",
     "memory.latency": '"500 ns"',
