@@ -226,7 +226,7 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         """
         left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt", "measured")
         plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
-        plain["draft"] = drafts_of(self.prepared)
+        plain |= {"draft": drafts_of(self.prepared), "software": self.software or ""}
         for side in ("before", "after"):
             plain[side]["time_drafting"] = plain[side]["time_drafting"] or 0.0
         return [dict(flattened(plain))]

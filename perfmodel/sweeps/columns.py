@@ -13,6 +13,7 @@ from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
+from perfmodel.specifications.software import software_in_use
 from perfmodel.sweeps.cases import Array, Case, Points
 from perfmodel.sweeps.columnkinds import AXIS_COLUMNS, FURTHER, KEYS, Column, axis_values, column_of, is_float, kind_of
 from perfmodel.sweeps.grids import Axis, points
@@ -45,6 +46,7 @@ ROW_COLUMNS = (
     "draft.drafter",
     "draft.accepted",
     "draft.tokens_per_step",
+    "software",
 )
 _WORKLOAD = frozenset({"batch", "context"})
 MOST_PREPARED = 4096
@@ -215,6 +217,7 @@ def texts_of(question: Prepared) -> dict[str, str]:
         "before.mode": question.before.mode.name,
         "after.mode": question.after.mode.name,
         "draft.drafter": drafts_of(question)["drafter"],
+        "software": software_in_use(question.hardware) or "",
     }
 
 
