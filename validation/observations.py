@@ -22,10 +22,9 @@ from perfmodel.operations.work import ACTIVATIONS, CACHE, split_kind
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.software import Software, find_software, with_software
+from perfmodel.specifications.software import GPU_VENDORS, Software, find_software, with_software
 
 # Units of these are alike enough for one rate a unit to mean something.
-_GPU_VENDORS = ("NVIDIA", "AMD")
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +112,7 @@ class Observations:
                     exchange_time += call.times * min(r.latency + payload * r.traffic_factor / r.bandwidth for r in leg)
         storage = narrow_bytes.most_common(1)[0][0] if narrow_bytes else "none"
         count = device.values.get("units.count")
-        units = count.value if count is not None and device.vendor in _GPU_VENDORS else 1e9
+        units = count.value if count is not None and device.vendor in GPU_VENDORS else 1e9
         single = (
             fixed.boundary, side.plan.kernel_calls, made["matrix"], made["experts"],
             exchanges, exchange_time, math.log2(widest) - 1, side.plan.parallel.sequences(row.batch),

@@ -39,7 +39,7 @@ def is_trace(name: str) -> bool:
     return name not in names("models") and looks_like_trace(path)
 
 
-@partial(asks, without=("before", "after"))
+@partial(asks, without=("before", "after", "measured"))
 def trace_command(
     file: Annotated[
         str,
@@ -128,7 +128,7 @@ def trace_command(
         from perfmodel.traces.pricing import price_trace
 
         pricing = price_trace(
-            trace, model, hardware, measured=step, mode=mode, name=Path(save).stem if save else "recorded", **asked
+            trace, model, hardware, step_time=step, mode=mode, name=Path(save).stem if save else "recorded", **asked
         )
         if pricing.plausible or read is not None or rate is not None:
             read = read or pricing.bytes_per_step / pricing.devices

@@ -193,7 +193,7 @@ def calibrate_command(
     )
 
 
-@partial(asks, bare=True)
+@partial(asks, bare=True, without=("measured",))
 def explain_gap_command(
     model: Annotated[
         str,

@@ -83,13 +83,13 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
         return answer | {"inside": self.inside}
 
 
-def explain_gap(model: str | Model, hardware: str | Hardware, measured: float, **asked: Unpack[Asked]) -> Gap:
-    """Explain why a step of the question (see `estimate`) took `measured` seconds.
+def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, **asked: Unpack[Asked]) -> Gap:
+    """Explain why a step of the question (see `estimate`) took `step_time` seconds.
 
     Raises PerfModelError for what estimate refuses, and for a time that is not positive.
     """
-    if not 0 < measured < math.inf:
-        raise ValueRangeError(f"--measured: {shown(measured)} is not a positive time")
+    if not 0 < step_time < math.inf:
+        raise ValueRangeError(f"--measured: {shown(step_time)} is not a positive time")
     answer = answer_to(read_question(model, hardware, **asked))
     step = AdjustableStep.of(answer.prepared, answer.before.mode, answer.batch, answer.context)
     priors = step.priors()
@@ -107,18 +107,18 @@ def explain_gap(model: str | Model, hardware: str | Hardware, measured: float, *
             what=what, values=values, deviations=deviations, after=again.after.time_per_step, speedup=again.speedup
         )
 
-    alone = tuple(explained(_name(path), _alone(step, priors[path], measured)) for path in _candidates(step, priors))
+    alone = tuple(explained(_name(path), _alone(step, priors[path], step_time)) for path in _candidates(step, priors))
     return Gap(
         model=answer.model,
         hardware=answer.hardware,
         mode=answer.before.mode,
         after_mode=answer.after.mode,
-        measured=measured,
+        measured=step_time,
         predicted=answer.before.time_per_step,
         low=answer.before.high.time_per_step,
         high=answer.before.low.time_per_step,
         alone=alone,
-        together=explained("together", _together(step, priors, measured)),
+        together=explained("together", _together(step, priors, step_time)),
         assumed={path: (p.quantity.low, p.quantity.value, p.quantity.high) for path, p in priors.items()},
         units={path: p.quantity.unit for path, p in priors.items()},
         estimate=answer,

@@ -47,6 +47,10 @@ class Software(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     path: str
 
 
+# Whose units, multiprocessors, are what a kernel's blocks stream from memory with; units of others are matrix engines.
+GPU_VENDORS = ("NVIDIA", "AMD")
+
+
 def software_names() -> list[str]:
     """Return the sorted names, kind-year, of the software that comes with the package."""
     return sorted(path.stem for path in data_folder("software").glob("*.toml"))
@@ -110,6 +114,8 @@ def with_software(hardware: Hardware, software: Software) -> Hardware:
     for more, changed in [(software.values, software.modes), *layers]:
         values |= more
         modes |= {name: merge_mode(modes[name], mode) for name, mode in changed.items() if name in modes}
+    if hardware.vendor not in GPU_VENDORS and "units.stream" not in hardware.values:
+        values.pop("units.stream", None)
     default_mode = software.mode if software.mode in modes else hardware.default_mode
     return msgspec.structs.replace(
         hardware, values=values, modes=modes, software=software.name, default_mode=default_mode

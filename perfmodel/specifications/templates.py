@@ -10,7 +10,6 @@ from perfmodel.specifications.spellings import spelled
 # What must be filled in, and keys whose usual values differ from those of other keys with their unit.
 _NEEDED = ("memory.bandwidth", "memory.capacity", "arithmetic.bf16")
 _EXAMPLES = {
-    "drafts.most_tokens": "8",
     "memory.clock": '"2.6 GHz"',
     "memory.bus_width": "384",
     "memory.latency": '"500 ns"',
@@ -103,6 +102,8 @@ def device_template(name: str) -> str:
             needed = any(name.rpartition(".")[0] == above for name in _NEEDED)
             lines.append(f"\n[{above}]" if needed else f"\n# [{above}]")
         value = _EXAMPLES.get(key) or _EXAMPLES.get(parameter.key) or _BY_UNIT[parameter.unit]
+        if parameter.unit == "1" and parameter.least >= 1:
+            value = f"{parameter.least:g}"
         if parameter.meaning != said:
             said = parameter.meaning
             lines.append(_comment(said, "#: "))

@@ -45,20 +45,20 @@ def price_trace(
     model: str | Model,
     hardware: str | Hardware,
     *,
-    measured: float | None = None,
+    step_time: float | None = None,
     mode: str | None = None,
     name: str = "recorded",
     **asked: Unpack[Asked],
 ) -> TracePricing:
     """Price the middle step of `trace` against the bytes of `model` and predict other launch modes.
 
-    measured: an unprofiled step [s]. The other arguments are those of `estimate`, as the recording was made; its launch
+    step_time: an unprofiled step [s]. The other arguments are those of `estimate`, as the recording was made; its launch
     mode is `mode`, so before and after have no meaning here.
     mode: the launch mode of the recording; found from its launches if None. name: of the profile.
     Raises ValueRangeError when the bytes cannot be read in the recorded time or the trace has no step,
     and what `estimate` raises.
     """
-    summary = with_step(trace, measured)
+    summary = with_step(trace, step_time)
     given = read_question(model, hardware, **asked)
     chosen, device, devices = given.model, given.hardware, given.parallel.devices
     batch, context = given.batch, given.context
@@ -74,7 +74,7 @@ def price_trace(
             f"mode: {shown(recorded_mode)} fuses layers: a recording of it has no kernels to fuse; give one of"
             f" {', '.join(m for m in PLAIN if m in device.modes)}"
         )
-    split = split_of(summary, measured, recorded_mode)
+    split = split_of(summary, step_time, recorded_mode)
     plain = with_style(device, style)
     first = question.ask(plain, recorded_mode, recorded_mode)
     calls = first.before.kernel_calls
@@ -91,8 +91,8 @@ def price_trace(
             " context and formats those of the trace?"
         )
     totals, recorded = division.totals, division.shares
-    notes = _notes(summary, chosen, split, measured, collective_term, devices, recorded_mode, division.fastest)
-    host = host_of(split, measured, recorded_mode)
+    notes = _notes(summary, chosen, split, step_time, collective_term, devices, recorded_mode, division.fastest)
+    host = host_of(split, step_time, recorded_mode)
     plausible = totals.value / kernels <= _DOUBTFUL * boundary.high
     if not plausible:
         notes.insert(

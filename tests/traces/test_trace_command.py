@@ -256,7 +256,7 @@ def test_boundary_and_share_of_a_known_step(run, file):
 @pytest.mark.parametrize("measured", [None, 1.3e-3])
 def test_saved_profile_gives_the_recorded_step(make, measured, tmp_path):
     trace = make()
-    found = price_trace(trace, MODEL, HARDWARE, context=1024, measured=measured)
+    found = price_trace(trace, MODEL, HARDWARE, context=1024, step_time=measured)
     path = tmp_path / "mine.toml"
     path.write_text(profile_text(found.profile))
     back = load_profile(path)
@@ -293,7 +293,7 @@ def test_lesson_5_busy_time_predicts_the_graph_step():
     )
     assert any("unprofiled step" in note for note in eager.notes)
     # A measured step takes the doubt away.
-    sure = price_trace(eager_trace(), MODEL, HARDWARE, context=1024, mode="eager", measured=2e-3)
+    sure = price_trace(eager_trace(), MODEL, HARDWARE, context=1024, mode="eager", step_time=2e-3)
     assert sure.host.low == sure.host.value == pytest.approx(2e-3 - sure.active)
     assert not any("unprofiled step" in note for note in sure.notes)
 
