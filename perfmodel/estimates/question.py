@@ -24,7 +24,7 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import find_profile, with_profile
 from perfmodel.specifications.quantities import Quantity, parse_setting
-from perfmodel.specifications.software import on_own_mode, software_of, with_software
+from perfmodel.specifications.software import on_own_mode, software_in_use, software_of, with_software
 from perfmodel.units import whole_number
 
 
@@ -160,7 +160,8 @@ def _with_software(device: Hardware, given: Mapping[str, Any]) -> Hardware:
     """Return the device as the software asked for, or the usual one, uses it, and the profile over that."""
     profile = None if given["profile"] is None else find_profile(given["profile"])
     asked = given["software"] or (profile.software if profile is not None else None)
-    software = software_of(device, asked)
+    # A device that was handed on with its software already stands as that software, and what came after, left it.
+    software = None if not asked and software_in_use(device) else software_of(device, asked)
     used = device if software is None else with_software(device, software)
     if software is not None and not asked:
         used = on_own_mode(used, device)

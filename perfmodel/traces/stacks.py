@@ -65,6 +65,9 @@ def stack_profile(
             for key in ("host", "issue")
         }
     values |= {f"modes.{mode}.host": seconds(host), f"modes.{mode}.issue": zero}
+    # The fitted boundary is all that a call loses, and the shares were fitted beside what the software reaches of them.
+    values |= {f"modes.{one}.{key}": zero for one in plain for key in ("matrix", "experts", "sequence")}
+    values |= {path: quantity for path, quantity in device.values.items() if path.startswith("reach.")}
     return Profile(
         name=name,
         title=source[:200],
