@@ -27,6 +27,12 @@ class Answer(NamedTuple):
     err: str
 
 
+@pytest.fixture(autouse=True)
+def any_width(monkeypatch):
+    """Text is laid out for no width but the one that a test sets: workers of pytest-xdist set one for themselves."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command line with these words; give exit code, stdout and stderr."""

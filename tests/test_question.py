@@ -103,9 +103,9 @@ def test_offload_reaches_sweeps_point_by_point():
 
 
 def test_explain_gap_asks_the_question_as_it_is_shared():
-    split = explain_gap(*QUESTION, 3e-3, devices=8, parallel="tp=4,dp=2")
+    split = explain_gap(*QUESTION, 4e-3, devices=8, parallel="tp=4,dp=2")
     assert split.predicted == estimate(*QUESTION, devices=8, parallel="tp=4,dp=2").before.time_per_step
     together = split.together.values
     assert together is not None
     reached = estimate(*QUESTION, devices=8, parallel="tp=4,dp=2", parameters=together).before.time_per_step
-    assert reached == pytest.approx(3e-3, rel=1e-3)
+    assert reached == pytest.approx(4e-3, rel=1e-3)

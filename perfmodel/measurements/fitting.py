@@ -27,7 +27,7 @@ from perfmodel.specifications.quantities import Quantity
 TO_PERCENTILE = 1.6448536269514722
 # Spread of a parameter whose catalogue interval is closed or reaches zero on one side: a factor of two.
 _LEAST_SPREAD, _OPEN_SPREAD = 0.005, math.log(2.0)
-_KEYS = ("boundary", "matrix", "experts", "stage", "host", "sequence", "issue", "kv")
+_KEYS = ("boundary", "matrix", "experts", "stage", "host", "sequence", "issue", "kv", "exchange", "exchange_rise")
 
 
 class Prior(msgspec.Struct, frozen=True):
