@@ -26,7 +26,7 @@ _DASHES = (0, (5, 4))
 _AFTER = ("looped", "megakernel")
 
 
-class Measured(msgspec.Struct, frozen=True):
+class MeasuredPoint(msgspec.Struct, frozen=True):
     """One published measurement beside its prediction and interval [s]; group: its class, or looped or megakernel."""
 
     name: str
@@ -40,7 +40,7 @@ class Measured(msgspec.Struct, frozen=True):
 class Validated(Picture, frozen=True):
     """Predicted against measured. median: of |error| [-]; inside: share of measurements inside the interval [-]."""
 
-    points: tuple[Measured, ...]
+    points: tuple[MeasuredPoint, ...]
     median: float
     inside: float
 
@@ -63,9 +63,9 @@ class Validated(Picture, frozen=True):
         """Return a row for each measurement."""
         return [dict(msgspec.to_builtins(point)) for point in self.points]
 
-    def groups(self) -> list[tuple[str, list[Measured], Look]]:
+    def groups(self) -> list[tuple[str, list[MeasuredPoint], Look]]:
         """Return classes with their measurements and looks, the largest first."""
-        found: dict[str, list[Measured]] = {}
+        found: dict[str, list[MeasuredPoint]] = {}
         for point in self.points:
             found.setdefault(point.group, []).append(point)
         ordered = sorted(found, key=lambda group: -len(found[group]))
@@ -153,7 +153,7 @@ def validation(rows: Iterable[Row], what: str = "") -> Validated:
             "validation: no published measurement of these that could be predicted; `perfmodel validate` lists all"
         )
     points = tuple(
-        Measured(p.row.id, _group_of(p.row), p.row.time_per_step, p.time, p.low, p.high) for p in result.predicted
+        MeasuredPoint(p.row.id, _group_of(p.row), p.row.time_per_step, p.time, p.low, p.high) for p in result.predicted
     )
     sources = len(result.sources)
     question = (
