@@ -4,7 +4,7 @@ Sides are recorded one by one, so that any mode may stand before any other. What
 each group of parameters at its ends, is asked of the same functions; how they are put together is one more recording.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from perfmodel import equations
@@ -144,14 +144,13 @@ def explorer_data(models: Sequence[Model], machines: Sequence[Hardware]) -> dict
             for devices in _buildable(model, device):
                 for prepared in _prepared(model, device, devices):
                     key = f"{model.name}|{device.name}|{devices}"
-                    script = counts_script(prepared)
-                    counts[key] = [scripts.place(script.text), constants.place(script.constants)]
+                    if key not in counts:  # which modes stand on its sides changes no count
+                        counts[key] = scripts_of(counts_script(prepared), scripts, constants)
                     beyond = beside[device.name] = prepared.beyond.before
                     for side in (prepared.before, prepared.after):
                         script, used = side_script(side)
                         sides[f"{key}|{side.mode.name}"] = [
-                            scripts.place(script.text),
-                            constants.place(script.constants),
+                            *scripts_of(script, scripts, constants),
                             parameters.place(tuple(paths.place(path) for path in used)),
                             side.plan.kernel_calls,
                         ]
@@ -218,9 +217,3 @@ def _machine(
 def _path(path: str) -> list[Any]:
     parameter = lookup(path)
     return [path, parameter.unit if parameter else "1", moves_with(path), parameter.slower if parameter else 0]
-
-
-def names_in(data: Mapping[str, Any], models: Iterable[str]) -> list[str]:
-    """Return which of `models` the page can answer for."""
-    asked = {key.partition("|")[0] for key in data["sides"]}
-    return [model for model in models if model in asked]
