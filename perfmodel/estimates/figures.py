@@ -63,9 +63,11 @@ def costs_at(side: PreparedSide, values: Mapping[str, Number]) -> tuple[Rates, C
 
 def terms_at(side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]) -> Terms:
     """Return the terms of a step [s] of one side, the parameters in `values` [base units] replaced."""
-    rates, chain, fixed = costs_at(side, values)
-    further = side.parameters.further(side.parameters.values() | dict(values))
-    return step_terms(side.plan, busy_time(counts_at(side.plan, batch, context, further), rates, chain), fixed)
+    parameters = side.parameters
+    numbers = parameters.values() | dict(values)
+    counts = counts_at(side.plan, batch, context, parameters.further(numbers))
+    busy = busy_time(counts, parameters.rates(numbers), parameters.chain(numbers))
+    return step_terms(side.plan, busy, parameters.fixed(numbers))
 
 
 def peak_at(question: Prepared, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
