@@ -7,9 +7,11 @@ import pytest
 from perfmodel import advise, estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.operations import parameter_count
+from perfmodel.operations.apart import draft_parameter_count
 from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.catalogue import names
 from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_format
+from perfmodel.specifications.publishedfiles import published_files
 from perfmodel.specifications.storage import read_weights, spelled
 
 # Bits an element over whole files of Llama 3.1 8B, github.com/ggml-org/llama.cpp tools/quantize/README.md. The two iq4 types
@@ -54,6 +56,18 @@ FILES = [
     ("qwen3-30b-a3b", "ud-q4_k_xl", 17.71),
     ("gpt-oss-20b", "mxfp4_moe", 12.11),
     ("deepseek-v3", "q4_k_m", 404.0),
+    ("qwen3-8b", "q4_k_m", 5.0278),
+    ("qwen3-8b", "q5_0", 5.7208),
+    ("qwen3-8b", "q6_k", 6.7259),
+    ("qwen3-32b", "q4_k_m", 19.7622),
+    ("gemma-3-27b", "q4_k_m", 16.5467),
+    ("qwen3.5-27b", "q8_0", 28.5958),
+    ("qwen3.5-35b-a3b", "q8_0", 36.9031),
+    # Experts that are published in 4 bits stay so.
+    ("kimi-k2.5", "q4_k_m", 580.356),
+    ("kimi-k2.5", "q8_0", 583.711),
+    ("gpt-oss-20b", "q8_0", 12.11),
+    ("gpt-oss-20b", "q4_k_m", 11.6),
 ]
 
 
@@ -111,8 +125,43 @@ def test_rules_of_llama_quantize(kind, role, layer, columns, block):
     assert block_format(kind, role, layer, columns, Quantised(32, experts, 4, tied=False)) == block
 
 
-def test_dynamic_types_of_a_dense_model_are_like_the_usual_ones():
-    assert file_bytes("llama-3.1-8b", "ud-q4_k_xl") == file_bytes("llama-3.1-8b", "q4_k_m")
+@pytest.mark.parametrize(("model", "kind"), published_files())
+def test_dynamic_types_have_the_size_of_the_published_file(model, kind):
+    file = published_files()[model, kind]
+    found = find_model(model)
+    counted = parameter_count(found)
+    rest = counted / (counted + draft_parameter_count(found)) if file.draft else 1
+    assert file_bytes(model, kind) == pytest.approx(file.bytes * rest, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "gigabytes"),
+    [
+        # Hugging Face, unsloth: the plain types of the same models, and what their dynamic ones take besides.
+        ("qwen3-8b", "ud-q4_k_xl", 5.1357),
+        ("qwen3-14b", "ud-q4_k_xl", 9.1598),
+        ("llama-3.2-3b", "ud-q4_k_xl", 2.0609),
+        ("qwen3-8b", "ud-q8_k_xl", 10.8240),
+        ("qwen3-1.7b", "ud-q8_k_xl", 2.3326),
+    ],
+)
+def test_dynamic_types_of_other_dense_models_are_of_a_usual_size(model, kind, gigabytes):
+    other = find_model(model).replace(name="of-another-name")
+    assert file_bytes(other, kind) / 1e9 == pytest.approx(gigabytes, rel=0.01 if "q4" in kind else 0.05)
+
+
+def test_what_is_not_known_of_dynamic_types_is_said():
+    (said,) = (n for n in estimate("qwen3.5-27b", "rtx-4090", weights="ud-q4_k_xl").notes if "Unsloth" in n)
+    assert "17.62 GB" in said
+    assert "huggingface.co/unsloth/Qwen3.5-27B-GGUF" in said
+    (said,) = (n for n in estimate("llama-3.1-8b", "rtx-4090", weights="ud-q4_k_xl").notes if "Unsloth" in n)
+    assert "usual size" in said
+
+
+def test_projections_into_linear_attention_are_cut_as_in_ggmls_files():
+    storage = formats_of(find_model("qwen3.5-27b"), "q4_k_m", None).storage
+    # attn_qkv holds 10,240 of 16,384 rows and is q6_k in half of the layers, attn_gate the rest.
+    assert dict(storage.mix("attention", "in_projection"))["q6_k"] == pytest.approx(0.5 * 10240 / 16384, abs=0.02)
 
 
 def test_mixtral_has_wider_keys_and_values():

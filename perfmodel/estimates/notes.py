@@ -11,6 +11,7 @@ from perfmodel.operations import decode_step, total_work
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.storing import formats_of
 from perfmodel.operations.work import ON_CHIP
+from perfmodel.specifications.publishedfiles import published_files
 
 NoteKind = Literal["model", "split", "memory", "tier", "tier-memory", "on-chip", "context", "speed"]
 # Kinds of notes without which the figures mislead: they are said on stderr too.
@@ -56,13 +57,21 @@ def _format_notes(prepared: Prepared) -> Iterator[Note]:
     if apart := differences(prepared):
         yield Note("model", apart)
     if formats.weights.startswith("ud-"):
-        yield Note("model", "Unsloth's UD files differ from model to model: their sizes are those of a usual one")
+        file = published_files().get((model.name, formats.weights))
+        said = (
+            f"{formats.weights} takes what the published file does, {file.bytes / 1e9:.2f} GB ({file.file})"
+            if file
+            else f"no file of {model.name} is known, so {formats.weights} is of the usual size"
+        )
+        yield Note(
+            "model", f"{said}; Unsloth chooses each tensor's format anew for each model: the .gguf itself says which"
+        )
     if formats.weights == "mxfp4" and prepared.whole.experts:
-        file = total_work(decode_step(model, formats_of(model, "mxfp4_moe", formats.kv), 1))
+        whole = total_work(decode_step(model, formats_of(model, "mxfp4_moe", formats.kv), 1))
         yield Note(
             "model",
             "GGUF files in mxfp4 keep attention, embedding and head in q8_0 and the router in 32 bits: with --weights"
-            f" mxfp4_moe a step of one sequence reads {float(file.bytes_read(1, 4096)) / 1e9:.2f} GB at 4,096 tokens",
+            f" mxfp4_moe a step of one sequence reads {float(whole.bytes_read(1, 4096)) / 1e9:.2f} GB at 4,096 tokens",
         )
 
 

@@ -5,12 +5,14 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel.errors import UnknownNameError, shown
+from perfmodel.operations.apart import draft_parameter_count
 from perfmodel.operations.formats import Formats, plain_formats
-from perfmodel.operations.step import decode_step, embedding_elements
-from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_format
-from perfmodel.specifications.formats import head_format, storage_format
-from perfmodel.specifications.mixers import Attention
+from perfmodel.operations.step import decode_step, embedding_elements, parameter_count
+from perfmodel.specifications.filetypes import BYTES_PER_TOKEN_OF_VOCABULARY, FILE_TYPES, Quantised, block_format
+from perfmodel.specifications.formats import STORAGE_FORMATS, head_format, storage_format
+from perfmodel.specifications.mixers import Attention, DeltaAttention, KeyedDeltaAttention
 from perfmodel.specifications.model import Layer, Model
+from perfmodel.specifications.publishedfiles import USUAL_SIZES, PublishedFile, published_files, scaled, stored_size
 from perfmodel.specifications.recipes import EVERYTHING, EXPERTS, LINEAR, Recipe, named
 from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assigned, read_weights, spelled, uniform
 
@@ -18,6 +20,8 @@ from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assign
 _FUSED = frozenset(("bloom", "chatglm", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi", "phi3"))
 # Matrices that are no linear modules, so that checkpoints convert them only by name.
 _NO_LINEAR = ("router", "index_weight", "streams_weights")
+# Experts that are trained in 4 bits are never stored wider: what of them a file keeps, by the format they are published in.
+_NARROW_EXPERTS = {"mxfp4": "mxfp4", "int4": "q4_0"}
 # Matrices that ggml's files leave in 16 bits, and those that have another part's role.
 _LEFT_ALONE = ("stream_", "correction_", "laurel_", "layer_input_projection")
 
@@ -110,18 +114,55 @@ def _as_file(model: Model, file_type: str) -> Storage:
     block format as an argument, as it takes the address.
     """
     kind = _quantised(model)
+    narrow = _NARROW_EXPERTS.get(_published(model).experts.partition("-")[0]) if kind.experts > 1 else None
 
-    def block(module: Module) -> str:
+    def block(module: Module, role: str) -> str:
         if module.operation.startswith(_LEFT_ALONE) or module.operation.endswith("streams_weights"):
             return "fp16"
-        role = module.operation.removeprefix("shared_")
         if model.family in _FUSED and role in ("query", "key", "value"):
             role = "qkv"
         layer = module.layer if module.layer is not None else kind.layers - 1
-        return block_format(file_type, role, layer, module.columns, kind)
+        chosen = block_format(file_type, role, layer, module.columns, kind)
+        wider = narrow and module.experts and STORAGE_FORMATS[chosen].bits > STORAGE_FORMATS[narrow].bits
+        return narrow if narrow and wider else chosen
 
-    found: list[tuple[Module, Mix]] = [(module, ((block(module), 1.0),)) for module in modules_of(model)]
+    def mix(module: Module) -> Mix:
+        shares: dict[str, float] = {}
+        for role, share in _roles(model, module):
+            name = block(module, role)
+            shares[name] = shares.get(name, 0.0) + share
+        return tuple(shares.items())
+
+    found = [(module, mix(module)) for module in modules_of(model)]
+    tied = 1 if model.tied else 0  # The embedding comes first, and is the head once more.
+    if (published := published_files().get((model.name, file_type))) is not None:
+        found = [*found[:tied], *scaled(found[tied:], _tensor_bytes(model, published))]
+    elif kind.experts == 1 and (factor := USUAL_SIZES.get(file_type)):
+        found = [*found[:tied], *scaled(found[tied:], factor * sum(stored_size(*one) for one in found[tied:]))]
     return msgspec.structs.replace(assigned(file_type, found, alike=True), vectors="fp32")
+
+
+def _tensor_bytes(model: Model, file: PublishedFile) -> float:
+    """Return the bytes of a published file that are matrices of the model: without vocabulary, vectors and draft head."""
+    counted, draft = parameter_count(model), draft_parameter_count(model) if file.draft else 0
+    vectors = counted - model.other_parameters - sum(module.elements for module in modules_of(model))
+    vectors += 0 if not model.tied or model.step else embedding_elements(model)
+    whole = (file.bytes - BYTES_PER_TOKEN_OF_VOCABULARY * model.vocabulary) * counted / (counted + draft)
+    return whole - 4.0 * vectors
+
+
+def _roles(model: Model, module: Module) -> tuple[tuple[str, float], ...]:
+    """Return the roles of a matrix in ggml's files, each with its share: they cut the projection into linear attention."""
+    layer = model.layers[module.layer] if module.layer is not None else None
+    mixer = layer.mixer if isinstance(layer, Layer) else None
+    if module.operation == "in_projection" and isinstance(mixer, DeltaAttention):
+        # attn_qkv, which is chosen for like a value, and attn_gate.
+        gate = mixer.value_heads * mixer.value_dim
+        share = gate / (2 * mixer.key_heads * mixer.key_dim + 2 * gate)
+        return (("qkv", 1 - share), ("in_projection", share))
+    if module.operation == "in_projection" and isinstance(mixer, KeyedDeltaAttention):
+        return (("query", 1 / 3), ("key", 1 / 3), ("value", 1 / 3))
+    return ((module.operation.removeprefix("shared_"), 1.0),)
 
 
 def _quantised(model: Model) -> Quantised:

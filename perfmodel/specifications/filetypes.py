@@ -2,8 +2,8 @@
 
 After the choices of llama-quantize, github.com/ggml-org/llama.cpp src/llama-quant.cpp. `_l` and the q3_k_xl of
 bartowski's files keep embedding and head in q8_0; the UD types are Unsloth's, whose choices differ from model to model:
-what is here is what their mixtures of experts have in common. Their dense models are 1 to 11 % larger than the type that
-stands for them.
+what is here is what their mixtures of experts of 2025 have in common, and for others the type that is nearest.
+`publishedfiles` brings both to the size of the published file, or to the usual one.
 """
 
 from functools import lru_cache
