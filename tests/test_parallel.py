@@ -199,7 +199,7 @@ def test_one_sequence_passes_all_stages_in_turn(mode):
 def test_a_full_pipeline_takes_its_slowest_stage_as_often_as_it_has_stages():
     question = ask("llama-3.1-70b", "h100-sxm", parallel="pp=4")
     side = question.before
-    rates, chain, fixed = costs_at(side, {})
+    rates, chain, fixed, _ = costs_at(side, {})
     counts = counts_at(side.plan, 64, 4096)
     by_stage = {}
     for call in counts:

@@ -98,7 +98,7 @@ class _Names:
 def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> None:
     """Record one side, its bandwidths, the time of each call and of the step under names of their own."""
     batch, context = given.pop("batch"), given.pop("context")
-    rates, chain, fixed = costs_at(side, given)
+    rates, chain, fixed, further = costs_at(side, given)
     bandwidths = tuple(
         names.give(f"bandwidth_{kind}", b, f"(R1) bandwidth that {kind} reach, B/s")
         for kind, b in zip(side.plan.kinds, rates.bandwidths, strict=True)
@@ -116,7 +116,6 @@ def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> Non
         for (kind, *_), legs in zip(side.plan.collectives, rates.collectives, strict=True)
     )
     rates = rates._replace(bandwidths=bandwidths, collectives=links)
-    further = side.parameters.further(side.parameters.values() | given)
     counts = counts_at(side.plan, batch, context, further)
     times = []
     for called, count in zip(side.names, counts, strict=True):

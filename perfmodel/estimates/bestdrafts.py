@@ -2,10 +2,9 @@
 
 from perfmodel import equations
 from perfmodel.estimates.drafting import acceptance_of, redrafted
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import busy_time, call_times, step_time
+from perfmodel.estimates.stepping import step_at
 
 # More drafts than these are not looked at: no published chain is longer.
 LONGEST_CHAIN = 32
@@ -29,10 +28,6 @@ def best_drafts(prepared: Prepared, batch: int, context: int) -> tuple[int, int]
 
 def _rate(side: PreparedSide, chance: float, drafts: int, batch: int, context: int) -> float:
     """Return the tokens a second of a sequence with `drafts` drafts a step."""
-    plan, parameters = redrafted(side.plan, drafts), side.parameters
-    values = parameters.values()
-    busy = busy_time(
-        counts_at(plan, batch, context, parameters.further(values)), parameters.rates(values), parameters.chain(values)
-    )
-    time = step_time(plan, call_times(busy), parameters.fixed(values, drafts))
+    costs = side.parameters.costs(side.parameters.values(), drafts)
+    time = step_at(redrafted(side.plan, drafts), costs, batch, context).time()
     return float(equations.tokens_a_step(equations.accepted_drafts(chance, drafts)) / time)

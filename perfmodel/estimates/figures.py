@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.estimates.machinerates import Chain, Fixed, Rates
+from perfmodel.estimates.machinerates import Costs
 from perfmodel.estimates.plan import CallCounts, counts_at
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Figures
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import TERM_NAMES, Terms, busy_time, step_terms
+from perfmodel.estimates.stepping import step_at
+from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.recorded import Line, Recorder, needed, operand
 
 Number = Any
@@ -55,19 +56,14 @@ def parameters_in_use(question: Prepared) -> tuple[str, ...]:
     return tuple(assumption.name for assumption in question.assumptions)
 
 
-def costs_at(side: PreparedSide, values: Mapping[str, Number]) -> tuple[Rates, Chain, Fixed]:
+def costs_at(side: PreparedSide, values: Mapping[str, Number]) -> Costs:
     """Return what one side's machine sustains and costs, the parameters in `values` [base units] replaced."""
-    numbers = side.parameters.values() | dict(values)
-    return side.parameters.rates(numbers), side.parameters.chain(numbers), side.parameters.fixed(numbers)
+    return side.parameters.costs(side.parameters.values() | dict(values))
 
 
 def terms_at(side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]) -> Terms:
     """Return the terms of a step [s] of one side, the parameters in `values` [base units] replaced."""
-    parameters = side.parameters
-    numbers = parameters.values() | dict(values)
-    counts = counts_at(side.plan, batch, context, parameters.further(numbers))
-    busy = busy_time(counts, parameters.rates(numbers), parameters.chain(numbers))
-    return step_terms(side.plan, busy, parameters.fixed(numbers))
+    return step_at(side.plan, costs_at(side, values), batch, context).terms()
 
 
 def peak_at(question: Prepared, batch: Number, context: Number, values: Mapping[str, Number]) -> Number:
@@ -91,7 +87,7 @@ def figure_at(question: Prepared, name: str, batch: Number, context: Number, val
     side = question.before if side_name == "before" else question.after
     terms = terms_at(side, batch, context, values)
     if rest == "arithmetic_over_streaming":
-        rates, _, _ = costs_at(side, values)
+        rates = costs_at(side, values).rates
         flops = sum(_flops(call) for call in counts_at(side.plan, batch, context))
         return equations.arithmetic_time(flops, rates.arithmetic, rates.arithmetic_share) / terms.stream
     if rest.startswith("terms."):

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
-from perfmodel.estimates.machinerates import Chain, Fixed, PromptRates, Rates, Route
+from perfmodel.estimates.machinerates import Chain, Costs, Fixed, PromptRates, Rates, Route
 from perfmodel.estimates.plan import Further, Plan
 from perfmodel.estimates.routes import RoutePaths, collective_routes
 from perfmodel.numbers.choices import Number, smaller
@@ -255,6 +255,13 @@ class SideParameters:
     def standing(self, position: float) -> dict[str, float]:
         """Return the number of each path in use, all of them at `position` [base units]."""
         return {path: standing_at(path, quantity, position) for path, (_, quantity) in self.used.items()}
+
+    def costs(self, numbers: Mapping[str, Number], drafts: Number = None) -> Costs:
+        """Return all that the side takes from the machine, with each path in use at its number [base units].
+
+        drafts: of a step [-], None for those of the plan.
+        """
+        return Costs(self.rates(numbers), self.chain(numbers), self.fixed(numbers, drafts), self.further(numbers))
 
     def rates(self, numbers: Mapping[str, Number]) -> Rates:
         """Return what the machine sustains, with each path in use at its number [base units]."""

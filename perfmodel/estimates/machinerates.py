@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from perfmodel.estimates.plan import Further
+
 Number = Any
 
 
@@ -72,3 +74,12 @@ class Fixed(NamedTuple):
     first_bytes: Number
     host: Number
     issue: Number
+
+
+class Costs(NamedTuple):
+    """All that one side takes from its machine; further: None where a step has one token a sequence."""
+
+    rates: Rates
+    chain: Chain
+    fixed: Fixed
+    further: Further | None

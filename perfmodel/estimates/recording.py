@@ -4,16 +4,16 @@ The inputs are the batch, the context and each parameter in use, by path; the li
 either side. Uncertain parameters stand in groups that move together, and each group knows which lines rest on it.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from perfmodel.estimates.drafting import undrafted
 from perfmodel.estimates.machine import moves_with, standing_at
-from perfmodel.estimates.plan import CallCounts, counts_at
 from perfmodel.estimates.sides import PreparedSide
-from perfmodel.estimates.terms import Busy, Terms, busy_time, call_times, step_terms, step_time
+from perfmodel.estimates.stepping import Stepped, step_at
+from perfmodel.estimates.terms import Terms, busy_time, call_times, step_time
 from perfmodel.numbers.recorded import Line, Recorder, needed, operand, run
 from perfmodel.specifications.quantities import Quantity
 
@@ -55,15 +55,12 @@ class Recording:
         times, drafting = [], []
         for side, names in zip((before, after), self._named(before, after), strict=True):
             numbers = dict(zip(names, recorder.inputs(list(names.values())), strict=True))
-            parameters = side.parameters
             plan = msgspec.structs.replace(side.plan, tokens=tokens) if side.plan.prompted else side.plan
-            counts = counts_at(plan, batch, context, parameters.further(numbers))
-            busy = busy_time(counts, parameters.rates(numbers), parameters.chain(numbers))
-            fixed = parameters.fixed(numbers)
-            self._terms.append([operand(term) for term in step_terms(side.plan, busy, fixed)])
-            times.append(operand(step_time(side.plan, call_times(busy), fixed)))
+            step = step_at(plan, side.parameters.costs(numbers), batch, context)
+            self._terms.append([operand(term) for term in step.terms()])
+            times.append(operand(step.time()))
             if side.plan.drafted:
-                drafting.append(operand(drafting_time(side, busy, counts, numbers)))
+                drafting.append(operand(drafting_time(side, step, numbers)))
         self.time_results, self._drafting = tuple(times), tuple(drafting)
         self.lines = needed(recorder.lines, [*self._terms[0], *self._terms[1], *times, *drafting])
         self.values = {name: each.quantity.value for name, each in self.inputs.items()}
@@ -120,19 +117,16 @@ class Recording:
         return self.times(run(resting, {**known, **moved}))
 
 
-def drafting_time(
-    side: PreparedSide, busy: Busy, counts: Sequence[CallCounts], numbers: Mapping[str, Number]
-) -> Number:
+def drafting_time(side: PreparedSide, step: Stepped, numbers: Mapping[str, Number]) -> Number:
     """Return the part of a step [s] that its drafts take: what it is longer than if they cost nothing.
 
-    busy, counts: of the step with its drafts; numbers: of each parameter in use [base units].
+    step: with its drafts; numbers: of each parameter in use [base units].
     """
-    plan, parameters = side.plan, side.parameters
-    verified = [call for call, planned in zip(counts, plan.calls, strict=True) if not planned.draft]
-    alone = busy_time(verified, parameters.rates(numbers), parameters.chain(numbers))
-    fixed = parameters.fixed(numbers)
-    plain = step_time(undrafted(plan), call_times(alone), parameters.fixed(numbers, drafts=0))
-    return step_time(plan, call_times(busy), fixed) - plain
+    plan, costs = step.plan, step.costs
+    verified = [call for call, planned in zip(step.counts, plan.calls, strict=True) if not planned.draft]
+    alone = busy_time(verified, costs.rates, costs.chain)
+    plain = step_time(undrafted(plan), call_times(alone), side.parameters.fixed(numbers, drafts=0))
+    return step.time() - plain
 
 
 def _resting_on(lines: list[Line], names: Container[str]) -> list[Line]:

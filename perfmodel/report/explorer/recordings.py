@@ -11,12 +11,12 @@ from perfmodel import equations
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.intervals import Beyond, ends_of
 from perfmodel.estimates.machine import moves_with
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.recording import Group
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.splits import obstacle
-from perfmodel.estimates.terms import TERM_NAMES, busy_time, call_times, step_terms, step_time
+from perfmodel.estimates.stepping import step_at
+from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.numbers.compact import CompactRecording, compact
 from perfmodel.numbers.recorded import Recorder, needed, operand
 from perfmodel.operations.parallel import Parallel
@@ -88,11 +88,8 @@ def side_script(side: PreparedSide) -> tuple[CompactRecording, list[str]]:
     names = ["batch", "context", *(f"p{i}" for i in range(len(paths)))]
     batch, context, *numbers = recorder.inputs(names)
     given = dict(zip(paths, numbers, strict=True))
-    parameters = side.parameters
-    busy = busy_time(counts_at(side.plan, batch, context), parameters.rates(given), parameters.chain(given))
-    fixed = parameters.fixed(given)
-    results = [operand(term) for term in step_terms(side.plan, busy, fixed)]
-    results.append(operand(step_time(side.plan, call_times(busy), fixed)))
+    step = step_at(side.plan, side.parameters.costs(given), batch, context)
+    results = [operand(number) for number in (*step.terms(), step.time())]
     return compact(needed(recorder.lines, results), names, results), paths
 
 

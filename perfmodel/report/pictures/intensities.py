@@ -15,7 +15,7 @@ _SAME_INTENSITY = 1.12
 def roofline(answer: Estimate) -> Roofline:
     """Return the operations of the step on the roofs of one device."""
     question = answer.prepared
-    plan, rates = question.before.plan, costs_at(question.before, {})[0]
+    plan, rates = question.before.plan, costs_at(question.before, {}).rates
     bandwidth_of = dict(zip(plan.kinds, rates.bandwidths, strict=True))
     tokens, sequences = question.parallel.tokens(answer.batch), question.parallel.sequences(answer.batch)
     found: list[tuple[str, float, float, float]] = []  # name, flops, bytes, time
