@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perfmodel import estimate, sensitivity
 from perfmodel.analysis.sensitivities import RATES, elasticities, widest_of
 from perfmodel.estimates.figures import figure_at
-from perfmodel.estimates.machine import moves_with
+from perfmodel.estimates.positions import moves_with
 from perfmodel.estimates.prepared import ask
 from perfmodel.numbers.choices import ceil_div, larger, smaller
 from perfmodel.numbers.recorded import Recorder, run

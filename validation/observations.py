@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from perfmodel.errors import PerfModelError
-from perfmodel.estimates.machine import sustained_names
+from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import prepare
 from perfmodel.measurements.rows import Row

@@ -14,8 +14,8 @@ from perfmodel.analysis.conditions import Condition, read_conditions
 from perfmodel.analysis.treatments import DEFAULTS, PricedStep, lengths_of, quantity_of
 from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, moments, widened
 from perfmodel.errors import SpecificationError, ValueRangeError
-from perfmodel.estimates.machine import moves_with, standing_at
 from perfmodel.estimates.options import Asked
+from perfmodel.estimates.positions import moves_with, standing_at
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Assumption

@@ -27,8 +27,9 @@ from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.splits import tensor_splits
 from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.keys import Parameter
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import Parameter, lookup
+from perfmodel.specifications.parameters import lookup
 from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
 
 # Unknowns that are whole numbers, with the least and the largest that is tried.

@@ -7,92 +7,28 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfmodel._layout import ShownInNotebooks, function_at
-from perfmodel.estimates.columns import (
-    ANSWER_OF_SIDE,
-    COUNTS,
-    answer_numbers,
-    drafting_of,
-    drafts_of,
-    placed_of,
-    side_of,
-)
+from perfmodel.estimates.answered import Answered
+from perfmodel.estimates.columns import ANSWER_OF_SIDE, COUNTS, answer_numbers, drafts_of, side_of
 from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
-from perfmodel.estimates.parts import ModelPart, parts_of
-from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.prepared import prepare_question
 from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import Question, read_question
-from perfmodel.estimates.results import (
-    FIELDS,
-    Assumption,
-    Drafting,
-    Fits,
-    LoopFound,
-    Measured,
-    OnChip,
-    Peak,
-    Placed,
-    Prompt,
-    Side,
-    Speedup,
-    flattened,
-)
+from perfmodel.estimates.results import FIELDS, Assumption, Fits, Peak, Prompt, Side, Speedup, flattened
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.software import software_in_use
 
 if TYPE_CHECKING:
     import pandas
     import polars
 
 
-class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=True):
+class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
     Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
-    asked, prepared: the question. numbers: all that the equations give, as `perfmodel.estimates.columns.ANSWER` names
-    them. Everything else is made of these when it is read.
     """
-
-    asked: Question
-    prepared: Prepared
-    numbers: tuple[float, ...]
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self.prepared.model.name
-
-    @property
-    def hardware(self) -> str:
-        """The device's name."""
-        return self.prepared.hardware.name
-
-    @property
-    def devices(self) -> int:
-        """Devices that share the work [-]."""
-        return self.prepared.devices
-
-    @property
-    def batch(self) -> int:
-        """Sequences in the step [-]."""
-        return self.asked.batch
-
-    @property
-    def context(self) -> int:
-        """Tokens in the cache that the step reads, per sequence [-]."""
-        return self.asked.context
-
-    @property
-    def weight_format(self) -> str:
-        """The format of the weights."""
-        return self.prepared.formats.weights
-
-    @property
-    def kv_format(self) -> str:
-        """The format of the cache."""
-        return self.prepared.formats.kv
 
     @property
     def bytes_per_step(self) -> int:
@@ -138,11 +74,6 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         )
 
     @property
-    def loops(self) -> tuple[LoopFound, ...]:
-        """The loops of the after side."""
-        return self.prepared.loops
-
-    @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """Every parameter that went into the answer."""
         found = self.prepared.assumptions
@@ -157,42 +88,6 @@ class Estimate(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False, dict=Tru
         return notes_of(
             self.prepared, self.fits, self._enough, self.speedup, self.context, self.on_chip, self.placement
         )
-
-    @property
-    def parallel(self) -> str:
-        """How the devices share the work, as `--parallel` takes it."""
-        return str(self.prepared.parallel)
-
-    @cached_property
-    def on_chip(self) -> OnChip | None:
-        """What fused calls hold on chip; None where nothing is fused or the device does not say what it has."""
-        return self.prepared.after.on_chip(self.batch)
-
-    @cached_property
-    def placement(self) -> Placed | None:
-        """What streams from a slower tier; None for nothing."""
-        return placed_of(self.prepared)
-
-    @cached_property
-    def parts(self) -> tuple[ModelPart, ...]:
-        """The parts of the model and the cache, each with its format and bytes."""
-        return parts_of(self.prepared, self.batch, self.context)
-
-    @cached_property
-    def draft(self) -> Drafting | None:
-        """What is drafted, and the best numbers of drafts; None where nothing is."""
-        return drafting_of(self.prepared, self.batch, self.context)
-
-    @property
-    def software(self) -> str | None:
-        """The software whose values stand in the device, as kind-year; None where its own file says all."""
-        return software_in_use(self.prepared.hardware)
-
-    @cached_property
-    def measured(self) -> Measured | None:
-        """The before side as measured, and what that says little of; None where nothing was measured."""
-        known = conditioned(self.asked)
-        return None if known is None else Measured(known.time, known.undetermined)
 
     @cached_property
     def prompt(self) -> Prompt | None:

@@ -10,7 +10,7 @@ from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.drafting import Draft, DraftedWork, with_drafter
 from perfmodel.estimates.intervals import Beyond
-from perfmodel.estimates.machine import on_chip_room
+from perfmodel.estimates.onchiproom import on_chip_room
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.placement import Placement, host_layers
 from perfmodel.estimates.plan import plan_kinds
@@ -24,7 +24,7 @@ from perfmodel.numbers.python import Replay
 from perfmodel.operations import Formats, Step, decode_step, pipeline_stages, total_work
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
-from perfmodel.schedule.calls import LoopOnly
+from perfmodel.schedule.calls import LoopOnly, Schedule
 from perfmodel.schedule.cutting import make_pipeline, read_loop_only
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
@@ -49,40 +49,11 @@ class Prepared:
         placement: Placement | None = None,
         draft: Draft | None = None,
     ) -> None:
-        self.model, self.hardware, self.parallel, self.devices, self.formats = (
-            model,
-            hardware,
-            parallel,
-            parallel.devices,
-            formats,
-        )
-        step = decode_step(model, formats, parallel, hardware.replicates)
-        stages = pipeline_stages(step, model.hidden, formats, parallel.pipeline, parallel.stage_devices)
-        only = read_loop_only(loop_only, stages)
-        if only is not None and not any(mode.loops and mode.kernels == "layer" for mode in (before, after)):
-            raise ValueRangeError(
-                f"--loop-only: neither {before.name} nor {after.name} loops over layers; ask for --after looped"
-            )
-        self.draft = draft
+        self.model, self.hardware, self.formats = model, hardware, formats
+        self.parallel, self.devices = parallel, parallel.devices
+        self.draft, self.placement = draft, placement
         drafting = draft.step(parallel, hardware.replicates) if draft is not None else None
-        cuts: list[tuple[Sequence[Step], LoopOnly | None]] = [(stages, only)]
-        if drafting is not None:
-            cuts.append(((drafting,), None))
-        schedules = [
-            make_pipeline(
-                steps,
-                mode.kernels,
-                loops=mode.loops,
-                loop_at_most=loop_at_most,
-                loop_only=loops,
-                room=on_chip_room(hardware),
-            )
-            for steps, loops in cuts
-            for mode in (before, after)
-        ]
-        self.placement = placement
-        if placement is not None:
-            schedules = [placement.schedule(schedule) for schedule in schedules]
+        schedules = self._schedules((before, after), drafting, loop_at_most, loop_only)
         self._lies = None if placement is None else Lies(placement.tier, placement.kv, host_layers(placement, model))
         kinds = plan_kinds(schedules)
         self.before, self.after = (
@@ -118,6 +89,30 @@ class Prepared:
         self.prompt_step: Replay | None = None
         self.prompt_assumptions: tuple[Assumption, ...] = ()
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
+
+    def _schedules(
+        self, modes: tuple[Mode, Mode], drafting: Step | None, loop_at_most: int | None, loop_only: str | None
+    ) -> list[Schedule]:
+        """Return the kernel calls of both modes, then those of a draft in both, if a model drafts."""
+        parallel, formats = self.parallel, self.formats
+        step = decode_step(self.model, formats, parallel, self.hardware.replicates)
+        stages = pipeline_stages(step, self.model.hidden, formats, parallel.pipeline, parallel.stage_devices)
+        only = read_loop_only(loop_only, stages)
+        if only is not None and not any(mode.loops and mode.kernels == "layer" for mode in modes):
+            raise ValueRangeError(
+                f"--loop-only: neither {modes[0].name} nor {modes[1].name} loops over layers; ask for --after looped"
+            )
+        cuts: list[tuple[Sequence[Step], LoopOnly | None]] = [(stages, only)]
+        if drafting is not None:
+            cuts.append(((drafting,), None))
+        room = on_chip_room(self.hardware)
+        schedules = [
+            make_pipeline(steps, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=loops, room=room)
+            for steps, loops in cuts
+            for mode in modes
+        ]
+        placement = self.placement
+        return schedules if placement is None else [placement.schedule(schedule) for schedule in schedules]
 
     @property
     def tokens_per_step(self) -> Number:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perfmodel.estimates.drafting import undrafted
-from perfmodel.estimates.machine import moves_with, standing_at
+from perfmodel.estimates.positions import moves_with, standing_at
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.stepping import Stepped, step_at
 from perfmodel.estimates.terms import Terms, busy_time, call_times, step_time

@@ -6,7 +6,8 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.estimates.drafting import drafted_plan
-from perfmodel.estimates.machine import SideParameters, on_chip_room, room_paths
+from perfmodel.estimates.machine import SideParameters
+from perfmodel.estimates.onchiproom import on_chip_room, room_paths
 from perfmodel.estimates.plan import Plan, make_plan
 from perfmodel.estimates.results import OnChip
 from perfmodel.numbers.choices import Number

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perfmodel.estimates.machine import sustained_names
+from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.placement import Placement
 from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, prepare

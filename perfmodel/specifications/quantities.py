@@ -5,7 +5,8 @@ import math
 import msgspec
 
 from perfmodel.errors import SpecificationError, UnreadableValueError, ValueRangeError, nearest, shown
-from perfmodel.specifications.parameters import KINDS, Parameter, check_range, lookup, unknown_key
+from perfmodel.specifications.keys import Parameter
+from perfmodel.specifications.parameters import KINDS, check_range, lookup, unknown_key
 from perfmodel.units import format_quantity, parse_quantity, within
 
 

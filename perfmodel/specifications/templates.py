@@ -4,7 +4,8 @@ import textwrap
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import ValueRangeError, shown
-from perfmodel.specifications.parameters import MODES, PARAMETERS, Parameter
+from perfmodel.specifications.keys import Parameter
+from perfmodel.specifications.parameters import MODES, PARAMETERS
 from perfmodel.specifications.spellings import spelled
 
 # What must be filled in, and keys whose usual values differ from those of other keys with their unit.

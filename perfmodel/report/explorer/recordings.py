@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from perfmodel import equations
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.intervals import Beyond, ends_of
-from perfmodel.estimates.machine import moves_with
+from perfmodel.estimates.positions import moves_with
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.recording import Group
 from perfmodel.estimates.sides import PreparedSide
