@@ -48,3 +48,95 @@ def test_a_setting_wins_over_software_and_software_over_the_device():
     assert values[1]["modes.graph.host"] > 5 * values[0]["modes.graph.host"]
     idle = estimate("llama-3.1-8b", "h100-sxm", software="server", parameters={"modes.graph.host": "0us"})
     assert idle.before.time_per_step == pytest.approx(server.before.time_per_step - values[1]["modes.graph.host"])
+
+
+def test_the_before_side_is_as_measured_and_the_ratio_narrower_than_without():
+    asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "software": "server"}
+    plain, known = estimate(**asked), estimate(**asked, measured="8ms")
+    low, high = known.before.high.time_per_step, known.before.low.time_per_step
+    assert low < 8e-3 < high < 1.06 * low
+    assert plain.before.low.time_per_step > 1.5 * plain.before.high.time_per_step
+    # The gain is measured over predicted: its range is that of the after side alone.
+    after = known.after.low.time_per_step / known.after.high.time_per_step
+    assert known.speedup.high / known.speedup.low == pytest.approx(after, rel=0.06)
+    # Parameters that one number cannot tell apart keep most of their spread each, though together they are known.
+    widths = [
+        {a.name: a.high / a.low for a in answer.assumptions if a.low < a.high and a.low > 0}
+        for answer in (plain, known)
+    ]
+    assert widths[1]["modes.graph.host"] > widths[0]["modes.graph.host"] ** 0.5
+
+
+def test_modes_of_one_software_share_their_kernels():
+    asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "before": "stream", "after": "graph"}
+    plain, slow = estimate(**asked), estimate(**asked, measured="9.5ms")
+    moved = {a.name: a.value for a in slow.assumptions}
+    assert moved["modes.stream.matrix"] > 1.2 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
+    assert moved["modes.graph.matrix"] == pytest.approx(moved["modes.stream.matrix"])
+    assert slow.after.time_per_step > 1.1 * plain.after.time_per_step
+    # What the same kernels lose is in both times, so that the ratio does not rest on it.
+    assert plain.speedup.low > 1
+    apart = {"modes.graph.matrix": "2.6us..6us"}
+    assert estimate(**asked, parameters=apart).speedup.low < plain.speedup.low
+
+
+def test_other_software_after_shares_the_machine_alone():
+    asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "software": "server", "after": "graph"}
+    plain = estimate(**asked, after_software="engine")
+    alone = estimate("llama-3.1-8b", "h100-sxm", software="engine")
+    assert (plain.before.software, plain.after.software) == ("server-2025", "engine-2025")
+    assert plain.after.time_per_step == pytest.approx(alone.before.time_per_step)
+    assert plain.before.time_per_step == pytest.approx(estimate(**asked).before.time_per_step)
+    names = [a.name for a in plain.assumptions]
+    assert "after:modes.graph.host" in names
+    assert len(names) == len(set(names))
+    measured = estimate(**asked, after_software="engine", measured="9ms")
+    values = [{a.name: a.value for a in answer.assumptions} for answer in (plain, measured)]
+    assert values[0]["after:modes.graph.matrix"] == values[1]["after:modes.graph.matrix"]
+    assert values[0]["modes.graph.matrix"] < values[1]["modes.graph.matrix"]
+    assert values[0]["memory.sustained.weights"] > values[1]["memory.sustained.weights"]
+    # Engines differ among each other, and nothing of that was measured.
+    same = estimate(**asked, before="stream", measured="9ms")
+    assert measured.speedup.high / measured.speedup.low > 1.2 * same.speedup.high / same.speedup.low
+    changed = estimate(**asked, after_software="engine", parameters={"after:modes.graph.host": "0us"})
+    assert changed.before.time_per_step == plain.before.time_per_step
+    host = values[0]["after:modes.graph.host"]
+    assert changed.after.time_per_step == pytest.approx(plain.after.time_per_step - host)
+
+
+def test_a_profile_after_is_named_and_stands_over_the_software_before():
+    answer = estimate("llama-3.1-8b", "h100-sxm", devices=8, after="graph", after_profile="custom-all-reduce")
+    assert (answer.before.profile, answer.after.profile) == (None, "custom-all-reduce")
+    assert answer.before.software == answer.after.software == "engine-2025"
+    assert answer.after.terms.collective != answer.before.terms.collective
+    other = estimate("llama-3.1-8b", "h100-sxm", after="graph", after_profile="vllm")
+    assert (other.after.software, other.after.profile) == ("server-2025", "vllm")
+    with pytest.raises(PerfModelError, match=r"'vlm' is not a profile.*vllm"):
+        estimate("llama-3.1-8b", "h100-sxm", after_profile="vlm")
+
+
+def test_calls_as_they_were_counted():
+    plain = estimate("llama-3.1-8b", "h100-sxm")
+    counted = estimate("llama-3.1-8b", "h100-sxm", calls=400)
+    assert (plain.before.kernel_calls, counted.before.kernel_calls) == (259, 400)
+    boundary = {a.name: a.value for a in plain.assumptions}
+    each = boundary["modes.graph.bare"] + boundary["modes.graph.ramp"]
+    assert counted.before.time_per_step == pytest.approx(plain.before.time_per_step + 141 * each)
+    # What looping makes of them is its own; another launch of the same kernels makes as many.
+    assert counted.after.kernel_calls == plain.after.kernel_calls
+    assert estimate("llama-3.1-8b", "h100-sxm", after="pdl", calls=400).after.kernel_calls == 400
+    assert estimate("llama-3.1-8b", "h100-sxm", before="stream", after="graph", calls=400).after.kernel_calls == 400
+    assert (
+        estimate("llama-3.1-8b", "h100-sxm", calls=400, after="graph", after_software="server").after.kernel_calls < 400
+    )
+    with pytest.raises(PerfModelError, match="--calls: layer-fused fuses layers"):
+        estimate("llama-3.1-8b", "sn40l", calls=400)
+
+
+def test_a_late_host_is_told_from_slow_kernels():
+    asked = {"model": "llama-3.2-1b", "hardware": "a100-sxm-80gb", "software": "framework", "after": "graph"}
+    eager = estimate(**asked, before="eager", parameters={"modes.eager.issue": "10us..40us"})
+    measured = eager.replace(measured="40ms")
+    values = [{a.name: a.value for a in answer.assumptions} for answer in (eager, measured)]
+    assert values[1]["modes.eager.issue"] > 1.3 * values[0]["modes.eager.issue"]
+    assert values[1]["memory.sustained.weights"] == pytest.approx(values[0]["memory.sustained.weights"], rel=0.02)

@@ -190,7 +190,7 @@ def _side_form(
     lines.append(rf"T &= {sympy.latex(sympy.Add(*parts), symbol_names=latex)} \quad \text{{at this point}}")
     return SideForm(
         side.mode.name,
-        side.plan.kernel_calls,
+        side.kernel_calls,
         value_of(form, numbers),
         tuple(Definition(line.name, _python(line), line.meaning) for line in written),
         text_of(form),

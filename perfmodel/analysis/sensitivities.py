@@ -190,9 +190,9 @@ def elasticities(question: Prepared, batch: int, context: int) -> dict[str, tupl
 def _shares(question: Prepared, figure: str, batch: int, context: int) -> dict[str, float]:
     """Return the share of each uncertain parameter in the variance of a figure [-], by path; those that move together share one."""
     recording = question.recording
-    effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {})
+    effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {}, question.beyond.seen)
     shares = variance_shares(effects, figure.partition(".")[0])
-    return {each.path: shares.get(each.group, 0.0) for each in recording.inputs.values()}
+    return {each.key: shares.get(each.group, 0.0) for each in recording.inputs.values()}
 
 
 def _figure_with_interval(name: str) -> str:

@@ -5,7 +5,6 @@ from functools import cached_property
 import msgspec
 
 from perfmodel.estimates.columns import drafting_of, placed_of
-from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import Question
@@ -97,5 +96,5 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def measured(self) -> Measured | None:
         """The before side as measured, and what that says little of; None where nothing was measured."""
-        known = conditioned(self.asked)
+        known = self.prepared.known
         return None if known is None else Measured(known.time, known.undetermined)

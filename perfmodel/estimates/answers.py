@@ -9,9 +9,9 @@ import msgspec
 from perfmodel._layout import ShownInNotebooks, function_at
 from perfmodel.estimates.answered import Answered
 from perfmodel.estimates.columns import ANSWER_OF_SIDE, COUNTS, answer_numbers, drafts_of, side_of
-from perfmodel.estimates.conditioning import conditioned
+from perfmodel.estimates.conditioning import conditioned, prepared_with
+from perfmodel.estimates.known import Known
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
-from perfmodel.estimates.prepared import prepare_question
 from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import FIELDS, Assumption, Fits, Peak, Prompt, Side, Speedup, flattened
@@ -124,6 +124,7 @@ class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
         plain |= {"draft": drafts_of(self.prepared), "software": self.software or ""}
         for side in ("before", "after"):
             plain[side]["time_drafting"] = plain[side]["time_drafting"] or 0.0
+            plain[side] |= {name: plain[side][name] or "" for name in ("software", "profile")}
         return [dict(flattened(plain))]
 
     def explore(self) -> Any:
@@ -166,6 +167,9 @@ def estimate(
     offload: str | None = None,
     software: str | None = None,
     profile: str | None = None,
+    after_software: str | None = None,
+    after_profile: str | None = None,
+    calls: int | None = None,
     measured: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Estimate:
@@ -191,6 +195,8 @@ def estimate(
     None for nothing.
     software: kind of software, such as "server" or "ggml-2024"; None takes the device's own, else engines.
     profile: overrides of a software stack, by name or path of a TOML file.
+    after_software, after_profile: the same of the after side; None where its software is that before.
+    calls: kernel calls of a step on one device before, as counted [-]; None for those of the model's operations.
     measured: the before side as measured: a time such as "6.4ms", or a rate such as "150tok/s" over the batch.
     parameters: what-ifs by dotted path, such as {"modes.graph.boundary": "2us", "memory.bandwidth": 4e12}.
     Raises PerfModelError (a name, file or value that cannot be used), with one line that says what can.
@@ -221,16 +227,18 @@ def estimate(
             offload=offload,
             software=software,
             profile=profile,
+            after_software=after_software,
+            after_profile=after_profile,
+            calls=calls,
             measured=measured,
             parameters=parameters,
         )
     )
 
 
-def answer_to(asked: Question) -> Estimate:
-    """Return the answer to a question."""
-    known = conditioned(asked)
-    prepared = prepare_question(asked if known is None else known.question)
+def answer_to(asked: Question, known: Known | None = None) -> Estimate:
+    """Return the answer to a question. known: what a measured step tells, where it is not the question's own."""
+    prepared = prepared_with(asked, known or conditioned(asked))
     return Estimate(asked, prepared, answer_numbers(prepared, asked.batch, asked.context))
 
 

@@ -19,6 +19,7 @@ from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import larger
 from perfmodel.numbers.python import Replay, function_of
 from perfmodel.numbers.recorded import Recorder, operand
+from perfmodel.specifications.software import software_in_use
 
 Number = Any
 SIDES = ("before", "after")
@@ -51,7 +52,7 @@ def columns_of(
     wanted: the columns that are looked at; intervals are left out where none of theirs is among them.
     """
     recording, given = prepared.recording, given or {}
-    exactly = {name: given[each.path] for name, each in recording.inputs.items() if each.path in given}
+    exactly = {name: given[each.key] for name, each in recording.inputs.items() if each.key in given}
     known = recording.run({"batch": batch, "context": context, **exactly})
     size = prepared.whole.bytes_read(batch, context)
     bandwidth = given.get("memory.bandwidth", prepared.hardware.values["memory.bandwidth"].value)
@@ -127,7 +128,7 @@ def side_of(prepared: Prepared, name: str, batch: int, numbers: tuple[float, ...
     value, low, high = (rates_of(each, peak, batch, prepared.tokens_per_step) for each in (time, slow, fast))
     return Side(
         side.mode.name,
-        side.plan.kernel_calls,
+        side.kernel_calls,
         value.time_per_step,
         value.tokens_per_second,
         value.tokens_per_second_per_sequence,
@@ -137,6 +138,8 @@ def side_of(prepared: Prepared, name: str, batch: int, numbers: tuple[float, ...
         high,
         Terms(*terms),
         time_drafting=numbers[place - len(SIDES)] if side.plan.drafted else None,
+        software=software_in_use(side.hardware),
+        profile=side.hardware.profile or None,
     )
 
 

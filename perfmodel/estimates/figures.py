@@ -58,7 +58,7 @@ def parameters_in_use(question: Prepared) -> tuple[str, ...]:
 
 def costs_at(side: PreparedSide, values: Mapping[str, Number]) -> Costs:
     """Return what one side's machine sustains and costs, the parameters in `values` [base units] replaced."""
-    return side.parameters.costs(side.parameters.values() | dict(values))
+    return side.parameters.costs(side.numbers(values))
 
 
 def terms_at(side: PreparedSide, batch: Number, context: Number, values: Mapping[str, Number]) -> Terms:

@@ -21,6 +21,7 @@ from perfmodel.equations.uncertainty import (
     part_variance,
     widened,
 )
+from perfmodel.estimates.known import Seen, bound
 from perfmodel.estimates.recording import Recording
 from perfmodel.numbers.choices import log
 
@@ -48,11 +49,28 @@ class Effects(NamedTuple):
     after: dict[str, Effect]
 
 
-def effects_of(recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number]) -> Effects:
+def effects_of(
+    recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number], seen: Seen | None = None
+) -> Effects:
     """Return what each group of uncertain parameters alone does, at its slow and at its fast end.
 
-    known: the lines worked out; given: inputs that are known exactly, so that they move in no group.
+    known: the lines worked out; given: inputs that are known exactly, so that they move in no group; seen: a measured
+    step, past which they are bound.
     """
+    effects = _free_effects(recording, known, given)
+    if seen is None:
+        return effects
+    exactly = _groups_of(recording, given)
+    return Effects(*(bound(side, seen, exactly)[0] for side in effects))
+
+
+def _groups_of(recording: Recording, given: Mapping[str, Number]) -> dict[str, Number]:
+    """Return the groups of the inputs that are given."""
+    return {recording.inputs[name].group: number for name, number in given.items()}
+
+
+def _free_effects(recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number]) -> Effects:
+    """Return what each group alone does where nothing was measured."""
     values = recording.times(known)
     logarithms = [log(value) for value in values]
     effects = Effects({}, {})
@@ -73,8 +91,10 @@ def ends_of(
 
     known: the lines worked out; given: inputs that are known exactly. beyond: what parameters do not explain.
     """
-    effects, beyond = effects_of(recording, known, given), beyond or Beyond()
-    times = [terms.total() for terms in recording.terms(known)]
+    effects, beyond = _free_effects(recording, known, given), beyond or Beyond()
+    times = recording.terms(known)[0].total(), recording.terms(known)[1].total()
+    if beyond.seen is not None:
+        return _bound_ends(times, effects, beyond, _groups_of(recording, given))
     together = _together(recording, known, given)
     ends: list[Number] = []
     joints = []
@@ -92,6 +112,28 @@ def ends_of(
     slow_before, fast_before, slow_after, fast_after = ends
     bounds = end_of(ratio, spread.below), end_of(ratio, spread.above)
     return Ends(slow_before, fast_before, slow_after, fast_after, *bounds)
+
+
+def _bound_ends(times: tuple[Number, Number], effects: Effects, beyond: "Beyond", given: Mapping[str, Number]) -> Ends:
+    """Return the ends of both times [s] and of the speed-up [-] once a step is known.
+
+    given: groups that are known exactly. What is left of the effects is small, so that no part needs another.
+    """
+    seen = beyond.seen
+    assert seen is not None  # noqa: S101 - asked before
+    (before, follows), (after, other) = (bound(side, seen, given) for side in effects)
+    noises = [share * seen.noise for share in (follows, other, follows - other)]
+    sums = (moments(list(before.values())), moments(list(after.values())), _ratio_moments(Effects(before, after)))
+    figures = (*times, equations.speedup(*times))
+    spreads = [
+        widened(combined_spread(each), (*parts, noise))
+        for each, parts, noise in zip(sums, (beyond.before, beyond.after, beyond.speedup), noises, strict=True)
+    ]
+    one, two, ratio = [
+        (end_of(figure, spread.above), end_of(figure, spread.below))
+        for figure, spread in zip(figures, spreads, strict=True)
+    ]
+    return Ends(*one, *two, ratio[1], ratio[0])
 
 
 def _along(effects: Effects, side: str) -> Along:
@@ -123,11 +165,15 @@ def _ratio_moments(effects: Effects) -> Moments:
 
 
 class Beyond(NamedTuple):
-    """What is uncertain beside the parameters, as half-widths of logarithms [-]: of either time, and of the speed-up."""
+    """What is uncertain beside the parameters, as half-widths of logarithms [-]: of either time, and of the speed-up.
 
-    before: tuple[float, ...] = ()
-    after: tuple[float, ...] = ()
-    speedup: tuple[float, ...] = ()
+    seen: a measured step, which binds the parameters.
+    """
+
+    before: tuple[Number, ...] = ()
+    after: tuple[Number, ...] = ()
+    speedup: tuple[Number, ...] = ()
+    seen: Seen | None = None
 
 
 def variance_shares(effects: Effects, figure: str) -> dict[str, float]:

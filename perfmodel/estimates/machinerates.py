@@ -68,12 +68,16 @@ class Chain(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s]."""
+    """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s].
+
+    calls: kernel calls of a step as they were counted [-], None for those of the plan.
+    """
 
     boundary: Number
     first_bytes: Number
     host: Number
     issue: Number
+    calls: Number = None
 
 
 class Costs(NamedTuple):

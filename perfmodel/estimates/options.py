@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from perfmodel.errors import UnknownNameError, nearest, shown
-from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, MOST_DRAFTS, MOST_ITERATIONS
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_CALLS, MOST_DEVICES, MOST_DRAFTS, MOST_ITERATIONS
 
 if TYPE_CHECKING:
     from perfmodel.operations.parallel import Parallel
@@ -45,9 +45,10 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
             "after",
             "loop_at_most",
             "loop_only",
-            "profile",
-            "after_profile",
             "software",
+            "profile",
+            "after_software",
+            "after_profile",
             "calls",
         ):
             return "Software"
@@ -197,6 +198,28 @@ OPTIONS: tuple[Option, ...] = (
         help="What a software stack does differently: a name in profiles/ or a TOML file.",
     ),
     Option(
+        name="after_software",
+        kind="text",
+        metavar="KIND[-YEAR]",
+        shown="as before",
+        help="Kind of software of the after side, where another takes over.",
+    ),
+    Option(
+        name="after_profile",
+        kind="profile",
+        metavar="PROFILE",
+        shown="as before",
+        help="What the after side's stack does differently, in place of --profile.",
+    ),
+    Option(
+        name="calls",
+        kind="count",
+        least=1,
+        most=MOST_CALLS,
+        metavar="N",
+        help="Kernel calls of a step on one device before, as counted; those of the model's operations if not given.",
+    ),
+    Option(
         name="measured",
         kind="text",
         metavar="TIME|RATE",
@@ -238,6 +261,9 @@ class Asked(TypedDict, total=False):
     offload: str | None
     software: str | None
     profile: str | None
+    after_software: str | None
+    after_profile: str | None
+    calls: int | None
     measured: str | None
     parameters: Mapping[str, Any] | None
 
@@ -264,6 +290,9 @@ class AskedGrid(TypedDict, total=False):
     offload: str | None
     software: str | None
     profile: str | None
+    after_software: str | None
+    after_profile: str | None
+    calls: int | None
     measured: str | None
     parameters: Mapping[str, Any] | None
 

@@ -30,3 +30,13 @@ def moves_with(path: str) -> str:
     if parts[:2] == ["memory", "sustained"] and parts[2] != CACHE:
         return "memory.sustained"
     return f"collectives.{parts[2]}" if parts[0] == "collectives" else path
+
+
+# What the kernels of a software, its library and its host cost in every mode in which they are launched.
+_KERNELS = ("matrix", "experts", "exchange", "exchange_rise", "host", "sequence")
+
+
+def kernels_key(path: str) -> str | None:
+    """Return what a parameter of a mode says of the software's kernels, however they are launched; None for another."""
+    first, _, key = path.rpartition(".")
+    return key if first.startswith("modes.") and key in _KERNELS else None

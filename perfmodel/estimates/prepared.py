@@ -10,6 +10,7 @@ from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.drafting import Draft, DraftedWork, with_drafter
 from perfmodel.estimates.intervals import Beyond
+from perfmodel.estimates.known import Known, Seen
 from perfmodel.estimates.onchiproom import on_chip_room
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.placement import Placement, host_layers
@@ -48,12 +49,14 @@ class Prepared:
         loop_only: str | None = None,
         placement: Placement | None = None,
         draft: Draft | None = None,
+        after_hardware: Hardware | None = None,
     ) -> None:
+        machines = hardware, after_hardware or hardware
         self.model, self.hardware, self.formats = model, hardware, formats
         self.parallel, self.devices = parallel, parallel.devices
         self.draft, self.placement = draft, placement
         drafting = draft.step(parallel, hardware.replicates) if draft is not None else None
-        schedules = self._schedules((before, after), drafting, loop_at_most, loop_only)
+        schedules = self._schedules((before, after), machines, drafting, loop_at_most, loop_only)
         self._lies = None if placement is None else Lies(placement.tier, placement.kv, host_layers(placement, model))
         kinds = plan_kinds(schedules)
         self.before, self.after = (
@@ -61,7 +64,7 @@ class Prepared:
                 schedules[side],
                 kinds,
                 self.parallel,
-                hardware,
+                machines[side],
                 mode,
                 formats.activations,
                 None if draft is None else Drafts(schedules[side + 2] if drafting else None, draft.tokens),
@@ -69,6 +72,7 @@ class Prepared:
             )
             for side, mode in enumerate((before, after))
         )
+        self.after.own = _differing(self.before, self.after)
         # The peak counts each byte once, so it comes from the undivided model.
         self.whole: Work | DraftedWork = total_work(decode_step(model, formats, 1))
         if draft is not None:
@@ -78,10 +82,9 @@ class Prepared:
                 self.whole, Work() if alone is None else total_work(alone), draft.tokens + 1, independence
             )
         self.resident = self.resident_over(parallel)
+        self.known: Known | None = None
         self.assumptions = self._assumptions()
-        # Spread between sources of one kind of software, and noise of a row; of a ratio both sides share them.
-        parts = tuple(hardware.values[path].value for path in _BEYOND if path in hardware.values)
-        self.beyond = Beyond(parts, parts)
+        self.beyond = _beyond_of(self.before, self.after)
         # A function of batch and context that gives the numbers of an answer; see `perfmodel.estimates.columns`.
         self.answered: dict[tuple[int, int], tuple[float, ...]] = {}
         self.further: Replay | None = None
@@ -91,25 +94,39 @@ class Prepared:
         self.loops = tuple(LoopFound(loop.body, loop.layers, loop.count) for loop in self.after.schedule.loops)
 
     def _schedules(
-        self, modes: tuple[Mode, Mode], drafting: Step | None, loop_at_most: int | None, loop_only: str | None
+        self,
+        modes: tuple[Mode, Mode],
+        machines: tuple[Hardware, Hardware],
+        drafting: Step | None,
+        loop_at_most: int | None,
+        loop_only: str | None,
     ) -> list[Schedule]:
         """Return the kernel calls of both modes, then those of a draft in both, if a model drafts."""
         parallel, formats = self.parallel, self.formats
-        step = decode_step(self.model, formats, parallel, self.hardware.replicates)
-        stages = pipeline_stages(step, self.model.hidden, formats, parallel.pipeline, parallel.stage_devices)
-        only = read_loop_only(loop_only, stages)
+        stages = [
+            pipeline_stages(
+                decode_step(self.model, formats, parallel, machine.replicates),
+                self.model.hidden,
+                formats,
+                parallel.pipeline,
+                parallel.stage_devices,
+            )
+            for machine in machines
+        ]
+        only = read_loop_only(loop_only, stages[0])
         if only is not None and not any(mode.loops and mode.kernels == "layer" for mode in modes):
             raise ValueRangeError(
                 f"--loop-only: neither {modes[0].name} nor {modes[1].name} loops over layers; ask for --after looped"
             )
-        cuts: list[tuple[Sequence[Step], LoopOnly | None]] = [(stages, only)]
+        cuts: list[tuple[Sequence[Step], Mode, LoopOnly | None]] = [
+            (steps, mode, only) for steps, mode in zip(stages, modes, strict=True)
+        ]
         if drafting is not None:
-            cuts.append(((drafting,), None))
+            cuts += [((drafting,), mode, None) for mode in modes]
         room = on_chip_room(self.hardware)
         schedules = [
             make_pipeline(steps, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=loops, room=room)
-            for steps, loops in cuts
-            for mode in modes
+            for steps, mode, loops in cuts
         ]
         placement = self.placement
         return schedules if placement is None else [placement.schedule(schedule) for schedule in schedules]
@@ -127,7 +144,7 @@ class Prepared:
                 side.schedule,
                 side.plan.kinds,
                 self.parallel,
-                self.hardware,
+                side.hardware,
                 side.mode,
                 self.formats.activations,
                 prompted=True,
@@ -135,6 +152,7 @@ class Prepared:
             )
             for side in (self.before, self.after)
         )
+        after.own = _differing(before, after)
         self.prompt_assumptions = assumptions_of(before, after)
         return Recording(before, after)
 
@@ -143,8 +161,13 @@ class Prepared:
         """The equations of the question, run once."""
         return Recording(self.before, self.after)
 
+    def learn(self, known: Known) -> None:
+        """Take in a measured step, which moved the parameters of this question's devices: the rest is bound by it."""
+        self.known, self.beyond = known, _beyond_of(self.before, self.after, known.seen)
+        self.assumptions = self._assumptions()
+
     def _assumptions(self) -> tuple[Assumption, ...]:
-        found = assumptions_of(self.before, self.after)
+        found = assumptions_of(self.before, self.after, self.known)
         if self.draft is None or not self.draft.head:
             return found
         shape = {path: self.hardware.values[path] for path in ("drafts.layers", "drafts.vocabulary")}
@@ -173,11 +196,40 @@ class Prepared:
         )
 
 
-def assumptions_of(before: PreparedSide, after: PreparedSide) -> tuple[Assumption, ...]:
-    """Return the parameters that two sides take from the device."""
+def assumptions_of(before: PreparedSide, after: PreparedSide, known: Known | None = None) -> tuple[Assumption, ...]:
+    """Return the parameters that two sides take from the device, those of the after side alone under keys of its own."""
     return _assumed(
-        {path: quantity for side in (before, after) for path, (_, quantity) in side.parameters.used.items()}
+        {
+            side.key(path): quantity if known is None else known.narrowed(side.key(path), quantity)
+            for side in (before, after)
+            for path, (_, quantity) in side.parameters.used.items()
+        }
     )
+
+
+def _differing(before: PreparedSide, after: PreparedSide) -> frozenset[str]:
+    """Return the paths of which two sides have different quantities."""
+    used = before.parameters.used
+    return frozenset(
+        path for path, (_, quantity) in after.parameters.used.items() if path in used and used[path][1] != quantity
+    )
+
+
+def _beyond_of(before: PreparedSide, after: PreparedSide, seen: Seen | None = None) -> Beyond:
+    """Return what widens times and speed-up beside the parameters: spread between sources of a kind, noise of a row.
+
+    Two sides of one software share both, so that the ratio has none of it; those of different software do not. What a
+    measured step differs by is known. Kernels that are written anew share none of what those before it were like.
+    """
+    parts, others = (
+        tuple(side.hardware.values[path].value for path in _BEYOND if path in side.hardware.values)
+        for side in (before, after)
+    )
+    same = before.hardware.stack == after.hardware.stack
+    if seen is None:
+        return Beyond(parts, others, () if same else (*parts, *others))
+    others = () if same else others
+    return Beyond((), others, others, seen)
 
 
 def _assumed(used: Mapping[str, Quantity]) -> tuple[Assumption, ...]:
@@ -196,9 +248,11 @@ def prepare(
     loop_only: str | None = None,
     placement: Placement | None = None,
     draft: Draft | None = None,
+    after_hardware: Hardware | None = None,
 ) -> Prepared:
     """Return the prepared question; devices: how they share the work, a number for tensor parallelism.
 
+    after_hardware: the device as the software of the after side uses it, None for that before.
     Raise SpecificationError for a mode or parameter the device lacks.
     """
     return Prepared(
@@ -207,11 +261,12 @@ def prepare(
         over(devices),
         formats,
         hardware.mode(before, "--before"),
-        hardware.mode(after, "--after"),
+        (after_hardware or hardware).mode(after, "--after"),
         loop_at_most,
         loop_only,
         placement,
         draft,
+        after_hardware,
     )
 
 
@@ -228,6 +283,7 @@ def prepare_question(question: Question) -> Prepared:
         question.loop_only,
         question.placement,
         question.draft,
+        None if question.after_hardware is question.hardware else question.after_hardware,
     )
 
 

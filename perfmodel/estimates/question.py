@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from operator import itemgetter
 from types import NoneType
 from typing import Any, Unpack
@@ -11,6 +10,7 @@ import msgspec
 
 from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError, shown
 from perfmodel.estimates.capacity import resident_work
+from perfmodel.estimates.devices import count, devices_of
 from perfmodel.estimates.draftcosts import draft_defaults
 from perfmodel.estimates.drafting import Draft, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
@@ -22,17 +22,14 @@ from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.catalogue import find_hardware, find_model, is_catalogued
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.profiles import find_profile, with_profile
-from perfmodel.specifications.quantities import Quantity, parse_setting
-from perfmodel.specifications.software import on_own_mode, software_in_use, software_of, with_software
-from perfmodel.units import whole_number
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, checked and complete.
 
     model: the model, found.
-    hardware: the device with the profile and the what-ifs applied.
+    hardware: the device with the software, the profile and the what-ifs applied; after_hardware: the same with the
+    software that the after side runs, the same object where that is the one before.
     parallel: how the devices share the work.
     batch: sequences in a step [-].
     context: tokens in the cache that the step reads, per sequence [-].
@@ -48,6 +45,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     model: Model
     hardware: Hardware
+    after_hardware: Hardware
     parallel: Parallel
     batch: int
     context: int
@@ -98,7 +96,7 @@ _FIXED = itemgetter(*(option.name for option in OPTIONS if option.name not in ("
 
 def _key(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """Return what a question is known by, None where reading it again may give another: by files, or by the workload."""
-    if given["offload"] is not None or given["parameters"] or given["profile"] is not None:
+    if given["offload"] is not None or given["parameters"] or given["profile"] or given["after_profile"]:
         return None
     if isinstance(model, str) and not is_catalogued("models", model):
         return None
@@ -111,9 +109,7 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     _check_texts(model, hardware, given)
     at_most = None if given["loop_at_most"] is None else count(given["loop_at_most"], "loop_at_most")
     chosen = find_model(model) if isinstance(model, str) else model
-    device = _with_software(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
-    if given["parameters"]:
-        device = _with_settings(device, given["parameters"])
+    device, after_device = devices_of(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
     devices = given["devices"]
     parallel = read_parallel(given["parallel"], chosen, devices)
     if parallel is None:
@@ -121,11 +117,15 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     formats = formats_of(chosen, given["weights"], given["kv"])
     tokens, chunk = (None if given[name] is None else count(given[name], name) for name in ("prompt", "chunk"))
     prompt = read_prompt(tokens, chunk, chosen)
-    if prompt is not None:
-        device = prompt_defaults(device, formats)
     drafts = count(given["draft"], "draft")
-    if drafts:
-        device = draft_defaults(device, chosen, formats, given["drafter"])
+
+    def with_defaults(device: Hardware) -> Hardware:
+        device = device if prompt is None else prompt_defaults(device, formats)
+        return draft_defaults(device, chosen, formats, given["drafter"]) if drafts else device
+
+    same = after_device is device
+    device = with_defaults(device)
+    after_device = device if same else with_defaults(after_device)
     draft = read_draft(
         drafts,
         given["drafter"],
@@ -141,6 +141,7 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     return Question(
         model=chosen,
         hardware=device,
+        after_hardware=device if same else host_defaults(after_device, placement),
         parallel=parallel,
         batch=batch,
         context=context,
@@ -154,23 +155,6 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
         prompt=prompt,
         arguments={"model": model, "hardware": hardware, **given},
     )
-
-
-def _with_software(device: Hardware, given: Mapping[str, Any]) -> Hardware:
-    """Return the device as the software asked for, or the usual one, uses it, and the profile over that."""
-    profile = None if given["profile"] is None else find_profile(given["profile"])
-    asked = given["software"] or (profile.software if profile is not None else None)
-    # A device that was handed on with its software already stands as that software, and what came after, left it.
-    software = None if not asked and software_in_use(device) else software_of(device, asked)
-    used = device if software is None else with_software(device, software)
-    if software is not None and not asked:
-        used = on_own_mode(used, device)
-    return used if profile is None else with_profile(used, profile)
-
-
-def count(value: object, name: str) -> int:
-    """Return `value` of the option `name` as an int; raise ValueRangeError unless it is a whole number in its range."""
-    return whole_number(value, name, OPTION[name].least, OPTION[name].most)
 
 
 def number(value: object, name: str) -> float | None:
@@ -204,14 +188,6 @@ def _placement(
     return placement if placement.weights or placement.experts or placement.kv else None
 
 
-def check_settings(settings: object) -> None:
-    """Raise SpecificationError unless `settings` is a mapping whose keys are texts."""
-    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
-        raise SpecificationError(
-            f"parameters: expected keys such as 'memory.bandwidth' with values, found {shown(settings)}"
-        )
-
-
 def _check_texts(model: object, hardware: object, given: Mapping[str, Any]) -> None:
     """Raise a PerfModelError unless names, formats and modes are texts, each of which names one thing."""
     for what, value, kind in (("model", model, Model), ("hardware", hardware, Hardware)):
@@ -228,25 +204,3 @@ def _check_texts(model: object, hardware: object, given: Mapping[str, Any]) -> N
                 f"{option.flag}: {shown(value)} names several, and one is asked for; perfmodel compare and perfmodel sweep"
                 " take them"
             )
-
-
-def _with_settings(hardware: Hardware, settings: Mapping[str, Any]) -> Hardware:
-    """Return the device with what-ifs set.
-
-    Equal what-ifs on one device give one object, so that a question is prepared once.
-    """
-    check_settings(settings)
-    try:
-        return _settings_applied(hardware, tuple(sorted(settings.items())))
-    except TypeError:
-        raise SpecificationError(f"parameters: expected texts and numbers, found {shown(dict(settings))}") from None
-
-
-@lru_cache(maxsize=256)
-def _settings_applied(hardware: Hardware, settings: tuple[tuple[str, Any], ...]) -> Hardware:
-    return hardware.replace_values(
-        {
-            path: value if isinstance(value, Quantity) else parse_setting(path, value, hardware.values)
-            for path, value in settings
-        }
-    )

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from perfmodel.estimates.devices import AFTER
 from perfmodel.estimates.drafting import undrafted
-from perfmodel.estimates.positions import moves_with, standing_at
+from perfmodel.estimates.positions import kernels_key, moves_with, standing_at
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.stepping import Stepped, step_at
 from perfmodel.estimates.terms import Terms, busy_time, call_times, step_time
@@ -70,15 +71,19 @@ class Recording:
     def _named(self, before: PreparedSide, after: PreparedSide) -> tuple[dict[str, str], dict[str, str]]:
         """Name the inputs; return the name of each path of either side."""
         names: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        for side, named, mark in ((before, names[0], ""), (after, names[1], "after:")):
+        known: dict[tuple[str, float, float, float], str] = {}
+        for side, named in zip((before, after), names, strict=True):
             for path, (_, quantity) in side.parameters.used.items():
                 shared = names[0].get(path)
-                if shared is not None and self.inputs[shared].quantity == quantity:
+                if shared is not None and path not in side.own:
                     named[path] = shared
                     continue
-                own = mark if shared is not None else ""
                 named[path] = name = f"p{len(self.inputs)}"
-                self.inputs[name] = Input(own + path, path, quantity, own + moves_with(path))
+                group = (AFTER if path in side.own else "") + moves_with(path)
+                twin = kernels_key(path)
+                if twin is not None:  # kernels of one software, launched in two ways
+                    group = known.setdefault((twin, quantity.low, quantity.value, quantity.high), group)
+                self.inputs[name] = Input(side.key(path), path, quantity, group)
         return names
 
     def groups(self, given: Container[str]) -> list[Group]:

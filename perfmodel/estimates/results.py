@@ -26,7 +26,8 @@ class Peak(msgspec.Struct, frozen=True):
 class Side(msgspec.Struct, frozen=True):
     """One side of the answer. low is the pessimistic end; bound names the largest of the terms [s].
 
-    time_drafting: part of the step that drafts take [s], None where nothing is drafted.
+    time_drafting: part of the step that drafts take [s], None where nothing is drafted; software: kind-year, None where
+    the device's own file says all; profile: the overrides over it, None for none.
     """
 
     mode: str
@@ -40,6 +41,8 @@ class Side(msgspec.Struct, frozen=True):
     high: Figures
     terms: Terms
     time_drafting: float | None = None
+    software: str | None = None
+    profile: str | None = None
 
 
 class Drafting(msgspec.Struct, frozen=True):

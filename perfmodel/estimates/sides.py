@@ -1,15 +1,18 @@
 """One side of a question made ready: its calls, its plan, its parameters, and what it holds on chip."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from perfmodel import equations
+from perfmodel.estimates.devices import AFTER
 from perfmodel.estimates.drafting import drafted_plan
 from perfmodel.estimates.machine import SideParameters
 from perfmodel.estimates.onchiproom import on_chip_room, room_paths
 from perfmodel.estimates.plan import Plan, make_plan
 from perfmodel.estimates.results import OnChip
+from perfmodel.estimates.terms import calls_made
 from perfmodel.numbers.choices import Number
 from perfmodel.operations.parallel import Parallel
 from perfmodel.schedule.calls import Schedule
@@ -50,7 +53,9 @@ class PreparedSide:
         prompted: bool = False,
         lies: Lies | None = None,
     ) -> None:
-        self.schedule, self.mode, self.room = schedule, mode, on_chip_room(hardware)
+        self.schedule, self.mode, self.room, self.hardware = schedule, mode, on_chip_room(hardware), hardware
+        # Paths of which the other side has another quantity; their numbers are given under keys of their own.
+        self.own: frozenset[str] = frozenset()
         room_known = bool(room_paths(hardware.values))
         self.plan: Plan = make_plan(schedule, kinds, parallel, room_known=room_known)
         if drafts is not None:
@@ -79,6 +84,21 @@ class PreparedSide:
         self._prefetch = self.parameters.chain(self.parameters.values()).prefetch
         self._most_held = max([size for size, _ in self._held], default=0.0)
         self._split = max([size for _, size in schedule.split], default=0.0)
+
+    @property
+    def kernel_calls(self) -> Number:
+        """Return the kernel calls of a step [-]."""
+        calls = calls_made(self.plan, self.parameters.fixed(self.parameters.values()))
+        return round(calls) if isinstance(calls, float) else calls
+
+    def numbers(self, given: Mapping[str, Number]) -> dict[str, Number]:
+        """Return the number of each path in use [base units]: as given under its key, else its value."""
+        known = self.parameters.values()
+        return known | {path: given[key] for path in known if (key := self.key(path)) in given}
+
+    def key(self, path: str) -> str:
+        """Return what the parameter at `path` is called in an answer: where the after side has its own, after:path."""
+        return AFTER + path if path in self.own else path
 
     def on_chip(self, batch: int) -> OnChip | None:
         """Return what the fused calls hold on chip at `batch` sequences.

@@ -1,6 +1,7 @@
 """The quantities that one side of a question takes from a device, noted as they are taken."""
 
 from perfmodel.errors import SpecificationError
+from perfmodel.specifications.devicetables import FUSED_STYLES
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.quantities import Quantity
 
@@ -15,7 +16,7 @@ class Taking:
     def __init__(self, hardware: Hardware, mode: Mode) -> None:
         self.used: dict[str, tuple[str, Quantity]] = {}
         self.hardware, self.mode = hardware, mode
-        self.fused = mode.kernels in ("layer", "step")
+        self.fused = mode.kernels in FUSED_STYLES
 
     def take(self, path: str, group: str) -> str:
         """Return `path`, noted as one of `group`."""

@@ -229,25 +229,33 @@ def call_times(busy: Busy) -> Number:
     return busy.calls
 
 
+def calls_made(plan: Plan, fixed: Fixed) -> Number:
+    """Return the kernel calls of a step [-]: as counted, with those of its drafts besides, else those of the plan."""
+    if fixed.calls is None:
+        return plan.kernel_calls
+    own = plan.undrafted[0] if plan.drafted else plan.kernel_calls
+    return plan.kernel_calls + (fixed.calls - own)
+
+
 def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
     """Return the time of a step [s] by (S1, L2, L3), then (S2), from its `call_times`."""
     unlimited = _unlimited(plan, calls, fixed)
     if fixed.issue.__class__ is float and not fixed.issue:
         return unlimited  # what (S2) gives for a host that issues calls in no time
-    return equations.host_bound_time(unlimited, fixed.host, plan.kernel_calls, fixed.issue)
+    return equations.host_bound_time(unlimited, fixed.host, calls_made(plan, fixed), fixed.issue)
 
 
 def _unlimited(plan: Plan, calls: Number, fixed: Fixed) -> Number:
     """Return the time of a step as if the host were never late [s]."""
     return equations.step_time(
-        fixed.host, plan.kernel_calls, fixed.boundary, calls + plan.fused_calls * fixed.first_bytes
+        fixed.host, calls_made(plan, fixed), fixed.boundary, calls + plan.fused_calls * fixed.first_bytes
     )
 
 
 def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
     """Return the terms of a step, which add up to its `step_time`."""
     calls = call_times(busy)
-    boundary = plan.kernel_calls * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
+    boundary = calls_made(plan, fixed) * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
     excess = step_time(plan, calls, fixed) - _unlimited(plan, calls, fixed)
     return Terms(
         busy.stream, busy.compute, boundary + busy.lost, busy.collective, busy.latency, fixed.host + busy.host + excess

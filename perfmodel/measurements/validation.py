@@ -181,7 +181,7 @@ def predict(
         low=float(columns["before.high.time_per_step"]),
         high=float(columns["before.low.time_per_step"]),
         terms={name: float(columns[f"before.terms.{name}"]) for name in TERM_NAMES},
-        kernel_calls=side_of.before.plan.kernel_calls,
+        kernel_calls=side_of.before.kernel_calls,
         profile="" if profile is None else profile.name,
     )
 

@@ -40,11 +40,16 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
 
 
 def software_told(answer: Estimate) -> str:
-    """Return what is said of the software, '' where the device's own file says all."""
-    if answer.software is None:
-        return ""
+    """Return what is said of the software, '' where the device's own file says all of both sides."""
     named = answer.asked.arguments.get("software") or answer.asked.arguments.get("profile")
-    return f"; software {answer.software}" + ("" if named else ", the default")
+    before, after = (_stack(side) for side in (answer.before, answer.after))
+    if before == after:
+        return f"; software {before}" + ("" if named else ", the default") if before else ""
+    return f"; software {before or 'of the device'}, after {after or 'of the device'}"
+
+
+def _stack(side: Side) -> str:
+    return " with ".join(name for name in (side.software, side.profile) if name)
 
 
 _LONGEST = 52  # of what was measured, for a table of 80 columns

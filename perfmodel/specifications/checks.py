@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from perfmodel.specifications.devicetables import FUSED_STYLES
 from perfmodel.specifications.formats import ARITHMETIC_BITS, NARROW_SUM
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.units import format_quantity
@@ -228,7 +229,7 @@ def _modes(hardware: Hardware) -> Iterator[Finding]:
         parts = [hardware.mode_value(mode.name, key) for key in ("bare", "ramp")]
         if boundary is None and any(part is None for part in parts):
             yield f"modes.{mode.name}", "error", "has neither a boundary nor bare and ramp"
-        if mode.kernels in ("layer", "step") and stage is None:
+        if mode.kernels in FUSED_STYLES and stage is None:
             yield f"modes.{mode.name}", "error", "has no stage cost"
         for key, found in zip(("stage", "boundary"), (stage, boundary), strict=True):
             if found is not None and found[1].value > 1e-3:

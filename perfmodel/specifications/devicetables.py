@@ -15,6 +15,8 @@ from perfmodel.specifications.quantities import Quantity, read_quantity
 
 # How a launch mode cuts the operations into kernel calls; perfmodel.schedule.cutting knows what each name means.
 KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
+# Those whose kernels hold whole layers.
+FUSED_STYLES = ("layer", "step")
 
 
 _TEXT_KEYS = ("name", "title", "vendor", "status", "system_of", "default_mode", "software", "note")

@@ -37,6 +37,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     algorithms: of its collectives, the quickest of which is taken.
     architectures: the defaults it is described over, nearest first.
     software: the kind that its kernels are usually part of, and with its year the one whose values stand here.
+    profile: the one whose overrides stand here, '' for none; stack: whose software it is, a kind and year, or a profile
+    of a stack of its own.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     algorithms: Offered = Offered()
     architectures: tuple[str, ...] = ()
     software: str = ""
+    profile: str = ""
+    stack: str = ""
 
     def mode(self, name: str, where: str) -> Mode:
         """Return the launch mode `name`, or raise SpecificationError that lists those the device has."""

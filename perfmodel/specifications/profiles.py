@@ -154,6 +154,8 @@ def with_profile(hardware: Hardware, profile: Profile) -> Hardware:
         hardware,
         values=without_reach(hardware.values, profile.values) | profile.values,
         modes=modes,
+        profile=profile.name,
+        stack=profile.name if profile.software else hardware.stack,
         replicates=profile.replicates,
         algorithms=profile.algorithms if profile.algorithms.names else hardware.algorithms,
     )

@@ -118,7 +118,7 @@ def with_software(hardware: Hardware, software: Software) -> Hardware:
         values.pop("units.stream", None)
     default_mode = software.mode if software.mode in modes else hardware.default_mode
     return msgspec.structs.replace(
-        hardware, values=values, modes=modes, software=software.name, default_mode=default_mode
+        hardware, values=values, modes=modes, software=software.name, stack=software.name, default_mode=default_mode
     )
 
 

@@ -113,6 +113,12 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         positive=False,
     ),
     share("modes.*.covered", -1, "share of the boundaries at which dependent launch is used (B1)", positive=False),
+    Parameter(
+        "modes.*.calls",
+        "1",
+        1,
+        "kernel calls of a step on one device as counted, where they are not those of the model's operations, N (S1)",
+    ),
     Parameter("modes.*.matrix", "s", 1, "what a call with a matrix loses beyond the boundary of any kernel, s_m (B2)"),
     Parameter(
         "modes.*.experts",

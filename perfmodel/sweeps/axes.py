@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 
 from perfmodel.errors import ValueRangeError, shown
+from perfmodel.estimates.devices import AFTER
 from perfmodel.estimates.options import AXES, OPTION, Option
 from perfmodel.estimates.question import number
 from perfmodel.specifications.catalogue import find_hardware, find_model
@@ -113,7 +114,7 @@ def whole_axis(given: Any, name: str, least: int, most: int, *, k: int = 1000) -
 
 def parameter_axis(path: str, given: Any, known: object) -> Axis:
     """Return an axis of values [base units] or, where one has an interval, of Quantities."""
-    parameter = lookup(path)
+    parameter = lookup(path.removeprefix(AFTER))
     if parameter is None:
         raise unknown_key(path, known, "--set")
     where = f"--set {path}"
@@ -133,7 +134,7 @@ def parameter_axis(path: str, given: Any, known: object) -> Axis:
         return listed(path, given.ravel().astype(float).tolist())
     values = [item.strip() for item in given.split(",")] if isinstance(given, str) else _sequence(given)
     quantities: list[Any] = [
-        parse_setting(path, value, known) if not hasattr(value, "low") else value
+        parse_setting(path.removeprefix(AFTER), value, known) if not hasattr(value, "low") else value
         for value in (values if values is not None else [given])
     ]
     if all(q.low == q.value == q.high for q in quantities):

@@ -98,7 +98,7 @@ def is_float(name: str) -> bool:
         or name in ("parallel", "draft.drafter", "software")
         or name in COUNTS
         or name in COUNTS_OR_NONE
-        or name.endswith(".bound")
+        or name.endswith((".bound", ".software", ".profile"))
         or name == "fits.fits"
     )
 

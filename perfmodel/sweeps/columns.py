@@ -9,6 +9,7 @@ import msgspec
 import numpy
 
 from perfmodel.estimates.columns import FIGURES, drafts_of
+from perfmodel.estimates.devices import AFTER
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
@@ -26,6 +27,8 @@ _SIDE = (
     *(f"{end}.{figure}" for end in ("low", "high") for figure in FIGURES),
     *(f"terms.{term}" for term in TERM_NAMES),
     "time_drafting",
+    "software",
+    "profile",
 )
 ROW_COLUMNS = (
     *AXIS_COLUMNS[:7],
@@ -102,6 +105,8 @@ def is_array(grid: Grid, axis: Axis) -> bool:
     if axis.name in ("batch", "context"):
         # What does not fit into memory depends on both, so each point is a question of its own.
         return grid.same["offload"] is None
+    if axis.name.startswith(AFTER) or axis.name.endswith(".calls"):
+        return False
     return axis.name not in KEYS and axis.count > 1 and isinstance(axis[0], float | int)
 
 
@@ -216,6 +221,11 @@ def texts_of(question: Prepared) -> dict[str, str]:
         "kv_format": question.formats.kv,
         "before.mode": question.before.mode.name,
         "after.mode": question.after.mode.name,
+        **{
+            f"{name}.{key}": text
+            for name, side in (("before", question.before), ("after", question.after))
+            for key, text in (("software", software_in_use(side.hardware) or ""), ("profile", side.hardware.profile))
+        },
         "draft.drafter": drafts_of(question)["drafter"],
         "software": software_in_use(question.hardware) or "",
     }
@@ -225,11 +235,12 @@ def _numbers(question: Prepared, grid: Grid) -> dict[str, float]:
     """Return the numbers of an answer that are the same for every workload."""
     found: dict[str, float] = {
         "devices": question.devices,
-        "before.kernel_calls": question.before.plan.kernel_calls,
-        "after.kernel_calls": question.after.plan.kernel_calls,
+        "before.kernel_calls": question.before.kernel_calls,
+        "after.kernel_calls": question.after.kernel_calls,
     }
     found |= {f"draft.{name}": value for name, value in drafts_of(question).items() if name != "drafter"}
     for axis in grid.axes[len(KEYS) :]:
         if not is_array(grid, axis):
-            found[axis.name] = question.hardware.values[axis.name].value
+            side = question.after if axis.name.startswith(AFTER) else question.before
+            found[axis.name] = side.hardware.values[axis.name.removeprefix(AFTER)].value
     return found

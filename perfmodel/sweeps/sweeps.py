@@ -9,8 +9,8 @@ import numpy
 
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, dotted, nearest, shown
+from perfmodel.estimates.devices import check_settings
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
-from perfmodel.estimates.question import check_settings
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
 from perfmodel.sweeps.columnkinds import is_float

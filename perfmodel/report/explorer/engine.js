@@ -102,8 +102,9 @@ class Engine {
     const { paths, machines, parameters } = this.data, values = machines[question.machine].values, groups = new Map();
     for (const mode of [question.before, question.after])
       for (const i of parameters[this.side(question, mode)[2]]) {
-        const [low, , high] = values[i], [, , group, slower] = paths[i];
+        const [low, , high] = values[i], [, , own, slower, kernels] = paths[i];
         if (low >= high || exactly.has(i)) continue;
+        const group = kernels ? `${kernels} ${values[i]}` : own; // kernels of one software, launched in two ways
         if (!groups.has(group)) groups.set(group, [new Map(), new Map()]);
         const [slow, fast] = groups.get(group);
         slow.set(i, slower > 0 ? high : low);

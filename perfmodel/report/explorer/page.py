@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perfmodel._layout import __version__
+from perfmodel.errors import UsageError
 from perfmodel.estimates.answers import Estimate
 from perfmodel.report.explorer.recordings import explorer_data
 from perfmodel.specifications.hardware import Hardware
@@ -64,7 +65,9 @@ class Explorer(NamedTuple):
 
 def explored(answer: Estimate) -> Explorer:
     """Return the explorer for the model and the device of an answer, at its question."""
-    asked = answer.asked
+    asked, machine = answer.asked, answer.prepared.hardware
+    if answer.prepared.after.hardware is not machine:
+        raise UsageError("explore: the page has one software for both sides; leave out --after-software and its like")
     question = {
         "model": answer.model,
         "machine": answer.hardware,
@@ -74,7 +77,7 @@ def explored(answer: Estimate) -> Explorer:
         "before": answer.before.mode,
         "after": answer.after.mode,
     }
-    return Explorer(explorer_page([asked.model], [asked.hardware], question))
+    return Explorer(explorer_page([asked.model], [machine], question))
 
 
 def _part(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from perfmodel import equations
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.intervals import Beyond, ends_of
-from perfmodel.estimates.positions import moves_with
+from perfmodel.estimates.positions import kernels_key, moves_with
 from perfmodel.estimates.prepared import Prepared, ask
 from perfmodel.estimates.recording import Group
 from perfmodel.estimates.sides import PreparedSide
@@ -149,7 +149,7 @@ def explorer_data(models: Sequence[Model], machines: Sequence[Hardware]) -> dict
                         sides[f"{key}|{side.mode.name}"] = [
                             *scripts_of(script, scripts, constants),
                             parameters.place(tuple(paths.place(path) for path in used)),
-                            side.plan.kernel_calls,
+                            side.kernel_calls,
                         ]
                         known[device.name] |= {path: quantity for path, (_, quantity) in side.parameters.used.items()}
                         uncertain = {moves_with(p) for p, (_, q) in side.parameters.used.items() if q.low < q.high}
@@ -213,4 +213,5 @@ def _machine(
 
 def _path(path: str) -> list[Any]:
     parameter = lookup(path)
-    return [path, parameter.unit if parameter else "1", moves_with(path), parameter.slower if parameter else 0]
+    unit, slower = (parameter.unit, parameter.slower) if parameter else ("1", 0)
+    return [path, unit, moves_with(path), slower, kernels_key(path) or ""]
