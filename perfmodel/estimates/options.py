@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from perfmodel.operations.parallel import Parallel
 
 
+_SOFTWARE = frozenset("before after loop_at_most loop_only software profile after_software after_profile calls".split())
+
+
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One option of a question.
 
@@ -40,17 +43,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def group(self) -> str:
         """Return what the option is about, as the help groups options."""
-        if self.name in (
-            "before",
-            "after",
-            "loop_at_most",
-            "loop_only",
-            "software",
-            "profile",
-            "after_software",
-            "after_profile",
-            "calls",
-        ):
+        if self.name in _SOFTWARE:
             return "Software"
         return "What-if" if self.name in ("parameters", "measured") else "Question"
 
