@@ -39,7 +39,7 @@ def test_floats_arrays_and_symbols_agree(name, data):
     if name == "fullest_device_experts":
         points = [[max(a, b), min(a, b), 1 + c % 100, 2 + d % 64, 1 + e % 3] for a, b, c, d, e in points]
     if name in ("needed_probability", "covered_probability", "accepted_drafts"):  # a share, and a count
-        points = [[a / (1 + a), 1 + b % 100] for a, b in points]
+        points = [[min(a / (1 + a), 0.99), 1 + b % 100] for a, b in points]
     floats = [function(*point) for point in points]
     arrays = function(*(numpy.array(column) for column in zip(*points, strict=True)))
     symbols = sympy.symbols(names, positive=True)

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001
-"""Write what was fitted into software/*.toml, with low, high and sources. Imported by fit.py."""
+"""Write what was fitted into software/*.toml, with low, high and sources. Imported by fit.py and drafts.py."""
 
 import csv
 import math
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomlkit
 from scipy.sparse import diags
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,9 +81,33 @@ def write_software(fit: Any, left_out: Path | None) -> None:
     for name in sorted(set(seen.software)):
         one = _Software(fit, covariance, name)
         path = ROOT / "software" / f"{name}.toml"
-        path.write_text(
-            _text(one, places, beyond.get(name.partition("-")[0], beyond[""]), errors.get(name, [])), encoding="utf-8"
-        )
+        text = _text(one, places, beyond.get(name.partition("-")[0], beyond[""]), errors.get(name, []))
+        # What drafts.py wrote stays.
+        old = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if "drafts" in old:
+            text = _with_drafts(text, old["drafts"], old["sources"]["drafts"])
+        path.write_text(text, encoding="utf-8")
+
+
+def write_drafts(kind: str, costs: dict[str, tuple[float, float, float]], source: str) -> None:
+    """Write low, value and high [s] of the costs of drafts, by key, into the files of a kind of software.
+
+    source: the rows that say so.
+    """
+    for path in sorted((ROOT / "software").glob(f"{kind}-*.toml")):
+        drafts = tomlkit.parse("\n".join(_line(key, ends, "s", "drafts") for key, ends in costs.items()))
+        path.write_text(_with_drafts(path.read_text(encoding="utf-8"), drafts, source), encoding="utf-8")
+
+
+def _with_drafts(text: str, drafts: Any, source: Any) -> str:
+    found = tomlkit.parse(text)
+    for table, value in ((found, drafts), (found["sources"], source)):
+        table.pop("drafts", None)
+        table["drafts"] = value
+    # A table of its own, behind all others.
+    table = tomlkit.table()
+    table.update(found.pop("drafts"))
+    return tomlkit.dumps(found).rstrip("\n") + "\n\n" + tomlkit.dumps({"drafts": table}).strip() + "\n"
 
 
 def _text(one: _Software, places: list[str], beyond: tuple[float, float], errors: list[tuple[str, int, float]]) -> str:

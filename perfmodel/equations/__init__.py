@@ -28,7 +28,8 @@ from perfmodel.equations.conditional import (
 from perfmodel.equations.drafting import (
     accepted_drafts,
     drafting_host_time,
-    further_tokens_share,
+    further_tokens,
+    further_tokens_time,
     independent_tokens,
     tokens_a_step,
 )
@@ -95,7 +96,8 @@ __all__ = [
     "fill_time",
     "fraction_of_peak",
     "fullest_device_experts",
-    "further_tokens_share",
+    "further_tokens",
+    "further_tokens_time",
     "group_bandwidth",
     "host_bandwidth",
     "host_bound_time",

@@ -30,22 +30,41 @@ def tokens_a_step(accepted: Number) -> Number:
     return accepted + 1
 
 
-def further_tokens_share(token: Number, most: Number, sequences: Number, tokens: Number) -> Number:
-    """(D3) time by which kernels for few tokens exceed those for one a sequence, as a share of streaming the weights [-].
+def further_tokens(most: Number, sequences: Number, tokens: Number) -> Number:
+    """(D3) tokens that kernels for few tokens do one by one beyond one a sequence [-], n = smaller(B t, T) - smaller(B, T).
 
-    f (smaller(B t, T) - smaller(B, T)). A kernel that multiplies a vector by a quantised matrix unpacks the weights
-    once, or once for every token, and does a token's products in units that are not the matrix units: each further
-    token adds its share. From T tokens on a kernel for matrices takes over, which (R2) describes.
+    From T tokens on a kernel for matrices takes over, which (R2) describes.
 
-    token: what a further token adds, f [-]
     most: tokens from which kernels for matrices take over, T [-]
     sequences: sequences of the step, B [-]
     tokens: tokens a sequence, t [-]
 
-    >>> further_tokens_share(0.1, 8, 1, 4)
-    0.30000000000000004
+    >>> further_tokens(8, 1, 4), further_tokens(8, 4, 4)
+    (3, 4)
     """
-    return token * (smaller(sequences * tokens, most) - smaller(sequences, most))
+    return smaller(sequences * tokens, most) - smaller(sequences, most)
+
+
+def further_tokens_time(
+    further: Number, streaming: Number, token: Number, flops: Number, operations: Number, rate: Number
+) -> Number:
+    """(D6) time by which kernels for few tokens exceed those for one a sequence [s], n (f m + o F / pi_v).
+
+    A kernel that multiplies a vector by a quantised matrix does a token's products in vector units, after unpacking the
+    weights for it: o operations there for each of the matrix. A kernel that is run once a token reads the weights each
+    time, f = 1; one for matrices that are filled badly adds little.
+
+    further: tokens done one by one, from (D3), n [-]
+    streaming: time to stream the weights of the matrix, m [s]
+    token: share of it that each adds, f [-]
+    flops: operations of the matrix for one token, F [FLOP]
+    operations: operations in vector units for each of them, o [-]
+    rate: datasheet rate of the vector units, pi_v [FLOP/s]
+
+    >>> further_tokens_time(3, 1e-3, 0.1, 1e9, 2, 1e13)
+    0.0009
+    """
+    return further * (token * streaming + operations * flops / rate)
 
 
 def independent_tokens(sequences: Number, tokens: Number, independence: Number) -> Number:

@@ -43,7 +43,7 @@ class CallParameters:
         self._host, self._issue = (mode(key, "host") for key in ("host", "issue"))
         self._further, self._drafting = (
             [taking.take(f"drafts.{key}", "drafts") for key in keys] if plan.drafted else []
-            for keys in (("token", "most_tokens", "independence"), ("verify", "host"))
+            for keys in (("most_tokens", "independence"), ("verify", "host"))
         )
 
     def chain(self, numbers: Mapping[str, Number]) -> Chain:
@@ -52,7 +52,7 @@ class CallParameters:
         return serial._replace(room=room_with(self._room, numbers)) if self._room else serial
 
     def further(self, numbers: Mapping[str, Number]) -> Further | None:
-        """Return what further tokens of a sequence cost, None where a step has one; each path in use at its number."""
+        """Return how further tokens of a sequence count, None where a step has one; each path in use at its number."""
         return Further(*(numbers[path] for path in self._further)) if self._further else None
 
     def fixed(self, numbers: Mapping[str, Number], drafts: Number = None) -> Fixed:

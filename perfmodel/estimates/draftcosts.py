@@ -6,8 +6,21 @@ from perfmodel.specifications.filetypes import FILE_TYPES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
+from perfmodel.specifications.storage import nominal_bits
 
 EAGLE_VOCABULARY = 32_000
+_SOURCE = "fitted on validation/drafts.csv by validation/drafts.py"
+_Ends = tuple[float, float, float]
+# By kind of kernels for few tokens: what each adds, as a share of streaming the weights, and the operations in vector units
+# for each of a matrix [-]; low, value, high.
+KERNELS: dict[str, tuple[_Ends, _Ends]] = {
+    "matrix": ((0.0, 0.01, 0.04), (0.0, 0.0, 0.0)),
+    "vector": ((0.0, 0.0, 0.0), (1.5, 2.5, 3.5)),
+    "once": ((0.7, 0.9, 1.1), (0.0, 0.0, 0.0)),
+}
+# Of software that says nothing of it: host time of a draft and of a step with drafts [s].
+HOST: _Ends = (1e-4, 3e-4, 8e-4)
+VERIFY: _Ends = (0.0, 1e-4, 1.2e-3)
 
 
 def draft_defaults(hardware: Hardware, target: Model, formats: Formats, drafter: str | None) -> Hardware:
@@ -31,28 +44,42 @@ def _quantity(low: float, value: float, high: float, unit: str, source: str) -> 
     return Quantity(low=low, value=value, high=high, unit=unit, kind="assumed", source=source)
 
 
-def _costs(hardware: Hardware, formats: Formats) -> dict[str, Quantity]:
-    """Return what is known of the costs of drafts by kind of kernels and of device."""
-    source = "fitted on validation/drafts.csv by validation/drafts.py"
+def few_token_kernels(hardware: Hardware, formats: Formats) -> str:
+    """Return the kind of kernels that multiply matrices for a few tokens, a key of KERNELS.
+
+    Engines fill matrix units, if badly. ggml multiplies blocks for up to eight tokens by kernels for a vector, which
+    do each token's products in vector units (ggml/src/ggml-cuda/mmvq.cu); Metal's, and MLX's, run once a token.
+    """
     block = formats.weights in FILE_TYPES
-    # Kernels of engines multiply matrices for any number of tokens; those of ggml for up to eight are for a vector, which
-    # old tensor units do not help and Metal's run once a token.
-    if not block:
-        token = (0.0, 0.02, 0.04)
-    elif hardware.vendor == "Apple":
-        token = (0.4, 0.8, 1.2)
-    elif hardware.vendor == "NVIDIA":
-        token = (0.05, 0.11, 0.22) if "arithmetic.bf16" in hardware.values else (0.2, 0.3, 0.4)
-    else:
-        token = (0.02, 0.06, 0.15)
-    if block:
-        host, verify = (0.0, 0.1e-3, 0.8e-3), (0.0, 0.4e-3, 1.2e-3)
-    else:
-        host, verify = (1e-4, 0.3e-3, 0.8e-3), (0.0, 0.1e-3, 1.2e-3)
+    if hardware.vendor == "Apple" and (block or nominal_bits(formats.weights) < nominal_bits(formats.activations)):
+        return "once"
+    return "vector" if block else "matrix"
+
+
+def _costs(hardware: Hardware, formats: Formats) -> dict[str, Quantity]:
+    """Return what is known of the costs of drafts by kind of kernels; the host's of software of any kind."""
+    token, operations = KERNELS[few_token_kernels(hardware, formats)]
     return {
-        "drafts.token": _quantity(*token, "1", source),
+        "drafts.token": _quantity(*token, "1", _SOURCE),
+        "drafts.operations": _quantity(*operations, "1", _SOURCE),
+        "drafts.vector_rate": _vector_rate(hardware),
         "drafts.most_tokens": _quantity(8, 8, 8, "1", "ggml takes its vector kernels for up to eight tokens"),
-        "drafts.independence": _quantity(0.3, 0.6, 1.0, "1", source),
-        "drafts.host": _quantity(*host, "s", source),
-        "drafts.verify": _quantity(*verify, "s", source),
+        "drafts.independence": _quantity(0.3, 0.6, 1.0, "1", _SOURCE),
+        "drafts.host": _quantity(*HOST, "s", _SOURCE),
+        "drafts.verify": _quantity(*VERIFY, "s", _SOURCE),
     }
+
+
+def _vector_rate(hardware: Hardware) -> Quantity:
+    """Return the rate of 32-bit arithmetic, which vector units do; of a device that has none, its widest."""
+    rates = {p: q for p, q in hardware.values.items() if p.startswith("arithmetic.") and p != "arithmetic.sustained"}
+    path = "arithmetic.fp32" if "arithmetic.fp32" in rates else min(rates, key=lambda path: rates[path].value)
+    quantity = rates[path]
+    return Quantity(
+        low=quantity.low,
+        value=quantity.value,
+        high=quantity.high,
+        unit=quantity.unit,
+        kind="derived",
+        source=f"{path}: what vector units multiply in",
+    )

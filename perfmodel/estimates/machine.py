@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.callparameters import CallParameters
-from perfmodel.estimates.machinerates import Chain, Costs, Fixed, PromptRates, Rates, Route
+from perfmodel.estimates.machinerates import Chain, Costs, FewTokens, Fixed, PromptRates, Rates, Route
 from perfmodel.estimates.memoryparameters import MemoryParameters
 from perfmodel.estimates.plan import Further, Plan
 from perfmodel.estimates.positions import standing_at
@@ -24,6 +24,8 @@ from perfmodel.specifications.hardware import Hardware, Mode
 _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_rate", "prompts.attention")
 # The rate that a power limit allows, of a device that has one.
 _POWER_RATE = ("prompts.power_rate",)
+# What kernels for few tokens take for each.
+_FEW = ("drafts.token", "drafts.operations", "drafts.vector_rate")
 
 
 class SideParameters:
@@ -46,6 +48,7 @@ class SideParameters:
             if plan.prompted
             else []
         )
+        self._few = [taking.take(path, "drafts") for path in _FEW] if plan.drafted else []
         self._collective_legs = [_collective_paths(taking, *each) for each in plan.collectives]
         self._library = [
             taking.take_mode(key, "collective") if not taking.fused and plan.collectives else None
@@ -86,6 +89,7 @@ class SideParameters:
             tile,
             added,
             prompt=self._prompt_rates(numbers),
+            few=FewTokens(*(numbers[path] for path in self._few)) if self._few else None,
         )
 
     def _prompt_rates(self, numbers: Mapping[str, Number]) -> PromptRates | None:
@@ -99,7 +103,7 @@ class SideParameters:
         return self._calls.chain(numbers)
 
     def further(self, numbers: Mapping[str, Number]) -> Further | None:
-        """Return what further tokens of a sequence cost, None where a step has one; each path in use at its number."""
+        """Return how further tokens of a sequence count, None where a step has one; each path in use at its number."""
         return self._calls.further(numbers)
 
     def fixed(self, numbers: Mapping[str, Number], drafts: Number = None) -> Fixed:

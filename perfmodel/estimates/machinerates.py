@@ -31,6 +31,19 @@ class Rates(NamedTuple):
     tile: Number = None
     added: Number = None
     prompt: "PromptRates | None" = None
+    few: "FewTokens | None" = None
+
+
+class FewTokens(NamedTuple):
+    """What kernels for few tokens take for each (D6).
+
+    The share of streaming its weights [-], and the operations in vector units for each of a matrix [-], and their rate
+    [FLOP/s].
+    """
+
+    token: Number
+    operations: Number
+    rate: Number
 
 
 class PromptRates(NamedTuple):

@@ -100,9 +100,11 @@ class StageCounts(NamedTuple):
     held: Number = 0.0
     state: Number = 0.0
     matrix: str = ""
-    further: tuple[Number, ...] = ()  # bytes whose streaming takes as long as what further tokens add (D3)
     tokens: Number = 1  # new ones of each sequence
     rows: Number = 1  # tokens that one of its matrices sees
+    further: Number = None  # tokens that kernels for few tokens do one by one (D3), None for one token a sequence
+    weights: tuple[Number, ...] = ()  # bytes of matrices that all tokens share, where further tokens are priced [B]
+    matrix_flops: Number = 0.0  # operations of these for one token [FLOP]
 
 
 class CallCounts(NamedTuple):
@@ -122,13 +124,11 @@ class CallCounts(NamedTuple):
 
 
 class Further(NamedTuple):
-    """What further tokens of a sequence cost.
+    """How further tokens of a sequence count.
 
-    The share of streaming that each adds, the tokens from which it adds nothing (D3), and what it counts among
-    independent ones (D4) [-].
+    The tokens from which kernels for matrices take over (D3), and what one counts among independent ones (D4) [-].
     """
 
-    token: Number = 0.0
     most: Number = 1.0
     independence: Number = 1.0
 
@@ -237,8 +237,8 @@ class _Load(NamedTuple):
     """What the calls of a step are done for.
 
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
-    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: share that they add to the streaming of weights (D3), None for
-    one token.
+    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that kernels
+    for few tokens do one by one (D3), None for one token.
     """
 
     experts: Number
@@ -254,7 +254,7 @@ def _several(plan: Plan, one: _Load, further: Further) -> _Load:
         experts=equations.independent_tokens(one.experts, plan.tokens, further.independence),
         tokens=plan.tokens,
         last=1 if plan.prompted else plan.tokens,
-        further=equations.further_tokens_share(further.token, further.most, one.experts, plan.tokens),
+        further=equations.further_tokens(further.most, one.experts, plan.tokens),
     )
 
 
@@ -291,7 +291,9 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         stage.held * new,
         stage.state,
         stage.matrix,
-        tuple(size * load.further for size in stage.weights) if several else (),
         tokens,
         rows,
+        load.further,
+        stage.weights if several else (),
+        stage.flops if several and stage.matrix and not stage.experts else 0.0,
     )

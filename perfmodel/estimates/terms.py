@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from perfmodel import equations
-from perfmodel.estimates.machinerates import Chain, Fixed, Rates
+from perfmodel.estimates.machinerates import Chain, FewTokens, Fixed, Rates
 from perfmodel.estimates.plan import CallCounts, Plan, StageCounts
 from perfmodel.numbers.choices import larger, smaller
 
@@ -93,8 +93,8 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
-            if stage.further:
-                extra = count * equations.streaming_time(stage.further, rates.bandwidths)
+            if rates.few is not None and stage.further is not None:
+                extra = count * _further(stage, rates, rates.few)
                 compute, calls = compute + extra, calls + extra
             if stage.matrix:
                 loss = equations.matrix_losses(
@@ -122,6 +122,14 @@ def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:
         return equations.prompt_arithmetic_time(plain, flops, prompt.attention, 1.0, 1, 0, stage.tokens)
     return equations.prompt_arithmetic_time(
         plain, flops, prompt.rate, prompt.share, stage.rows, prompt.half, stage.tokens, prompt.power_rate
+    )
+
+
+def _further(stage: StageCounts, rates: Rates, few: FewTokens) -> Number:
+    """Return what further tokens add to the time of a stage whose kernels are for few [s]."""
+    streaming = equations.streaming_time(stage.weights, rates.bandwidths)
+    return equations.further_tokens_time(
+        stage.further, streaming, few.token, stage.matrix_flops, few.operations, few.rate
     )
 
 
@@ -202,8 +210,8 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
     shared = exposed * sum(exchange) / larger(serial, 1e-30)
     waiting = i - (m + stall)
     compute = roofline - m
-    if stages[0].further:
-        extra = sum([equations.streaming_time(stage.further, rates.bandwidths) for stage in stages])
+    if rates.few is not None and stages[0].further is not None:
+        extra = sum([_further(stage, rates, rates.few) for stage in stages])
         compute, i = compute + extra, i + extra
     return _Iteration(m, compute, exposed - shared, shared, serial, swing, i, waiting)
 

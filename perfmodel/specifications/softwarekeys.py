@@ -48,13 +48,26 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         "1",
         1,
         "what each further token of a step adds to the time to stream the weights, as a share of it, in kernels"
-        " for few tokens (D3)",
+        " for few tokens, f (D6)",
+    ),
+    Parameter(
+        "drafts.operations",
+        "1",
+        1,
+        "operations in vector units for each of a matrix, with each further token, in kernels for few, o (D6)",
+    ),
+    Parameter(
+        "drafts.vector_rate",
+        "FLOP/s",
+        -1,
+        "datasheet rate of these vector units, pi_v; one of arithmetic.* (D6)",
+        positive=True,
     ),
     Parameter(
         "drafts.most_tokens",
         "1",
         0,
-        "tokens of a step from which kernels for matrices take over from those for few tokens (D3)",
+        "tokens of a step from which kernels for matrices take over from those for few tokens, T (D3)",
         least=1.0,
     ),
     share(
