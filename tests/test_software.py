@@ -2,8 +2,9 @@
 
 import pytest
 
-from perfmodel import estimate
+from perfmodel import advise, choose, compare, estimate, explain, sensitivity, solve, sweep
 from perfmodel.errors import PerfModelError
+from perfmodel.measurements.discrepancies import explain_gap
 
 
 def test_a_measured_step_moves_both_sides_and_narrows_them():
@@ -140,3 +141,70 @@ def test_a_late_host_is_told_from_slow_kernels():
     values = [{a.name: a.value for a in answer.assumptions} for answer in (eager, measured)]
     assert values[1]["modes.eager.issue"] > 1.3 * values[0]["modes.eager.issue"]
     assert values[1]["memory.sustained.weights"] == pytest.approx(values[0]["memory.sustained.weights"], rel=0.02)
+
+
+def test_in_a_sweep_and_a_comparison_the_first_row_was_measured():
+    asked = {"software": "server", "batch": [4, 1, 16]}
+    plain, known = (
+        sweep("llama-3.1-8b", "h100-sxm", columns="all", **asked, **more) for more in ({}, {"measured": "500tok/s"})
+    )
+    times = [found["before.time_per_step"] for found in (plain, known)]
+    assert times[1][0] == pytest.approx(8e-3, rel=2e-3)
+    alone = estimate("llama-3.1-8b", "h100-sxm", software="server", batch=4, measured="500tok/s")
+    assert known["speedup.high"][0] == pytest.approx(alone.speedup.high)
+    # What was slow there is slow at other batches too, and less sure.
+    assert all(slow > usual for slow, usual in zip(times[1], times[0], strict=True))
+    widths = [
+        low / high
+        for low, high in zip(known["before.low.time_per_step"], known["before.high.time_per_step"], strict=True)
+    ]
+    assert widths[0] < widths[1] < widths[2] or widths[0] < widths[2] < widths[1]
+    assert alone.replace(batch=16).before.time_per_step == pytest.approx(times[1][2])
+    ladder = compare("llama-3.1-8b", "h100-sxm", modes="stream,graph,looped", measured="9.5ms").choices
+    assert ladder[0].time_per_step == pytest.approx(9.5e-3, rel=2e-3)
+    usual = compare("llama-3.1-8b", "h100-sxm", modes="stream,graph,looped").choices
+    assert ladder[1].time_per_step > 1.1 * usual[1].time_per_step
+    both = compare("llama-3.1-8b", "h100-sxm,a100-sxm-80gb", software="server", measured="9ms").choices
+    assert next(c for c in both if c.hardware == "h100-sxm").tokens_per_second_before == pytest.approx(
+        1 / 9e-3, rel=2e-3
+    )
+    with pytest.raises(PerfModelError, match="--measured: choose tries many settings"):
+        choose("llama-3.1-8b", "h100-sxm", measured="9ms")
+
+
+def test_a_measurement_that_nothing_explains_is_refused():
+    with pytest.raises(PerfModelError, match=r"--measured: '1ms' is a step of 1 ms, .*is it of this question"):
+        estimate("llama-3.1-8b", "h100-sxm", measured="1ms")
+
+
+@pytest.mark.parametrize("answered", [explain, advise, sensitivity])
+def test_every_study_of_a_question_takes_the_measured_step(answered):
+    plain, known = (answered("llama-3.1-8b", "h100-sxm", **more).to_dict() for more in ({}, {"measured": "9ms"}))
+    assert plain != known
+    if answered is explain:
+        assert known["before"]["time_per_step"] == pytest.approx(9e-3, rel=2e-3)
+
+
+def test_what_is_solved_starts_from_the_measured_step():
+    asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "software": "server"}
+    low, high = (solve(**asked, unknown="batch", target="speedup=1.15", **more) for more in ({}, {"measured": "9ms"}))
+    assert high.to_dict() != low.to_dict()
+
+
+def test_explaining_a_gap_is_the_measured_step_explained():
+    gap = explain_gap("llama-3.1-8b", "h100-sxm", 9e-3, software="server")
+    known = estimate("llama-3.1-8b", "h100-sxm", software="server", measured="9ms")
+    assert gap.together.after == pytest.approx(known.after.time_per_step)
+    assert gap.together.speedup.high == pytest.approx(known.speedup.high)
+    values = {a.name: a.value for a in known.assumptions}
+    assert all(values[path] == pytest.approx(value) for path, value in gap.together.values.items())
+    first, *others = gap.together.deviations.values()
+    assert all(abs(first) >= abs(other) for other in others)
+    assert explain_gap("llama-3.1-8b", "h100-sxm", 1e-3).together.values is None
+
+
+def test_a_rate_with_drafts_counts_the_accepted_tokens():
+    drafted = {"draft": 3, "accepted": 2.0, "drafter": "ngram", "software": "server"}
+    answer = estimate("llama-3.1-8b", "h100-sxm", measured="300tok/s", **drafted)
+    assert answer.before.tokens_per_second == pytest.approx(300, rel=2e-3)
+    assert answer.before.time_per_step == pytest.approx(3 / 300, rel=2e-3)

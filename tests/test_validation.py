@@ -33,7 +33,7 @@ PINNED = Path(__file__).parent / "golden" / "validation.csv"
 DIARY = Path(__file__).parent.parent / "docs" / "validation.md"
 COLUMNS = ("way", "name", "sources", "rows", "median", "ninetieth", "bias", "inside", "width", "within_half")
 CAREFUL_STACKS = ("gpt-fast", "torchao", "exllama", "exllamav2", "calm", "llama-cpp-cuda", "llama-cpp-metal")
-CLASSES = ("well-made-16-bit", "looped", "megakernel", "quantised", "batch", "eager", "server")
+CLASSES = ("well-made-16-bit", "looped", "megakernel", "megakernel-generated", "quantised", "batch", "eager", "server")
 
 
 def groups(way, result):
@@ -249,8 +249,8 @@ def test_both_files_account_for_each_row_of_the_table_once(repository):
 def test_rows_hold_what_the_readme_says():
     for row in all_rows():
         assert row.trust in ("A", "B", "C")
-        assert row.mode in ("eager", "stream", "graph", "looped", "megakernel")
-        assert row.row_class in ("megakernel", "looped", "server", "eager", "batch", "quantised", "well-made-16-bit")
+        assert row.mode in ("eager", "stream", "graph", "looped", "megakernel", "megakernel-generated")
+        assert row.row_class in CLASSES
         assert row.batch >= 1
         assert row.context >= 1
         assert row.source
@@ -477,7 +477,7 @@ def test_rungs_start_from_the_first_and_leave_it_out():
 
 def test_a_row_may_say_more_of_its_question():
     row = next(r for r in all_rows() if r.id == "amk-0004")
-    assert row.settings == "modes.megakernel.tasks=3202"
+    assert row.settings == "modes.megakernel-generated.tasks=3202"
     few = predict(row)
     assert few.time > 4 * predict(msgspec.structs.replace(row, settings="")).time
     assert few.low < row.time_per_step < few.high

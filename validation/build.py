@@ -525,7 +525,7 @@ def finish(row: Row, names: dict[str, Any]) -> dict[str, Any]:
 
 def class_of(values: dict[str, Any], names: dict[str, Any]) -> str:
     """Return the first class whose rule holds (README)."""
-    if values["mode"] in ("megakernel", "looped"):
+    if values["mode"] in ("megakernel", "megakernel-generated", "looped"):
         return str(values["mode"])
     if values["stack"] in names["classes"]["serving"]:
         return "server"

@@ -71,7 +71,7 @@ class _Software:
         return math.exp(total - half), math.exp(total), math.exp(total + half)
 
 
-def write_software(fit: Any, left_out: Path | None) -> None:
+def write_software(fit: Any, left_out: Path | None, folder: Path = ROOT / "software") -> None:
     """Write a file for each kind and year that rows speak of."""
     covariance = fit.covariance()
     seen = fit.seen
@@ -80,7 +80,7 @@ def write_software(fit: Any, left_out: Path | None) -> None:
     places = sorted(set(seen.architecture))
     for name in sorted(set(seen.software)):
         one = _Software(fit, covariance, name)
-        path = ROOT / "software" / f"{name}.toml"
+        path = folder / f"{name}.toml"
         text = _text(one, places, beyond.get(name.partition("-")[0], beyond[""]), errors.get(name, []))
         # What drafts.py wrote stays.
         old = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -12,9 +12,11 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.errors import PerfModelError
+from perfmodel.estimates.conditioning import conditioned, prepared_with
 from perfmodel.estimates.figures import terms_at
+from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import OPTION, Asked
-from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.splits import splits
 from perfmodel.specifications.formats import STORAGE_FORMATS
@@ -112,11 +114,11 @@ def advise(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked])
     >>> best.alone, best.gain.value > 1
     (False, True)
     """
-    today = _setting(read_question(model, hardware, **asked))
-    arguments = today.question.arguments
+    first = read_question(model, hardware, **asked)
+    today = _setting(first, conditioned(first))
     found: list[tuple[_Change, _Setting]] = []
     for change in _changes(today):
-        changed = _changed(arguments, change)
+        changed = _changed(today, change)
         if changed is not None:
             found.append((change, changed))
     singles = [_advice(today, change.words, change.options, setting) for change, setting in found]
@@ -171,27 +173,28 @@ def _pairs(today: _Setting, changes: list[_Change]) -> Iterator[Advice]:
     for i, one in enumerate(kinds):
         for other in kinds[i + 1 :]:
             both = _Change("", f"{best[one].words}, and {best[other].words}", best[one].options | best[other].options)
-            changed = _changed(today.question.arguments, both)
+            changed = _changed(today, both)
             if changed is not None:
                 pairs.append(_advice(today, both.words, both.options, changed, alone=False))
     pairs.sort(key=lambda advice: (not advice.fits, -advice.gain.value))
     yield from pairs[:_PAIRS]
 
 
-def _changed(arguments: dict[str, Any], change: _Change) -> _Setting | None:
+def _changed(today: _Setting, change: _Change) -> _Setting | None:
     """Return the setting after a change, None where it cannot be asked: the device lacks what it needs."""
+    arguments = today.question.arguments
     if change.options.get("profile") and arguments["profile"]:
         return None
     try:
-        return _setting(read_question(**(arguments | change.options)))
+        return _setting(read_question(**(arguments | change.options)), today.prepared.known)
     except PerfModelError:
         return None
 
 
-def _setting(question: Question) -> _Setting:
+def _setting(question: Question, known: Known | None) -> _Setting:
     # Only today's side is asked, so the other is the same and costs nothing more.
     same = msgspec.structs.replace(question, after=question.before)
-    prepared = prepare_question(same)
+    prepared = prepared_with(same, known)
     return _Setting(question, prepared, _time(prepared, question, {}))
 
 

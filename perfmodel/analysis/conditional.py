@@ -14,9 +14,10 @@ from perfmodel.analysis.conditions import Condition, read_conditions
 from perfmodel.analysis.treatments import DEFAULTS, PricedStep, lengths_of, quantity_of
 from perfmodel.equations.uncertainty import Effect, combined_spread, end_of, joint_spread, moments, widened
 from perfmodel.errors import SpecificationError, ValueRangeError
+from perfmodel.estimates.conditioning import ready
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.positions import moves_with, standing_at
-from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Assumption
 from perfmodel.numbers.choices import log
@@ -98,7 +99,7 @@ def conditional_report(
     Raises PerfModelError for a condition, mode or name that cannot be used.
     """
     given = read_question(model, hardware, **asked)
-    question, batch, context = prepare_question(given), given.batch, given.context
+    question, batch, context = ready(given), given.batch, given.context
     kernels = whole_number(kernels, "kernels", 2, MOST_KERNELS)
     count = len(question.model.layers)
     conditions = [

@@ -21,10 +21,11 @@ from perfmodel.analysis.formulas import (
     symbols_of,
     text_of,
 )
+from perfmodel.estimates.conditioning import ready
 from perfmodel.estimates.figures import argument_names, costs_at
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.plan import counts_at
-from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import busy_time, call_times, pipelined, step_time
@@ -44,7 +45,7 @@ def explain(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]
     ['35*modes_layer_fused_boundary', '65*collectives_all_reduce_latency']
     """
     given = read_question(model, hardware, **asked)
-    question, batch, context = prepare_question(given), given.batch, given.context
+    question, batch, context = ready(given), given.batch, given.context
     symbols = symbols_of(question)
     numbers = numbers_of(question, batch, context)
     units = {a.name: a.unit for a in question.assumptions} | dict.fromkeys(WORKLOAD, "1")

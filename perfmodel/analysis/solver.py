@@ -18,12 +18,13 @@ from perfmodel.analysis.roots import between, close, crossings_of, nothing_reach
 from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
-from perfmodel.estimates.answers import Estimate, answer_to, estimate
+from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.bestdrafts import LONGEST_CHAIN
 from perfmodel.estimates.breakeven import last_paying_batch
+from perfmodel.estimates.conditioning import prepared_with
 from perfmodel.estimates.figures import costs_at, figure_at, parameters_in_use
 from perfmodel.estimates.options import Asked
-from perfmodel.estimates.prepared import Prepared, ask
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.splits import tensor_splits
 from perfmodel.specifications.hardware import Hardware
@@ -140,7 +141,7 @@ class _Problem:
         self.batch, self.context = self.now.batch, self.now.context
 
     def _ask(self, **changes: Any) -> Prepared:
-        return ask(**(self.arguments | changes))
+        return prepared_with(read_question(**(self.arguments | changes)), self.now.prepared.known)
 
     def path(self, unknown: str) -> str:
         """Return the path of the parameter that is sought."""
@@ -186,7 +187,7 @@ class _Problem:
         ):
             closed = None
         value = closed.value if closed else root
-        answer = estimate(**self.arguments | {"parameters": dict(self.arguments["parameters"] or {}) | {path: value}})
+        answer = self.now.replace(parameters=dict(self.arguments["parameters"] or {}) | {path: value})
         return Solution(
             name,
             path,
@@ -274,7 +275,7 @@ class _Problem:
             if closed and not close(figure(closed.value), goal.value):
                 closed = None
             exact = closed.value if closed else exact
-        answer = estimate(**self.arguments | self._changed(unknown, value))
+        answer = self.now.replace(**self._changed(unknown, value))
         size = None
         if unknown in ("layers", "hidden"):
             from perfmodel.operations import parameter_count

@@ -40,7 +40,7 @@ def _entered(models: str, hardware: str, asked: dict[str, Any], *, grid: bool) -
 
         questions = [case.question for case in make_grid(models, hardware, **asked).questions.values()]
     else:
-        from perfmodel.estimates.prepared import ask
+        from perfmodel.estimates.conditioning import ask
 
         questions = [ask(models, hardware, **asked)]
     entered = {assumption.name for question in questions for assumption in question.assumptions}

@@ -9,7 +9,7 @@ import msgspec
 from perfmodel._layout import ShownInNotebooks, function_at
 from perfmodel.estimates.answered import Answered
 from perfmodel.estimates.columns import ANSWER_OF_SIDE, COUNTS, answer_numbers, drafts_of, side_of
-from perfmodel.estimates.conditioning import conditioned, prepared_with
+from perfmodel.estimates.conditioning import ready
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.prompts import prompt_of
@@ -96,8 +96,12 @@ class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
         return None if prompt is None else prompt_of(self.prepared, self.batch, self.context, *prompt)
 
     def replace(self, **changes: Any) -> "Estimate":
-        """Return the estimate of the same question with some arguments of `estimate` changed."""
-        return estimate(**(self.asked.arguments | changes))
+        """Return the estimate of the same question with some arguments of `estimate` changed.
+
+        What a measured step told of the machine and its software stays, unless the measurement itself is changed.
+        """
+        known = None if "measured" in changes else self.prepared.known
+        return answer_to(read_question(**(self.asked.arguments | changes)), known)
 
     @property
     def warnings(self) -> tuple[Note, ...]:
@@ -238,7 +242,7 @@ def estimate(
 
 def answer_to(asked: Question, known: Known | None = None) -> Estimate:
     """Return the answer to a question. known: what a measured step tells, where it is not the question's own."""
-    prepared = prepared_with(asked, known or conditioned(asked))
+    prepared = ready(asked, known)
     return Estimate(asked, prepared, answer_numbers(prepared, asked.batch, asked.context))
 
 

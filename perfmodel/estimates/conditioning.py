@@ -6,39 +6,43 @@ cannot tell apart stays wide. Gaussian conditioning, as in calibration with one 
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import msgspec
 
-from perfmodel.errors import UsageError, shown
+from perfmodel.errors import UsageError, ValueRangeError, shown
 from perfmodel.estimates.intervals import effects_of
 from perfmodel.estimates.known import Known, Seen, as_known
-from perfmodel.estimates.plan import counts_at
+from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
-from perfmodel.estimates.question import Question
-from perfmodel.estimates.terms import busy_time, call_times, step_time
+from perfmodel.estimates.question import Question, read_question
+from perfmodel.estimates.stepping import step_at
+from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
 from perfmodel.specifications.quantities import Quantity
-from perfmodel.units import parse_quantity
+from perfmodel.units import format_quantity, parse_quantity
 
 # Standard deviations from the median to the 95th percentile of a normal distribution.
 TO_PERCENTILE = 1.6448536269514722
 # A measured step differs from the next of the same machine by this half-width of its logarithm.
 NOISE = 0.02
 # The time is not linear in what is moved, so that it is moved again from where it came to.
-_ROUNDS = 6
+_ROUNDS = 12
+# A step of the moved parameters is as measured to this part, and a measurement that they miss by more is refused.
+_MATCHED, _FAR = 1e-3, 0.02
 # A parameter is undetermined where the measurement leaves this share of its spread.
 _LEFT = 0.9
 
 
-def measured_time(text: object, batch: int) -> float:
-    """Return the time of a step [s] that a time, or a rate summed over the batch, stands for.
+def measured_time(text: object, tokens: float) -> float:
+    """Return the time of a step [s] that a time, or a rate, stands for; tokens: of a step, summed over the batch [-].
 
     Raises SpecificationError for a text that is neither.
     """
     if isinstance(text, str) and text.strip().endswith("tok/s"):
         rate = parse_quantity(text, "tok/s", "--measured")
-        time = batch / rate if rate > 0 else math.inf
+        time = tokens / rate if rate > 0 else math.inf
     else:
         time = parse_quantity(text, "s", "--measured")
     if not 0 < time < math.inf:
@@ -51,17 +55,26 @@ def conditioned(question: Question) -> Known | None:
     text = question.arguments.get("measured")
     if text is None:
         return None
-    time = measured_time(text, question.batch)
-    step = _Step(prepare_question(question), question.batch, question.context)
+    prepared = prepare_question(question)
+    time = measured_time(text, question.batch * prepared.tokens_per_step)
+    step = _Step(prepared, question.batch, question.context)
     # A host that is late, or kernels that are slow: whichever is nearer to what its kind of software does.
     found = min((step.explained(math.log(time), start) for start in step.starts(time)), key=lambda one: one.distance)
-    moved = found.moved
+    moved, reached = found.moved, step.time(step.moved_by(found.moved))
+    if abs(math.log(reached / time)) > _FAR:
+        raise ValueRangeError(
+            f"--measured: {shown(text)} is a step of {format_quantity(time, 's')}, and no value of what is uncertain gives"
+            f" less than {format_quantity(reached, 's')}; is it of this question?"
+            if reached > time
+            else f"--measured: {shown(text)}: no value of what is uncertain gives more than {format_quantity(reached, 's')}"
+        )
     left = {path: math.sqrt(max(1 - share, 0.0)) for path, share in found.told.items()}
     known = Known(
         time=time,
         moved={path: (was, _moved(path, was, moved[path], str(text))) for path, was in step.quantities.items()},
         left=left,
         undetermined=tuple(path for path in left if left[path] > _LEFT),
+        deviations={path: moved[path] / step.spreads[path] for path in moved},
         seen=Seen(NOISE, {}),
     )
     again = prepare_question(with_known(question, known))
@@ -85,6 +98,16 @@ def prepared_with(question: Question, known: Known | None) -> Prepared:
     return prepared
 
 
+def ready(question: Question, known: Known | None = None) -> Prepared:
+    """Return a question made ready with what its measured step tells; known: that of another question, in its place."""
+    return prepared_with(question, known or conditioned(question))
+
+
+def ask(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) -> Prepared:
+    """Return the prepared question behind `estimate`, whose arguments these are."""
+    return ready(read_question(model, hardware, **asked))
+
+
 class _Explained(NamedTuple):
     """How parameters move.
 
@@ -101,8 +124,7 @@ class _Step:
     """The before side at its workload, with the parameters that are uncertain."""
 
     def __init__(self, prepared: Prepared, batch: int, context: int) -> None:
-        self._side = prepared.before
-        self._counts = counts_at(self._side.plan, batch, context)
+        self._side, self._batch, self._context = prepared.before, batch, context
         used = self._side.parameters.used
         self.values: dict[str, Any] = self._side.parameters.values()
         self.quantities: dict[str, Quantity] = {
@@ -114,9 +136,12 @@ class _Step:
 
     def time(self, numbers: dict[str, float]) -> float:
         """Return the time of the step [s] with some parameters at these numbers."""
-        parameters, every = self._side.parameters, self.values | numbers
-        busy = busy_time(self._counts, parameters.rates(every), parameters.chain(every))
-        return float(step_time(self._side.plan, call_times(busy), parameters.fixed(every)))
+        costs = self._side.parameters.costs(self.values | numbers)
+        return float(step_at(self._side.plan, costs, self._batch, self._context).time())
+
+    def moved_by(self, moved: dict[str, float]) -> dict[str, float]:
+        """Return the numbers of the parameters moved by the logarithms of factors."""
+        return {path: self.values[path] * math.exp(moved[path]) for path in moved}
 
     def slopes(self, numbers: dict[str, float]) -> tuple[float, dict[str, float]]:
         """Return the logarithm of the time, and its slope by the logarithm of each uncertain parameter."""
@@ -137,27 +162,37 @@ class _Step:
 
     def explained(self, goal: float, start: dict[str, float]) -> "_Explained":
         """Return how the parameters move so that the logarithm of the time is `goal`, by Gaussian conditioning."""
-        spreads, noise = self.spreads, NOISE / TO_PERCENTILE
-        moved, told, logarithm = start, dict.fromkeys(spreads, 0.0), 0.0
+        spreads = self.spreads
+        moved, felt, variance = start, dict.fromkeys(spreads, 0.0), 1.0
         for _ in range(_ROUNDS):
-            now = {path: self.values[path] * math.exp(moved[path]) for path in spreads}
-            logarithm, slopes = self.slopes(now)
+            logarithm, slopes = self.slopes(self.moved_by(moved))
             felt = {path: slopes[path] * spreads[path] ** 2 for path in spreads}
-            variance = sum(slopes[path] * felt[path] for path in spreads) + noise**2
             # What is left to explain, seen from the values before anything was moved.
             rest = goal - logarithm + sum(slopes[path] * moved[path] for path in spreads)
-            moved = {path: self.within(path, felt[path] / variance * rest) for path in spreads}
-            told = {path: felt[path] ** 2 / variance / spreads[path] ** 2 for path in spreads}
-        off = (
-            goal - math.log(self.time({path: self.values[path] * math.exp(moved[path]) for path in spreads}))
-        ) / noise
+            held: dict[str, float] = {}
+            for _ in spreads:  # a share that would be more than all stays there, and the others explain the rest
+                free = [path for path in spreads if path not in held]
+                variance = sum(slopes[path] * felt[path] for path in free) + _MATCHED**2
+                left = rest - sum(slopes[path] * held[path] for path in held)
+                wanted = {path: felt[path] / variance * left for path in free}
+                beyond = {path: self._most(path) for path in free if wanted[path] > self._most(path)}
+                if not beyond:
+                    break
+                held |= beyond
+            # Far from where the slopes were taken a step of a factor of e at a time.
+            moved = {path: _near(moved[path], (wanted | held)[path]) for path in spreads}
+        told = {path: felt[path] ** 2 / variance / spreads[path] ** 2 for path in spreads}
+        off = (goal - math.log(self.time(self.moved_by(moved)))) / _MATCHED
         return _Explained(moved, told, off**2 + sum((moved[path] / spreads[path]) ** 2 for path in spreads))
 
-    def within(self, path: str, moved: float) -> float:
-        """Return how far the logarithm of a parameter may move: no share beyond one."""
+    def _most(self, path: str) -> float:
+        """Return how far the logarithm of a parameter may rise: no share beyond one."""
         parameter = lookup(path)
-        most = parameter.most if parameter is not None else math.inf
-        return min(moved, math.log(most / self.values[path])) if self.values[path] > 0 else 0.0
+        return math.log(parameter.most / self.values[path]) if parameter is not None else math.inf
+
+
+def _near(now: float, wanted: float) -> float:
+    return min(max(wanted, now - 1.0), now + 1.0)
 
 
 def _moved(path: str, quantity: Quantity, moved: float, text: str) -> Quantity:

@@ -29,11 +29,13 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A measured step: its time [s], and what it tells.
 
     moved: by path a quantity as it was and as it is now; left: by path the share of its spread that is left [-];
-    undetermined: uncertain parameters that it says little of; seen: how it binds the rest.
+    deviations: by path how many standard deviations of its interval it moved [-]; undetermined: uncertain parameters that
+    it says little of; seen: how it binds the rest.
     """
 
     time: float
     moved: dict[str, tuple[Quantity, Quantity]]
+    deviations: dict[str, float]
     left: dict[str, float]
     undetermined: tuple[str, ...]
     seen: Seen

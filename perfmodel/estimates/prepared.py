@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Unpack
 
 import msgspec
 
@@ -12,10 +11,9 @@ from perfmodel.estimates.drafting import Draft, DraftedWork, with_drafter
 from perfmodel.estimates.intervals import Beyond
 from perfmodel.estimates.known import Known, Seen
 from perfmodel.estimates.onchiproom import on_chip_room
-from perfmodel.estimates.options import Asked
 from perfmodel.estimates.placement import Placement, host_layers
 from perfmodel.estimates.plan import plan_kinds
-from perfmodel.estimates.question import Question, read_question
+from perfmodel.estimates.question import Question
 from perfmodel.estimates.recording import Recording
 from perfmodel.estimates.results import Assumption, LoopFound
 from perfmodel.estimates.sides import Drafts, Lies, PreparedSide
@@ -285,8 +283,3 @@ def prepare_question(question: Question) -> Prepared:
         question.draft,
         None if question.after_hardware is question.hardware else question.after_hardware,
     )
-
-
-def ask(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) -> Prepared:
-    """Return the prepared question behind `estimate`, whose arguments these are."""
-    return prepare_question(read_question(model, hardware, **asked))

@@ -1,12 +1,12 @@
 """Explaining a measurement: which boundary, sustained share or host time would make the prediction what was measured.
 
-One parameter at a time by bracketing, the others at their values; then all together at the most likely point, where
-the catalogue's intervals are the prior. What looping would bring is asked again from each explanation, since a gap
-that is boundary can be looped away and one that is bandwidth cannot.
+One parameter at a time by bracketing, the others at their values; then all together at the most likely point, which is
+where `--measured` stands. What looping would bring is asked again from each explanation, since a gap that is boundary
+can be looped away and one that is bandwidth cannot.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 import msgspec
@@ -107,7 +107,10 @@ def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, 
             what=what, values=values, deviations=deviations, after=again.after.time_per_step, speedup=again.speedup
         )
 
+    known = _known(answer, step_time)
+    told = {} if known is None or known.prepared.known is None else known.prepared.known.moved
     alone = tuple(explained(_name(path), _alone(step, priors[path], step_time)) for path in _candidates(step, priors))
+    assumed = {path: prior.quantity for path, prior in priors.items()} | {path: was for path, (was, _) in told.items()}
     return Gap(
         model=answer.model,
         hardware=answer.hardware,
@@ -118,9 +121,9 @@ def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, 
         low=answer.before.high.time_per_step,
         high=answer.before.low.time_per_step,
         alone=alone,
-        together=explained("together", _together(step, priors, step_time)),
-        assumed={path: (p.quantity.low, p.quantity.value, p.quantity.high) for path, p in priors.items()},
-        units={path: p.quantity.unit for path, p in priors.items()},
+        together=_together(known),
+        assumed={path: (q.low, q.value, q.high) for path, q in assumed.items()},
+        units={path: q.unit for path, q in assumed.items()},
         estimate=answer,
     )
 
@@ -163,37 +166,24 @@ def _alone(step: AdjustableStep, prior: Prior, measured: float) -> dict[str, flo
     return {path: math.exp((low + high) / 2)}
 
 
-def _together(step: AdjustableStep, priors: Mapping[str, Prior], measured: float) -> dict[str, float] | None:
-    """The most likely point at which the step takes the measured time: the least sum of squared deviations.
-
-    Newton's way: linearise the logarithm of the time, go to the nearest point of that plane in units of the spreads.
-    """
-    paths = list(priors)
-    centre = [math.log(p.quantity.value) for p in priors.values()]
-    point = list(centre)
-    target = math.log(measured)
-
-    def logarithm(at: Sequence[float]) -> float:
-        return math.log(step.time(dict(zip(paths, map(math.exp, at), strict=True))))
-
-    for _ in range(40):
-        here = logarithm(point)
-        slopes = [(logarithm([*point[:i], x + 1e-4, *point[i + 1 :]]) - here) / 1e-4 for i, x in enumerate(point)]
-        # The spread of the side on which the way to the measurement lies.
-        wanted = target - here + sum(s * (x - c) for s, x, c in zip(slopes, point, centre, strict=True))
-        spreads = [p.above if s * wanted > 0 else p.below for p, s in zip(priors.values(), slopes, strict=True)]
-        weight = sum((s * d) ** 2 for s, d in zip(slopes, spreads, strict=True))
-        if weight <= 0:
-            return None
-        following = [c + d * d * s * wanted / weight for c, s, d in zip(centre, slopes, spreads, strict=True)]
-        following = [
-            min(max(new, old - 1.0), old + 1.0, math.log(largest(path)))
-            for new, old, path in zip(following, point, paths, strict=True)
-        ]
-        moved = max(abs(a - b) for a, b in zip(point, following, strict=True))
-        point = following
-        if moved < 1e-9:
-            break
-    if abs(logarithm(point) - target) > 1e-3:
+def _known(answer: Estimate, measured: float) -> Estimate | None:
+    """Return the answer with its before side as measured, None where no values explain that."""
+    try:
+        return answer.replace(measured=f"{measured!r} s")
+    except ValueRangeError:
         return None
-    return dict(zip(paths, map(math.exp, point), strict=True))
+
+
+def _together(known: Estimate | None) -> Discrepancy:
+    """Return the most likely point at which the step takes the measured time, what moved most first."""
+    if known is None or known.prepared.known is None:
+        return Discrepancy(what="together", values=None, deviations={}, after=None, speedup=None)
+    told = known.prepared.known
+    paths = sorted(told.moved, key=lambda path: -abs(told.deviations[path]))
+    return Discrepancy(
+        what="together",
+        values={path: told.moved[path][1].value for path in paths},
+        deviations={path: told.deviations[path] for path in paths},
+        after=known.after.time_per_step,
+        speedup=known.speedup,
+    )

@@ -4,7 +4,7 @@ Its kind, its profile, how its files store the parts of a model.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,14 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import Profile, profile_names, with_profile
 from perfmodel.specifications.quantities import parse_setting
-from perfmodel.specifications.software import DEFAULT_KIND, NO_SOFTWARE, find_software, software_of, with_software
+from perfmodel.specifications.software import (
+    DEFAULT_KIND,
+    NO_SOFTWARE,
+    Software,
+    find_software,
+    software_of,
+    with_software,
+)
 
 
 class _Stacks(msgspec.Struct, frozen=True):
@@ -115,13 +122,16 @@ def row_parallel(row: Row, model: Model) -> Parallel:
     return stated or Parallel(tensor=row.devices_at_work())
 
 
-def row_hardware(row: Row, profile: Profile | None) -> Hardware:
+def row_hardware(
+    row: Row, profile: Profile | None, software_named: Callable[[str], Software] = find_software
+) -> Hardware:
     """Return the device of a row with its software, the overrides of `profile`, and what the row itself says over all.
 
+    software_named: gives software by kind and year.
     Raises UnknownNameError or SpecificationError for a device or setting that does not exist.
     """
     hardware = find_hardware(row.hardware)
-    software = software_of(hardware) if hardware.software == NO_SOFTWARE else find_software(software_of_row(row))
+    software = software_of(hardware) if hardware.software == NO_SOFTWARE else software_named(software_of_row(row))
     if software is not None:
         hardware = with_software(hardware, software)
     if profile is not None:

@@ -127,6 +127,10 @@ def choose(
     _check(tpot, ttft, confidence, rank, most)
     if ttft is not None and asked.get("prompt") is None:
         raise UsageError("--ttft: needs --prompt, the tokens before the first one")
+    if asked.get("measured") is not None:
+        raise UsageError(
+            "--measured: choose tries many settings, of which one step was measured; ask compare or estimate"
+        )
     limits = Limits(tpot, ttft)
     given = complete({"devices": _DEVICES, "batch": _BATCHES} | asked)
     found_models, found_hardware, axes = axes_of(models, hardware, given)

@@ -9,8 +9,11 @@ import msgspec
 import numpy
 
 from perfmodel.estimates.columns import FIGURES, drafts_of
+from perfmodel.estimates.conditioning import prepared_with
 from perfmodel.estimates.devices import AFTER
-from perfmodel.estimates.prepared import Prepared, ask
+from perfmodel.estimates.known import Known
+from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.question import read_question
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -58,7 +61,10 @@ _WORTH_COMPILING = 200_000
 
 
 class Grid(msgspec.Struct, frozen=True):
-    """A grid ready to be worked out: its axes in the order of the rows; same: options that are alike at every point."""
+    """A grid ready to be worked out: its axes in the order of the rows; same: options that are alike at every point.
+
+    known: what a measured step tells, None where none was.
+    """
 
     axes: tuple[Axis, ...]
     columns: tuple[str, ...]
@@ -66,6 +72,7 @@ class Grid(msgspec.Struct, frozen=True):
     hardware: tuple[Hardware, ...]
     same: dict[str, Any]
     questions: dict[tuple[Any, ...], Case]
+    known: Known | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -116,20 +123,19 @@ def cases(grid: Grid, part: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ..
     yield from product(*ranges)
 
 
+def arguments_at(grid: Grid, case: tuple[int, ...]) -> dict[str, Any]:
+    """Return the arguments of `estimate` at one combination of the axes, as positions."""
+    value = {axis.name: axis[i] for axis, i in zip(grid.axes, case, strict=True)}
+    settings = {path: value.pop(path) for path in grid.parameters}
+    return {name: given for name, given in value.items() if given is not None} | grid.same | {"parameters": settings}
+
+
 def question_of(grid: Grid, case: tuple[int, ...]) -> Case:
     """Return the prepared question of one combination of the axes that are no arrays."""
     found = grid.questions.get(case)
     if found is None:
-        value = dict(
-            zip(
-                (axis.name for axis in grid.axes),
-                (axis[i] for axis, i in zip(grid.axes, case, strict=True)),
-                strict=True,
-            )
-        )
-        settings = {path: value.pop(path) for path in grid.parameters}
-        asked = {name: given for name, given in value.items() if given is not None} | grid.same
-        prepared = ask(**asked, parameters=settings)
+        value = arguments_at(grid, case)
+        prepared = prepared_with(read_question(**value), grid.known)
         ranges = {axis.name: axis.ends() for axis in grid.axes if is_array(grid, axis)}
         ranges |= {name: (float(value[name]),) * 2 for name in ("batch", "context") if name not in ranges}
         found = Case(

@@ -11,9 +11,12 @@ import msgspec
 
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
-from perfmodel.estimates.answers import Estimate, estimate
+from perfmodel.estimates.answers import Estimate, answer_to
+from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.costs import cost_per_million_tokens
+from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import AskedGrid
+from perfmodel.estimates.question import read_question
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.parameters import MODES
 
@@ -132,7 +135,8 @@ def compare(
 
     modes: "all" or names for the ladder of launch modes, from eager to megakernel, each against the one before it.
     rank: before for the rate of today's software, after for that of the mode after. Each batch and context is ranked by
-    itself, choices that do not fit in memory last. Raises PerfModelError, with one line that says what can.
+    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in its
+    first mode; what it tells of machine and software holds for the others too. Raises PerfModelError, with one line that says what can.
 
     >>> [choice.hardware for choice in compare("llama-3.1-8b", "a100-sxm-80gb,h100-sxm").choices]
     ['h100-sxm', 'a100-sxm-80gb']
@@ -150,6 +154,7 @@ def compare(
             f"compare: {grid.size:,} choices are more than {_MOST_CHOICES:,}; perfmodel sweep is for grids"
         )
     found: list[tuple[Estimate, dict[str, Any], int]] = []
+    known: Known | None = None
     for group, values in enumerate(product(*(axis.part(0, axis.count) for axis in grid.axes))):
         point = dict(zip((axis.name for axis in grid.axes), values, strict=True))
         settings = {path: point.pop(path) for path in grid.parameters}
@@ -157,7 +162,9 @@ def compare(
         steps = _ladder(device, modes) if modes is not None else [(point["before"], point["after"] or "looped")]
         for one, two in steps:
             chosen: Any = point | grid.same | {"before": one, "after": two, "parameters": settings}
-            found.append((estimate(**chosen), settings, group))
+            question = read_question(**chosen)
+            known = known or conditioned(question)
+            found.append((answer_to(question, known), settings, group))
     if not ladder:
         found.sort(
             key=lambda each: (*workload_of(each[0]), not each[0].fits.fits, -getattr(each[0], rank).tokens_per_second)

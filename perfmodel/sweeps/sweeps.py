@@ -9,12 +9,15 @@ import numpy
 
 from perfmodel._layout import ShownInNotebooks
 from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, dotted, nearest, shown
+from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.devices import check_settings
+from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
+from perfmodel.estimates.question import read_question
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
 from perfmodel.sweeps.columnkinds import is_float
-from perfmodel.sweeps.columns import MOST_PREPARED, Grid, block_columns, cases, question_of
+from perfmodel.sweeps.columns import MOST_PREPARED, Grid, arguments_at, block_columns, cases, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
 
 # The axes and the twelve main figures; parameters that are swept stand between them.
@@ -92,7 +95,8 @@ def sweep(
     models, hardware: names, paths, or Model and Hardware objects.
     parameters: what-ifs by dotted path, each of which may be a grid as well: {"modes.looped.stage": "0us:4us:+1us"}.
     devices: None takes all of a system, else one. parallel, loop_at_most, loop_only, offload, profile: as in
-    `estimate`, the same at every point.
+    `estimate`, the same at every point. measured: the step before at the first point; what it tells of machine and
+    software holds at the others too.
     columns: names of `Estimate.rows`, "all", or None for the axes and the main figures.
     yes: work out more points than MOST_POINTS.
     Raises PerfModelError before any work, with one line that says what can.
@@ -142,23 +146,25 @@ def make_grid(
     *,
     columns: Sequence[str] | str | None = None,
     yes: bool = False,
+    known: Known | None = None,
     **asked: Unpack[AskedGrid],
 ) -> Grid:
-    """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked."""
+    """Return the grid behind `sweep`, whose arguments these are, with every name, value and combination checked.
+
+    known: what a measured step of another question tells; without it measured is the step of the first point.
+    """
     given = complete(asked)
     if given["prompt"] is not None or given["chunk"] is not None:
         raise UsageError("--prompt: a grid has no prompts; ask for one with perfmodel estimate or request")
-    if given["measured"] is not None:
-        raise UsageError("--measured: one step of one question was measured; ask for it with perfmodel estimate")
     found_models, found_hardware, options = axes_of(models, hardware, given)
     axes = [
         Axis("model", len(found_models), found_models),
         Axis("hardware", len(found_hardware), found_hardware),
         *options,
     ]
-    known = found_hardware[0].values
+    values = found_hardware[0].values
     check_settings(given["parameters"] or {})
-    axes += [parameter_axis(path, given, known) for path, given in (given["parameters"] or {}).items()]
+    axes += [parameter_axis(path, given, values) for path, given in (given["parameters"] or {}).items()]
     if len(axes) > _MOST_AXES:
         raise ValueRangeError(
             f"--set: {len(given['parameters'])} what-ifs at once are more than {_MOST_AXES - len(axes) + len(given['parameters'])}; write a hardware file"
@@ -170,7 +176,10 @@ def make_grid(
             f"grid: {grid.size:,} points are more than {MOST_POINTS:,}; make an axis coarser, or say yes to it with"
             " --yes"
         )
-    grid = msgspec.structs.replace(grid, columns=tuple(_chosen(columns, grid)))
+    grid = msgspec.structs.replace(grid, columns=tuple(_chosen(columns, grid)), known=known)
+    if known is None and given["measured"] is not None:
+        first = read_question(**arguments_at(grid, (0,) * len(axes)))
+        grid = msgspec.structs.replace(grid, known=conditioned(first))
     for case in cases(grid, tuple((0, count) for count in grid.counts)):
         question_of(grid, case)  # a mode or a value that a device lacks is found before any work
         if len(grid.questions) >= MOST_PREPARED:

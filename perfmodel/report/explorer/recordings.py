@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import PerfModelError
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.intervals import Beyond, ends_of
 from perfmodel.estimates.positions import kernels_key, moves_with
-from perfmodel.estimates.prepared import Prepared, ask
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.recording import Group
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.splits import obstacle

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.errors import SpecificationError, ValueRangeError
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.breakeven import last_paying_batch
-from perfmodel.estimates.prepared import ask
 from perfmodel.estimates.results import Assumption
 from perfmodel.report.pictures.axes import (
     AXIS_WORDS,
@@ -187,7 +186,8 @@ def points_of(
     from perfmodel.sweeps.sweeps import make_grid, work_out
 
     asked = answer.asked.arguments | {name: list(values) for name, values in axes.items()}
-    grid = make_grid(asked.pop("model"), asked.pop("hardware"), **asked, columns=list(columns))
+    known = answer.prepared.known
+    grid = make_grid(asked.pop("model"), asked.pop("hardware"), **asked, columns=list(columns), known=known)
     found = work_out(grid).to_dict()
     return found, [a for case in grid.questions.values() for a in case.question.assumptions]
 
@@ -247,7 +247,7 @@ def _askable(answer: Estimate, devices: int) -> bool:
     if devices == answer.devices:
         return True
     try:
-        ask(**(answer.asked.arguments | {"devices": devices}))
+        answer.replace(devices=devices)
     except (SpecificationError, ValueRangeError):
         return False
     return True

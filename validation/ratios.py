@@ -1,0 +1,143 @@
+# ruff: noqa: INP001
+"""Print how right the ratio of two launch modes is, each source left out of the fit, by kind of pair.
+
+    python validation/ratios.py [pairs]
+
+Three ways to ask the same pair. First principles: both sides by the software that their rows name. From the measured
+side before (the slower one): its step conditions what the sides share, and the after side runs on the same software.
+The same with the after side's own software named. Shares are the mean of the sources' shares; doubtful rows are apart.
+`pairs` prints every pair.
+"""
+
+import math
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from statistics import mean, median
+from typing import NamedTuple
+
+from withheld import device_of, question_of, rows_asked, software_without
+
+from perfmodel.errors import PerfModelError
+from perfmodel.estimates.answers import answer_to
+from perfmodel.estimates.question import Question
+from perfmodel.measurements.rows import Row
+from perfmodel.measurements.stacks import why_apart
+from perfmodel.specifications.parameters import MODES
+from perfmodel.specifications.storage import read_weights, spelled
+
+FUSED = ("looped", "megakernel", "megakernel-generated")
+KINDS = (
+    ("stream to graph", ("stream",), ("graph",)),
+    ("graph or layer-fused to looped or megakernel", ("graph", "layer-fused"), FUSED),
+    ("eager to graph", ("eager",), ("graph",)),
+    ("eager to megakernel", ("eager",), FUSED),
+)
+WAYS = ("first principles", "measured before", "measured, after named")
+
+
+class Asked(NamedTuple):
+    """A pair and its predictions: the rows, and by way the ratio with its interval [-]."""
+
+    before: Row
+    after: Row
+    ways: dict[str, tuple[float, float, float]]
+
+    @property
+    def measured(self) -> float:
+        """The measured ratio [-]."""
+        return self.before.time_per_step / self.after.time_per_step
+
+
+def pairs() -> Iterator[tuple[Row, Row]]:
+    """Yield every two rows of a source and a question in different launch modes that differ by a hundredth or more."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows_asked():
+        weights = spelled(read_weights(row.weight_format, row.id)) if row.weight_format else ""
+        key = (row.source_id, row.model, row.hardware, row.devices, row.parallel, weights, row.batch, row.context)
+        groups.setdefault(key, []).append(row)
+    for members in groups.values():
+        for one, other in combinations(members, 2):
+            before, after = sorted((one, other), key=lambda row: MODES.index(row.mode or "graph"))
+            differs = abs(math.log(before.time_per_step / after.time_per_step)) > 0.01
+            if before.mode != after.mode and differs:
+                yield before, after
+
+
+def asked(before: Row, after: Row) -> Asked:
+    """Return a pair with its predictions; raise PerfModelError where it cannot be asked."""
+    named = software_without(before.source_id)
+    device, own = device_of(before, named), device_of(after, named)
+    if device.stack == own.stack and before.settings == after.settings:
+        own = device
+    questions: dict[str, Question] = {
+        WAYS[0]: question_of(before, device, after, own, measured=False),
+        WAYS[1]: question_of(before, device, after, device, measured=True),
+        WAYS[2]: question_of(before, device, after, own, measured=True),
+    }
+    found = {}
+    for way, question in questions.items():
+        gain = answer_to(question).speedup
+        scale = 1.0 if way == WAYS[0] else before.time_per_step / answer_to(question).before.time_per_step
+        found[way] = (gain.value * scale, gain.low * scale, gain.high * scale)
+    return Asked(before, after, found)
+
+
+def line(name: str, chosen: list[Asked]) -> str:
+    """Return a line of the table for pairs of one kind."""
+    sources: dict[str, list[Asked]] = {}
+    for pair in chosen:
+        sources.setdefault(pair.before.source_id, []).append(pair)
+    cells = [name, str(len(sources)), str(len(chosen))]
+    if not chosen:
+        return f"| {' | '.join(cells)} |" + " |" * 10
+    right = mean(mean((p.ways[WAYS[0]][0] > 1) == (p.measured > 1) for p in own) for own in sources.values())
+    cells.append(f"{right:.0%}")
+    for way in WAYS:
+        near = mean(mean(abs(p.ways[way][0] / p.measured - 1) <= 0.15 for p in own) for own in sources.values())
+        inside = mean(mean(p.ways[way][1] <= p.measured <= p.ways[way][2] for p in own) for own in sources.values())
+        width = median(median(p.ways[way][2] / p.ways[way][1] for p in own) for own in sources.values())
+        cells += [f"{near:.0%}", f"{inside:.0%}", f"{width:.2f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table, and with `pairs` every pair."""
+    found: list[Asked] = []
+    apart, refused = 0, 0
+    for before, after in pairs():
+        if why_apart(before) or why_apart(after):
+            apart += 1
+            continue
+        try:
+            found.append(asked(before, after))
+        except PerfModelError as error:
+            refused += 1
+            sys.stderr.write(f"{before.id}, {after.id}: {error}\n")
+    heads = ["pairs, each source left out", "sources", "pairs", "order right"]
+    heads += [f"{what}: {way}" for way in WAYS for what in ("within 15 %", "inside", "width")]
+    out = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
+    known = set()
+    for name, one, other in KINDS:
+        chosen = [pair for pair in found if pair.before.mode in one and pair.after.mode in other]
+        known |= {id(pair) for pair in chosen}
+        out.append(line(name, chosen))
+        for alike, word in ((True, "same stack"), (False, "another stack")):
+            part = [pair for pair in chosen if (pair.before.stack == pair.after.stack) is alike]
+            if part and len(part) < len(chosen):
+                out.append(line(f"- {word}", part))
+    out += [line("other", [pair for pair in found if id(pair) not in known]), line("all", found)]
+    out.append(f"\n{apart} pairs with a row that stands apart, {refused} that cannot be asked.")
+    if arguments == ["pairs"]:
+        for pair in found:
+            figures = "  ".join("{:.2f} ({:.2f} to {:.2f})".format(*pair.ways[way]) for way in WAYS)
+            modes = f"{pair.before.stack} {pair.before.mode} to {pair.after.stack} {pair.after.mode}"
+            out.append(
+                f"{pair.before.source_id:24s} {pair.before.id}, {pair.after.id}: {modes}: {pair.measured:.2f}: {figures}"
+            )
+    sys.stdout.write("\n".join(out) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
