@@ -32,6 +32,10 @@ PARAMETERS = {
     "deepseek_v3": NO_CORRECTION, "deepseek_v32": NO_CORRECTION, "glm_moe_dsa": NO_CORRECTION, "sarvam_mla": NO_CORRECTION,
     "kimi_k25": NO_CORRECTION, "gemma3n_text": NO_KEYS, "gemma3n": NO_KEYS, "gemma-3n-e2b": NO_KEYS, "gemma-3n-e4b": NO_KEYS,
 }  # fmt: skip
+DIFFERING = {
+    "longcat_flash": {"experts"},  # the library makes gates and ups for experts that have no weights
+    "mllama": {"embedding", "rest"},  # eight rows of the embedding, which have none in the head, are with the rest here
+}
 CACHES = {
     "falcon": "the library keeps keys and values for every head, whatever num_kv_heads says",
     "deepseek_v32": "index keys are kept in fp8 with a scale here", "glm_moe_dsa": "index keys are kept in fp8 with a scale here",
@@ -78,7 +82,7 @@ def differences(ours, theirs):
 @pytest.mark.parametrize("family", SMALL)
 def test_parameters_by_part(family):
     differing = differences(parts(read(SMALL[family]["config"])), SMALL[family]["parameters"])
-    assert set(differing) == ({"rest"} if family in PARAMETERS else set())
+    assert set(differing) == DIFFERING.get(family, {"rest"} if family in PARAMETERS else set())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -111,7 +115,8 @@ def test_towers_are_counted_or_named(family):
     theirs = dict(WRAPPED[family]["parameters"])
     towers = theirs.pop("tower", 0)
     model = read(WRAPPED[family]["config"])
-    assert set(differences(parts(model), theirs)) == ({"rest"} if family in PARAMETERS else set())
+    differing = differences(parts(model), theirs)
+    assert set(differing) == DIFFERING.get(family, {"rest"} if family in PARAMETERS else set())
     counted = [tower.parameters for tower in model.towers]
     assert bool(counted) == bool(towers)
     assert None in counted or sum(counted) == towers
@@ -167,7 +172,7 @@ VARIED_OTHERWISE = {
     ("nemotron_h", "tie_word_embeddings"): TWO_TABLES, ("nemotron_h", "attention_bias"): "the library has none",
     ("mpt", "expansion_ratio"): "the library always takes 4",
 }  # fmt: skip
-UNCOMPARED = ("gemma3n_text",)  # counts keys and values of layers that share caches, see above
+UNCOMPARED = ("gemma3n_text", "longcat_flash")  # count what no step reads, see above
 
 
 @pytest.mark.parametrize("family", VARIED)

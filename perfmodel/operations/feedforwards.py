@@ -44,6 +44,8 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
         # Mean, deviation, threshold and cut.
         yield elementwise("sparsify", "activation", width, formats, flops=6.0)
     yield _activation("activation", width, formats, gated=block.gated, weights=block.activation_weights)
+    if block.inner_norm:
+        yield norm("feed_forward_inner_norm", width, formats)
     yield matrix("down", hidden, width, formats, bias=block.bias)
 
 
@@ -62,10 +64,10 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
     # Routed experts may work in a narrower space, between two projections that are whole on each device.
     inner = block.latent or hidden
     sent = block.chosen * (parallel.stage_devices // groups) * inner / parallel.tensor
-    yield matrix("router", block.count, hidden, formats, bias=block.router_bias)
+    yield matrix("router", block.count + block.idle, hidden, formats, bias=block.router_bias)
     if block.router_scales:
         yield elementwise("router_scale", "norm", hidden, formats, flops=4.0, weights=hidden + block.count)
-    yield elementwise("expert_choice", "expert_choice", block.count, formats, flops=5.0)
+    yield elementwise("expert_choice", "expert_choice", block.count + block.idle, formats, flops=5.0)
     beside = formats.within("shared")
     which = {"experts": block.count, "chosen": block.chosen, "bias": block.bias, "groups": groups}
     if block.latent:

@@ -45,17 +45,17 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
     value_dim = attention.value_dim or attention.head_dim
     bias, size = attention.query_key_value_bias, formats.activation_size()
-    gated = attention.output_gate and attention.gate_bias
-    yield matrix("query", query_width * (2 if gated else 1), hidden, formats, bias=bias)
+    gated, read = attention.output_gate and attention.gate_bias, attention.inputs * hidden
+    yield matrix("query", query_width * (2 if gated else 1), read, formats, bias=bias)
     if attention.output_gate and not gated:
-        yield matrix("output_gate_projection", query_width, hidden, formats, shares_input=True)
+        yield matrix("output_gate_projection", query_width, read, formats, shares_input=True)
     own = not attention.shares_cache
     if own:
-        yield matrix("key", kv_width, hidden, formats, bias=bias and attention.key_bias, shares_input=True)
+        yield matrix("key", kv_width, read, formats, bias=bias and attention.key_bias, shares_input=True)
     if own and attention.value_projection:
-        yield matrix("value", kv_heads * value_dim, hidden, formats, bias=bias, shares_input=True)
+        yield matrix("value", kv_heads * value_dim, read, formats, bias=bias, shares_input=True)
     if attention.head_gate:
-        yield matrix("head_gate", heads, hidden, formats, shares_input=True)
+        yield matrix("head_gate", heads, read, formats, shares_input=True)
     if attention.query_key_norm:
         by_head = attention.query_key_norm == "head"
         for name, count, width in (
@@ -102,6 +102,8 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     )
     if attention.output_gate or attention.head_gate:
         yield elementwise("output_gate", "activation", result_width, formats, flops=5.0, inputs=2)
+    if attention.inner_norm:
+        yield norm("inner_norm", result_width, formats)
     yield matrix("output", hidden, result_width, formats, bias=attention.output_bias)
 
 

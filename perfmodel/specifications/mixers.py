@@ -14,6 +14,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     index_heads, index_dim, index_chosen: a small attention with one key a token chooses the tokens that are read; 0 for none.
     rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
     shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
+    inputs: hidden widths that the projections read side by side. inner_norm: a norm in front of the output projection.
     """
 
     heads: int
@@ -35,6 +36,8 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     index_heads: int = 0
     index_dim: int = 0
     index_chosen: int = 0
+    inputs: int = 1
+    inner_norm: bool = False
 
 
 class CrossAttention(msgspec.Struct, frozen=True, kw_only=True):

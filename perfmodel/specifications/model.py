@@ -23,7 +23,7 @@ from perfmodel.specifications.storage import Storage
 class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     """A dense feed-forward block; gated ones have three matrices, plain ones two.
 
-    sparsified: activations below a quantile are cut off.
+    sparsified: activations below a quantile are cut off. inner_norm: a norm in front of the last matrix.
     """
 
     intermediate: int
@@ -31,6 +31,7 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     bias: bool = False
     sparsified: bool = False
     activation_weights: int = 0
+    inner_norm: bool = False
 
 
 class Experts(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     width.
     router_scales: the router scales its input a channel and its result an expert.
     shared_bias: the matrices of shared experts, and those around a latent width, have biases.
+    idle: experts that the router knows and that hand on what they get, without weights.
     """
 
     count: int
@@ -55,6 +57,7 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     router_scales: bool = False
     shared_bias: bool = False
     latent_norm: bool = False
+    idle: int = 0
 
 
 Mixer = (

@@ -19,7 +19,10 @@ transformers.logging.set_verbosity_error()
 # Numbers that a checkpoint holds and a step uses, although they are no parameters to `transformers`.
 _CORRECTIONS = re.compile(r"correction_bias|expert_bias|layer_scalar")
 _PARTS = (
-    ("tower", r"vision|visual|audio|projector|connector|image_newline|image_embed|encoder\.(?!.*decoder)"),
+    (
+        "tower",
+        r"vision|visual|audio|projector|connector|image_newline|image_embed|encoder\.(?!.*decoder)|qformer|query_tokens|language_projection|aligner|generation_|resampler|merger|acoustic|semantic|vqmodel|image_tower|video_tower",
+    ),
     ("embedding", r"(embed_tokens|wte|word_embeddings|embed_in|embeddings)\.weight$"),
     ("head", r"^(language_model\.)?(lm_head|embed_out|score)\."),
     ("shared", r"shared_expert(s)?\.|shared_mlp\.|share_expert\."),

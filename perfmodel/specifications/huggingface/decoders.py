@@ -63,7 +63,7 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     period: without a list every period-th layer sees all, 0 for all of them, -1 for none; first_full: counted from the first layer. last_full: and so does the last layer.
     rotary: 'all', 'none', or 'sliding' for layers with a window only.
     latent: attention is latent. mixture: its experts. head_bias: of the LM head.
-    square: the heads together must be as wide as the model. known: keys that do not change the count.
+    square: the heads together must be as wide as the model. inner_norms: a norm in front of the last matrix of either block. known: keys that do not change the count.
     """
 
     bias: Switch = False
@@ -91,7 +91,7 @@ class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     head_bias: Switch = False
     sinks: bool = False
     square: bool = False
-    other_parameters: int = 0
+    inner_norms: bool = False
     known: tuple[str, ...] = ()
 
 
@@ -131,6 +131,7 @@ def _mixers(fields: ConfigFields, family: Decoder, layers: int) -> list[Mixer]:
         gate_bias=False,
         head_gate=family.gate == "head",
         rotary=family.rotary != "none",
+        inner_norm=family.inner_norms,
     )
     if family.square and plain.heads * plain.head_dim != fields.integer("hidden_size", most=1_000_000):
         raise SpecificationError(
@@ -196,7 +197,9 @@ def _blocks(fields: ConfigFields, family: Decoder, layers: int) -> list[FeedForw
 
     def dense() -> FeedForward:
         block = feed_forward(fields, gated=family.gated, bias=bias, key=family.width)
-        return msgspec.structs.replace(block, activation_weights=family.activation_weights)
+        return msgspec.structs.replace(
+            block, activation_weights=family.activation_weights, inner_norm=family.inner_norms
+        )
 
     if family.mixture is None:
         return [dense()] * layers

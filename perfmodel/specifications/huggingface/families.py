@@ -1,5 +1,7 @@
 """The families that `read_decoder` reads: where each differs from Llama."""
 
+import msgspec
+
 from perfmodel.specifications.huggingface.decoders import Decoder, Mixture
 
 _GRANITE = ("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")
@@ -9,6 +11,27 @@ _MTP = ("num_mtp_layers",)
 # Routed and shared experts as DeepSeek names them; the router's correction is a number an expert.
 _DEEPSEEK = Mixture(count="n_routed_experts", shared="n_shared_experts", router_bias=True, sparse="first")
 _QWEN = Mixture(sparse="step")
+_LING = Mixture(shared="num_shared_experts", router_bias="moe_router_enable_expert_bias", sparse="first")
+_LING_KEYS = (
+    *(
+        "score_function",
+        "router_dtype",
+        "use_rmsnorm",
+        "norm_head",
+        "norm_softmax",
+        "embedding_dropout",
+        "output_dropout",
+    ),
+    *("moe_shared_expert_intermediate_size", "moe_router_enable_expert_bias", "moe_router_enable_shared_expert"),
+    *(
+        "num_nextn_predict_layers",
+        "mtp_loss_scaling_factor",
+        "max_window_layers",
+        "rotary_dim",
+        "using_split_qkv_in_self_attention",
+    ),
+    *("partial_rotary_factor", "multi_gate", "sliding_window"),
+)
 _EXAONE = Mixture(shared="num_shared_experts", router_bias=True, sparse="first")
 
 DECODERS: dict[str, Decoder] = {
@@ -31,6 +54,18 @@ DECODERS: dict[str, Decoder] = {
             "num_limited_groups",
         ),
     ),
+    "aria_text": Decoder(
+        bias="attention_bias",
+        mixture=Mixture(
+            count="moe_num_experts",
+            chosen="moe_topk",
+            width="intermediate_size",
+            shared="moe_num_shared_experts",
+            shared_unit="intermediate_size",
+            shared_bias="mlp_bias",
+        ),
+        known=("moe_z_loss_coeff", "moe_aux_loss_coeff"),
+    ),
     "apertus": Decoder(
         bias="attention_bias",
         norm="head",
@@ -39,6 +74,26 @@ DECODERS: dict[str, Decoder] = {
         known=("qk_norm", "mlp_bias", "post_norm"),
     ),
     "arcee": Decoder(bias="attention_bias", mlp_bias="mlp_bias", gated=False),
+    "bailing_moe": Decoder(
+        bias="use_qkv_bias",
+        output_bias="use_bias",
+        mlp_bias="use_bias",
+        norm="head",
+        norm_key="use_qk_norm",
+        mixture=_LING,
+        known=_LING_KEYS,
+    ),
+    "bailing_moe_v2": Decoder(
+        bias="use_qkv_bias",
+        output_bias="use_bias",
+        mlp_bias="use_bias",
+        norm="head",
+        norm_key="use_qk_norm",
+        norm_default=True,
+        mixture=msgspec.structs.replace(_LING, router_bias=True),
+        known=_LING_KEYS,
+    ),
+    "bitnet": Decoder(bias="attention_bias", inner_norms=True),
     "cohere2_moe": Decoder(
         bias="attention_bias",
         parallel="one-norm",
@@ -100,6 +155,15 @@ DECODERS: dict[str, Decoder] = {
         first_full=True,
         known=(*_GRANITE, "layer_rope_theta"),
     ),
+    "granitemoe_swa": Decoder(
+        bias="attention_bias",
+        sinks=True,
+        window="types",
+        period=4,
+        first_full=True,
+        mixture=Mixture(count="num_local_experts", width="intermediate_size", shared_width="shared_intermediate_size"),
+        known=(*_GRANITE, "layer_rope_theta", "mlp_bias"),
+    ),
     "helium": Decoder(square=True, bias="attention_bias", output_bias=False, mlp_bias="mlp_bias"),
     "hunyuan_v1_dense": Decoder(bias="attention_bias", norm="head", norm_key="use_qk_norm", norm_default=True),
     "hy_v3": Decoder(
@@ -117,6 +181,13 @@ DECODERS: dict[str, Decoder] = {
         window="types",
         period=5,
         mixture=Mixture(count="num_local_experts", router_bias=True, shared_width="shared_expert_intermediate_size"),
+    ),
+    "llada_moe": Decoder(
+        bias="attention_bias",
+        norm="head",
+        norm_key="qk_layernorm",
+        norm_default=True,
+        mixture=Mixture(width="expert_intermediate_size"),
     ),
     "mellum": Decoder(bias="attention_bias", norm="head", window="types", mixture=Mixture(count="num_local_experts")),
     "minicpm3": Decoder(latent=True, known=("scale_emb", "scale_depth", "dim_model_base")),
@@ -169,3 +240,9 @@ DECODERS["iquestcoder"] = DECODERS["exaone"]
 DECODERS["hyperclovax"] = Decoder(
     after_key="use_post_norm", bias="attention_bias", mlp_bias="mlp_bias", norms="both", known=_GRANITE
 )
+DECODERS["apertus1p5_text"] = DECODERS["apertus"]
+DECODERS["emu3_text_model"] = Decoder(bias="attention_bias", mlp_bias="mlp_bias")
+DECODERS["granite4_vision_text"] = DECODERS["granite_docling_text"] = Decoder(
+    bias="attention_bias", mlp_bias="mlp_bias", known=_GRANITE
+)
+DECODERS["glm_ocr_text"] = Decoder(norms="both", known=("attention_bias", *_PARTIAL))

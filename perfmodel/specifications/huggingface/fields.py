@@ -50,6 +50,12 @@ class ConfigFields(Fields):
                 return self._table[name]
         return next((self._family.defaults[name] for name in names if name in self._family.defaults), None)
 
+    def replaced(self, **values: Any) -> "ConfigFields":
+        """Return the same keys with other values at some; what is read of either is read of both."""
+        other = ConfigFields(self._table | values, self.where, self._family)
+        other._read = self._read
+        return other
+
     def known(self, *keys: str) -> None:
         """Mark keys as understood that the reader needs no value of."""
         super().known(*keys)

@@ -19,6 +19,16 @@ _RENAMED = {
         "n_head": "num_attention_heads",
         "n_inner": "intermediate_size",
     },
+    "llada": {
+        "d_model": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "n_kv_heads": "num_key_value_heads",
+        "mlp_hidden_size": "intermediate_size",
+        "max_sequence_length": "max_position_embeddings",
+        "weight_tying": "tie_word_embeddings",
+    },
+    "longcat_flash": {"num_layers": "num_hidden_layers"},
     "whisper": {"d_model": "hidden_size"},
     "bloom": {"n_embed": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads"},
     "mpt": {

@@ -76,8 +76,14 @@ def _one_linear(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     return linear(size_of(tower, "hidden_size"), hidden)
 
 
+def _from_merged(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
+    del whole
+    return linear(size_of(tower, "out_hidden_size"), hidden)
+
+
 PROJECTORS: dict[str, Callable[[ConfigFields, ConfigFields, int], int]] = {
     "gemma3": _gemma3,
+    "hyperclovax_vision_v2": _from_merged,
     "idefics3": _idefics_projector,
     "internvl": _internvl_projector,
     "kimi_k25": _kimi_projector,

@@ -13,6 +13,7 @@ from perfmodel.specifications.huggingface import (
     cousins,
     deepseek4,
     dense,
+    diffusion,
     gemma4,
     gpts,
     hybrids,
@@ -20,6 +21,7 @@ from perfmodel.specifications.huggingface import (
     recent,
     recurrent,
     statespaces,
+    uneven,
     whisper,
 )
 from perfmodel.specifications.huggingface.decoders import read_decoder
@@ -55,6 +57,10 @@ _READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "minimax": recurrent.read_minimax,
     "olmo_hybrid": recurrent.read_olmo_hybrid,
     "bloom": gpts.read_bloom,
+    "ernie4_5_vl_moe_text": uneven.read_ernie4_5_vl,
+    "longcat_flash": uneven.read_longcat_flash,
+    "mllama_text_model": uneven.read_mllama,
+    "nemotron-nas": uneven.read_nemotron_nas,
     "chatglm": cousins.read_chatglm,
     "cohere": cousins.read_cohere,
     "cohere2": dense.read_cohere2,
@@ -106,7 +112,7 @@ _READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "starcoder2": cousins.read_starcoder2,
     "whisper": whisper.read_whisper,
 }
-_READERS |= {name: partial(read_decoder, family=family) for name, family in DECODERS.items()}
+_READERS |= {name: partial(read_decoder, family=family) for name, family in DECODERS.items()} | diffusion.READERS
 # Types that other types are read as.
 _SAME = {
     "hunyuan_vl_text": "hunyuan_v1_dense",
@@ -139,6 +145,8 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
     if isinstance(family, str) and family in KNOWN_TYPES and family not in _READERS:
         config, family, where, towers = unwrapped(config, family, where)
         nested = True
+    if family == "llada" and "num_experts" in config:
+        family = "llada_moe"
     if not isinstance(family, str) or family not in _READERS:
         found = "has no model_type" if family is None else f"model_type: {shown(family)} is not known"
         raise SpecificationError(
@@ -168,6 +176,7 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
         kv_format=published.kv or kept,
         activations=kept,
         towers=(*shape.pop("towers", ()), *towers),
+        notes=(*shape.pop("notes", ()), *described.pop("notes", ())),
         longest_context=longest if isinstance(longest, int) and longest > 0 else None,
         **shape,
         **({"title": name} | described),

@@ -12,7 +12,13 @@ from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.projectors import PROJECTORS, linear, size_of
 from perfmodel.specifications.model import Tower
 
-_PARTS = {"vision_config": "vision tower", "audio_config": "audio tower", "encoder_config": "audio tower"}
+_PARTS = {
+    "vision_config": "vision tower",
+    "audio_config": "audio tower",
+    "encoder_config": "audio tower",
+    "acoustic_tokenizer_encoder_config": "audio tower",
+    "semantic_tokenizer_encoder_config": "audio tower",
+}
 
 
 def towers_of(config: dict[str, Any], decoder: dict[str, Any], family: str, where: str) -> tuple[Tower, ...]:
@@ -52,7 +58,7 @@ def _parameters(
         "hidden_size", most=1_000_000
     )
     whole = ConfigFields(config, where, family_of(family))
-    return tower(fields) + (projector(whole, fields, hidden) if projector and kind not in _WITH_PROJECTOR else 0)
+    return tower(fields) + (projector(whole, fields, hidden) if projector else 0)
 
 
 def _encoder(

@@ -1,0 +1,123 @@
+"""Families that no class of the transformers library counts: their published parameters, and what a step of them is."""
+
+import pytest
+
+from perfmodel import PerfModelError, estimate
+from perfmodel.operations import active_parameter_count, decode_step, parameter_count, plain_formats
+from perfmodel.specifications.huggingface import model_from_config
+
+LLADA = {
+    "model_type": "llada", "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_hidden_size": 12288,
+    "embedding_size": 126464, "vocab_size": 126464, "weight_tying": False, "include_bias": False, "include_qkv_bias": False,
+    "activation_type": "silu", "block_type": "llama", "layer_norm_type": "rms", "attention_layer_norm": False, "rope": True,
+    "max_sequence_length": 4096, "mask_token_id": 126336, "mlp_ratio": 4, "precision": "amp_bf16",
+}  # fmt: skip
+LLADA_2 = {
+    "model_type": "llada2_moe", "first_k_dense_replace": 1, "head_dim": 128, "hidden_act": "silu", "hidden_size": 2048,
+    "intermediate_size": 5120, "moe_intermediate_size": 512, "n_group": 8, "norm_head": False, "norm_topk_prob": True,
+    "num_attention_heads": 16, "num_experts": 256, "num_experts_per_tok": 8, "num_hidden_layers": 20,
+    "num_key_value_heads": 4, "num_shared_experts": 1, "partial_rotary_factor": 0.5, "routed_scaling_factor": 2.5,
+    "score_function": "sigmoid", "tie_word_embeddings": False, "topk_group": 4, "vocab_size": 157184,
+}  # fmt: skip
+LING = LLADA_2 | {"model_type": "bailing_moe", "use_qk_norm": True, "moe_router_enable_expert_bias": True}
+LING_LITE = {
+    "model_type": "bailing_moe", "hidden_size": 2048, "intermediate_size": 1408, "moe_intermediate_size": 1408,
+    "num_experts": 64, "num_shared_experts": 2, "num_attention_heads": 16, "num_key_value_heads": 4, "num_experts_per_tok": 6,
+    "num_hidden_layers": 28, "first_k_dense_replace": 0, "vocab_size": 126464, "use_bias": False, "use_qkv_bias": False,
+    "norm_topk_prob": True, "tie_word_embeddings": False,
+}  # fmt: skip
+DREAM = {
+    "model_type": "Dream", "hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
+    "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False, "mask_token_id": 151666,
+}  # fmt: skip
+LONGCAT = {
+    "model_type": "longcat_flash", "hidden_size": 6144, "ffn_hidden_size": 12288, "expert_ffn_hidden_size": 2048,
+    "n_routed_experts": 512, "zero_expert_num": 256, "moe_topk": 12, "num_layers": 28, "num_attention_heads": 64,
+    "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+    "vocab_size": 131072, "routed_scaling_factor": 6.0, "zero_expert_type": "identity",
+}  # fmt: skip
+BLOCKS = [
+    {"attention": {"n_heads_in_group": 2}, "ffn": {"ffn_mult": 1.0}},
+    {"attention": {"no_op": True}, "ffn": {"ffn_mult": 1.0}},
+    {"attention": {"n_heads_in_group": 1}, "ffn": {"no_op": True}},
+]
+PRUNED = {
+    "model_type": "nemotron-nas", "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 64,
+    "hidden_act": "silu", "block_configs": BLOCKS,
+}  # fmt: skip
+
+
+def read(config):
+    return model_from_config(config, name="counted", source="here", where="config.json")
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (
+            LLADA,
+            8_015_581_184,
+        ),  # by arithmetic: 2 x 126,464 x 4,096 + 32 x (4 x 4,096^2 + 3 x 4,096 x 12,288 + 8,192) + 4,096
+        # As counted by others with the model's own code: 100M of github.com/ML-GSAI/LLaDA's shape.
+        (LLADA | {"d_model": 448, "n_layers": 6, "n_heads": 7, "n_kv_heads": 7, "mlp_hidden_size": 768}, 124_327_616),
+        (DREAM, 7_615_616_512),  # those of Qwen2.5 7B
+        # 2 x 64 x 16, attention of 768 and 1,024, two blocks of 3 x 16 x 256, five norms of 16 in front and one behind.
+        (PRUNED, 2048 + 768 + 1024 + 2 * 12288 + 5 * 16),
+    ],
+)
+def test_exact_parameters(config, parameters):
+    assert parameter_count(read(config)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("config", "billions", "active"),
+    [
+        (LLADA_2, 16.26, None),  # Ling-mini 2.0's, "16.26B total parameters"
+        (LING, 16.26, None),
+        (LING_LITE, 16.8, 2.75),
+        (LONGCAT, 560, 27),  # arXiv 2509.01322: of 18.6 to 31.3 billion for a token, 27 on average
+    ],
+)
+def test_published_parameters(config, billions, active):
+    model = read(config)
+    assert parameter_count(model) / 1e9 == pytest.approx(billions, rel=0.002)
+    if active:
+        embedding = model.vocabulary * model.hidden
+        assert (active_parameter_count(model) + embedding) / 1e9 == pytest.approx(active, rel=0.05)
+
+
+@pytest.mark.parametrize("config", [LLADA, LLADA_2, DREAM])
+def test_a_block_of_a_diffusion_model_is_asked_as_drafts(config):
+    model = read(config)
+    assert any("--drafter ngram" in note for note in model.notes)
+    block = estimate(model, "h100-sxm", draft=31, drafter="ngram", accepted=3, context=1024)
+    token = estimate(model, "h100-sxm", context=1024)
+    # A block reads the dense weights once; the head and every matrix see all of its tokens.
+    if config is not LLADA_2:
+        assert block.bytes_per_step == pytest.approx(token.bytes_per_step, rel=0.01)
+    assert block.flops_per_step == pytest.approx(32 * token.flops_per_step, rel=0.02)
+    assert block.before.tokens_per_second == pytest.approx(4 / block.before.time_per_step)
+
+
+def test_experts_without_weights_are_only_routed_to():
+    operations = {o.name: o for o in decode_step(read(LONGCAT), plain_formats("bf16"), 1).layers[1]}
+    assert operations["router"].elements == 768 * 6144 + 768
+    assert operations["expert_up"].work.experts[0].count == 512
+    assert operations["expert_up"].work.experts[0].chosen == 8
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (PRUNED | {"block_configs": BLOCKS[:2]}, "expected a list of 3"),
+        (PRUNED | {"block_configs": [{"attention": {"replace_with_linear": True}}] * 3}, "replace_with_linear"),
+        (PRUNED | {"block_configs": [{"attention": {"n_heads_in_group": 3}}] * 3}, "does not divide"),
+        (PRUNED | {"block_configs": [BLOCKS[0] | {"ffn": {"ffn_mult": -1}}] * 3}, "no positive number"),
+        (LLADA | {"alibi": True, "unknown": 3}, "unknown"),
+    ],
+)
+def test_what_is_not_understood_is_one_line(config, said):
+    with pytest.raises(PerfModelError) as raised:
+        read(config)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
