@@ -5,15 +5,22 @@ Data folders and command line, inside the package in a wheel, beside it in a che
 
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.errors import PerfModelError
+
 if TYPE_CHECKING:
+    import pandas
+    import polars
     from matplotlib.axes import Axes
 
 __version__ = "0.2.0"
+# Of the JSON outputs: the second number grows when keys are added, the first when any is renamed or removed.
+SCHEMA = "1.0"
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -53,6 +60,45 @@ class ShownInNotebooks:
         """
         axes: Axes = function_at(PLOTS[type(self).__name__])(self, kind, ax, **options)
         return axes
+
+
+class Framed:
+    """A mixin: an answer as a data frame of pandas or polars, neither of which is a dependency of this package."""
+
+    __slots__ = ()
+
+    def _frame(self) -> Any:
+        """Return what a frame is made of: flat rows, or values by column."""
+        return self.rows()  # type: ignore[attr-defined]
+
+    def to_pandas(self, *, flat: bool = False) -> "pandas.DataFrame":
+        """Return the answer as a pandas DataFrame with the columns of `rows`.
+
+        flat: names with underscores, such as `before_time_per_step`, in place of dots and dashes.
+        Raises PerfModelError where pandas is not installed.
+        """
+        return _library("pandas").DataFrame(_renamed(self._frame(), flat=flat))
+
+    def to_polars(self, *, flat: bool = False) -> "polars.DataFrame":
+        """Return the answer as a polars DataFrame, as `to_pandas` does."""
+        return _library("polars").DataFrame(_renamed(self._frame(), flat=flat))
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise PerfModelError(
+            f"to_{name}: {name} is not installed: pip install 'perfmodel[{name}]', or take the answer's rows()"
+        ) from None
+
+
+def _renamed(frame: Any, *, flat: bool) -> Any:
+    if not flat:
+        return frame
+    if isinstance(frame, list):
+        return [_renamed(row, flat=True) for row in frame]
+    return {re.sub(r"[^0-9A-Za-z]+", "_", name): value for name, value in frame.items()}
 
 
 def function_at(place: str) -> Any:

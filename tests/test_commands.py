@@ -18,6 +18,7 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
     answer = json.loads(run(*ASK, "--json").out)
     assert answer == json.loads(json.dumps(estimate("llama-3.1-8b", "sn40l", devices=8, context=4096).to_dict()))
     assert list(answer) == [
+        "schema",
         "model",
         "hardware",
         "devices",
@@ -43,6 +44,9 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "prompt",
         "software",
         "measured",
+        "energy",
+        "price",
+        "breakeven_batch",
     ]
     assert list(answer["before"]) == [
         "mode",
@@ -56,6 +60,8 @@ def test_json_has_the_promised_keys_and_is_what_python_returns(run):
         "high",
         "terms",
         "time_drafting",
+        "software",
+        "profile",
     ]
     assert list(answer["before"]["terms"]) == ["stream", "compute", "boundary", "collective", "latency", "host"]
     assert list(answer["before"]["low"]) == [

@@ -6,23 +6,21 @@ import re
 import pytest
 
 from perfmodel import estimate, find_hardware
-from perfmodel.estimates.costs import cost_per_million_tokens
 from perfmodel.specifications.catalogue import names
 
 
 def test_energy_is_power_times_time():
     answer = estimate("llama-3.1-8b", "h100-sxm", devices=8)
-    cost = cost_per_million_tokens(answer)
-    assert cost.energy_before == pytest.approx(8 * 700 * 1e6 / answer.before.tokens_per_second)
-    assert cost.energy_before / cost.energy_after == pytest.approx(answer.speedup.value)
-    assert cost.price_before / cost.price_after == pytest.approx(answer.speedup.value)
-    assert cost_per_million_tokens(estimate("llama-3.2-1b", "strix-halo")).price_before is None
+    energy, price = answer.energy, answer.price
+    assert energy.before == pytest.approx(8 * 700 * 1e6 / answer.before.tokens_per_second)
+    assert energy.before / energy.after == pytest.approx(answer.speedup.value)
+    assert price.before / price.after == pytest.approx(answer.speedup.value)
+    assert estimate("llama-3.2-1b", "strix-halo").price.before is None
 
 
 def test_price_follows_from_what_the_caller_sets(run):
     answer = estimate("llama-3.1-8b", "h100-sxm", parameters={"price.rental": "2.50 USD/h"})
-    cost = cost_per_million_tokens(answer)
-    assert cost.price_after == pytest.approx(2.5 / 3600 * 1e6 / answer.after.tokens_per_second)
+    assert answer.price.after == pytest.approx(2.5 / 3600 * 1e6 / answer.after.tokens_per_second)
     assert (
         "USD for a million tokens" in run("estimate", "llama-3.1-8b", "h100-sxm", "--set", "price.rental=2.5USD/h").out
     )
@@ -31,9 +29,10 @@ def test_price_follows_from_what_the_caller_sets(run):
 def test_comparisons_have_energy_and_price_before_and_after(run):
     rows = json.loads(run("compare", "llama-3.1-8b", "h100-sxm,sn40l", "--json").out)
     rows = {row["hardware"]: row for row in (rows["choices"] if isinstance(rows, dict) else rows)}
-    cost = cost_per_million_tokens(estimate("llama-3.1-8b", "h100-sxm"))
-    assert rows["h100-sxm"]["energy_after"] == pytest.approx(cost.energy_after)
-    assert rows["h100-sxm"]["price_before"] == pytest.approx(cost.price_before)
+    answer = estimate("llama-3.1-8b", "h100-sxm")
+    energy, price = answer.energy, answer.price
+    assert rows["h100-sxm"]["energy_after"] == pytest.approx(energy.after)
+    assert rows["h100-sxm"]["price_before"] == pytest.approx(price.before)
     assert rows["sn40l"]["price_before"] is None
 
 
@@ -48,5 +47,5 @@ def test_a_price_says_whose_and_when(name):
 
 
 def test_unknown_power_stays_unknown(run):
-    assert cost_per_million_tokens(estimate("llama-3.1-8b", "sn40l")).energy_before is None
+    assert estimate("llama-3.1-8b", "sn40l").energy.before is None
     assert "energy" not in run("estimate", "llama-3.1-8b", "sn40l").out

@@ -9,7 +9,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from perfmodel import equations, estimate, find_hardware
-from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.columns import ANSWER, answering_function, columns_of
 from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.plan import counts_at
@@ -236,7 +235,7 @@ def test_devices_needed_can_be_built_and_fit(model, batch, context):
 
 def test_last_paying_batch_is_where_the_gain_falls_under_five_percent():
     answer = estimate("llama-3.1-8b", "sn40l", devices=8)
-    last = last_paying_batch(answer)
+    last = answer.breakeven_batch
     assert answer.replace(batch=last).speedup.value >= 1.05 > answer.replace(batch=last + 1).speedup.value
 
 

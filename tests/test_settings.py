@@ -21,9 +21,11 @@ COMMANDS = [
     ("explain-gap", *NAMES, "--measured", "400tok/s"),
     ("choose", *NAMES, "--devices", "1", "--batch", "1"),
     ("advise", *NAMES),
+    ("request", *NAMES, "--prompt", "128", "--generate", "16"),
+    ("trace", "examples/idle.json.gz", "--model", NAMES[0], "--hardware", NAMES[1]),
 ]
 COSTS = {"price.rental", "power.tdp"}
-WITH_COSTS = ("estimate", "compare", "report", "choose")
+WITH_COSTS = ("estimate", "compare", "report", "choose", "request")
 
 
 def settings():
@@ -62,7 +64,7 @@ def test_an_unknown_key_is_an_error(run, words):
 def test_a_key_is_noted_exactly_where_it_changes_nothing():
     for asked in ({}, {"devices": 8, "batch": 3}, {"before": "eager", "after": "megakernel"}):
         base = estimate(*NAMES, **asked)
-        entered = {assumption.name for assumption in base.assumptions} | {"memory.capacity"}
+        entered = {assumption.name for assumption in base.assumptions} | {"memory.capacity"} | COSTS
         plain = {key: value for key, value in base.to_dict().items() if key != "assumptions"}
         for key, value in settings().items():
             if key not in entered and (key != "link.domain" or base.devices == 1):
@@ -80,6 +82,9 @@ def test_too_many_what_ifs_are_refused_in_one_line(run):
 def test_costs_are_noted_where_the_answer_has_none(run):
     words = ("--set", "price.rental=1USD/h")
     assert "price.rental does not enter" in run("sweep", *NAMES, *words).err
+    assert "price.rental does not enter" in run("estimate", *NAMES, *words, "--csv").err
+    assert run("sweep", *NAMES, *words, "--columns", "price.before").err == ""
+    assert run("estimate", *NAMES, *words, "--json").err == ""
     assert run("compare", *NAMES, *words).err == ""
     assert run("estimate", *NAMES, *words).err == ""
     assert "--set modes.eager.issue does not enter" in run("estimate", *NAMES, "--set", "modes.eager.issue=1us").err

@@ -14,7 +14,6 @@ from perfmodel.analysis.solver import NoSolutionError
 from perfmodel.analysis.solver import solve as solve_directly
 from perfmodel.analysis.targets import NAMED
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError
-from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.figures import figure_at, parameters_in_use, terms_at
 from perfmodel.estimates.prepared import ask
 from perfmodel.operations import parameter_count
@@ -168,7 +167,7 @@ def test_boundaries_that_may_stay_are_the_most():
 
 def test_the_last_paying_batch_is_that_of_the_verdict():
     found = solve("llama-3.1-8b", "sn40l", devices=8, question="last-paying-batch")
-    assert found.value == last_paying_batch(estimate("llama-3.1-8b", "sn40l", devices=8))
+    assert found.value == estimate("llama-3.1-8b", "sn40l", devices=8).breakeven_batch
     assert found.value < found.exact < found.value + 1
 
 

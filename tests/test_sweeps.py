@@ -23,11 +23,15 @@ from perfmodel.sweeps.grids import block_at, block_count, blocks, parse_grid
 from perfmodel.sweeps.sweeps import make_grid
 
 KEYS = ("model", "hardware", "devices", "batch", "context")
+# Figures of one answer that a sweep does not work out at each point.
+ALONE = ("breakeven_batch",)
 
 
 def same(row, expected):
     """Whether a row holds the figures of an estimate, terms to 1e-12 of the step they are part of."""
     for name, value in expected.items():
+        if name in ALONE:
+            continue
         if isinstance(value, float):
             scale = expected[f"{name.partition('.')[0]}.time_per_step"] if ".terms." in name else abs(value)
             assert abs(row[name] - value) <= 1e-12 * scale, name
@@ -42,7 +46,7 @@ def check(found, parameters=(), **fixed):
 
 
 def test_columns_are_those_of_an_estimate():
-    assert tuple(estimate("llama-3.1-8b", "sn40l").rows()[0]) == ROW_COLUMNS
+    assert tuple(estimate("llama-3.1-8b", "sn40l").rows()[0]) == (*ROW_COLUMNS, *ALONE)
 
 
 CASES = [

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Unpack
 import msgspec
 
 from perfmodel import equations
+from perfmodel._layout import Framed
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.conditioning import conditioned, prepared_with
 from perfmodel.estimates.figures import terms_at
@@ -61,7 +62,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     fits: bool
 
 
-class AdviceList(msgspec.Struct, frozen=True, eq=False):
+class AdviceList(msgspec.Struct, Framed, frozen=True, eq=False):
     """The changes to one setting, best first. today: its launch mode; time_per_step [s], tokens_per_second [tok/s]."""
 
     model: str

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 import msgspec
 
+from perfmodel._layout import Framed
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.figures import FIGURES, figure_at, figure_name, record
@@ -53,7 +54,7 @@ class Influence(msgspec.Struct, frozen=True):
         return abs(self.at_high - self.at_low)
 
 
-class Sensitivity(msgspec.Struct, frozen=True, eq=False):
+class Sensitivity(msgspec.Struct, Framed, frozen=True, eq=False):
     """Every influence on one answer, longest bar of a tornado picture first, then by elasticity.
 
     figure: what at_low, at_high and share are of; value, low, high: that figure and its interval [unit].

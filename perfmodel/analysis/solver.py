@@ -259,7 +259,7 @@ class _Problem:
             "devices": self.asked.devices,
         }.get(unknown, self.arguments.get(unknown))
         if unknown == "batch" and goal.figure == "speedup.value" and figure(self.batch) >= goal.value:
-            last = last_paying_batch(self.now, pays=goal.value)
+            last = last_paying_batch(self.now.asked, self.now.prepared, pays=goal.value)
             if last is None:
                 raise NoSolutionError(
                     f"no solution: speedup.value stays at least {goal.value:.6g} at every batch up to {LARGEST_BATCH:,}"

@@ -1,14 +1,17 @@
 """Which what-ifs of `--set` do not enter an answer: a key that is known and changes nothing must not pass in silence."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import PerfModelError
+from perfmodel.estimates.costs import COSTS
 
 # Not among the assumptions, for no time follows from them: whether the model fits, and what a token costs.
 _MEMORY = "memory.capacity"
-_COSTS = ("price.rental", "power.tdp")
-_SHOW_COSTS = ("compare_command", "choose_command", "report_command")
+_SHOW_COSTS = ("compare_command", "choose_command", "report_command", "request_command")
+# Commands whose JSON holds a whole answer.
+_WHOLE_IN_JSON = ("estimate_command", "solve_command", "sensitivity_command")
 
 
 def unused(command: str, given: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
@@ -26,11 +29,22 @@ def unused(command: str, given: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     except PerfModelError:
         return []  # a question that this way cannot be asked: its command knows more of it
     entered.add(_MEMORY)
-    text = not (given.get("as_json") or given.get("as_csv") or given.get("columns") or given.get("output"))
-    if command in _SHOW_COSTS or (command == "estimate_command" and text):
-        entered.update(_COSTS)
+    if _shows_costs(command, given):
+        entered.update(key for key, _ in COSTS.values())
     ladder = given.get("modes") is not None
     return [key for key in asked["parameters"] if key not in entered and not (ladder and key.startswith("modes."))]
+
+
+def _shows_costs(command: str, given: Mapping[str, Any]) -> bool:
+    """Return whether the answer of `command` has energy and price."""
+    columns, ending = given.get("columns"), Path(given.get("output") or "").suffix
+    if command in _SHOW_COSTS:
+        return True
+    if columns is not None:
+        return any(name.strip() == "all" or name.strip().partition(".")[0] in COSTS for name in columns.split(","))
+    if given.get("as_json") or ending == ".json":
+        return command in _WHOLE_IN_JSON
+    return command == "estimate_command" and not given.get("as_csv") and ending != ".csv"
 
 
 def _entered(models: str, hardware: str, asked: dict[str, Any], *, grid: bool) -> set[str]:

@@ -10,6 +10,7 @@ from perfmodel.commands import completing
 from perfmodel.commands.delivering import chosen_format, deliver, deliver_list, reproducing_line, show
 from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, JsonFlag, Output, asks
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
+from perfmodel.estimates.options import OPTION
 
 if TYPE_CHECKING:
     from perfmodel.report.text import Document
@@ -39,7 +40,7 @@ def is_trace(name: str) -> bool:
     return name not in names("models") and looks_like_trace(path)
 
 
-@partial(asks, without=("before", "after", "measured"))
+@partial(asks, bare=True, without=("before", "after", "measured"))
 def trace_command(
     file: Annotated[
         str,
@@ -116,7 +117,8 @@ def trace_command(
     from perfmodel.units import read_quantity_option
 
     chosen = chosen_format(as_json, as_csv, output, columns)
-    _check_together(model, hardware, save)
+    asked = {name: value for name, value in asked.items() if value is not None and value != {}}
+    _check_together(model, hardware, save, asked)
     step = read_quantity_option(measured, "s", "--measured") if measured is not None else None
     rate = read_quantity_option(bandwidth, "B/s", "--bandwidth") if bandwidth is not None else None
     read = read_quantity_option(size, "B", "--bytes") if size is not None else None
@@ -168,10 +170,13 @@ def trace_command(
     )
 
 
-def _check_together(model: str | None, hardware: str | None, save: str | None) -> None:
+def _check_together(model: str | None, hardware: str | None, save: str | None, asked: dict[str, Any]) -> None:
     """Raise PerfModelError where options are given without those that they need."""
     if (model is None) != (hardware is None):
         raise ValueRangeError("--model and --hardware belong together: give both or none")
+    if asked and model is None:
+        flag = OPTION[next(iter(asked))].flag
+        raise typer.BadParameter(f"{flag} says something of a model on a device: give --model and --hardware too")
     if save is not None and model is None:
         raise ValueRangeError(
             "--save: what a stack does differently shows only against a model: give --model and --hardware"

@@ -4,6 +4,8 @@ from functools import cached_property
 
 import msgspec
 
+from perfmodel._layout import SCHEMA
+from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.columns import drafting_of, placed_of
 from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared
@@ -22,6 +24,11 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
     asked: Question
     prepared: Prepared
     numbers: tuple[float, ...]
+
+    @property
+    def schema(self) -> str:
+        """The version of what `to_dict` gives, as `perfmodel schema` describes it."""
+        return SCHEMA
 
     @property
     def model(self) -> str:
@@ -98,3 +105,11 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
         """The before side as measured, and what that says little of; None where nothing was measured."""
         known = self.prepared.known
         return None if known is None else Measured(known.time, known.undetermined)
+
+    @cached_property
+    def breakeven_batch(self) -> int | None:
+        """The largest batch at which the after side is still 1.05 times as fast [-].
+
+        None where it is not so at the batch asked, and where it is so at every batch.
+        """
+        return last_paying_batch(self.asked, self.prepared)

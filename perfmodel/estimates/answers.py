@@ -2,29 +2,26 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from perfmodel._layout import ShownInNotebooks, function_at
+from perfmodel._layout import Framed, ShownInNotebooks, function_at
 from perfmodel.estimates.answered import Answered
 from perfmodel.estimates.columns import ANSWER_OF_SIDE, COUNTS, answer_numbers, drafts_of, side_of
 from perfmodel.estimates.conditioning import ready
+from perfmodel.estimates.costs import costs_of
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import Question, read_question
-from perfmodel.estimates.results import FIELDS, Assumption, Fits, Peak, Prompt, Side, Speedup, flattened
+from perfmodel.estimates.results import FIELDS, Assumption, Fits, Peak, PerSide, Prompt, Side, Speedup, flattened
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 
-if TYPE_CHECKING:
-    import pandas
-    import polars
 
-
-class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
+class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=True):
     """How fast the model decodes on the machine before and after looping, why, and how sure that is.
 
     Base units: s, B, FLOP, tok/s. `to_dict` gives exactly what `perfmodel estimate --json` prints.
@@ -95,6 +92,20 @@ class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
         prompt = self.asked.prompt
         return None if prompt is None else prompt_of(self.prepared, self.batch, self.context, *prompt)
 
+    @property
+    def energy(self) -> PerSide:
+        """Energy of a million tokens at the power limit of all devices [J]; None where `power.tdp` is unknown."""
+        return self._costs("energy")
+
+    @property
+    def price(self) -> PerSide:
+        """Rental of all devices for a million tokens [USD]; None where `price.rental` is unknown."""
+        return self._costs("price")
+
+    def _costs(self, name: str) -> PerSide:
+        rates = (self.before.tokens_per_second, self.after.tokens_per_second)
+        return PerSide(*costs_of(self.prepared.hardware, name, self.devices, *rates))
+
     def replace(self, **changes: Any) -> "Estimate":
         """Return the estimate of the same question with some arguments of `estimate` changed.
 
@@ -123,7 +134,7 @@ class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
 
         Loops, parts, assumptions, notes, what is on chip and the best numbers of drafts are left out.
         """
-        left_out = ("loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt", "measured")
+        left_out = ("schema", "loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt", "measured")
         plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
         plain |= {"draft": drafts_of(self.prepared), "software": self.software or ""}
         for side in ("before", "after"):
@@ -134,18 +145,6 @@ class Estimate(Answered, ShownInNotebooks, frozen=True, eq=False, dict=True):
     def explore(self) -> Any:
         """Return the explorer for this question, which a notebook shows in a frame; `.html` is its page."""
         return function_at("perfmodel.report.explorer.page:explored")(self)
-
-    def to_pandas(self) -> "pandas.DataFrame":
-        """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""
-        import pandas
-
-        return pandas.DataFrame(self.rows())
-
-    def to_polars(self) -> "polars.DataFrame":
-        """Return `rows` as a polars DataFrame (polars is not a dependency of this package)."""
-        import polars
-
-        return polars.DataFrame(self.rows())
 
 
 def estimate(

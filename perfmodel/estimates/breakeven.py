@@ -2,22 +2,24 @@
 
 from collections.abc import Callable
 
-from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.columns import columns_of
+from perfmodel.estimates.conditioning import ready
+from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.question import Question, read_question
 from perfmodel.units import LARGEST_BATCH
 
 PAYS = 1.05  # a gain below this is within what a re-measurement moves
 
 
-def last_paying_batch(answer: Estimate, *, pays: float = PAYS) -> int | None:
+def last_paying_batch(asked: Question, prepared: Prepared, *, pays: float = PAYS) -> int | None:
     """Return the largest batch at which the speed-up [-] is still at least `pays`.
 
     None when it does not pay at the asked batch, or pays at every batch up to the largest.
     """
-    gain = _gain(answer)
-    if gain(answer.batch) < pays:
+    gain = _gain(asked, prepared)
+    if gain(asked.batch) < pays:
         return None
-    low, high = answer.batch, answer.batch * 2
+    low, high = asked.batch, asked.batch * 2
     while gain(high) >= pays:
         low, high = high, high * 2
         if high > LARGEST_BATCH:
@@ -31,13 +33,16 @@ def last_paying_batch(answer: Estimate, *, pays: float = PAYS) -> int | None:
     return low
 
 
-def _gain(answer: Estimate) -> Callable[[int], float]:
+def _gain(asked: Question, prepared: Prepared) -> Callable[[int], float]:
     """Return the speed-up [-] of the same question by its batch, without its interval, which takes far longer."""
-    question = answer.prepared
-    if answer.asked.arguments["offload"] is not None:  # what streams from a slower memory may depend on the batch
-        return lambda batch: answer.replace(batch=batch).speedup.value
+
+    def at(batch: int) -> Prepared:
+        if asked.arguments["offload"] is None:
+            return prepared
+        # What streams from a slower memory may depend on the batch.
+        return ready(read_question(**asked.arguments | {"batch": batch}), prepared.known)
 
     def gain(batch: int) -> float:
-        return float(columns_of(question, batch, answer.context, wanted=())["speedup.value"])
+        return float(columns_of(at(batch), batch, asked.context, wanted=())["speedup.value"])
 
     return gain

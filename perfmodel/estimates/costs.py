@@ -1,36 +1,29 @@
 """Energy and money for a million tokens, where the device's file or the caller gives power and price."""
 
-import msgspec
+from typing import Any
 
-from perfmodel.estimates.answers import Estimate
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.quantities import Quantity
 
 MILLION = 1e6
 SECONDS_PER_HOUR = 3600.0
+# What a million tokens take of what a device has: the key of its power limit or rental, and its share of a second.
+COSTS = {"energy": ("power.tdp", 1.0), "price": ("price.rental", 1 / SECONDS_PER_HOUR)}
 
 
-class Cost(msgspec.Struct, frozen=True):
-    """What a million tokens cost, before and after looping; None where power or price is unknown.
+def million_tokens(each: Any, devices: int, rate: Any) -> Any:
+    """Return what a million tokens take: `each` of a device and second, of all devices, at a rate [tok/s]."""
+    return each * devices * (MILLION / rate)
 
-    energy: joules at the power limit of all devices, so an upper bound [J]; price: at the rental of all devices [USD].
-    rental: of one device, with its range [USD/h].
+
+def costs_of(hardware: Hardware, name: str, devices: int, *rates: float) -> tuple[float | None, ...]:
+    """Return energy [J] or price [USD] of a million tokens at each rate [tok/s], None where power or rental is unknown.
+
+    name: energy, at the power limit of all devices, so an upper bound; or price, at their rental.
     """
-
-    energy_before: float | None
-    energy_after: float | None
-    price_before: float | None
-    price_after: float | None
-    rental: Quantity | None = None
-
-
-def cost_per_million_tokens(answer: Estimate) -> Cost:
-    """Return energy and price of a million tokens, from `power.tdp` and `price.rental` of one device."""
-    power, rental = power_and_rental(answer.prepared.hardware)
-    seconds = [MILLION / side.tokens_per_second for side in (answer.before, answer.after)]
-    energy = [None if power is None else power.value * answer.devices * time for time in seconds]
-    price = [None if rental is None else rental.value * answer.devices / SECONDS_PER_HOUR * time for time in seconds]
-    return Cost(energy[0], energy[1], price[0], price[1], rental)
+    key, share = COSTS[name]
+    known = hardware.values.get(key)
+    return tuple(None if known is None else million_tokens(known.value * share, devices, rate) for rate in rates)
 
 
 def power_and_rental(hardware: Hardware) -> tuple[Quantity | None, Quantity | None]:

@@ -5,6 +5,7 @@ from typing import Any, Unpack
 import msgspec
 
 from perfmodel import equations
+from perfmodel._layout import Framed
 from perfmodel.errors import UsageError
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.costs import SECONDS_PER_HOUR, power_and_rental
@@ -12,7 +13,7 @@ from perfmodel.estimates.intervals import Ends, ends_of
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
-from perfmodel.estimates.results import Fits, Prompt, Speedup, flattened
+from perfmodel.estimates.results import Fits, PerSide, Prompt, Speedup, flattened
 from perfmodel.estimates.sums import summed
 from perfmodel.numbers.python import function_of
 from perfmodel.numbers.recorded import Recorder, operand
@@ -42,14 +43,7 @@ class RequestSide(RequestFigures, frozen=True):
     high: RequestFigures
 
 
-class PerSide(msgspec.Struct, frozen=True):
-    """A figure of both sides, None where it is unknown."""
-
-    before: float | None
-    after: float | None
-
-
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, Framed, frozen=True):
     """How long a request takes. context: tokens cached before its prompt [-]; generate: tokens it generates [-].
 
     time_per_token: the mean over the contexts that its steps read. energy: at the power limit [J], and price at the

@@ -177,8 +177,16 @@ class Measured(msgspec.Struct, frozen=True):
     undetermined: tuple[str, ...]
 
 
+class PerSide(msgspec.Struct, frozen=True):
+    """A figure of both sides, None where it is unknown."""
+
+    before: float | None
+    after: float | None
+
+
 # What an answer is as plain values, in the order of the JSON output.
 FIELDS = (
+    "schema",
     "model",
     "hardware",
     "devices",
@@ -204,4 +212,7 @@ FIELDS = (
     "prompt",
     "software",
     "measured",
+    "energy",
+    "price",
+    "breakeven_batch",
 )

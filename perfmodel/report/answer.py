@@ -19,11 +19,8 @@ _NAMES = {
 }
 
 
-def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
-    """Return the one line that answers the question.
-
-    last_paying_batch: the largest batch at which the after side still gains, None where it was not asked or has no end.
-    """
+def verdict(answer: Estimate) -> str:
+    """Return the one line that answers the question."""
     value, low, high = (f"{x:.3g}" for x in (answer.speedup.value, answer.speedup.low, answer.speedup.high))
     name = _NAMES.get(answer.after.mode, answer.after.mode)
     name = name[0].upper() + name[1:]
@@ -35,7 +32,8 @@ def verdict(answer: Estimate, last_paying_batch: int | None = None) -> str:
     losses = {term: getattr(answer.before.terms, term) for term in TERM_NAMES if term != "stream"}
     worst = max(losses, key=losses.__getitem__)
     share = losses[worst] / answer.before.time_per_step
-    end = f"; it stops paying (under 1.05 x) above batch {last_paying_batch:,}" if last_paying_batch else ""
+    last = answer.breakeven_batch
+    end = f"; it stops paying (under 1.05 x) above batch {last:,}" if last else ""
     return f"{name} brings {value} x ({low} to {high}): {percent(share)} of the step is {worst}{end}."
 
 
@@ -59,7 +57,7 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
     """Return the whole answer as a document whose first line is the verdict."""
     beside = beside or Beside()
     parts: list[str | Table] = [
-        verdict(answer, beside.last_paying_batch),
+        verdict(answer),
         _question(answer),
         _figures(answer),
         _terms(answer),

@@ -86,7 +86,7 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
             f'<p class="question">{_ASKED[counted(answer)]}, what share of peak bandwidth is that, and what does'
             f" {markup(answer.after.mode)} bring? {markup(question_line(answer))}.</p>"
         ),
-        f'<p class="verdict">{markup(unbroken(verdict(answer, beside.last_paying_batch)))}</p>',
+        f'<p class="verdict">{markup(unbroken(verdict(answer)))}</p>',
         *(f'<p class="note">Note: {markup(note)}</p>' for note in answer.notes),
         _figures(answer),
         _beside(answer, beside),

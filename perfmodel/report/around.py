@@ -6,7 +6,6 @@ import msgspec
 
 from perfmodel.errors import SpecificationError, ValueRangeError
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.report.pictures.curves import Curves
 from perfmodel.report.pictures.kinds import KINDS, picture_data
 from perfmodel.report.pictures.picture import Picture
@@ -23,10 +22,9 @@ class WhatIf(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything a page about one answer shows. last_paying_batch: None where it does not pay or has no end."""
+    """Everything a page about one answer shows."""
 
     answer: Estimate
-    last_paying_batch: int | None
     pictures: tuple[Picture, ...]
     what_ifs: tuple[WhatIf, ...]
 
@@ -85,4 +83,4 @@ def report_data(answer: Estimate) -> Report:
             # Measurements there are, but none that can be predicted.
             if kind != "validation":
                 raise
-    return Report(answer, last_paying_batch(answer), tuple(pictures), what_ifs(answer))
+    return Report(answer, tuple(pictures), what_ifs(answer))

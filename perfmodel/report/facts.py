@@ -3,7 +3,7 @@
 import msgspec
 
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.costs import Cost
+from perfmodel.estimates.costs import power_and_rental
 from perfmodel.report.pictures.captions import counted, rate_unit
 from perfmodel.report.words import percent
 from perfmodel.units import format_quantity
@@ -12,14 +12,10 @@ from perfmodel.units import format_quantity
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """What may stand beside an answer, each found by its own room.
 
-    last_paying_batch: the largest batch at which the after side still gains; cost: energy and money of a million
-    tokens;
     widest: the assumption with the largest share in the variance of the speed-up, and that share [-];
     measured: published measurements near the question, as (what was measured, time per step [s], source).
     """
 
-    last_paying_batch: int | None = None
-    cost: Cost | None = None
     widest: tuple[str, float] | None = None
     measured: tuple[tuple[str, float, str], ...] = ()
 
@@ -30,16 +26,9 @@ def beside_of(answer: Estimate) -> Beside:
     What it asks loads here, so that a document alone needs none of it.
     """
     from perfmodel.analysis.sensitivities import widest_of
-    from perfmodel.estimates.breakeven import last_paying_batch
-    from perfmodel.estimates.costs import cost_per_million_tokens
     from perfmodel.measurements.rows import measured_nearby
 
-    return Beside(
-        last_paying_batch=last_paying_batch(answer),
-        cost=cost_per_million_tokens(answer),
-        widest=widest_of(answer),
-        measured=measured_nearby(answer),
-    )
+    return Beside(widest=widest_of(answer), measured=measured_nearby(answer))
 
 
 def facts(answer: Estimate, beside: Beside) -> list[tuple[str, str]]:
@@ -52,8 +41,7 @@ def facts(answer: Estimate, beside: Beside) -> list[tuple[str, str]]:
         ("loop", f"{' + '.join(loop.body)} x {loop.count}" + (f", layers {loop.layers}" if loop.layers else ""))
         for loop in answer.loops
     ]
-    if beside.cost is not None:
-        told += _cost(beside.cost, counted(answer))
+    told += _cost(answer, counted(answer))
     if beside.widest is not None:
         told.append(("widest", f"{beside.widest[0]}: {percent(beside.widest[1])} of the speed-up's variance"))
     return told
@@ -68,12 +56,13 @@ def _memory(answer: Estimate) -> str:
     return f"{'fits' if fits.fits else 'does not fit'}: {needed}{fewest}"
 
 
-def _cost(cost: Cost, unit: str) -> list[tuple[str, str]]:
-    told = []
-    if cost.energy_before is not None and cost.energy_after is not None:
-        before, after = (format_quantity(energy / 1e6, "J") for energy in (cost.energy_before, cost.energy_after))
+def _cost(answer: Estimate, unit: str) -> list[tuple[str, str]]:
+    told, energy, price = [], answer.energy, answer.price
+    if energy.before is not None and energy.after is not None:
+        before, after = (format_quantity(each / 1e6, "J") for each in (energy.before, energy.after))
         told.append(("energy", f"at most {before} a {unit} before, {after} after, at the power limit"))
-    if cost.price_before is not None and cost.price_after is not None:
-        price = f"{cost.price_before:,.4g} USD for a million {unit}s before, {cost.price_after:,.4g} after"
-        told.append(("price", f"{price}, at {cost.rental} a device"))
+    if price.before is not None and price.after is not None:
+        _, rental = power_and_rental(answer.prepared.hardware)
+        sums = f"{price.before:,.4g} USD for a million {unit}s before, {price.after:,.4g} after"
+        told.append(("price", f"{sums}, at {rental} a device"))
     return told

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from perfmodel.estimates.columns import SIDES, columns_of
+from perfmodel.estimates.costs import COSTS, million_tokens
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.splits import fewest_at
 from perfmodel.estimates.terms import TERM_NAMES
@@ -102,6 +103,13 @@ class Case:
         for side in SIDES:
             if f"{side}.bound" in wanted:
                 columns[f"{side}.bound"] = _largest([columns[f"{side}.terms.{name}"] for name in TERM_NAMES])
+        for name, (key, share) in COSTS.items():
+            known = self.question.hardware.values.get(key)
+            if known is not None:
+                each = numbers.get(key, known.value) * share
+                for side in SIDES:
+                    rate = columns[f"{side}.tokens_per_second"]
+                    columns[f"{name}.{side}"] = million_tokens(each, self.question.devices, rate)
         results = {name: number for name, number in columns.items() if name in wanted and not name.startswith("fits.")}
         return Program(recorder, points.counts, results, compiled=self.large)
 

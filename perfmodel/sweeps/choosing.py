@@ -10,10 +10,10 @@ from typing import Any, Unpack
 import msgspec
 import numpy
 
-from perfmodel._layout import ShownInNotebooks
+from perfmodel._layout import Framed, ShownInNotebooks
 from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to
-from perfmodel.estimates.costs import MILLION, cost_per_million_tokens
+from perfmodel.estimates.costs import MILLION
 from perfmodel.estimates.options import AskedGrid, complete
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Side, flattened
@@ -73,7 +73,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     front: bool
 
 
-class Selection(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
+class Selection(msgspec.Struct, ShownInNotebooks, Framed, frozen=True, eq=False):
     """The best choices, first the best on today's software.
 
     ranked_by: price, device or user; candidates: how many were worked out; kept: how many of them fit and keep the
@@ -244,9 +244,7 @@ def _devices_after(ways: Sequence[Way], way: Way, rate: float, limits: Limits) -
 
 
 def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, limits: Limits, front: bool) -> Chosen:
-    cost = cost_per_million_tokens(answer)
-
-    def side(name: str, energy: float | None, price: float | None) -> ChosenSide:
+    def side(name: str) -> ChosenSide:
         figures = getattr(answer, name)
         prompt = None if way.prompt is None else getattr(way.prompt, name)
 
@@ -261,14 +259,14 @@ def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, limits:
         return ChosenSide(
             mode=figures.mode,
             time_to_first_token=None if prompt is None else prompt.time_to_first_token,
-            energy=energy,
-            price=price,
+            energy=getattr(answer.energy, name),
+            price=getattr(answer.price, name),
             low=end(figures.low),
             high=end(figures.high),
             **end(figures),
         )
 
-    before = side("before", cost.energy_before, cost.price_before)
+    before = side("before")
     return Chosen(
         rank=0,
         model=answer.model,
@@ -281,7 +279,7 @@ def _chosen(answer: Estimate, meets: str, ways: Sequence[Way], way: Way, limits:
         kv_format=answer.kv_format,
         draft=answer.draft.tokens if answer.draft is not None else 0,
         before=before,
-        after=side("after", cost.energy_after, cost.price_after),
+        after=side("after"),
         speedup=answer.speedup.value,
         meets=meets,
         devices_after=_devices_after(ways, way, before.tokens_per_second, limits),

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 import numpy
 
+from perfmodel.estimates.columns import SIDES
+from perfmodel.estimates.costs import COSTS
 from perfmodel.estimates.options import AXES
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.sweeps.cases import Array
@@ -48,6 +50,8 @@ COUNTS = frozenset(
 
 
 COUNTS_OR_NONE = frozenset({"fits.devices_needed"})
+# Figures that are unknown where the device's file says too little; in arrays of floats that is no number.
+MAY_BE_UNKNOWN = frozenset(f"{cost}.{side}" for cost in COSTS for side in SIDES)
 
 
 _LARGEST_INTEGER = float(2**62)
@@ -124,4 +128,11 @@ def column_of(name: str, whole: dict[str, Array], labels: dict[str, tuple[list[s
         if values.max() < _LARGEST_INTEGER:
             return Column(values.astype(numpy.int64))
         return Column(numpy.array([int(value) for value in values.tolist()], dtype=object))
-    return Column(values)
+    return Column(none_for_unknown(name, values))
+
+
+def none_for_unknown(name: str, values: Array) -> Array:
+    """Return the floats of a column, as objects with None where they are no numbers, which stands for unknown."""
+    if name in MAY_BE_UNKNOWN and numpy.isnan(values).any():
+        return numpy.where(numpy.isnan(values), None, values.astype(object))
+    return values

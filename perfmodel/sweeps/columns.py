@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import numpy
 
-from perfmodel.estimates.columns import FIGURES, drafts_of
+from perfmodel.estimates.columns import FIGURES, SIDES, drafts_of
 from perfmodel.estimates.conditioning import prepared_with
+from perfmodel.estimates.costs import COSTS
 from perfmodel.estimates.devices import AFTER
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.prepared import Prepared
@@ -39,7 +40,7 @@ ROW_COLUMNS = (
     "flops_per_step",
     "peak.time_per_step",
     "peak.tokens_per_second",
-    *(f"{side}.{column}" for side in ("before", "after") for column in _SIDE),
+    *(f"{side}.{column}" for side in SIDES for column in _SIDE),
     "speedup.value",
     "speedup.low",
     "speedup.high",
@@ -53,6 +54,7 @@ ROW_COLUMNS = (
     "draft.accepted",
     "draft.tokens_per_step",
     "software",
+    *(f"{cost}.{side}" for cost in COSTS for side in SIDES),
 )
 _WORKLOAD = frozenset({"batch", "context"})
 MOST_PREPARED = 4096
@@ -245,6 +247,9 @@ def _numbers(question: Prepared, grid: Grid) -> dict[str, float]:
         "after.kernel_calls": question.after.kernel_calls,
     }
     found |= {f"draft.{name}": value for name, value in drafts_of(question).items() if name != "drafter"}
+    for name, (key, _) in COSTS.items():
+        if key not in question.hardware.values:
+            found |= {f"{name}.{side}": math.nan for side in SIDES}
     for axis in grid.axes[len(KEYS) :]:
         if not is_array(grid, axis):
             side = question.after if axis.name.startswith(AFTER) else question.before

@@ -9,11 +9,10 @@ from typing import Any, Unpack
 
 import msgspec
 
-from perfmodel._layout import ShownInNotebooks
+from perfmodel._layout import Framed, ShownInNotebooks
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.conditioning import conditioned
-from perfmodel.estimates.costs import cost_per_million_tokens
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import AskedGrid
 from perfmodel.estimates.question import read_question
@@ -73,7 +72,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     front: bool
 
 
-class Comparison(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
+class Comparison(msgspec.Struct, ShownInNotebooks, Framed, frozen=True, eq=False):
     """Choices side by side, one workload after another, best first, or up the ladder of modes for each choice.
 
     ladder: whether the choices are modes, each against the one before.
@@ -109,18 +108,6 @@ class Comparison(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
     def to_dict(self) -> list[dict[str, Any]]:
         """Return what `perfmodel compare --json` prints."""
         return self.rows()
-
-    def to_pandas(self) -> Any:
-        """Return `rows` as a pandas DataFrame (pandas is not a dependency of this package)."""
-        import pandas
-
-        return pandas.DataFrame(self.rows())
-
-    def to_polars(self) -> Any:
-        """Return `rows` as a polars DataFrame (polars is not a dependency of this package)."""
-        import polars
-
-        return polars.DataFrame(self.rows())
 
 
 def compare(
@@ -212,7 +199,7 @@ def _choices(found: list[tuple[Estimate, dict[str, Any], int]], *, ladder: bool)
             quantity = values.get(path)
             return rate / (quantity.value * devices) if quantity is not None and quantity.value else None
 
-        rental, cost = over("price.rental"), cost_per_million_tokens(answer)
+        rental = over("price.rental")
         choices.append(
             Choice(
                 rank=rank,
@@ -246,10 +233,10 @@ def _choices(found: list[tuple[Estimate, dict[str, Any], int]], *, ladder: bool)
                 per_watt=over("power.tdp"),
                 per_purchase=over("price.purchase"),
                 per_rental=rental * 3600 if rental is not None else None,
-                energy_before=cost.energy_before,
-                energy_after=cost.energy_after,
-                price_before=cost.price_before,
-                price_after=cost.price_after,
+                energy_before=answer.energy.before,
+                energy_after=answer.energy.after,
+                price_before=answer.price.before,
+                price_after=answer.price.after,
                 fits=answer.fits.fits,
                 front=front[place],
             )

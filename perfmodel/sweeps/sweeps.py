@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import msgspec
 import numpy
 
-from perfmodel._layout import ShownInNotebooks
+from perfmodel._layout import Framed, ShownInNotebooks
 from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, dotted, nearest, shown
 from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.devices import check_settings
@@ -16,7 +16,7 @@ from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
 from perfmodel.estimates.question import read_question
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
-from perfmodel.sweeps.columnkinds import is_float
+from perfmodel.sweeps.columnkinds import is_float, none_for_unknown
 from perfmodel.sweeps.columns import MOST_PREPARED, Grid, arguments_at, block_columns, cases, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
 
@@ -37,7 +37,7 @@ MAIN_FIGURES = (
 _MOST_AXES = 60  # of an array
 
 
-class Sweep(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
+class Sweep(msgspec.Struct, ShownInNotebooks, Framed, frozen=True, eq=False):
     """The answer of `sweep`: one flat array for each column, rows with the first axis slowest.
 
     columns: arrays by the dotted names of `Estimate.rows`; base units (s, B, FLOP, tok/s). Texts are object arrays.
@@ -67,17 +67,8 @@ class Sweep(msgspec.Struct, ShownInNotebooks, frozen=True, eq=False):
         """Return plain lists by column."""
         return {name: values.tolist() for name, values in self.columns.items()}
 
-    def to_pandas(self) -> Any:
-        """Return the columns as a pandas DataFrame (pandas is not a dependency of this package)."""
-        import pandas
-
-        return pandas.DataFrame(self.columns)
-
-    def to_polars(self) -> Any:
-        """Return the columns as a polars DataFrame (polars is not a dependency of this package)."""
-        import polars
-
-        return polars.DataFrame(self.to_dict())
+    def _frame(self) -> dict[str, list[Any]]:
+        return self.to_dict()
 
 
 def sweep(
@@ -137,7 +128,7 @@ def _in_memory(grid: Grid) -> dict[str, Array]:
                 whole[name] = whole[name].astype(numpy.result_type(whole[name].dtype, values.dtype))
             whole[name][start:stop] = values
         start = stop
-    return {name: whole[name] for name in grid.columns}
+    return {name: none_for_unknown(name, whole[name]) for name in grid.columns}
 
 
 def make_grid(

@@ -8,6 +8,7 @@ import msgspec
 from perfmodel.errors import PerfModelError
 from perfmodel.quoting import json_text
 from perfmodel.report.files.delimited import to_csv
+from perfmodel.sweeps.columnkinds import is_float
 
 
 class FileColumn(Protocol):
@@ -131,7 +132,7 @@ class ParquetRows:
     def write(self, block: Block) -> bytes:
         """Append a row group."""
         schema = (
-            self._arrow.schema([(name, self._type(column)) for name, column in block.items()])
+            self._arrow.schema([(name, self._type(name, column)) for name, column in block.items()])
             if self._writer is None
             else self._writer.schema
         )
@@ -157,10 +158,12 @@ class ParquetRows:
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=schema))  # type: ignore[attr-defined]
         return b""
 
-    def _type(self, column: Any) -> Any:
+    def _type(self, name: str, column: Any) -> Any:
         """The type of a column in every block: what is no text, truth or float is a count, which may be unknown."""
         if column.names is not None:
             return self._arrow.string()
+        if is_float(name):
+            return self._arrow.float64()
         return {"b": self._arrow.bool_(), "f": self._arrow.float64()}.get(column.values.dtype.kind, self._arrow.int64())
 
     def abandon(self) -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import SpecificationError, ValueRangeError
 from perfmodel.estimates.answers import Estimate
-from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.results import Assumption
 from perfmodel.report.pictures.axes import (
     AXIS_WORDS,
@@ -267,6 +266,6 @@ def contexts_of(answer: Estimate, first: int) -> tuple[int, ...]:
 def over_batch(answer: Estimate, at: Sequence[int] | None = None) -> Curves:
     """Return the curves over batch; `at` or powers of two, with the largest batch at which looping pays."""
     batches = tuple(at or doubling(1, min(max(_CURVE_BATCHES, answer.batch), LARGEST_BATCH), answer.batch))
-    last = last_paying_batch(answer if answer.batch == 1 else answer.replace(batch=1))
+    last = (answer if answer.batch == 1 else answer.replace(batch=1)).breakeven_batch
     marks = [(f"pays up to {last:,}", float(last))] if last is not None and last <= batches[-1] else []
     return _curves(answer, "batch", batches, marks)
