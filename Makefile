@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: fuzz estimate test lint benchmark sampling oracle explorer-check packaging clean
+.PHONY: fuzz monotony fewest estimate test lint benchmark sampling oracle explorer-check packaging clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -36,6 +36,14 @@ HOURS ?= 0
 fuzz: $(VENV)/ready
 	$(VENV)/bin/python tests/fuzz/fuzz_run.py $(if $(filter 0,$(HOURS)),--inputs $(INPUTS),--hours $(HOURS))
 
+# Does a step follow the direction of every parameter: 200,000 random pairs of questions, some minutes; tests/monotony/result.json.
+monotony: $(VENV)/ready
+	$(VENV)/bin/python tests/monotony/monotony_run.py
+
+# devices_needed by brute force, every model on thirty devices up to 64 of each: two minutes; tests/fewest/result.json.
+fewest: $(VENV)/ready
+	$(VENV)/bin/python tests/fewest/fewest_run.py
+
 # What the transformers library counts, kept in tests/oracle for the suite: torch and twenty minutes.
 oracle:
 	$(PYTHON) -m venv .venv-oracle
@@ -47,7 +55,8 @@ explorer-check: $(VENV)/ready
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check selenium
 	EXPLORER_QUESTIONS=2000 $(VENV)/bin/python -m pytest -n 0 tests/test_explorer.py
 
-# The wheel and the sdist on every Python that is there, with the oldest and the newest dependencies.
+# The wheel and the sdist on every Python that is there, with the oldest and the newest dependencies, asked forty questions
+# each; tests/packaging/result.json.
 packaging: $(VENV)/ready
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check twine
 	$(VENV)/bin/python tests/packaging/try_all.py

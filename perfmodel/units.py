@@ -40,11 +40,11 @@ UNITS: dict[str, dict[str, float]] = {
 # What a quantity of each dimension can be at all, but for 0 [base unit]: beyond, it is a slip of the pen, and sums and
 # quotients would leave what a float can hold. What is divided by is not next to nothing.
 BOUNDS: dict[str, tuple[float, float]] = {
-    "B": (0.0, 1e30),
+    "B": (1e-3, 1e30),
     "B/s": (1.0, 1e30),
     "FLOP": (0.0, 1e36),
     "FLOP/s": (1.0, 1e30),
-    "s": (0.0, 1e12),
+    "s": (1e-18, 1e12),
     "Hz": (1e-6, 1e18),
     "W": (1e-6, 1e15),
     "1": (1e-12, 1e30),

@@ -10,6 +10,7 @@ from perfmodel.analysis.conditions import Condition
 from perfmodel.estimates.plan import counts_at, make_plan
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.terms import busy_time, step_time
+from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, Step, decode_step
 from perfmodel.schedule.calls import Schedule
 from perfmodel.schedule.cutting import make_schedule
@@ -91,7 +92,7 @@ class PricedStep:
         self._step = decode_step(question.model, question.formats, question.parallel, question.hardware.replicates)
         # Layers of a loop share streaming and chains, so together they take no longer than each alone would.
         self._known: dict[tuple[tuple[Operation, ...], float], float] = {}
-        self._share = self._iterations(self._looped(self._step.layers), batch) / sum(
+        self._share = self._iterations(self._looped(self._step.layers), batch) / added(
             self._alone(layer, batch) for layer in self._step.layers
         )
 
@@ -101,13 +102,13 @@ class PricedStep:
         First of running every layer always.
         """
         always, calls = self._always(), float(self._plan.kernel_calls)
-        rest = always - sum(self._layer(index, self._batch) for c in conditions for index in c.layers)
+        rest = always - added(self._layer(index, self._batch) for c in conditions for index in c.layers)
         split, split_calls = self._split(conditions)
         decisions = sum(1 if c.together else len(c.layers) for c in conditions)
-        prebuilt = rest + sum(self._prebuilt(c, kernels) for c in conditions)
+        prebuilt = rest + added(self._prebuilt(c, kernels) for c in conditions)
         return [
             ("every layer always", always, calls),
-            ("predicated, work skipped", rest + sum(self._predicated(c) for c in conditions), calls),
+            ("predicated, work skipped", rest + added(self._predicated(c) for c in conditions), calls),
             ("predicated, work done anyway", always + decisions * self._cost["predicate"], calls),
             ("loop ends, device decides", split + decisions * self._cost["device"], split_calls),
             ("loop ends, host decides", split + decisions * self._cost["host"], split_calls),
@@ -135,7 +136,7 @@ class PricedStep:
         """Return the expected time of the step [s] and its calls [-] when loops end at each condition, decisions apart."""
         layers, looped = self._step.layers, self._looped(self._step.layers)
         time, calls = (
-            self._always() - sum(self._called(looped, self._batch)),
+            self._always() - added(self._called(looped, self._batch)),
             float(self._plan.kernel_calls - looped.kernel_calls),
         )
         conditional = {index: c for c in conditions for index in c.layers}
@@ -144,7 +145,7 @@ class PricedStep:
             if index == len(layers) or index in conditional:
                 if index > start:
                     piece = self._looped(layers[start:index])
-                    time, calls = time + sum(self._called(piece, self._batch)), calls + piece.kernel_calls
+                    time, calls = time + added(self._called(piece, self._batch)), calls + piece.kernel_calls
                 start = index + 1
         for c in conditions:
             needed, tokens = self._needed(c)
@@ -176,7 +177,7 @@ class PricedStep:
             equations.covered_probability(needed, 0 if length == count else 1 if condition.together else count - length)
             for length in lengths
         ]
-        times = [sum(self._layer(index, self._batch) for index in condition.layers[:length]) for length in lengths]
+        times = [added(self._layer(index, self._batch) for index in condition.layers[:length]) for length in lengths]
         return float(equations.prebuilt_time(self._cost["switch"], covered, times))
 
     def _needed(self, condition: Condition) -> tuple[float, float]:
@@ -204,7 +205,7 @@ class PricedStep:
             for _, stages in call.segments
             for stage in stages
         ]
-        streaming = sum(equations.streaming_time(stage.bytes, self._rates.bandwidths) for stage in stages)
+        streaming = added(equations.streaming_time(stage.bytes, self._rates.bandwidths) for stage in stages)
         return float(min(streaming, self._chain.prefetch / self._rates.datasheet_bandwidth))
 
     def _looped(self, layers: Sequence[tuple[Operation, ...]]) -> Schedule:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from operator import truediv
 
-from perfmodel.numbers.choices import Number, larger, smaller
+from perfmodel.numbers.choices import Number, added, larger, smaller
 
 
 def sustained_bandwidth(
@@ -68,7 +68,7 @@ def streaming_time(bytes_by_kind: Iterable[Number], bandwidths: Iterable[Number]
     >>> streaming_time([2e9, 1e9], [2e12, 1e12])
     0.002
     """
-    return sum(map(truediv, bytes_by_kind, bandwidths))
+    return added(map(truediv, bytes_by_kind, bandwidths))
 
 
 def padded_flops(flops: Number, tile: Number, weight_bytes: Number) -> Number:

@@ -8,7 +8,7 @@ another spread on each side.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from perfmodel.numbers.choices import Number, exp, larger, smaller
+from perfmodel.numbers.choices import Number, added, exp, larger, smaller
 
 # Of z, a standard normal number: the mean of |z|, and what is left of the variance of |z|.
 _MEAN = 0.7978845608028654
@@ -239,5 +239,5 @@ def widened(spread: Spread, parts: Sequence[Number]) -> Spread:
     """
     if not parts:
         return spread
-    added = sum(part * part for part in parts)
-    return Spread(-((spread.below * spread.below + added) ** 0.5), (spread.above * spread.above + added) ** 0.5)
+    squares = added(part * part for part in parts)
+    return Spread(-((spread.below * spread.below + squares) ** 0.5), (spread.above * spread.above + squares) ** 0.5)

@@ -17,6 +17,7 @@ from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.stepping import step_at
+from perfmodel.numbers.choices import added
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
@@ -168,12 +169,12 @@ class _Step:
             logarithm, slopes = self.slopes(self.moved_by(moved))
             felt = {path: slopes[path] * spreads[path] ** 2 for path in spreads}
             # What is left to explain, seen from the values before anything was moved.
-            rest = goal - logarithm + sum(slopes[path] * moved[path] for path in spreads)
+            rest = goal - logarithm + added(slopes[path] * moved[path] for path in spreads)
             held: dict[str, float] = {}
             for _ in spreads:  # a share that would be more than all stays there, and the others explain the rest
                 free = [path for path in spreads if path not in held]
-                variance = sum(slopes[path] * felt[path] for path in free) + _MATCHED**2
-                left = rest - sum(slopes[path] * held[path] for path in held)
+                variance = added(slopes[path] * felt[path] for path in free) + _MATCHED**2
+                left = rest - added(slopes[path] * held[path] for path in held)
                 wanted = {path: felt[path] / variance * left for path in free}
                 beyond = {path: self._most(path) for path in free if wanted[path] > self._most(path)}
                 if not beyond:
@@ -183,7 +184,7 @@ class _Step:
             moved = {path: _near(moved[path], (wanted | held)[path]) for path in spreads}
         told = {path: felt[path] ** 2 / variance / spreads[path] ** 2 for path in spreads}
         off = (goal - math.log(self.time(self.moved_by(moved)))) / _MATCHED
-        return _Explained(moved, told, off**2 + sum((moved[path] / spreads[path]) ** 2 for path in spreads))
+        return _Explained(moved, told, off**2 + added((moved[path] / spreads[path]) ** 2 for path in spreads))
 
     def _most(self, path: str) -> float:
         """Return how far the logarithm of a parameter may rise: no share beyond one."""

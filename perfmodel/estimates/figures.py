@@ -17,6 +17,7 @@ from perfmodel.estimates.results import Figures
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.stepping import step_at
 from perfmodel.estimates.terms import TERM_NAMES, Terms
+from perfmodel.numbers.choices import added
 from perfmodel.numbers.recorded import Line, Recorder, needed, operand
 
 Number = Any
@@ -88,7 +89,7 @@ def figure_at(question: Prepared, name: str, batch: Number, context: Number, val
     terms = terms_at(side, batch, context, values)
     if rest == "arithmetic_over_streaming":
         rates = costs_at(side, values).rates
-        flops = sum(_flops(call) for call in counts_at(side.plan, batch, context))
+        flops = added(_flops(call) for call in counts_at(side.plan, batch, context))
         return equations.arithmetic_time(flops, rates.arithmetic, rates.arithmetic_share) / terms.stream
     if rest.startswith("terms."):
         return getattr(terms, rest.removeprefix("terms."))
@@ -137,4 +138,6 @@ def argument_names(question: Prepared) -> dict[str, str]:
 
 
 def _flops(call: CallCounts) -> Number:
-    return call.times * sum(iterations * sum(stage.flops for stage in stages) for iterations, stages in call.segments)
+    return call.times * added(
+        iterations * added(stage.flops for stage in stages) for iterations, stages in call.segments
+    )

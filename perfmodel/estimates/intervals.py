@@ -23,7 +23,7 @@ from perfmodel.equations.uncertainty import (
 )
 from perfmodel.estimates.known import Seen, bound
 from perfmodel.estimates.recording import Recording
-from perfmodel.numbers.choices import log
+from perfmodel.numbers.choices import added, log
 
 Number = Any
 
@@ -191,7 +191,7 @@ def variance_shares(effects: Effects, figure: str) -> dict[str, float]:
             else other
         )
         variances[name] = float(part_variance(*effect))
-    total = sum(variances.values())
+    total = added(variances.values())
     return {name: variance / total if total else 0.0 for name, variance in variances.items()}
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel.estimates.prepared import Prepared
+from perfmodel.numbers.choices import added
 from perfmodel.operations import Formats, Operation, decode_step, embedding_elements, parameter_count
 from perfmodel.operations.apart import draft_work
 from perfmodel.operations.formats import stored
@@ -77,7 +78,7 @@ def _apart(model: Model, formats: Formats) -> list[_Counted]:
     plain = formats.activations if model.recipe is None else model.recipe.plain
     towers = sum(tower.parameters or 0 for tower in model.towers)
     drafts, work = draft_work(model, published)
-    size = sum(size for _, size in stored(towers, ((plain, 1.0),)))
+    size = added(size for _, size in stored(towers, ((plain, 1.0),)))
     return [
         _Counted("tower", plain, towers, Work(), size),
         _Counted("draft", published.weights, drafts, Work(), _bytes_stored(work)),
@@ -88,7 +89,7 @@ def _tables(model: Model, formats: Formats) -> _Counted:
     """Tables of which a step reads a row a token; a tied one is the head's."""
     mix = formats.mix("embedding", "embedding")
     elements = model.other_parameters + (0 if model.tied else embedding_elements(model))
-    return _Counted("embedding", _joined(dict(mix)), elements, Work(), sum(size for _, size in stored(elements, mix)))
+    return _Counted("embedding", _joined(dict(mix)), elements, Work(), added(size for _, size in stored(elements, mix)))
 
 
 def _vocabulary(part: str, model: Model, formats: Formats) -> float:
@@ -141,7 +142,7 @@ def differences(prepared: Prepared) -> str:
 
 
 def _bytes_stored(work: Work) -> float:
-    return sum(size for _, size in work.weights) + sum(bank.count * bank.bytes for bank in work.experts)
+    return added(size for _, size in work.weights) + added(bank.count * bank.bytes for bank in work.experts)
 
 
 def parts_of(prepared: Prepared, batch: int, context: int) -> tuple[ModelPart, ...]:

@@ -6,7 +6,7 @@ from math import ceil
 import msgspec
 
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
-from perfmodel.numbers.choices import ceil_div
+from perfmodel.numbers.choices import added, ceil_div
 from perfmodel.operations.work import ON_CHIP, Work, computed_by, in_tier, tiered
 from perfmodel.schedule.calls import Call, Schedule, Segment, Stage
 from perfmodel.specifications.hardware import Hardware
@@ -141,8 +141,8 @@ def bytes_in_tier(tier: str, work: Work) -> float:
     """Return the bytes [B] of `work` that a tier holds."""
     banks = (bank for bank in work.experts if in_tier(tier, bank.kind) or in_tier(computed_by(tier), bank.kind))
     return float(
-        sum(size for kind, size in work.weights if in_tier(tier, kind))
-        + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in banks)
+        added(size for kind, size in work.weights if in_tier(tier, kind))
+        + added(ceil_div(bank.count, bank.groups) * bank.bytes for bank in banks)
     )
 
 

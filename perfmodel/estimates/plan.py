@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perfmodel import equations
-from perfmodel.numbers.choices import smaller
+from perfmodel.numbers.choices import added, smaller
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
 from perfmodel.schedule.calls import Schedule, Stage
@@ -76,7 +76,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def stages(self) -> int:
         """Dependent stages of a step without its drafts, one in each plain call."""
-        return sum(
+        return added(
             call.times * iterations * len(stages)
             for call in self.calls
             if not call.draft
@@ -276,7 +276,7 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
     if stage.experts:
         late = tuple((position, bank.bytes_read(load.experts)) for position, bank in stage.experts)
         weights = tuple(
-            size + sum(woken for position, woken in late if position == i) for i, size in enumerate(weights)
+            size + added(woken for position, woken in late if position == i) for i, size in enumerate(weights)
         )
     new = load.sequences * tokens
     rows: Number = new

@@ -6,6 +6,7 @@ from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Prompt, PromptFigures, PromptSide, Speedup
 from perfmodel.estimates.sums import summed
 from perfmodel.estimates.terms import TERM_NAMES, Terms
+from perfmodel.numbers.choices import added
 from perfmodel.numbers.python import Replay, function_of
 from perfmodel.numbers.recorded import Recorder, operand
 
@@ -24,9 +25,9 @@ def prompt_of(prepared: Prepared, batch: int, cached: int, tokens: int, chunk: i
     overlap = prepared.hardware.values["prompts.overlap"].value
     sides = []
     for terms in (totals[:_TERMS], totals[_TERMS:]):
-        one = sum(terms) / steps
+        one = added(terms) / steps
         time = equations.chunked_time(one, one / stages, steps, overlap)
-        sides.append([term * time / sum(terms) for term in terms])
+        sides.append([term * time / added(terms) for term in terms])
     # Uncertain is each chunk as the middle one is.
     recording = prepared.prompting
     middle = {"batch": batch, "context": cached + (tokens - min(chunk, tokens)) // 2, "tokens": min(chunk, tokens)}
@@ -58,7 +59,7 @@ def prompt_terms(step: Replay, batch: int, cached: int, tokens: int, chunk: int)
 
 
 def _side(terms: list[float], slow: float, fast: float, tokens: int) -> PromptSide:
-    time = sum(terms)
+    time = added(terms)
     low, high = (PromptFigures(time * end, tokens / (time * end)) for end in (slow, fast))
     bound = TERM_NAMES[terms.index(max(terms))]
     return PromptSide(time, tokens / time, low, high, bound, Terms(*terms))

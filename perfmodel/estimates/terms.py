@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from perfmodel import equations
 from perfmodel.estimates.machinerates import Chain, FewTokens, Fixed, Rates
 from perfmodel.estimates.plan import CallCounts, Plan, StageCounts
-from perfmodel.numbers.choices import larger, smaller
+from perfmodel.numbers.choices import added, larger, smaller
 
 Number = Any
 
@@ -137,7 +137,7 @@ def _flops(stage: StageCounts, rates: Rates) -> Number:
     """Return the operations of a plain call [FLOP], with rows padded to a tile where its kernels do that."""
     if rates.tile is None or not stage.matrix:
         return stage.flops
-    return equations.padded_flops(stage.flops, rates.tile, sum(stage.bytes[:-2]))
+    return equations.padded_flops(stage.flops, rates.tile, added(stage.bytes[:-2]))
 
 
 def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Number = None) -> Number:
@@ -145,7 +145,7 @@ def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Numb
 
     times: of each of `counts`, all of it together [s]; calls: their sum, where it is known.
     """
-    calls = sum(times) if calls is None else calls
+    calls = added(times) if calls is None else calls
     stages: dict[int, Number] = {}  # time of one stage of each kind
     in_flight: Number = None
     for count, time in zip(counts, times, strict=True):
@@ -174,19 +174,19 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
         equations.exposed_collective(x, chain.collective_overlap) if stage.payloads else x
         for x, stage in zip(links, stages, strict=True)
     ]
-    m = sum(streaming)
+    m = added(streaming)
     arithmetic = [_arithmetic(stage, stage.flops, rates) for stage in stages]
-    a = sum(arithmetic)
+    a = added(arithmetic)
     waited = [(chain.stage + chain.stage_matrix if stage.matrix else chain.stage) for stage in stages]
     latencies = [cost + x for cost, x in zip(waited, exchange, strict=True)]
-    serial = sum(latencies)
+    serial = added(latencies)
     beyond = [
         equations.arithmetic_beyond_streaming(one, stream, chain.overlap)
         for one, stream in zip(arithmetic, streaming, strict=True)
     ]
     # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
     waits = [
-        sum([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0
+        added([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0
         for stage in stages
     ]
     ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
@@ -197,21 +197,21 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
         )
         # What does not stay on chip is made in the iteration, so it cannot be fetched ahead either.
         spilled = [equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages]
-        m, waits = m + sum(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
+        m, waits = m + added(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
     # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
     window = prefetch / rates.datasheet_bandwidth
     # While a stage computes, the memory goes on fetching as its bytes leave the window.
     computing = [(1 - chain.overlap) * one for one in arithmetic]
     stall, swing = equations.prefetch(latencies, ahead, window, computing)
-    i = equations.iteration_time(m, serial, a, sum(waits), stall, chain.overlap, sum(links))
-    roofline = larger(larger(m, a), smaller(i, m + sum(beyond)))
+    i = equations.iteration_time(m, serial, a, added(waits), stall, chain.overlap, added(links))
+    roofline = larger(larger(m, a), smaller(i, m + added(beyond)))
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = i - roofline
-    shared = exposed * sum(exchange) / larger(serial, 1e-30)
+    shared = exposed * added(exchange) / larger(serial, 1e-30)
     waiting = i - (m + stall)
     compute = roofline - m
     if rates.few is not None and stages[0].further is not None:
-        extra = sum([_further(stage, rates, rates.few) for stage in stages])
+        extra = added([_further(stage, rates, rates.few) for stage in stages])
         compute, i = compute + extra, i + extra
     return _Iteration(m, compute, exposed - shared, shared, serial, swing, i, waiting)
 

@@ -17,6 +17,7 @@ from perfmodel.measurements.fitting import TO_PERCENTILE, AdjustableStep, Prior,
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
+from perfmodel.numbers.choices import added
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.profiles import Profile, find_profile
 from perfmodel.specifications.quantities import Quantity
@@ -223,7 +224,7 @@ def _joined(priors: Sequence[Prior]) -> Prior:
     first = quantities[0]
     if all(q == first for q in quantities):
         return priors[0]
-    value = math.exp(sum(math.log(q.value) for q in quantities) / len(quantities))
+    value = math.exp(added(math.log(q.value) for q in quantities) / len(quantities))
     return prior_of(
         priors[0].path,
         msgspec.structs.replace(
@@ -269,7 +270,7 @@ def _fit(measured: Sequence[_Measured], priors: Mapping[str, Prior], *, full: bo
             ftol=1e-7,
         )
         start = found.x
-        square = sum(s * s for s in scatter(found.x))
+        square = added(s * s for s in scatter(found.x))
         # Rows speak of the noise as far as they are not used up by the parameters they told.
         spent = float(
             numpy.trace(

@@ -14,6 +14,7 @@ from perfmodel.estimates.placement import Placement
 from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, prepare
 from perfmodel.estimates.terms import busy_time, call_times, step_time
+from perfmodel.numbers.choices import added
 from perfmodel.operations import Formats
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS
@@ -64,7 +65,7 @@ def with_boundary(hardware: Hardware, mode: str) -> Hardware:
     parts = [found[1] for key in ("bare", "ramp", "tail") if (found := hardware.mode_value(mode, key)) is not None]
     if not parts:
         return hardware
-    low, value, high = (sum(getattr(part, end) for part in parts) for end in ("low", "value", "high"))
+    low, value, high = (added(getattr(part, end) for part in parts) for end in ("low", "value", "high"))
     quantity = Quantity(
         low=low,
         value=value,

@@ -1,14 +1,18 @@
-"""larger, smaller, ceil_div, log2, log and exp for plain floats, numpy arrays, sympy expressions and recorded numbers.
+"""larger, smaller, added, ceil_div, log2, log and exp for plain floats, numpy arrays, sympy expressions and recorded numbers.
 
 The equations use these instead of max, min and -(-a // b), so that one formula serves a query,
 a sweep, a derivation and a replay. numpy and sympy are imported only when one of their values comes in.
 """
 
 import math
-from typing import Any
+from collections.abc import Iterable
+from functools import reduce
+from operator import add
+from typing import Any, TypeVar
 
 # A float, a numpy array or a sympy expression; the equations do not care which.
 Number = Any
+Kind = TypeVar("Kind")
 
 _PLAIN = frozenset({float, int})
 
@@ -33,6 +37,18 @@ def smaller(a: Any, b: Any) -> Any:
     if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
         return a if a <= b else b  # type: ignore[operator]
     return _dispatch("Min", "minimum", a, b)
+
+
+def added(numbers: Iterable[Kind]) -> Kind:
+    """Return the sum of numbers, one after the other from the left, each sum rounded to a float.
+
+    `sum` carries what rounding loses from Python 3.12 on, so that its last digit depends on the Python.
+
+    >>> added([1e16, 1.0, 1.0])
+    1e+16
+    """
+    total: Kind = reduce(add, numbers, 0)  # type: ignore[assignment]
+    return total
 
 
 def ceil_div(a: Any, b: Any) -> Any:

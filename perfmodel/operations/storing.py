@@ -5,6 +5,7 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel.errors import UnknownNameError, shown
+from perfmodel.numbers.choices import added
 from perfmodel.operations.apart import draft_parameter_count
 from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.step import decode_step, embedding_elements, parameter_count
@@ -138,7 +139,7 @@ def _as_file(model: Model, file_type: str) -> Storage:
     if (published := published_files().get((model.name, file_type))) is not None:
         found = [*found[:tied], *scaled(found[tied:], _tensor_bytes(model, published))]
     elif kind.experts == 1 and (factor := USUAL_SIZES.get(file_type)):
-        found = [*found[:tied], *scaled(found[tied:], factor * sum(stored_size(*one) for one in found[tied:]))]
+        found = [*found[:tied], *scaled(found[tied:], factor * added(stored_size(*one) for one in found[tied:]))]
     return msgspec.structs.replace(assigned(file_type, found, alike=True), vectors="fp32")
 
 

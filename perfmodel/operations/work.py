@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from perfmodel.equations import expected_distinct_experts, fullest_device_experts
-from perfmodel.numbers.choices import ceil_div, smaller
+from perfmodel.numbers.choices import added, ceil_div, smaller
 
 # Kinds of bytes besides the weight formats.
 CACHE = "kv"
@@ -170,8 +170,8 @@ class Work(msgspec.Struct, frozen=True):
     def bytes_read(self, batch: Any, context: Any) -> Any:
         """Return the bytes [B] that count as peak: weights and woken experts, cache and state read, no activations."""
         return (
-            sum(size for kind, size in self.weights if kind != ON_CHIP)
-            + sum(bank.bytes_read(batch) for bank in self.experts)
+            added(size for kind, size in self.weights if kind != ON_CHIP)
+            + added(bank.bytes_read(batch) for bank in self.experts)
             + self.cache_bytes(batch, context)
         )
 
@@ -182,7 +182,7 @@ class Work(msgspec.Struct, frozen=True):
         """
         own = [bank for bank in self.experts if not split_kind(bank.kind)[0]]
         return (
-            sum(size for kind, size in self.weights if kind != ON_CHIP and not split_kind(kind)[0])
-            + sum(ceil_div(bank.count, bank.groups) * bank.bytes for bank in own)
+            added(size for kind, size in self.weights if kind != ON_CHIP and not split_kind(kind)[0])
+            + added(ceil_div(bank.count, bank.groups) * bank.bytes for bank in own)
             + self._cache_bytes((kept(c) for c in self.caches if not c.shared), batch, context)
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.analysis.loopreports import LoopReport
+from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, active_parameter_count, parameter_count
 from perfmodel.operations.storing import formats_of
 from perfmodel.report.text import Document, Table
@@ -69,9 +70,9 @@ def operations_rows(times: Mapping[Operation, int]) -> list[dict[str, Any]]:
             "parameters": o.elements,
             "parameters_used": o.active,
             "bytes_read": float(o.work.bytes_read(1, 0)),
-            "cache_bytes_per_token": float(sum(c.bytes for c in o.work.caches)),
+            "cache_bytes_per_token": float(added(c.bytes for c in o.work.caches)),
             "flops": float(o.work.flops),
-            "flops_per_cached_token": float(sum(c.flops for c in o.work.caches)),
+            "flops_per_cached_token": float(added(c.flops for c in o.work.caches)),
         }
         for o, count in times.items()
     ]

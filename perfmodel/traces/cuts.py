@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from perfmodel.numbers.choices import added
 from perfmodel.traces.events import Kernel
 from perfmodel.traces.layers import LayerRun, find_layer_runs
 from perfmodel.traces.names import is_attention
@@ -79,7 +80,7 @@ def around_graphs(runs: Sequence[LayerRun], events: Sequence[Kernel]) -> list[Pi
     for run in runs:
         length = len(run.body)
         starts = range(run.first, run.stop - length + 1, length)
-        turn = max(range(length), key=lambda turn: sum(_gap(events, start + turn) for start in starts))
+        turn = max(range(length), key=lambda turn: added(_gap(events, start + turn) for start in starts))
         edges = range(run.first + turn, run.stop + 1, length)
         pieces += [Piece("", a, b, ()) for a, b in pairwise(edges)]
     return pieces
@@ -161,7 +162,7 @@ def _cuts(ends: Sequence[tuple[int, int]], events: Sequence[Kernel]) -> list[int
     places: dict[int, int] = {}
     for length in lengths:
         alike = [first for first, second in ends if second - first == length]
-        places[length] = max(range(length + 1), key=lambda place: sum(_gap(events, first + place) for first in alike))
+        places[length] = max(range(length + 1), key=lambda place: added(_gap(events, first + place) for first in alike))
     return [first + places[second - first] for first, second in ends]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perfmodel.numbers.choices import added
 from perfmodel.traces.events import Kernel
 from perfmodel.traces.names import is_collective
 
@@ -125,7 +126,7 @@ def merged(events: Sequence[Kernel]) -> list[Span]:
 
 def busy_time(events: Sequence[Kernel]) -> float:
     """Return the time [s] in which at least one of `events` ran."""
-    return sum(stop - start for start, stop in merged(events))
+    return added(stop - start for start, stop in merged(events))
 
 
 def shared_time(left: Sequence[Span], right: Sequence[Span]) -> float:

@@ -6,6 +6,7 @@ Gaps only, kernel floors too, all but the bytes.
 import msgspec
 
 from perfmodel.errors import ValueRangeError
+from perfmodel.numbers.choices import added
 from perfmodel.traces.gaps import StepKernel
 from perfmodel.traces.steps import TracedStep
 
@@ -70,7 +71,7 @@ def price_step(
     check_positive("measured", measured)
     if (bandwidth is None) != (bytes_per_step is None):
         raise ValueRangeError("bandwidth and bytes_per_step belong together: give both or none")
-    gaps = {cause: sum(k.gap for k in step.kernels if k.cause == cause) for cause in ("host", "kernel")}
+    gaps = {cause: added(k.gap for k in step.kernels if k.cause == cause) for cause in ("host", "kernel")}
     reference, basis = _reference(step, gaps["host"], measured, period, notes)
     # A profiler stretches idle time, all of it alike, and hardly the kernels.
     busy = min(step.busy, reference)
@@ -79,7 +80,7 @@ def price_step(
         removable = min(removable, gaps["kernel"] * (reference - busy) / (period - step.busy))
     floor = min(kernel_floor(step.kernels), _HIGHEST_FLOOR)
     floors = [min(k.duration, floor) for k in step.kernels if k.kind == "kernel" and not k.collective]
-    inside = min(max(0.0, sum(floors) - floor), busy) * (
+    inside = min(max(0.0, added(floors) - floor), busy) * (
         busy / step.busy if step.busy else 1.0
     )  # one kernel, and so one floor, stays
     top = None

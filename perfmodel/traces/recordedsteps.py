@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from perfmodel.errors import SpecificationError, ValueRangeError
+from perfmodel.numbers.choices import added
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.quantities import Interval
 from perfmodel.traces.events import Trace
@@ -71,10 +72,10 @@ def split_of(summary: TraceSummary, measured: float | None, mode: str) -> Split:
     """Return where the time of the middle step goes; measured: an unprofiled step [s], from one to the next."""
     assert summary.step is not None  # noqa: S101 (checked by the caller, for the types)
     step = summary.steps[summary.step]
-    gaps = sum(kernel.gap for kernel in step.kernels if kernel.cause == "kernel")
+    gaps = added(kernel.gap for kernel in step.kernels if kernel.cause == "kernel")
     collectives = (summary.shares.collectives if summary.shares else 0.0) * step.time
     floor = summary.floor or 0.0
-    floors = sum(
+    floors = added(
         min(kernel.duration, floor) for kernel in step.kernels if kernel.kind == "kernel" and not kernel.collective
     )
     if mode == "graph":

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perfmodel.estimates.answers import Estimate, estimate
+from perfmodel.numbers.choices import added
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Interval, Quantity
@@ -77,10 +78,10 @@ def prior_boundary_of(device: Hardware, mode: str) -> Interval:
         if whole
         else [found[1] for key in ("bare", "ramp", "tail") if (found := device.mode_value(mode, key))]
     )
-    if not parts or sum(part.value for part in parts) <= 0:
+    if not parts or added(part.value for part in parts) <= 0:
         return Interval(1e-6, 4e-6, 16e-6)
     return Interval(
-        *(max(SHORTEST_BOUNDARY, sum(getattr(part, end) for part in parts)) for end in ("low", "value", "high"))
+        *(max(SHORTEST_BOUNDARY, added(getattr(part, end) for part in parts)) for end in ("low", "value", "high"))
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perfmodel.numbers.choices import added
 from perfmodel.traces.cuts import Piece, around_graphs, holds, parted_at_marks, pieces_of, repeats_in
 from perfmodel.traces.events import Kernel, Trace
 from perfmodel.traces.gaps import (
@@ -83,7 +84,7 @@ def find_steps(trace: Trace) -> StepsFound:
     whole = tuple(run for run in found if holds(run, events, ("graph",)))
     runs = tuple(part for run in found if run not in whole for part in parted_at_marks(run, families))
     graphs = [event for event in events if event.kind == "graph"]
-    if 2 * sum(event.duration for event in graphs) > sum(event.duration for event in events):
+    if 2 * added(event.duration for event in graphs) > added(event.duration for event in events):
         runs = ()  # the layers of a prompt, run before the graphs, are not those of a step
     notes: list[str] = []
     pieces = pieces_of(families, events, runs, notes)
@@ -112,18 +113,18 @@ def _streams(events: Sequence[Kernel]) -> tuple[Stream, ...]:
     for event in events:
         by_stream.setdefault(event.stream, []).append(event)
     work = {
-        name: sum(e.duration for e in members if e.kind in ("kernel", "graph") and not is_collective(e.name))
+        name: added(e.duration for e in members if e.kind in ("kernel", "graph") and not is_collective(e.name))
         for name, members in by_stream.items()
     }
     if not any(work.values()):
-        work = {name: sum(e.duration for e in members) for name, members in by_stream.items()}
+        work = {name: added(e.duration for e in members) for name, members in by_stream.items()}
     order = sorted(by_stream, key=lambda name: -work[name])
     main = merged(by_stream[order[0]])
     found = []
     for name in order:
         members = by_stream[name]
         spans = merged(members)
-        busy = sum(stop - start for start, stop in spans)
+        busy = added(stop - start for start, stop in spans)
         # A fork of the same sequence runs between the kernels of the main stream, not beside them.
         joins = (
             name != order[0]
@@ -156,7 +157,7 @@ def _steps(pieces: Sequence[Piece], events: Sequence[Kernel], background: Sequen
         members = events[piece.first : piece.stop]
         kernels = step_kernels(members, background, graphs, latency)
         start, stop = members[0].start, max(event.stop for event in members)
-        idle = sum(kernel.gap for kernel in kernels)
+        idle = added(kernel.gap for kernel in kernels)
         layers = tuple(
             msgspec.structs.replace(run, first=run.first - piece.first, stop=run.stop - piece.first)
             for run in piece.runs

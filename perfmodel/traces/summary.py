@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.numbers.choices import added
 from perfmodel.traces.events import KernelTotal, Trace
 from perfmodel.traces.gaps import CAUSES, StepKernel
 from perfmodel.traces.names import is_collective
@@ -84,7 +85,7 @@ def summarise(
         gap_median=_seen(median(gaps) if gaps else None, trace.resolution),
         gap_90=_seen(gaps[len(gaps) * 9 // 10] if gaps else None, trace.resolution),
         gaps=_gap_classes(step, trace.resolution),
-        overlap=sum(kernel.overlap for kernel in step.kernels),
+        overlap=added(kernel.overlap for kernel in step.kernels),
         floor=floor,
         short_below=_SHORT * floor,
         shares=shares,
@@ -136,17 +137,17 @@ def _gap_classes(step: TracedStep, resolution: float | None) -> tuple[GapClass, 
     for cause in CAUSES:
         gaps = [kernel.gap for kernel in step.kernels if kernel.cause == cause]
         if gaps:
-            found.append(GapClass(cause, len(gaps), sum(gaps), _seen(median(gaps), resolution)))
+            found.append(GapClass(cause, len(gaps), added(gaps), _seen(median(gaps), resolution)))
     return tuple(found)
 
 
 def _shares(step: TracedStep, short: float) -> Shares:
     """Return where the time of a step goes; events that overlap share the time between them."""
-    host = sum(kernel.gap for kernel in step.kernels if kernel.cause == "host")
+    host = added(kernel.gap for kernel in step.kernels if kernel.cause == "host")
     parts = {"copies": 0.0, "collectives": 0.0, "short": 0.0, "long": 0.0, "graphs": 0.0}
     for kernel in step.kernels:
         parts[_part(kernel, short)] += kernel.duration
-    total = sum(parts.values())
+    total = added(parts.values())
     scale = step.busy / total / step.time if total and step.time else 0.0
     time = step.time or 1.0
     return Shares(
@@ -180,7 +181,7 @@ def _top(calls: Sequence[tuple[str, int, float]], time: float) -> tuple[KernelSh
 def _of_totals(trace: Trace) -> TraceSummary:
     """Return what a summary file can say: time by kernel, short kernels and collectives, no gaps and no steps."""
     totals = trace.totals
-    busy = sum(total.total for total in totals)
+    busy = added(total.total for total in totals)
     floors = [total.shortest for total in totals for _ in range(1) if total.shortest is not None]
     floor = min(floors) if floors else None
     short = None if floor is None else _SHORT * floor

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.figures import costs_at
 from perfmodel.estimates.placement import Placement
+from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, decode_step
 from perfmodel.report.pictures.captions import caption_of, question_line
 from perfmodel.report.pictures.rooflines import Roofline, RooflinePoint
@@ -24,7 +25,7 @@ def roofline(answer: Estimate) -> Roofline:
     ).all_operations():
         sizes = _bytes_by_kind(operation, tokens, sequences, answer.context, question.placement)
         flops = float(operation.work.flops_at(sequences, answer.context))
-        size = sum(sizes.values())
+        size = added(sizes.values())
         if flops and size:
             arithmetic = flops / (rates.arithmetic * rates.arithmetic_share)
             found.append(
@@ -32,7 +33,7 @@ def roofline(answer: Estimate) -> Roofline:
                     operation.name,
                     flops,
                     size,
-                    max(sum(part / bandwidth_of[kind] for kind, part in sizes.items()), arithmetic),
+                    max(added(part / bandwidth_of[kind] for kind, part in sizes.items()), arithmetic),
                 )
             )
     values = question.hardware.values
@@ -82,7 +83,7 @@ def _grouped(operations: Sequence[tuple[str, float, float, float]]) -> tuple[Roo
     for name, flops, size, time in operations:
         before = named.get(name, (0.0, 0.0, 0.0))
         named[name] = (before[0] + flops, before[1] + size, before[2] + time)
-    total = sum(size for _, size, _ in named.values())
+    total = added(size for _, size, _ in named.values())
     groups: list[list[tuple[str, tuple[float, float, float]]]] = []
     for entry in sorted(named.items(), key=lambda item: item[1][0] / item[1][1]):
         intensity = entry[1][0] / entry[1][1]
@@ -92,7 +93,7 @@ def _grouped(operations: Sequence[tuple[str, float, float, float]]) -> tuple[Roo
             groups.append([entry])
     points = []
     for group in groups:
-        flops, size, time = (sum(numbers[i] for _, numbers in group) for i in range(3))
+        flops, size, time = (added(numbers[i] for _, numbers in group) for i in range(3))
         names = tuple(name for name, _ in sorted(group, key=lambda item: -item[1][1]))
         points.append(RooflinePoint(names, flops / size, flops / time, size / total))
     return tuple(points)
