@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy
 
 from perfmodel import sweep
-from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.conditioning import ask
 from perfmodel.numbers.machinecode import available
 from perfmodel.specifications.parameters import lookup
 from perfmodel.sweeps.cases import Case, Points

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, estimate, find_model
 from perfmodel._layout import data_folder
-from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import active_parameter_count, decode_step, embedding_elements, parameter_count
 from perfmodel.specifications.catalogue import names

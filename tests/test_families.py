@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, equations, estimate, find_model
-from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import active_parameter_count, decode_step, embedding_elements, parameter_count, plain_formats
 from perfmodel.operations.builders import largest_of_normals

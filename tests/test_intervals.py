@@ -9,7 +9,7 @@ import pytest
 
 from perfmodel import estimate, sweep
 from perfmodel.equations.uncertainty import Effect, combined_spread, joint_spread, moments
-from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.conditioning import ask
 from perfmodel.specifications.parameters import lookup
 
 CASES = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perfmodel import PerfModelError, estimate, find_model
 from perfmodel._layout import data_folder
 from perfmodel.analysis.loopreports import loop_report
-from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import decode_step, parameter_count
 from perfmodel.schedule.cutting import make_schedule

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from perfmodel import estimate, sensitivity
 from perfmodel.analysis.sensitivities import RATES, elasticities, widest_of
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.figures import figure_at
 from perfmodel.estimates.positions import moves_with
-from perfmodel.estimates.prepared import ask
 from perfmodel.numbers.choices import ceil_div, larger, smaller
 from perfmodel.numbers.recorded import Recorder, run
 from perfmodel.numbers.slopes import slopes_of

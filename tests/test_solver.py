@@ -14,8 +14,8 @@ from perfmodel.analysis.solver import NoSolutionError
 from perfmodel.analysis.solver import solve as solve_directly
 from perfmodel.analysis.targets import NAMED
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.figures import figure_at, parameters_in_use, terms_at
-from perfmodel.estimates.prepared import ask
 from perfmodel.operations import parameter_count
 from perfmodel.specifications.catalogue import find_model
 

@@ -13,8 +13,8 @@ import sympy
 
 from perfmodel import estimate, explain
 from perfmodel.analysis.formulas import decided, identifier, numbers_of, symbols_of
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.figures import FIGURES, figure_at, parameters_in_use
-from perfmodel.estimates.prepared import ask
 from perfmodel.numbers.symbols import limit_of, powers, value_of
 
 QUESTIONS = {

@@ -17,7 +17,8 @@ import numpy
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.columns import columns_of
-from perfmodel.estimates.prepared import Prepared, ask
+from perfmodel.estimates.conditioning import ask
+from perfmodel.estimates.prepared import Prepared
 from perfmodel.numbers.python import function_of
 from perfmodel.specifications.catalogue import names
 from perfmodel.specifications.parameters import lookup
