@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from perfmodel import estimate, solve
 from perfmodel.analysis.formulas import identifier
+from perfmodel.analysis.roots import NoSolutionError
 from perfmodel.analysis.shapes import deeper, wider
-from perfmodel.analysis.solver import NoSolutionError
 from perfmodel.analysis.solver import solve as solve_directly
 from perfmodel.analysis.targets import NAMED
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from perfmodel import estimate, solve
-from perfmodel.analysis.solver import NoSolutionError
+from perfmodel.analysis.roots import NoSolutionError
 from perfmodel.estimates.capacity import resident_work
 from perfmodel.estimates.question import formats_of
 from perfmodel.estimates.splits import fewest, obstacle, splits, tensor_splits

@@ -1,10 +1,135 @@
 """Roots: where a figure that was sampled crosses what is asked, and how that is said."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from perfmodel.analysis.targets import Target
-from perfmodel.units import format_quantity
+from perfmodel.errors import PerfModelError
+from perfmodel.estimates.bestdrafts import LONGEST_CHAIN
+from perfmodel.estimates.splits import tensor_splits
+from perfmodel.specifications.keys import Parameter
+from perfmodel.specifications.model import Model
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES, format_quantity
+
+# Unknowns that are whole numbers, with the least and the largest that is tried.
+WHOLE = {
+    "batch": (1, LARGEST_BATCH),
+    "context": (0, LONGEST_CONTEXT),
+    "devices": (1, MOST_DEVICES),
+    "loop_at_most": (1, 4096),
+    "draft": (0, LONGEST_CHAIN),
+    "layers": (1, 1024),
+    "hidden": (64, 65_536),
+}
+# Of these the fewest that reach the target are the answer; of the others the crossing nearest to what was asked.
+_FEWEST = ("loop_at_most", "draft")
+_STEP = {"hidden": 64}
+_TYPICAL = {"s": 1e-6, "B": 1e6, "B/s": 1e12, "FLOP/s": 1e14, "1": 0.5}
+
+
+class NoSolutionError(PerfModelError):
+    """No value of the unknown reaches the target; the message says what comes nearest."""
+
+
+def parameter_root(
+    figure: Callable[[float], float], goal: Target, path: str, stands: float, parameter: Parameter
+) -> float:
+    """Return the value of a parameter for which its figure is the target: the one nearest to what stands.
+
+    figure: of the answer, by the value of the parameter. Raises NoSolutionError.
+    """
+    from scipy.optimize import brentq
+
+    if stands and close(figure(stands), goal.value, 1e-13):
+        return stands
+    scale = stands or _TYPICAL[parameter.unit]
+    points = sorted(
+        {
+            *([] if parameter.positive else [parameter.least]),
+            scale,
+            *(scale * 10 ** (k / 4) for k in range(-32, 33)),
+            *([parameter.most] if parameter.most < 1e30 else []),
+        }
+    )
+    found = [(x, figure(x)) for x in points if parameter.least <= x <= parameter.most]
+    crossings = crossings_of(found, goal)
+    if not crossings:
+        # The figure may turn between two points: look closer around the nearest one.
+        nearest = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
+        low_end, high_end = found[max(nearest - 1, 0)][0], found[min(nearest + 1, len(found) - 1)][0]
+        found = sorted(
+            {*found, *((x, figure(x)) for x in (low_end + (high_end - low_end) * k / 400 for k in range(401)))}
+        )
+        crossings = crossings_of(found, goal)
+    if not crossings:
+        x, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
+        if close(best, goal.value, 1e-13):
+            return x
+        if all(close(value, best) for _, value in found):
+            raise NoSolutionError(
+                f"no solution: {goal.figure} does not depend on {path} here; it stays {shown_figure(best, goal.unit)},"
+                f" asked {shown_figure(goal.value, goal.unit)}"
+            )
+        raise NoSolutionError(nothing_reaches(goal, path, shown_figure(x, parameter.unit), best))
+    low, high = min(crossings, key=lambda pair: abs(math.log(max(pair[1][0], 1e-30) / scale)))
+    for x, value in (low, high):
+        if value == goal.value:
+            return x
+    return float(brentq(lambda x: figure(x) - goal.value, low[0], high[0], xtol=1e-300, rtol=1e-15, maxiter=1000))
+
+
+def whole_root(
+    unknown: str, figure: Callable[[float], float], goal: Target, stands: float | None, *, layers: int
+) -> int:
+    """Return the whole number for which a figure meets the target: the first, or the last before it no longer does.
+
+    layers: of the model, more than which no loop holds [-]. Raises NoSolutionError.
+    """
+    least, most = WHOLE[unknown]
+    if unknown == "loop_at_most":
+        most = layers
+    step = _STEP.get(unknown, 1)
+    grid = [least + step * k for k in spread((most - least) // step)]
+    found: list[tuple[int, float]] = []
+    for n in grid:
+        found.append((n, figure(n)))
+        if unknown in _FEWEST and goal.met(found[-1][1]):
+            break
+    if unknown in _FEWEST and goal.met(found[0][1]):
+        return found[0][0]
+    crossings = [(a[0], b[0]) for a, b in pairwise(found) if goal.met(a[1]) != goal.met(b[1])]
+    if not crossings:
+        every = goal.met(found[0][1])
+        n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
+        raise NoSolutionError(
+            nothing_reaches(goal, unknown, f"{n:,}", best, every=f"from {least:,} to {most:,}" if every else "")
+        )
+    origin = max(stands or 1, 1)
+    low, high = min(crossings, key=lambda pair: abs(math.log(max(pair[1], 1) / origin)))
+    rises = goal.met(figure(high))
+    while high - low > step:
+        middle = low + (high - low) // (2 * step) * step
+        if goal.met(figure(middle)) == rises:
+            high = middle
+        else:
+            low = middle
+    return high if rises else low
+
+
+def fewest_devices(model: Model, figure: Callable[[float], float], goal: Target) -> int:
+    """Return the fewest devices that meet the target, of those that can share the model; raise NoSolutionError."""
+    numbers = tensor_splits(model)
+    found = []
+    for n in numbers:
+        found.append((n, figure(n)))
+        if goal.met(found[-1][1]):
+            return n
+    n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
+    raise NoSolutionError(
+        f"{nothing_reaches(goal, 'devices', f'{n:,}', best)}; {model.name} can be split over"
+        f" {', '.join(f'{number:,}' for number in numbers)}"
+    )
 
 
 def crossings_of(

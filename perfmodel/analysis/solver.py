@@ -5,52 +5,29 @@ scipy's brentq, or by bisection for whole numbers. Where the figure is linear or
 the branch that holds there, sympy solves it too: that value is the answer and its formula is shown.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from itertools import pairwise
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import msgspec
 
 from perfmodel.analysis.closedforms import BranchCondition
-from perfmodel.analysis.formulas import closed_root
-from perfmodel.analysis.roots import between, close, crossings_of, nothing_reaches, shown_figure, spread
+from perfmodel.analysis.formulas import Root, closed_root
+from perfmodel.analysis.roots import WHOLE, NoSolutionError, between, close, fewest_devices, parameter_root, whole_root
 from perfmodel.analysis.shapes import deeper, wider
 from perfmodel.analysis.targets import NAMED, Target, read_target
-from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
+from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to
-from perfmodel.estimates.bestdrafts import LONGEST_CHAIN
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.conditioning import prepared_with
 from perfmodel.estimates.figures import costs_at, figure_at, parameters_in_use
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
-from perfmodel.estimates.splits import tensor_splits
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.keys import Parameter
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
-from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, MOST_DEVICES
-
-# Unknowns that are whole numbers, with the least and the largest that is tried.
-WHOLE = {
-    "batch": (1, LARGEST_BATCH),
-    "context": (0, LONGEST_CONTEXT),
-    "devices": (1, MOST_DEVICES),
-    "loop_at_most": (1, 4096),
-    "draft": (0, LONGEST_CHAIN),
-    "layers": (1, 1024),
-    "hidden": (64, 65_536),
-}
-# Of these the fewest that reach the target are the answer; of the others the crossing nearest to what was asked.
-_FEWEST = ("loop_at_most", "draft")
-_STEP = {"hidden": 64}
-_TYPICAL = {"s": 1e-6, "B": 1e6, "B/s": 1e12, "FLOP/s": 1e14, "1": 0.5}
-
-
-class NoSolutionError(PerfModelError):
-    """No value of the unknown reaches the target; the message says what comes nearest."""
+from perfmodel.units import LARGEST_BATCH
 
 
 class Solution(msgspec.Struct, frozen=True, eq=False):
@@ -170,9 +147,7 @@ class _Problem:
         self.asked = self._ask()
         return parameters_in_use(self.asked)
 
-    # --- a parameter
-
-    def parameter(self, path: str, goal: Target, name: str | None) -> Solution:
+    def parameter(self, path: str, goal: Target, question: str | None) -> Solution:
         """Solve for a parameter."""
         quantity, parameter = self.asked.hardware.values[path], lookup(path)
         assert parameter is not None  # noqa: S101 - a path in use is in the table
@@ -180,77 +155,15 @@ class _Problem:
         def figure(x: float) -> float:
             return float(figure_at(self.asked, goal.figure, self.batch, self.context, {path: x}))
 
-        root = self._root(figure, goal, path, quantity.value, parameter)
-        closed = closed_root(self.asked, goal.figure, goal.value, path, self.batch, self.context, root)
-        if closed and not (
-            parameter.least <= closed.value <= parameter.most and close(figure(closed.value), goal.value)
-        ):
-            closed = None
+        root = parameter_root(figure, goal, path, quantity.value, parameter)
+        closed = self._closed_root(path, goal, root, figure, parameter)
         value = closed.value if closed else root
-        answer = self.now.replace(parameters=dict(self.arguments["parameters"] or {}) | {path: value})
-        return Solution(
-            name,
-            path,
-            quantity.unit,
-            value,
-            quantity.value,
-            goal.figure,
-            goal.value,
-            goal.unit,
-            figure(value),
-            None,
-            "closed form" if closed else "bracketed root",
-            closed.formula if closed else None,
-            closed.latex if closed else None,
-            closed.conditions if closed else (),
-            None,
-            answer,
-        )
+        sought = _Sought(question, path, quantity.unit, quantity.value, goal)
+        changes = {"parameters": dict(self.arguments["parameters"] or {}) | {path: value}}
+        method = "closed form" if closed else "bracketed root"
+        return self._solution(sought, value, figure(value), changes, method, closed)
 
-    @staticmethod
-    def _root(figure: Callable[[float], float], goal: Target, path: str, stands: float, parameter: Parameter) -> float:
-        from scipy.optimize import brentq
-
-        if stands and close(figure(stands), goal.value, 1e-13):
-            return stands
-        scale = stands or _TYPICAL[parameter.unit]
-        points = sorted(
-            {
-                *([] if parameter.positive else [parameter.least]),
-                scale,
-                *(scale * 10 ** (k / 4) for k in range(-32, 33)),
-                *([parameter.most] if parameter.most < 1e30 else []),
-            }
-        )
-        found = [(x, figure(x)) for x in points if parameter.least <= x <= parameter.most]
-        crossings = crossings_of(found, goal)
-        if not crossings:
-            # The figure may turn between two points: look closer around the nearest one.
-            nearest_one = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
-            low_end, high_end = found[max(nearest_one - 1, 0)][0], found[min(nearest_one + 1, len(found) - 1)][0]
-            found = sorted(
-                {*found, *((x, figure(x)) for x in (low_end + (high_end - low_end) * k / 400 for k in range(401)))}
-            )
-            crossings = crossings_of(found, goal)
-        if not crossings:
-            x, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
-            if close(best, goal.value, 1e-13):
-                return x
-            if all(close(value, best) for _, value in found):
-                raise NoSolutionError(
-                    f"no solution: {goal.figure} does not depend on {path} here; it stays {shown_figure(best, goal.unit)},"
-                    f" asked {shown_figure(goal.value, goal.unit)}"
-                )
-            raise NoSolutionError(nothing_reaches(goal, path, shown_figure(x, parameter.unit), best))
-        low, high = min(crossings, key=lambda pair: abs(math.log(max(pair[1][0], 1e-30) / scale)))
-        for x, value in (low, high):
-            if value == goal.value:
-                return x
-        return float(brentq(lambda x: figure(x) - goal.value, low[0], high[0], xtol=1e-300, rtol=1e-15, maxiter=1000))
-
-    # --- a whole number
-
-    def whole_number(self, unknown: str, goal: Target, name: str | None) -> Solution:
+    def whole_number(self, unknown: str, goal: Target, question: str | None) -> Solution:
         """Solve for a whole number: the first that meets the target, or the last before it no longer does."""
         figure = self._figure_of(unknown, goal)
         stands = {
@@ -258,46 +171,73 @@ class _Problem:
             "hidden": self.asked.model.hidden,
             "devices": self.asked.devices,
         }.get(unknown, self.arguments.get(unknown))
+        value = self._whole_value(unknown, figure, goal, stands)
+        exact, closed = None, None
+        if unknown in ("batch", "context"):
+            exact = between(figure, goal, value, WHOLE[unknown])
+        if exact is not None and exact > 0:
+            closed = self._closed_root(unknown, goal, exact, figure)
+            exact = closed.value if closed else exact
+        sought = _Sought(question, unknown, "1", stands, goal)
+        method = "closed form" if closed else "whole-number bisection"
+        return self._solution(sought, value, figure(value), self._changed(unknown, value), method, closed, exact)
+
+    def _whole_value(self, unknown: str, figure: Callable[[float], float], goal: Target, stands: float | None) -> int:
         if unknown == "batch" and goal.figure == "speedup.value" and figure(self.batch) >= goal.value:
             last = last_paying_batch(self.now.asked, self.now.prepared, pays=goal.value)
             if last is None:
                 raise NoSolutionError(
                     f"no solution: speedup.value stays at least {goal.value:.6g} at every batch up to {LARGEST_BATCH:,}"
                 )
-            value = last
-        else:
-            value = self._search(unknown, figure, goal, stands)
-        exact, closed = None, None
-        if unknown in ("batch", "context"):
-            exact = between(figure, goal, value, WHOLE[unknown])
-        if exact is not None and exact > 0:
-            closed = closed_root(self.asked, goal.figure, goal.value, unknown, self.batch, self.context, exact)
-            if closed and not close(figure(closed.value), goal.value):
-                closed = None
-            exact = closed.value if closed else exact
-        answer = self.now.replace(**self._changed(unknown, value))
-        size = None
-        if unknown in ("layers", "hidden"):
-            from perfmodel.operations import parameter_count
+            return last
+        if unknown == "devices":
+            return fewest_devices(self.asked.model, figure, goal)
+        return whole_root(unknown, figure, goal, stands, layers=len(self.asked.model.layers))
 
-            size = parameter_count(self._changed(unknown, value)["model"])
+    def _closed_root(
+        self,
+        unknown: str,
+        goal: Target,
+        root: float,
+        figure: Callable[[float], float],
+        parameter: Parameter | None = None,
+    ) -> Root | None:
+        """Return the closed form near a root, None where there is none or it does not give what was asked."""
+        closed = closed_root(self.asked, goal.figure, goal.value, unknown, self.batch, self.context, root)
+        if closed is None or not (parameter is None or parameter.least <= closed.value <= parameter.most):
+            return None
+        return closed if close(figure(closed.value), goal.value) else None
+
+    def _solution(
+        self,
+        sought: "_Sought",
+        value: float,
+        reached: float,
+        changes: dict[str, Any],
+        method: str,
+        closed: Root | None,
+        exact: float | None = None,
+    ) -> Solution:
+        from perfmodel.operations import parameter_count
+
+        goal = sought.goal
         return Solution(
-            name,
-            unknown,
-            "1",
-            value,
-            stands,
-            goal.figure,
-            goal.value,
-            goal.unit,
-            figure(value),
-            exact,
-            "closed form" if closed else "whole-number bisection",
-            closed.formula if closed else None,
-            closed.latex if closed else None,
-            closed.conditions if closed else (),
-            size,
-            answer,
+            question=sought.question,
+            unknown=sought.unknown,
+            unit=sought.unit,
+            value=value,
+            stands=sought.stands,
+            figure=goal.figure,
+            target=goal.value,
+            target_unit=goal.unit,
+            reached=reached,
+            exact=exact,
+            method=method,
+            formula=closed.formula if closed else None,
+            latex=closed.latex if closed else None,
+            conditions=closed.conditions if closed else (),
+            parameters=parameter_count(changes["model"]) if "model" in changes else None,
+            answer=self.now.replace(**changes),
         )
 
     def _changed(self, unknown: str, value: float) -> dict[str, Any]:
@@ -316,52 +256,12 @@ class _Problem:
             figure_at(self._ask(**self._changed(unknown, int(n))), goal.figure, self.batch, self.context, {})
         )
 
-    def _search(self, unknown: str, figure: Callable[[float], float], goal: Target, stands: float | None) -> int:
-        if unknown == "devices":
-            return self._fewest_devices(figure, goal)
-        least, most = WHOLE[unknown]
-        if unknown == "loop_at_most":
-            most = len(self.asked.model.layers)
-        step = _STEP.get(unknown, 1)
-        grid = [least + step * k for k in spread((most - least) // step)]
-        found: list[tuple[int, float]] = []
-        for n in grid:
-            found.append((n, figure(n)))
-            if unknown in _FEWEST and goal.met(found[-1][1]):
-                break
-        if unknown in _FEWEST and goal.met(found[0][1]):
-            return found[0][0]
-        crossings = [(a[0], b[0]) for a, b in pairwise(found) if goal.met(a[1]) != goal.met(b[1])]
-        if not crossings:
-            every = goal.met(found[0][1])
-            n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
-            raise NoSolutionError(
-                nothing_reaches(goal, unknown, f"{n:,}", best, every=f"from {least:,} to {most:,}" if every else "")
-            )
-        origin = max(stands or 1, 1)
-        low, high = min(crossings, key=lambda pair: abs(math.log(max(pair[1], 1) / origin)))
-        rises = goal.met(figure(high))
-        while high - low > step:
-            middle = low + (high - low) // (2 * step) * step
-            if goal.met(figure(middle)) == rises:
-                high = middle
-            else:
-                low = middle
-        return high if rises else low
 
-    def _fewest_devices(self, figure: Callable[[float], float], goal: Target) -> int:
-        """Return the fewest devices that meet the target, of those that can share the model."""
-        numbers = tensor_splits(self.asked.model)
-        found = []
-        for n in numbers:
-            found.append((n, figure(n)))
-            if goal.met(found[-1][1]):
-                return n
-        n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
-        raise NoSolutionError(
-            f"{nothing_reaches(goal, 'devices', f'{n:,}', best)}; {self.asked.model.name} can be split over"
-            f" {', '.join(f'{number:,}' for number in numbers)}"
-        )
+class _Sought(NamedTuple):
+    """What is sought: the name of the question, the unknown with its unit, what stands there, and the target."""
 
-
-# --- models of the same shape
+    question: str | None
+    unknown: str
+    unit: str
+    stands: float | None
+    goal: Target

@@ -108,7 +108,7 @@ def settings(_: typer.Context, incomplete: str) -> list[str]:
 
 def unknowns(context: typer.Context, incomplete: str) -> list[str]:
     """Offer what solve takes as the unknown: whole numbers, the boundary, and the keys of the device."""
-    from perfmodel.analysis.solver import WHOLE
+    from perfmodel.analysis.roots import WHOLE
 
     keys = [setting.removesuffix("=") for setting in settings(context, incomplete)]
     return offered(("boundary", *WHOLE), incomplete) + keys

@@ -8,25 +8,20 @@ where the catalogue has it, and is named.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from perfmodel.errors import SpecificationError
-from perfmodel.measurements.fitting import TO_PERCENTILE, AdjustableStep, Prior, largest, prior_of
+from perfmodel.measurements.fitting import TO_PERCENTILE, Prior, largest
+from perfmodel.measurements.leastsquares import MeasuredStep, joint_fit, measured_step, priors_of
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware
+from perfmodel.measurements.stacks import profile_of
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
-from perfmodel.numbers.choices import added
-from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.profiles import Profile, find_profile
 from perfmodel.specifications.quantities import Quantity
 
-if TYPE_CHECKING:
-    import numpy
-
-# What a published rate is taken to be good for before the rows say otherwise: 2.5 %, with the weight of six rows.
-_NOISE, _NOISE_ROWS = 0.025, 6
 # Rows narrow a parameter when its posterior spread is below this share of the prior one.
 _TOLD = 0.9
 _CORRELATED = 0.95
@@ -89,14 +84,6 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         return answer
 
 
-class _Measured(msgspec.Struct, frozen=True):
-    """A row made ready: its step, and the logarithm of its time."""
-
-    row: Row
-    step: AdjustableStep
-    logarithm: float
-
-
 def calibrate(rows: Sequence[Row], base: Profile | None = None, *, leave_out: bool = True) -> Calibration:
     """Fit the parameters that `rows` use.
 
@@ -109,9 +96,9 @@ def calibrate(rows: Sequence[Row], base: Profile | None = None, *, leave_out: bo
             "calibrate: there is no row to fit; give at least one line with model, hardware, mode and time_per_step or"
             " tokens_per_second"
         )
-    measured = [_ready(row, base) for row in rows]
-    priors = _priors(measured)
-    fit = _fit(measured, priors, full=True)
+    measured = [measured_step(row, base) for row in rows]
+    priors = priors_of(measured)
+    fit = joint_fit(measured, priors, full=True)
     covariance = fit.covariance
     values = dict(zip(priors, (math.exp(x) for x in fit.logarithms), strict=True))
     before = [
@@ -196,94 +183,7 @@ def as_profile(calibration: Calibration, name: str, base: Profile | None = None)
     )
 
 
-def _ready(row: Row, base: Profile | None) -> _Measured:
-    model, hardware = find_model(row.model), row_hardware(row, base)
-    step = AdjustableStep(
-        model,
-        hardware,
-        row.mode or hardware.default_mode,
-        row.devices_at_work(),
-        row_formats(row, model),
-        row.batch,
-        row.context,
-    )
-    return _Measured(row, step, math.log(row.time_per_step))
-
-
-def _priors(measured: Sequence[_Measured]) -> dict[str, Prior]:
-    """Return the prior of every parameter; where devices differ, from the lowest low to the highest high."""
-    found: dict[str, list[Prior]] = {}
-    for one in measured:
-        for path, prior in one.step.priors().items():
-            found.setdefault(path, []).append(prior)
-    return {path: _joined(priors) for path, priors in found.items()}
-
-
-def _joined(priors: Sequence[Prior]) -> Prior:
-    quantities = [p.quantity for p in priors]
-    first = quantities[0]
-    if all(q == first for q in quantities):
-        return priors[0]
-    value = math.exp(added(math.log(q.value) for q in quantities) / len(quantities))
-    return prior_of(
-        priors[0].path,
-        msgspec.structs.replace(
-            first, low=min(q.low for q in quantities), value=value, high=max(q.high for q in quantities)
-        ),
-    )
-
-
-class _Fit(msgspec.Struct, frozen=True):
-    """Logarithms of the parameters, their covariance, the spreads of the priors where the fit stands, the scatter of the rows around it [-]."""
-
-    logarithms: list[float]
-    covariance: Any
-    prior_spreads: list[float]
-    noise: float
-
-
-def _fit(measured: Sequence[_Measured], priors: Mapping[str, Prior], *, full: bool) -> _Fit:
-    """Return the least-squares fit of rows and priors together."""
-    import numpy
-    from scipy.optimize import least_squares
-
-    paths = list(priors)
-    start = numpy.array([math.log(p.quantity.value) for p in priors.values()])
-    highest = numpy.array([math.log(largest(path)) for path in paths])
-    noise = _NOISE
-
-    def scatter(logarithms: "numpy.ndarray[Any, Any]") -> list[float]:
-        values = dict(zip(paths, map(math.exp, logarithms), strict=True))
-        return [math.log(one.step.time(values)) - one.logarithm for one in measured]
-
-    def residuals(logarithms: "numpy.ndarray[Any, Any]") -> "numpy.ndarray[Any, Any]":
-        deviations = [prior.deviation(float(x)) for prior, x in zip(priors.values(), logarithms, strict=True)]
-        return numpy.array([s / noise for s in scatter(logarithms)] + deviations)
-
-    for _ in range(3 if full else 2):
-        found = least_squares(
-            residuals,
-            numpy.minimum(start, highest - 1e-9),
-            bounds=(start - 12.0, highest),
-            x_scale=0.1,
-            xtol=1e-7,
-            ftol=1e-7,
-        )
-        start = found.x
-        square = added(s * s for s in scatter(found.x))
-        # Rows speak of the noise as far as they are not used up by the parameters they told.
-        spent = float(
-            numpy.trace(
-                numpy.linalg.inv(found.jac.T @ found.jac) @ (found.jac[: len(measured)].T @ found.jac[: len(measured)])
-            )
-        )
-        noise = math.sqrt((_NOISE_ROWS * _NOISE**2 + square) / (_NOISE_ROWS + max(len(measured) - spent, 0.0)))
-    # A lopsided prior has two spreads; the Jacobian has the one of the side on which the fit stands.
-    prior_spreads = [1 / float(found.jac[len(measured) + i, i]) for i in range(len(paths))]
-    return _Fit([float(x) for x in found.x], numpy.linalg.inv(found.jac.T @ found.jac), prior_spreads, noise)
-
-
-def _left_out(measured: Sequence[_Measured], priors: Mapping[str, Prior]) -> list[Left]:
+def _left_out(measured: Sequence[MeasuredStep], priors: Mapping[str, Prior]) -> list[Left]:
     """Fit again without each row, and without each model, and predict what was left out."""
     found: list[Left] = []
     by_row = [[m] for m in measured]
@@ -295,7 +195,7 @@ def _left_out(measured: Sequence[_Measured], priors: Mapping[str, Prior]) -> lis
         # More than thirty fits tell no more than thirty evenly chosen ones.
         for part in parts[:: math.ceil(len(parts) / 30)]:
             rest = [m for m in measured if m not in part]
-            values = dict(zip(priors, map(math.exp, _fit(rest, priors, full=False).logarithms), strict=True))
+            values = dict(zip(priors, map(math.exp, joint_fit(rest, priors, full=False).logarithms), strict=True))
             errors += [abs(m.step.time(values) / m.row.time_per_step - 1) for m in part]
         found.append(Left(what, len(errors), percentile(errors, 0.5), max(errors)))
     return found

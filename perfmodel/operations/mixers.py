@@ -44,28 +44,8 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     kv_heads = ceil_div(attention.kv_heads, devices)
     query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
     value_dim = attention.value_dim or attention.head_dim
-    bias, size = attention.query_key_value_bias, formats.activation_size()
-    gated, read = attention.output_gate and attention.gate_bias, attention.inputs * hidden
-    yield matrix("query", query_width * (2 if gated else 1), read, formats, bias=bias)
-    if attention.output_gate and not gated:
-        yield matrix("output_gate_projection", query_width, read, formats, shares_input=True)
-    own = not attention.shares_cache
-    if own:
-        yield matrix("key", kv_width, read, formats, bias=bias and attention.key_bias, shares_input=True)
-    if own and attention.value_projection:
-        yield matrix("value", kv_heads * value_dim, read, formats, bias=bias, shares_input=True)
-    if attention.head_gate:
-        yield matrix("head_gate", heads, read, formats, shares_input=True)
-    if attention.query_key_norm:
-        by_head = attention.query_key_norm == "head"
-        for name, count, width in (
-            (("query_norm", heads, query_width), ("key_norm", kv_heads, kv_width))
-            if own
-            else (("query_norm", heads, query_width),)
-        ):
-            yield norm(name, attention.head_dim, formats, copies=count) if by_head else norm(name, width, formats)
-    if attention.rotary:
-        yield elementwise("rotary", "rotary", query_width + (kv_width if own else 0), formats, flops=3.0)
+    size, own = formats.activation_size(), not attention.shares_cache
+    yield from _projections(attention, hidden, formats, heads, kv_heads)
     stored, result_width = kv_width + kv_heads * value_dim, heads * value_dim
     entry = stored * formats.cache_size()
     # A framework's cache grows by concatenation, which reads and writes all of it, and is widened to the query heads:
@@ -105,6 +85,30 @@ def _attention(attention: Attention, hidden: int, formats: Formats, devices: int
     if attention.inner_norm:
         yield norm("inner_norm", result_width, formats)
     yield matrix("output", hidden, result_width, formats, bias=attention.output_bias)
+
+
+def _projections(attention: Attention, hidden: int, formats: Formats, heads: int, kv_heads: int) -> Iterator[Operation]:
+    """Yield what comes before the cache: queries, keys, values and gates, with their norms and positions."""
+    query_width, kv_width = heads * attention.head_dim, kv_heads * attention.head_dim
+    bias, own = attention.query_key_value_bias, not attention.shares_cache
+    gated, read = attention.output_gate and attention.gate_bias, attention.inputs * hidden
+    yield matrix("query", query_width * (2 if gated else 1), read, formats, bias=bias)
+    if attention.output_gate and not gated:
+        yield matrix("output_gate_projection", query_width, read, formats, shares_input=True)
+    if own:
+        yield matrix("key", kv_width, read, formats, bias=bias and attention.key_bias, shares_input=True)
+    if own and attention.value_projection:
+        value_width = kv_heads * (attention.value_dim or attention.head_dim)
+        yield matrix("value", value_width, read, formats, bias=bias, shares_input=True)
+    if attention.head_gate:
+        yield matrix("head_gate", heads, read, formats, shares_input=True)
+    if attention.query_key_norm:
+        normed = [("query_norm", heads, query_width), *([("key_norm", kv_heads, kv_width)] if own else [])]
+        for name, count, width in normed:
+            by_head = attention.query_key_norm == "head"
+            yield norm(name, attention.head_dim, formats, copies=count) if by_head else norm(name, width, formats)
+    if attention.rotary:
+        yield elementwise("rotary", "rotary", query_width + (kv_width if own else 0), formats, flops=3.0)
 
 
 def _key_index(attention: Attention, hidden: int, formats: Formats) -> Iterator[Operation]:

@@ -10,9 +10,11 @@ in each kernel are boundary, and the rest is slow streaming, which looping keeps
 """
 
 import math
-from typing import Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
+from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.operations import decode_step
@@ -60,20 +62,13 @@ def price_trace(
     """
     summary = with_step(trace, step_time)
     given = read_question(model, hardware, **asked)
-    chosen, device, devices = given.model, given.hardware, given.parallel.devices
-    batch, context = given.batch, given.context
+    device = given.hardware
     # The device comes as asked, and the modes vary.
     varied = ("model", "hardware", "before", "after", "profile", "parameters")
-    question = Pricing(chosen, {name: value for name, value in given.arguments.items() if name not in varied})
+    question = Pricing(given.model, {name: value for name, value in given.arguments.items() if name not in varied})
     kernels = summary.kernels_per_step or 0
-
     style = _nearest_style(given, kernels)
-    recorded_mode = recorded_mode_of(trace, summary, style, device) if mode is None else device.mode(mode, "mode").name
-    if recorded_mode not in PLAIN:
-        raise SpecificationError(
-            f"mode: {shown(recorded_mode)} fuses layers: a recording of it has no kernels to fuse; give one of"
-            f" {', '.join(m for m in PLAIN if m in device.modes)}"
-        )
+    recorded_mode = recorded_mode_of(trace, summary, style, device) if mode is None else _plain_mode(device, mode)
     split = split_of(summary, step_time, recorded_mode)
     plain = with_style(device, style)
     first = question.ask(plain, recorded_mode, recorded_mode)
@@ -85,73 +80,92 @@ def price_trace(
     boundary = prior_boundary_of(device, recorded_mode)
     division = divided(question, plain, recorded_mode, first.assumptions, split, kernels, boundary)
     if division is None:
-        raise ValueRangeError(
-            f"{first.bytes_per_step / 1e9:.4g} GB on {devices} x {device.name} cannot be read in the"
-            f" {split.active * 1e3:.4g} ms that the kernels of the recorded step take: are model, devices, batch,"
-            " context and formats those of the trace?"
-        )
-    totals, recorded = division.totals, division.shares
-    notes = _notes(summary, chosen, split, step_time, collective_term, devices, recorded_mode, division.fastest)
+        raise _not_these_bytes(first, split)
+    totals = division.totals
+    notes = _notes(
+        summary, given.model, split, step_time, collective_term, first.devices, recorded_mode, division.fastest
+    )
     host = host_of(split, step_time, recorded_mode)
     plausible = totals.value / kernels <= _DOUBTFUL * boundary.high
     if not plausible:
-        notes.insert(
-            0,
-            f"{totals.value / kernels * 1e6:.3g} us a kernel that neither bytes nor arithmetic explain is more than a"
-            " boundary can be: a prefill, another model, or kernels far from their bytes",
-        )
-    source = (
-        f"recorded step of {trace.source.rpartition('/')[2]}: {chosen.name} on {devices} x {device.name}, batch"
-        f" {batch}, context {context}"
-    )
+        notes.insert(0, _implausible(totals.value / kernels))
+    a_kernel, a_call = _over(totals, kernels), _over(totals, calls)
+    source, shares = _recorded_at(trace, first), division.shares
     profile = stack_profile(
-        name,
-        source,
-        device,
-        recorded_mode,
-        style,
-        recorded,
-        _over(totals, kernels),
-        _over(totals, calls),
-        host,
-        collective_values,
+        name, source, device, recorded_mode, style, shares, a_kernel, a_call, host, collective_values
     )
     fitted = with_profile(device, profile)
-    again = question.ask(fitted, recorded_mode, recorded_mode)
-    layers = len(chosen.layers)
     return TracePricing(
-        model=chosen.name,
-        hardware=device.name,
-        devices=devices,
-        batch=first.batch,
-        context=first.context,
-        weight_format=first.weight_format,
-        kv_format=first.kv_format,
-        bytes_per_step=first.bytes_per_step,
+        **_asked(first),
         mode=recorded_mode,
         style=style,
-        model_layers=layers,
+        model_layers=len(given.model.layers),
         recorded_kernels=kernels,
         modelled_calls=calls,
-        modelled_calls_per_layer=calls / layers,
+        modelled_calls_per_layer=calls / len(given.model.layers),
         step=split.step,
         active=split.active,
         host=host,
         collectives=split.collectives,
         floors=split.floors,
         streaming=division.streaming(question, fitted, recorded_mode),
-        boundary=_over(totals, kernels),
-        call_boundary=_over(totals, calls),
-        shares=tuple(
-            Share(a.name, Interval(a.low, a.value, a.high), recorded[a.name])
-            for a in first.assumptions
-            if a.name in recorded
-        ),
-        recorded_as=times_of(again, "before"),
+        boundary=a_kernel,
+        call_boundary=a_call,
+        shares=_shares(first, shares),
+        recorded_as=times_of(question.ask(fitted, recorded_mode, recorded_mode), "before"),
         predictions=predictions_of(question, fitted, recorded_mode),
         plausible=plausible,
         notes=(*notes, *first.notes),
         profile=profile,
+    )
+
+
+def _plain_mode(device: Hardware, mode: str) -> str:
+    """Return the name of the mode of a recording; raise SpecificationError for one that fuses layers."""
+    name = device.mode(mode, "mode").name
+    if name not in PLAIN:
+        raise SpecificationError(
+            f"mode: {shown(name)} fuses layers: a recording of it has no kernels to fuse; give one of"
+            f" {', '.join(m for m in PLAIN if m in device.modes)}"
+        )
+    return name
+
+
+def _not_these_bytes(answer: Estimate, split: Split) -> ValueRangeError:
+    return ValueRangeError(
+        f"{answer.bytes_per_step / 1e9:.4g} GB on {answer.devices} x {answer.hardware} cannot be read in the"
+        f" {split.active * 1e3:.4g} ms that the kernels of the recorded step take: are model, devices, batch,"
+        " context and formats those of the trace?"
+    )
+
+
+def _implausible(boundary: float) -> str:
+    return (
+        f"{boundary * 1e6:.3g} us a kernel that neither bytes nor arithmetic explain is more than a"
+        " boundary can be: a prefill, another model, or kernels far from their bytes"
+    )
+
+
+def _recorded_at(trace: Trace, answer: Estimate) -> str:
+    """Return what a profile says of where it comes from."""
+    return (
+        f"recorded step of {trace.source.rpartition('/')[2]}: {answer.model} on {answer.devices} x {answer.hardware},"
+        f" batch {answer.batch}, context {answer.context}"
+    )
+
+
+def _asked(answer: Estimate) -> dict[str, Any]:
+    """Return what of the pricing says what was asked."""
+    names = ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format", "bytes_per_step")
+    return {name: getattr(answer, name) for name in names}
+
+
+def _shares(answer: Estimate, recorded: Mapping[str, Interval]) -> tuple[Share, ...]:
+    """Return each sustained share that was recorded, beside what the device's file has."""
+    return tuple(
+        Share(a.name, Interval(a.low, a.value, a.high), recorded[a.name])
+        for a in answer.assumptions
+        if a.name in recorded
     )
 
 

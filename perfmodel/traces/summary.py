@@ -14,7 +14,7 @@ from perfmodel.numbers.choices import added
 from perfmodel.traces.events import KernelTotal, Trace
 from perfmodel.traces.gaps import CAUSES, StepKernel
 from perfmodel.traces.names import is_collective
-from perfmodel.traces.prize import check_positive, kernel_floor, price_step
+from perfmodel.traces.prize import Prize, check_positive, kernel_floor, price_step
 from perfmodel.traces.records import GapClass, KernelShare, Shares, TracedLayer, TraceSummary
 from perfmodel.traces.steps import TracedStep, find_steps
 
@@ -31,28 +31,24 @@ def summarise(
     measured [s] is an unprofiled step, which a profiler makes longer.
     Raises ValueRangeError for a number that is not positive.
     """
-    for name, value in (("bandwidth", bandwidth), ("bytes_per_step", bytes_per_step), ("measured", measured)):
+    given = {"bandwidth": bandwidth, "bytes_per_step": bytes_per_step, "measured": measured}
+    for name, value in given.items():
         check_positive(name, value)
     if not trace.kernels:
         return _of_totals(trace)
     found = find_steps(trace)
-    notes = [*trace.notes, *found.notes]
-    if found.devices > 1:
-        notes.append(f"{found.devices} devices: the figures are of device {found.device}, the busiest")
+    busiest = f"{found.devices} devices: the figures are of device {found.device}, the busiest"
+    notes = [*trace.notes, *found.notes, *([busiest] if found.devices > 1 else [])]
     complete = [step for step in found.steps if step.complete]
     step = _middle(complete)
     kernels = [kernel for kernel in step.kernels if kernel.kind == "kernel"]
-    whole = any(kernel.kind == "graph" for kernel in step.kernels)
     floor = kernel_floor(step.kernels)
     shares = _shares(step, _SHORT * floor)
     repeats = tuple(_layer(run, step) for run in step.layers)
     main = max(repeats, key=lambda layer: layer.events * layer.count, default=None)
     gaps = sorted(kernel.gap for kernel in step.kernels[1:])
-    starts = [one.start for one in complete]
-    adjacent = [b - a for a, b in pairwise(starts)]
-    period = median(adjacent) if adjacent else None
-    waits = [one.before for one in complete if one.before is not None]
-    between = median(waits) if waits else None
+    period = _median([b.start - a.start for a, b in pairwise(complete)])
+    between = _median([each.before for each in complete if each.before is not None])
     if between is not None and between > _NOTABLE * step.time:
         notes.append(
             f"{between * 1e3:.4g} ms lie idle between steps: they are the host's, and in no figure of the step"
@@ -68,8 +64,8 @@ def summarise(
         calls=sum(kernel.kind == "kernel" for kernel in trace.kernels),
         steps_found=len(found.steps),
         steps_complete=len(complete),
-        shortest_step=min(one.time for one in complete),
-        longest_step=max(one.time for one in complete),
+        shortest_step=min(each.time for each in complete),
+        longest_step=max(each.time for each in complete),
         step_period=period,
         between_steps=between,
         step=found.steps.index(step),
@@ -82,28 +78,30 @@ def summarise(
         kernels_per_layer=main.kernels * main.count / main.layers if main else None,
         layers=sum(layer.layers for layer in repeats),
         repeats=repeats,
-        gap_median=_seen(median(gaps) if gaps else None, trace.resolution),
+        gap_median=_seen(_median(gaps), trace.resolution),
         gap_90=_seen(gaps[len(gaps) * 9 // 10] if gaps else None, trace.resolution),
         gaps=_gap_classes(step, trace.resolution),
         overlap=added(kernel.overlap for kernel in step.kernels),
         floor=floor,
         short_below=_SHORT * floor,
         shares=shares,
-        bound=max(msgspec.structs.asdict(shares).items(), key=lambda item: item[1])[0].replace("_", " "),
+        bound=_largest(shares),
         top=_top([(kernel.name, 1, kernel.duration) for kernel in step.kernels], step.time),
-        prize=None
-        if whole
-        else price_step(
-            step,
-            bandwidth=bandwidth,
-            bytes_per_step=bytes_per_step,
-            measured=measured,
-            period=step.time if period is None else period,
-            notes=notes,
-        ),
+        prize=_prize(step, step.time if period is None else period, notes, given),
         notes=tuple(notes),
         steps=found.steps,
     )
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
+
+
+def _prize(step: TracedStep, period: float, notes: list[str], given: dict[str, float | None]) -> Prize | None:
+    """Return what looping could gain, None for a step whose graphs were recorded whole; it may add to `notes`."""
+    if any(kernel.kind == "graph" for kernel in step.kernels):
+        return None
+    return price_step(step, **given, period=period, notes=notes)
 
 
 def _middle(steps: Sequence[TracedStep]) -> TracedStep:
@@ -159,6 +157,12 @@ def _shares(step: TracedStep, short: float) -> Shares:
         host / time,
         parts["graphs"] * scale,
     )
+
+
+def _largest(shares: Shares) -> str:
+    """Return the name of the largest share, in words."""
+    parts: dict[str, float] = msgspec.structs.asdict(shares)
+    return max(parts, key=parts.__getitem__).replace("_", " ")
 
 
 def _part(kernel: StepKernel, short: float) -> str:
@@ -231,7 +235,7 @@ def _of_totals(trace: Trace) -> TraceSummary:
         floor=floor,
         short_below=short,
         shares=shares,
-        bound=max(msgspec.structs.asdict(shares).items(), key=lambda item: item[1])[0].replace("_", " "),
+        bound=_largest(shares),
         top=_top([(total.name, total.count, total.total) for total in totals], busy),
         prize=None,
         notes=trace.notes,
