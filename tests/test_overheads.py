@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from perfmodel import estimate, find_hardware
+from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.machine import SideParameters
 from perfmodel.estimates.machinerates import Chain
-from perfmodel.estimates.plan import counts_at, make_plan
+from perfmodel.estimates.plan import make_plan
 from perfmodel.estimates.positions import at
 from perfmodel.estimates.terms import busy_time, call_times
 from perfmodel.operations.parallel import Parallel

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from perfmodel import estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.conditioning import ask
+from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.figures import costs_at
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.question import formats_of
 from perfmodel.estimates.terms import busy_time
 from perfmodel.operations import decode_step, pipeline_stages

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from perfmodel import equations, estimate, find_hardware
 from perfmodel.estimates.columns import ANSWER, answering_function, columns_of
 from perfmodel.estimates.conditioning import ask
+from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.figures import costs_at
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.splits import obstacle
 from perfmodel.estimates.terms import TERM_NAMES, busy_time
 from perfmodel.operations import parameter_count

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from perfmodel.errors import PerfModelError
+from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import prepare
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import row_formats, software_of_row, why_apart

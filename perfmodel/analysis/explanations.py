@@ -22,9 +22,9 @@ from perfmodel.analysis.formulas import (
     text_of,
 )
 from perfmodel.estimates.conditioning import ready
+from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.figures import argument_names, costs_at
 from perfmodel.estimates.options import Asked
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.sides import PreparedSide

@@ -7,7 +7,8 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.analysis.conditions import Condition
-from perfmodel.estimates.plan import counts_at, make_plan
+from perfmodel.estimates.counts import counts_at
+from perfmodel.estimates.plan import make_plan
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.terms import busy_time, step_time
 from perfmodel.numbers.choices import added

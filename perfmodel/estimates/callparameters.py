@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from perfmodel import equations
+from perfmodel.estimates.counts import Further
 from perfmodel.estimates.machinerates import Chain, Fixed
 from perfmodel.estimates.onchiproom import room_paths, room_with
-from perfmodel.estimates.plan import Further, Plan
+from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.taking import Taking
 from perfmodel.numbers.choices import Number
 

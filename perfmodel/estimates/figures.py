@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.estimates.counts import CallCounts, counts_at
 from perfmodel.estimates.machinerates import Costs
-from perfmodel.estimates.plan import CallCounts, counts_at
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Figures
 from perfmodel.estimates.sides import PreparedSide

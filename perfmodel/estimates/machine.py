@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.callparameters import CallParameters
+from perfmodel.estimates.counts import Further
 from perfmodel.estimates.machinerates import Chain, Costs, FewTokens, Fixed, PromptRates, Rates, Route
 from perfmodel.estimates.memoryparameters import MemoryParameters
-from perfmodel.estimates.plan import Further, Plan
+from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.positions import standing_at
 from perfmodel.estimates.routes import RoutePaths, collective_routes
 from perfmodel.estimates.taking import Taking

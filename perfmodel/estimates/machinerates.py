@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from perfmodel.estimates.plan import Further
+from perfmodel.estimates.counts import Further
 
 Number = Any
 

@@ -1,12 +1,11 @@
-"""Plans: a schedule prepared for a list of byte kinds, and its counts at one batch and context. Numbers of any kind."""
+"""Plans: a schedule prepared for a list of byte kinds, whose counts at a workload follow. Numbers of any kind."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from perfmodel import equations
-from perfmodel.numbers.choices import added, smaller
+from perfmodel.numbers.choices import added
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
 from perfmodel.schedule.calls import Schedule, Stage
@@ -84,55 +83,6 @@ class Plan(msgspec.Struct, frozen=True):
         )
 
 
-class StageCounts(NamedTuple):
-    """A stage at one workload.
-
-    Bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B].
-
-    held: activations that a fused call keeps on chip [B]; state: recurrent state of one sequence, which passes through
-    [B].
-    """
-
-    bytes: tuple[Number, ...]
-    late: tuple[tuple[int, Number], ...]
-    flops: Number
-    payloads: tuple[tuple[int, Number], ...]
-    held: Number = 0.0
-    state: Number = 0.0
-    matrix: str = ""
-    tokens: Number = 1  # new ones of each sequence
-    rows: Number = 1  # tokens that one of its matrices sees
-    further: Number = None  # tokens that kernels for few tokens do one by one (D3), None for one token a sequence
-    weights: tuple[Number, ...] = ()  # bytes of matrices that all tokens share, where further tokens are priced [B]
-    matrix_flops: Number = 0.0  # operations of these for one token [FLOP]
-
-
-class CallCounts(NamedTuple):
-    """A call at one workload.
-
-    microbatches: parts of the batch in the pipeline at once [-]; None where there is no pipeline.
-    handed_over: sequences whose tokens the host takes over after a call [-], None for none.
-    """
-
-    times: int
-    fused: bool
-    segments: list[tuple[int, list[StageCounts]]]
-    pipeline_stage: int = 0
-    alike: int = 1
-    microbatches: Number = None
-    handed_over: Number = None
-
-
-class Further(NamedTuple):
-    """How further tokens of a sequence count.
-
-    The tokens from which kernels for matrices take over (D3), and what one counts among independent ones (D4) [-].
-    """
-
-    most: Number = 1.0
-    independence: Number = 1.0
-
-
 def plan_kinds(schedules: Iterable[Schedule]) -> tuple[str, ...]:
     """Return the kinds of bytes of `schedules`: weight formats, most bytes first, then the cache, then activations."""
     total = Work()
@@ -200,100 +150,4 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[s
         stage.held,
         stage.name,
         stage.matrix,
-    )
-
-
-def counts_at(plan: Plan, batch: Number, context: Number, further: Further | None = None) -> list[CallCounts]:
-    """Return the plan's counts for `batch` sequences [-] with `context` tokens [-] each in the cache.
-
-    further: what further tokens of a sequence cost, where a step has several.
-    """
-    parallel = plan.parallel
-    one = _Load(parallel.tokens(batch), parallel.sequences(batch), context)
-    load = one if not plan.several else _several(plan, one, further or Further())
-    microbatches = parallel.microbatches(batch) if parallel.pipeline > 1 else None
-    return [
-        CallCounts(
-            call.times * plan.drafts if call.draft else call.times,
-            call.fused,
-            [
-                (iterations, [_stage_counts(stage, one if call.draft else load) for stage in stages])
-                for iterations, stages in call.segments
-            ],
-            call.pipeline_stage,
-            call.alike,
-            microbatches,
-            one.sequences * call.hands_over if call.hands_over else None,
-        )
-        for call in plan.calls
-    ]
-
-
-# Stages of the head and of what follows it.
-_HEAD = frozenset(("head", "sampling", "gather_logits"))
-
-
-class _Load(NamedTuple):
-    """What the calls of a step are done for.
-
-    experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
-    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that kernels
-    for few tokens do one by one (D3), None for one token.
-    """
-
-    experts: Number
-    sequences: Number
-    context: Number
-    tokens: Number = 1
-    last: Number = 1
-    further: Number = None
-
-
-def _several(plan: Plan, one: _Load, further: Further) -> _Load:
-    return one._replace(
-        experts=equations.independent_tokens(one.experts, plan.tokens, further.independence),
-        tokens=plan.tokens,
-        last=1 if plan.prompted else plan.tokens,
-        further=equations.further_tokens(further.most, one.experts, plan.tokens),
-    )
-
-
-def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
-    tokens = load.last if stage.name in _HEAD else load.tokens
-    cache: Number = stage.state
-    flops: Number = stage.flops * tokens
-    several = load.further is not None
-    for entry in stage.caches:
-        if several:
-            read = equations.tokens_read(load.context, load.tokens, entry.window)
-            seen = equations.tokens_seen(load.context, load.tokens, entry.window)
-        else:
-            read = seen = load.context if entry.window is None else smaller(load.context, entry.window)
-        cache = cache + entry.bytes * read
-        flops = flops + entry.flops * seen
-    late: tuple[tuple[int, Number], ...] = ()
-    weights: tuple[Number, ...] = stage.weights
-    if stage.experts:
-        late = tuple((position, bank.bytes_read(load.experts)) for position, bank in stage.experts)
-        weights = tuple(
-            size + added(woken for position, woken in late if position == i) for i, size in enumerate(weights)
-        )
-    new = load.sequences * tokens
-    rows: Number = new
-    for _, bank in stage.experts:
-        rows = equations.rows_of_an_expert(new, bank.count, bank.chosen)
-    payloads = tuple([(position, size * new) for position, size in stage.payloads]) if stage.payloads else ()
-    return StageCounts(
-        (*weights, cache * load.sequences, stage.activations * new),
-        late,
-        flops * load.sequences,
-        payloads,
-        stage.held * new,
-        stage.state,
-        stage.matrix,
-        tokens,
-        rows,
-        load.further,
-        stage.weights if several else (),
-        stage.flops if several and stage.matrix and not stage.experts else 0.0,
     )

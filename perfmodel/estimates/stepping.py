@@ -2,8 +2,9 @@
 
 from typing import Any, NamedTuple
 
+from perfmodel.estimates.counts import CallCounts, counts_at
 from perfmodel.estimates.machinerates import Costs
-from perfmodel.estimates.plan import CallCounts, Plan, counts_at
+from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.terms import Busy, Terms, busy_time, call_times, step_terms, step_time
 
 Number = Any

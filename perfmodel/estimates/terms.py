@@ -8,8 +8,9 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from perfmodel import equations
+from perfmodel.estimates.counts import CallCounts, StageCounts
 from perfmodel.estimates.machinerates import Chain, FewTokens, Fixed, Rates
-from perfmodel.estimates.plan import CallCounts, Plan, StageCounts
+from perfmodel.estimates.plan import Plan
 from perfmodel.numbers.choices import added, larger, smaller
 
 Number = Any

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.placement import Placement
-from perfmodel.estimates.plan import counts_at
 from perfmodel.estimates.prepared import Prepared, prepare
 from perfmodel.estimates.terms import busy_time, call_times, step_time
 from perfmodel.numbers.choices import added
