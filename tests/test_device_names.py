@@ -65,6 +65,9 @@ SPELLINGS = {
     "pi5": "raspberry-pi-5",
     "GB10 (DGX Spark)": "dgx-spark",
     "Apple M2 Ultra 76c": "m2-ultra",
+    "Apple M4 Max 64GB": "m4-max",
+    "Apple M2 (100 GB/s)": "m2",
+    "AMD Instinct MI250X / MI250": "mi250x-gcd",
     "Apple M1 7c": "m1-7c",
     "Tenstorrent Blackhole p150": "tenstorrent-p150",
 }

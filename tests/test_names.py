@@ -43,6 +43,13 @@ def folder(tmp_path, monkeypatch):
         ("google/gemma-4-E4B-it", "gemma-4-e4b"),
         ("ibm-granite/granite-4.0-h-tiny", "granite-4.0-h-tiny"),
         ("Mistral-7B-Instruct-v0.2", "mistral-7b-v0.2"),
+        ("Qwen3-4B-Instruct-2507", "qwen3-4b"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", "qwen2.5-14b"),
+        ("DeepSeek-R1-0528-Qwen3-8B", "qwen3-8b"),
+        ("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistral-small-24b"),
+        ("Qwen/Qwen3.6-27B", "qwen3.5-27b"),
+        ("zai-org/GLM-4.7", "glm-4.5"),
+        ("GSAI-ML/LLaDA-8B-Instruct", "llada-8b"),
         ("my-model", "my-model"),
         ("./my-model", "my-model"),
         ("my-model/config.json", "my-model"),
@@ -103,3 +110,22 @@ def test_a_key_that_is_null_stays_null(tmp_path):
     path.write_text(path.read_text().replace('["sliding_window"]', '["hidden_size"]'))
     with pytest.raises(PerfModelError, match="null"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Qwen/Qwen3-8B-FP8", "qwen3-8b is, with --weights fp8"),
+        ("Qwen/Qwen3-32B-AWQ", "qwen3-32b is, with --weights int4"),
+        ("nvidia/DeepSeek-R1-0528-NVFP4", "deepseek-v3 is, with --weights nvfp4"),
+        ("gpt-oss-20b-mxfp4", "gpt-oss-20b is, with --weights mxfp4"),
+        ("unsloth/Llama-3.1-8B-Instruct", "llama-3.1-8b is"),
+        ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF", "llama-3.1-8b is"),
+        ("mlx-community/Qwen3-8B-4bit", "qwen3-8b is"),
+        ("llama3.1:8b", "llama-3.1-8b is"),
+    ],
+)
+def test_a_checkpoint_stored_otherwise_names_what_it_is_made_of(name, said):
+    with pytest.raises(PerfModelError) as raised:
+        find_model(name)
+    assert str(raised.value) == f"{name!r} is not in the catalogue; {said}"

@@ -4,20 +4,9 @@ import re
 
 from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
 from perfmodel.specifications.catalogue import find_model, names
+from perfmodel.specifications.spellings import STORED, TUNED, stored_as
 from perfmodel.specifications.storage import read_weights, spelled, weights_format
 
-# Ends of names of checkpoints that say how a model was trained or packed, not what its shapes are.
-_TUNED = re.compile(r"(?i)[-_. ](instruct|chat|it|base|hf|gguf|mlx|text|thinking|\d{4})$")
-# Ends that say how the weights are stored.
-_STORED = (
-    (re.compile(r"(?i)[-_.]?(fp8|fp8[-_]dynamic|w8a8[-_]fp8)$"), "fp8"),
-    (re.compile(r"(?i)[-_.]?(nvfp4|fp4)$"), "nvfp4"),
-    (re.compile(r"(?i)[-_.]?mxfp4$"), "mxfp4"),
-    (re.compile(r"(?i)[-_.]?(awq([-_]int4)?|gptq([-_]int4|[-_]4bit)?|(quantized[-_.])?w4a16|int4)$"), "int4"),
-    (re.compile(r"(?i)[-_.]?(gptq[-_](int8|8bit)|(quantized[-_.])?w8a(8|16)|int8)$"), "int8"),
-    (re.compile(r"(?i)[-_.]?(bf16|bfloat16)$"), "bf16"),
-    (re.compile(r"(?i)[-_.]?(fp16|f16)$"), "fp16"),
-)
 # llama.cpp's file types, such as `Q4_K - Medium`, `IQ4_XS - 4.25 bpw` or `all F32`.
 _FILE_TYPE = re.compile(
     r"(?i)(?:^| )(?:mostly )?(?P<type>(?:all )?(?:b?f16|f32)|i?q\d\w*(?: mix)?|tq\d\w*|mxfp4|nvfp4)"
@@ -49,8 +38,8 @@ def _shorter(text: str) -> list[str]:
     found = [_folded(text.rpartition("/")[2])]
     while True:
         last = found[-1]
-        cut = _TUNED.sub("", last)
-        for pattern, _ in _STORED:
+        cut = TUNED.sub("", last)
+        for pattern, _ in STORED:
             cut = pattern.sub("", cut)
         if not cut or cut == last:
             return [form for form in found if form]
@@ -63,11 +52,6 @@ def _folded(text: str) -> str:
 
 def _squeezed(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
-
-
-def stored_as(theirs: str) -> str:
-    """Return the storage format that the end of a checkpoint's name tells, '' where it tells none."""
-    return next((name for pattern, name in _STORED if pattern.search(theirs.strip())), "")
 
 
 def split_file_type(theirs: str) -> tuple[str, str]:

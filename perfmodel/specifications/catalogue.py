@@ -1,6 +1,7 @@
 """Find a specification by name or path, and list what the catalogue holds."""
 
 import os
+import re
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from perfmodel.specifications.devicefiles import load_hardware
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
-from perfmodel.specifications.spellings import device_meant, model_meant, spelled
+from perfmodel.specifications.spellings import device_meant, model_meant, plain_forms, spelled, stored_as
 
 
 @lru_cache(maxsize=512)
@@ -75,11 +76,7 @@ def _catalogued(kind: str, name: str) -> Path | None:
         return path
     known = _called(kind)
     called = known.get(spelled(name))
-    if (
-        called is None
-        and kind == "hardware"
-        and not (set(name) & set("/\\") or name.endswith((".toml", ".json", ".gguf")))
-    ):
+    if called is None and kind == "hardware" and not _meant_as_path(name):
         called = device_meant(name, known)
     return folder / f"{called}.toml" if called else None
 
@@ -87,8 +84,9 @@ def _catalogued(kind: str, name: str) -> Path | None:
 def _path(kind: str, name: str) -> Path:
     """Return `name` as a path where it is one, or is meant as one."""
     path = Path(name)
-    meant = "/" in name or "\\" in name or name.endswith((".toml", ".json", ".gguf"))
-    if (kind == "hardware" and meant) or (kind == "models" and name and (_exists(path) or _written_as_path(name))):
+    if (kind == "hardware" and _meant_as_path(name)) or (
+        kind == "models" and name and (_exists(path) or _written_as_path(name))
+    ):
         return path
     _refuse_other_kind(kind, name)
     if kind == "models" and (called := model_meant(name, _called(kind))):
@@ -98,10 +96,33 @@ def _path(kind: str, name: str) -> Path:
         raise UnreadableValueError(
             f"{shown(name)} names several {what}s, and one is asked for; perfmodel compare and perfmodel sweep take them"
         )
+    if kind == "models" and (there := _stored_otherwise(name)):
+        raise UnknownNameError(f"{shown(name)} is not in the catalogue; {there}")
     raise UnknownNameError(
         f"{shown(name)} is not a {what} in the catalogue{nearest(spelled(name), [*names(kind), *_called(kind)])}; see:"
         f" perfmodel {kind} list"
     )
+
+
+def _meant_as_path(name: str) -> bool:
+    """Return whether a device's name is a path: `MI250X / MI250` and `M2 (100 GB/s)` are none."""
+    bare = re.sub(r"\([^)]*\)| / ", " ", name)
+    return "/" in bare or "\\" in bare or bare.endswith((".toml", ".json", ".gguf"))
+
+
+def _stored_otherwise(name: str) -> str:
+    """Return what of the catalogue a quantised or repacked checkpoint is made of, and how to ask for it, '' for none."""
+    for form in plain_forms(name):
+        if called := _called("models").get(form) or _alone().get(form.replace("-", "")):
+            stored = stored_as(name)
+            return f"{called} is" + (f", with --weights {stored}" if stored else "")
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _alone() -> dict[str, str]:
+    """Return every name of a model without its `-`, with the name of its file."""
+    return {other.replace("-", ""): model for other, model in _called("models").items()}
 
 
 def _written_as_path(name: str) -> bool:
@@ -126,10 +147,13 @@ def _refuse_other_kind(kind: str, name: str) -> None:
 def _called(kind: str) -> dict[str, str]:
     """Return every name, alias and origin of `kind` as `spelled` writes it, with the name of its file."""
     found: dict[str, str] = {}
+    alone: dict[str, str] = {}
     for name in names(kind):
         found[spelled(name)] = name
         # They stand before the first table; reading no further is four times as quick.
         head = tomllib.loads((data_folder(kind) / f"{name}.toml").read_text(encoding="utf-8").partition("\n[")[0])
         for other in (*head.get("aliases", ()), *head.get("origins", ())):
             found[spelled(str(other))] = name
-    return found
+            alone.setdefault(spelled(str(other).rpartition("/")[2]), name)
+    # Without the organisation, where no other entry is called so.
+    return alone | found

@@ -28,7 +28,22 @@ _FAMILIES = frozenset(("radeon", "quadro"))
 _COUNTED = re.compile(r"\d+(st|nd|rd|th)|\d+-core")
 _ASIDE = re.compile(r"\([^)]*\)")
 _SIZE = re.compile(r"\b(\d+)-gb\b")
+_CHIP = re.compile(r"m\d")
+_MEMORY = re.compile(r"\d+gb")
 _MARKS = re.compile(r"\((r|tm|c)\)|[®™©]")
+# Ends of names of checkpoints that say how a model was trained or packed, not what its shapes are.
+TUNED = re.compile(r"(?i)[-_. ](instruct|chat|it|base|hf|gguf|mlx|text|thinking|\d{4})$")
+# Ends that say how the weights are stored.
+STORED = (
+    (re.compile(r"(?i)[-_.]?(fp8|fp8[-_]dynamic|w8a8[-_]fp8)$"), "fp8"),
+    (re.compile(r"(?i)[-_.]?mxfp4$"), "mxfp4"),
+    (re.compile(r"(?i)[-_.]?(nvfp4|fp4)$"), "nvfp4"),
+    (re.compile(r"(?i)[-_.]?(awq([-_]int4)?|gptq([-_]int4|[-_]4bit)?|(quantized[-_.])?w4a16|int4)$"), "int4"),
+    (re.compile(r"(?i)[-_.]?(gptq[-_](int8|8bit)|(quantized[-_.])?w8a(8|16)|int8)$"), "int8"),
+    (re.compile(r"(?i)[-_.]?(bf16|bfloat16)$"), "bf16"),
+    (re.compile(r"(?i)[-_.]?(fp16|f16)$"), "fp16"),
+)
+_PACKED = re.compile(r"(?i)[-_. ](gguf|mlx|[348]-?bit|dynamic|bnb)$")
 _MOST_SHOWN = 8
 _SHORTEST = 3  # of letters that may stand for a longer name
 
@@ -50,7 +65,11 @@ def _spellings(name: str) -> Iterator[str]:
         yield short
         words = _COUNTED.sub("", short).split("-")
         for left_out in (_MAKERS | _KINDS, _MAKERS | _KINDS | _FAMILIES):
-            yield "-".join(word for word in words if word and word not in left_out)
+            kept = [word for word in words if word and word not in left_out]
+            yield "-".join(kept)
+            # `Apple M4 Max 64GB`: one chip is sold with several sizes of memory.
+            if len(kept) > 1 and _CHIP.fullmatch(kept[0]) and _MEMORY.fullmatch(kept[-1]):
+                yield "-".join(kept[:-1])
 
 
 def device_meant(name: str, known: Mapping[str, str]) -> str | None:
@@ -126,3 +145,29 @@ class _Parts(NamedTuple):
 def _listed(members: list[str]) -> str:
     more = f" and {len(members) - _MOST_SHOWN} more" if len(members) > _MOST_SHOWN else ""
     return ", ".join(members[:_MOST_SHOWN]) + more
+
+
+def stored_as(theirs: str) -> str:
+    """Return the storage format that the end of a checkpoint's name tells, '' where it tells none."""
+    return next((name for pattern, name in STORED if pattern.search(theirs.strip())), "")
+
+
+def plain_forms(name: str) -> Iterator[str]:
+    """Yield what a published name may be without its owner, the way it is stored and the way it was trained.
+
+    >>> list(plain_forms("nvidia/Llama-3.3-70B-Instruct-FP4"))
+    ['llama-3.3-70b-instruct', 'llama-3.3-70b']
+    """
+    text = spelled(name.rpartition("/")[2].replace(":", "-"))
+    while True:
+        cut = _PACKED.sub("", text)
+        for pattern, _ in STORED:
+            cut = pattern.sub("", cut)
+        if cut == text:
+            break
+        text = cut
+    while text:
+        yield text
+        if (cut := TUNED.sub("", text)) == text:
+            return
+        text = cut
