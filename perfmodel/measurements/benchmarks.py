@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, shown
-from perfmodel.measurements.spellings import split_file_type, stored_as
+from perfmodel.measurements.spellings import split_file_type
 from perfmodel.specifications.files import read_text
+from perfmodel.specifications.spellings import stored_as
 
 LARGEST = 64_000_000  # B; vllm bench serve --save-detailed writes every request
 LONGEST_CELL = 1_000_000  # characters
