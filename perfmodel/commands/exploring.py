@@ -40,10 +40,14 @@ def explore_command(
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE.html", help="The page, written whole or not at all.")
     ] = "explorer.html",
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="F|PART=F+PART=F", help="Storage format of all models' weights.")
+    ] = None,
+    kv: Annotated[str | None, typer.Option("--kv", metavar="FORMAT", help="Storage format of all caches.")] = None,
 ) -> None:
     """One HTML file with sliders that answers by the same equations, without network or server.
 
-    Without names it holds twenty models and twenty machines, which takes about a minute.
+    Without names it holds twenty models and twenty machines, which takes some ten seconds.
     """
     from perfmodel.report.explorer.page import MACHINES, MODELS, explorer_page
     from perfmodel.report.files.whole import write_whole
@@ -54,8 +58,11 @@ def explore_command(
         raise UnknownNameError(f"-o: {shown(output)}: the explorer is an .html file{nearest(ending, ('.html',))}")
     chosen = models.split(",") if models else MODELS
     machines = hardware.split(",") if hardware else MACHINES
+    options = {name: value for name, value in (("weights", weights), ("kv", kv)) if value}
     page = explorer_page(
-        [find_model(name.strip()) for name in chosen], [find_hardware(name.strip()) for name in machines]
+        [find_model(name.strip()) for name in chosen],
+        [find_hardware(name.strip()) for name in machines],
+        options=options,
     )
     write_whole(Path(output), page)
     delivering.note(f"{output}: {len(page.encode()) / 1e6:.2f} MB, {len(chosen)} models on {len(machines)} machines")

@@ -85,7 +85,7 @@ def counts_at(plan: Plan, batch: Number, context: Number, further: Further | Non
 
 
 # Stages of the head and of what follows it.
-_HEAD = frozenset(("head", "sampling", "gather_logits"))
+HEAD_STAGES = frozenset(("head", "sampling", "gather_logits"))
 
 
 class _Load(NamedTuple):
@@ -114,7 +114,7 @@ def _several(plan: Plan, one: _Load, further: Further) -> _Load:
 
 
 def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
-    tokens = load.last if stage.name in _HEAD else load.tokens
+    tokens = load.last if stage.name in HEAD_STAGES else load.tokens
     cache: Number = stage.state
     flops: Number = stage.flops * tokens
     several = load.further is not None

@@ -10,7 +10,7 @@ from perfmodel.errors import PerfModelError, UnknownNameError, UsageError, Value
 from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.plan import CallPlan, Plan
 from perfmodel.numbers.choices import Number
-from perfmodel.operations import Formats, plain_formats, total_work
+from perfmodel.operations import Formats, decode_step, plain_formats, total_work
 from perfmodel.operations.drafters import HEADS, WITHOUT_MODEL, draft_step, drafter_head
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.step import Step
@@ -231,6 +231,18 @@ class DraftedWork(msgspec.Struct, frozen=True):
         target = self.target.bytes_read(woken, 0) - self.target.cache_bytes(woken, 0)
         draft = self.draft.bytes_read(batch, context) - self.draft.cache_bytes(batch, context)
         return target + (self.tokens - 1) * draft + self.cache_bytes(batch, context)
+
+
+def whole_work(model: Model, formats: Formats, draft: Draft | None, independence: Number) -> Work | DraftedWork:
+    """Return the work of a step of the undivided model, whose bytes the peak counts once.
+
+    independence: what a further token counts among tokens that wake experts independently [-] (D4).
+    """
+    target = total_work(decode_step(model, formats, 1))
+    if draft is None:
+        return target
+    alone = draft.step(Parallel(), ())
+    return DraftedWork(target, Work() if alone is None else total_work(alone), draft.tokens + 1, independence)
 
 
 def with_drafter(resident: Resident, draft: Draft, replicates: tuple[str, ...]) -> Resident:

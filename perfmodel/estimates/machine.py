@@ -65,16 +65,20 @@ class SideParameters:
         """Return the number of each path in use, all of them at `position` [base units]."""
         return {path: standing_at(path, quantity, position) for path, (_, quantity) in self.used.items()}
 
-    def costs(self, numbers: Mapping[str, Number], drafts: Number = None) -> Costs:
+    def costs(self, numbers: Mapping[str, Number], drafts: Number = None, stages: Number = None) -> Costs:
         """Return all that the side takes from the machine, with each path in use at its number [base units].
 
-        drafts: of a step [-], None for those of the plan.
+        drafts, stages: of a step [-], None for those of the plan.
         """
-        return Costs(self.rates(numbers), self.chain(numbers), self.fixed(numbers, drafts), self.further(numbers))
+        rates, fixed = self.rates(numbers, stages), self.fixed(numbers, drafts)
+        return Costs(rates, self.chain(numbers), fixed, self.further(numbers))
 
-    def rates(self, numbers: Mapping[str, Number]) -> Rates:
-        """Return what the machine sustains, with each path in use at its number [base units]."""
-        bandwidths = self._memory.bandwidths(numbers)
+    def rates(self, numbers: Mapping[str, Number], stages: Number = None) -> Rates:
+        """Return what the machine sustains, with each path in use at its number [base units].
+
+        stages: dependent ones of a step [-], None for those of the plan.
+        """
+        bandwidths = self._memory.bandwidths(numbers, stages)
         collectives = tuple(
             tuple(tuple(_route(route, numbers, self._library) for route in leg) for leg in legs)
             for legs in self._collective_legs

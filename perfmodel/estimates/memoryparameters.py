@@ -35,9 +35,12 @@ class MemoryParameters:
         self._tasks = self._task_paths()
         self._stream = [] if taking.fused else taking.take_known(("units.count", "units.stream"), "memory")
 
-    def bandwidths(self, numbers: Mapping[str, Number]) -> tuple[Number, ...]:
-        """Return what the memories sustain of each kind of bytes [B/s], each path at its number [base units]."""
-        limit = self._most(numbers)
+    def bandwidths(self, numbers: Mapping[str, Number], stages: Number = None) -> tuple[Number, ...]:
+        """Return what the memories sustain of each kind of bytes [B/s], each path at its number [base units].
+
+        stages: dependent ones of a step [-], None for those of the plan.
+        """
+        limit = self._most(numbers, self._plan.stages if stages is None else stages)
         bandwidths = tuple(
             equations.host_bandwidth(*(numbers[path] for path in (beta, eta, *reach)))
             if beta.endswith(".memory")
@@ -55,7 +58,7 @@ class MemoryParameters:
         link = equations.sustained_bandwidth(*(numbers[path] for path in self._kv))
         return (*weights, equations.divided_bandwidth(cache, link, self._plan.kv_share), activations)
 
-    def _most(self, numbers: Mapping[str, Number]) -> Number:
+    def _most(self, numbers: Mapping[str, Number], stages: Number) -> Number:
         """Return the most that the device's units stream from its own memory [B/s], None for no limit."""
         limit = equations.in_flight_limit(*(numbers[path] for path in self._limit)) if self._limit else None
         if self._stream:
@@ -63,7 +66,7 @@ class MemoryParameters:
             limit = units * stream if limit is None else smaller(limit, units * stream)
         if self._tasks:
             tasks, block = (numbers[path] for path in self._tasks)
-            few = equations.few_tasks_limit(tasks, self._plan.stages, block)
+            few = equations.few_tasks_limit(tasks, stages, block)
             limit = few if limit is None else smaller(limit, few)
         return limit
 

@@ -7,7 +7,7 @@ import msgspec
 
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.capacity import Resident, resident_work
-from perfmodel.estimates.drafting import Draft, DraftedWork, with_drafter
+from perfmodel.estimates.drafting import Draft, DraftedWork, whole_work, with_drafter
 from perfmodel.estimates.intervals import Beyond
 from perfmodel.estimates.known import Known, Seen
 from perfmodel.estimates.onchiproom import on_chip_room
@@ -20,7 +20,7 @@ from perfmodel.estimates.sides import Drafts, Lies, PreparedSide
 from perfmodel.estimates.splits import fewest
 from perfmodel.numbers.choices import Number
 from perfmodel.numbers.python import Replay
-from perfmodel.operations import Formats, Step, decode_step, pipeline_stages, total_work
+from perfmodel.operations import Formats, Step, decode_step, pipeline_stages
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
 from perfmodel.schedule.calls import LoopOnly, Schedule
@@ -72,13 +72,8 @@ class Prepared:
         )
         self.after.own = _differing(self.before, self.after)
         # The peak counts each byte once, so it comes from the undivided model.
-        self.whole: Work | DraftedWork = total_work(decode_step(model, formats, 1))
-        if draft is not None:
-            alone = draft.step(Parallel(), ())
-            independence = hardware.values["drafts.independence"].value
-            self.whole = DraftedWork(
-                self.whole, Work() if alone is None else total_work(alone), draft.tokens + 1, independence
-            )
+        independence = 1.0 if draft is None else hardware.values["drafts.independence"].value
+        self.whole: Work | DraftedWork = whole_work(model, formats, draft, independence)
         self.resident = self.resident_over(parallel)
         self.known: Known | None = None
         self.assumptions = self._assumptions()
@@ -213,16 +208,18 @@ def _differing(before: PreparedSide, after: PreparedSide) -> frozenset[str]:
     )
 
 
+def beyond_parameters(hardware: Hardware) -> tuple[float, ...]:
+    """Return the half-widths of logarithms [-] that a device's software adds: spread between sources, noise of a row."""
+    return tuple(hardware.values[path].value for path in _BEYOND if path in hardware.values)
+
+
 def _beyond_of(before: PreparedSide, after: PreparedSide, seen: Seen | None = None) -> Beyond:
     """Return what widens times and speed-up beside the parameters: spread between sources of a kind, noise of a row.
 
     Two sides of one software share both, so that the ratio has none of it; those of different software do not. What a
     measured step differs by is known. Kernels that are written anew share none of what those before it were like.
     """
-    parts, others = (
-        tuple(side.hardware.values[path].value for path in _BEYOND if path in side.hardware.values)
-        for side in (before, after)
-    )
+    parts, others = (beyond_parameters(side.hardware) for side in (before, after))
     same = before.hardware.stack == after.hardware.stack
     if seen is None:
         return Beyond(parts, others, () if same else (*parts, *others))
