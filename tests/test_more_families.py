@@ -1,8 +1,10 @@
 """Families that no class of the transformers library counts: their published parameters, and what a step of them is."""
 
+import json
+
 import pytest
 
-from perfmodel import PerfModelError, estimate
+from perfmodel import PerfModelError, estimate, find_model
 from perfmodel.operations import active_parameter_count, decode_step, parameter_count, plain_formats
 from perfmodel.specifications.huggingface import model_from_config
 
@@ -119,5 +121,61 @@ def test_experts_without_weights_are_only_routed_to():
 def test_what_is_not_understood_is_one_line(config, said):
     with pytest.raises(PerfModelError) as raised:
         read(config)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+# A published head for Qwen3 4B: 202,700,416 weights, the two maps between its words and the target's among them.
+HEAD = {
+    "architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 2560, "intermediate_size": 9728,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": 1, "vocab_size": 151936,
+    "draft_vocab_size": 32000, "hidden_act": "silu", "sliding_window": 512,
+}  # fmt: skip
+
+
+def written(tmp_path, config):
+    (tmp_path / "head").mkdir()
+    (tmp_path / "head" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return str(tmp_path / "head")
+
+
+def test_a_draft_head_in_a_file_drafts(tmp_path):
+    path = written(tmp_path, HEAD)
+    assert parameter_count(find_model(path)) == 202_700_416
+    asked = {"draft": 1, "accepted": 0, "context": 0, "drafter": path}
+    drafted, plain = estimate("qwen3-4b", "h100-sxm", **asked), estimate("qwen3-4b", "h100-sxm", context=0)
+    # All of its matrices and norms once, and what the second verified token reads of the first: keys and values of 36 layers.
+    read_more = 2 * (202_700_416 - 151_936 - 32_000) + 36 * 2 * 8 * 128 * 2
+    assert drafted.bytes_per_step - plain.bytes_per_step == read_more
+    assert not {"drafts.layers", "drafts.vocabulary"} & {a.name for a in drafted.assumptions}
+
+
+def test_the_first_eagle_shares_its_targets_head(tmp_path):
+    config = {
+        "architectures": ["EagleLlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": 1, "vocab_size": 128256, "bias": False,
+    }  # fmt: skip
+    path = written(tmp_path, config)
+    drafted = estimate("llama-3.1-8b", "h100-sxm", draft=1, accepted=0, drafter=path, context=0)
+    plain = estimate("llama-3.1-8b", "h100-sxm", context=0)
+    # A matrix of twice the width, a layer of Llama 3.1 8B, and the target's head once more, which is there already.
+    layer = 2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336 + 2 * 4096
+    head = 128_256 * 4096
+    assert drafted.bytes_per_step - plain.bytes_per_step == 2 * (2 * 4096**2 + layer + head) + 32 * 2 * 8 * 128 * 2
+    assert drafted.fits.bytes_needed - plain.fits.bytes_needed < 2 * (2 * 4096**2 + layer) * 1.1
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (HEAD, "is a draft head (eagle3), which drafts for the model that it was trained for: give it as --drafter"),
+        (HEAD | {"architectures": ["MedusaModel"], "draft_vocab_size": None}, "is a draft head (medusa)"),
+        (HEAD | {"architectures": ["DeepseekV3ForCausalLMNextN"], "draft_vocab_size": None}, "is a draft head (mtp)"),
+        ({"model_type": "gemma4_assistant"}, "is a draft head (mtp)"),
+    ],
+)
+def test_a_draft_head_is_no_model(tmp_path, config, said):
+    with pytest.raises(PerfModelError) as raised:
+        estimate(written(tmp_path, config), "h100-sxm")
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)

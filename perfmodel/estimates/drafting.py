@@ -87,7 +87,7 @@ def read_draft(
         drafter=drafter if model is None or drafter in HEADS else model.name,
         accepted=accepted,
         model=model,
-        head=drafter in HEADS,
+        head=drafter in HEADS or (model is not None and bool(model.head)),
         formats=stored,
     )
 
@@ -111,6 +111,8 @@ def _drafter(
         ) from None
     if model.step:
         raise ValueRangeError(f"--drafter: {model.name} is no decoder")
+    if model.head == "eagle" and model.hidden != target.hidden:
+        raise ValueRangeError(f"--drafter: {model.name} is {model.hidden:,} wide, and {target.name} {target.hidden:,}")
     # A drafter is stored as the target is asked to be, unless that is said by part.
     plain = None if weights is None or "=" in weights else weights
     return model, formats_of(model, plain, None)
@@ -254,8 +256,9 @@ def with_drafter(resident: Resident, draft: Draft, replicates: tuple[str, ...]) 
     step = draft.step(resident.parallel, replicates)
     if step is not None and draft.model is not None and draft.formats is not None:
         if draft.head:
-            # It looks words up in the target's table, and an MTP head scores them by the target's LM head.
-            own = msgspec.structs.replace(step, after=()) if draft.drafter == "mtp" else step
+            # It looks words up in the target's table; MTP and the first EAGLE score them by the target's LM head.
+            shared = draft.drafter == "mtp" or draft.model.head == "eagle"
+            own = msgspec.structs.replace(step, after=()) if shared else step
             held = total_work(own)
         else:
             stage = msgspec.structs.replace(resident.parallel, pipeline=1)

@@ -132,7 +132,7 @@ OPTIONS: tuple[Option, ...] = (
         name="drafter",
         kind="text",
         metavar="DRAFTER",
-        help="What proposes the drafts: mtp or eagle (a head on the model's own layers), ngram (text seen before) or a smaller MODEL.",
+        help="What proposes the drafts: mtp or eagle (a head on the model's own layers), ngram (text seen before), a smaller MODEL, or the config of an EAGLE head.",
     ),
     Option(
         name="prompt",

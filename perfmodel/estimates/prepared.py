@@ -21,6 +21,7 @@ from perfmodel.estimates.splits import fewest
 from perfmodel.numbers.choices import Number
 from perfmodel.numbers.python import Replay
 from perfmodel.operations import Formats, Step, decode_step, pipeline_stages
+from perfmodel.operations.drafters import HEADS
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
 from perfmodel.schedule.calls import LoopOnly, Schedule
@@ -161,7 +162,8 @@ class Prepared:
 
     def _assumptions(self) -> tuple[Assumption, ...]:
         found = assumptions_of(self.before, self.after, self.known)
-        if self.draft is None or not self.draft.head:
+        # A head that has a file of its own states its shape.
+        if self.draft is None or self.draft.drafter not in HEADS:
             return found
         shape = {path: self.hardware.values[path] for path in ("drafts.layers", "drafts.vocabulary")}
         return (*found, *_assumed(shape))

@@ -109,6 +109,11 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     _check_texts(model, hardware, given)
     at_most = None if given["loop_at_most"] is None else count(given["loop_at_most"], "loop_at_most")
     chosen = find_model(model) if isinstance(model, str) else model
+    if chosen.head:
+        raise ValueRangeError(
+            f"{chosen.name} is a draft head ({chosen.head}), which drafts for the model that it was trained for: give it as"
+            " --drafter"
+        )
     device, after_device = devices_of(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
     devices = given["devices"]
     parallel = read_parallel(given["parallel"], chosen, devices)

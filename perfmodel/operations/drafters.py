@@ -53,7 +53,7 @@ def _dense_layer(target: Model) -> Layer:
 def draft_step(drafter: Model, formats: Formats, devices: Parallel, replicates: tuple[str, ...], *, head: bool) -> Step:
     """Return the operations of one draft on the fullest device; head: whether `drafter` is a head on its target."""
     step = decode_step(drafter, formats, devices, replicates)
-    if not head:
+    if not head or drafter.head:
         return step
     joined = matrix("draft_projection", drafter.hidden, 2 * drafter.hidden, formats)
     norms = norm("draft_norm", drafter.hidden, formats, copies=2)

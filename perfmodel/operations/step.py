@@ -70,6 +70,7 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
         before=(
             Operation("embedding", "embedding", reads=model.hidden * size, writes=model.hidden * size),
             *inputs_of(model, formats),
+            *_head_inputs(model, formats),
         ),
         layers=layers,
         after=(*outputs_of(model, formats), *_head(model, formats, 1 if "head" in replicates else parallel.tensor)),
@@ -273,6 +274,14 @@ def _parallel_layer(model: Model, layer: Layer, formats: Formats, parallel: Para
         yield from _gathered(model.hidden, formats, parallel, block) if apart else block
     yield from _joined("mixer" if apart else "feed_forward", model.hidden, formats, parallel.tensor)
     yield elementwise("feed_forward_residual", "residual", model.hidden, formats, flops=2.0, inputs=3)
+
+
+def _head_inputs(model: Model, formats: Formats) -> Iterator[Operation]:
+    """Yield what a draft head makes of its target's hidden states, and of a word's embedding, in front of its layers."""
+    if model.joined:
+        yield matrix("draft_projection", model.hidden, model.joined, formats, bias=model.joined_bias)
+    if model.head == "eagle3":
+        yield norm("draft_norm", model.hidden, formats)
 
 
 def _head(model: Model, formats: Formats, devices: int) -> Iterator[Operation]:

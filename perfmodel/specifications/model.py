@@ -146,6 +146,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     stored: bytes by part of the tensors beside a config, for checks; 'total' where only that is known.
     other_parameters: weights that no step reads, such as a table of learned positions.
     towers: parts that no decode step runs; draft_layers: of a draft head that was trained with the model, which no plain step runs.
+    head: which kind of draft head it is, '' for a model; joined: what the projection in front of the head's layers reads [-].
     published_parameters: the published exact total, for checks; None where no exact figure is known.
     origins: names under which it is published, as organisation/name.
     """
@@ -165,6 +166,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     other_parameters: int = 0
     towers: tuple[Tower, ...] = ()
     draft_layers: tuple[Layer, ...] = ()
+    head: str = ""
+    joined: int = 0
+    joined_bias: bool = False
     weight_format: str = "bf16"
     recipe: Recipe | None = None
     storage: Storage | None = None

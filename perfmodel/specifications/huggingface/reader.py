@@ -30,6 +30,7 @@ from perfmodel.specifications.huggingface.decoders import read_decoder
 from perfmodel.specifications.huggingface.defaults import family_of
 from perfmodel.specifications.huggingface.families import DECODERS
 from perfmodel.specifications.huggingface.fields import ConfigFields
+from perfmodel.specifications.huggingface.heads import head_of, read_eagle
 from perfmodel.specifications.huggingface.quantisation import Published, published_formats
 from perfmodel.specifications.huggingface.wrappers import FLAT, THINKERS, WRAPPERS, unwrapped
 from perfmodel.specifications.model import Model, Tower
@@ -142,11 +143,13 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
     Raises SpecificationError for an unknown model_type or a key that is missing, wrong or not understood.
     """
     family = config.get("model_type")
-    nested = False
+    head, nested = head_of(config, where), False
     towers: tuple[Tower, ...] = ()
     if isinstance(family, str) and family in KNOWN_TYPES and family not in _READERS:
         config, family, where, towers = unwrapped(config, family, where)
         nested = True
+    if head:
+        family = "llama"
     if family == "llada" and "num_experts" in config:
         family = "llada_moe"
     if not isinstance(family, str) or family not in _READERS:
@@ -160,9 +163,11 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
     plain = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
     published = published_formats(fields, plain)
     hidden = fields.integer("hidden_size", most=1_000_000)
-    shape = _READERS[family](fields)
+    shape = read_eagle(fields, head) if head else _READERS[family](fields)
     vocabulary = fields.integer("vocab_size", default=shape.pop("vocabulary_default", None), most=100_000_000)
-    tied = fields.flag("tie_word_embeddings", default=shape.pop("tied_default", False))
+    vocabulary = shape.pop("vocabulary", vocabulary)
+    # A draft head has no table of its own.
+    tied = fields.flag("tie_word_embeddings", default=shape.pop("tied_default", False)) or bool(head)
     longest = config.get("max_position_embeddings")
     fields.finish(family)
     kept = plain if plain in ("bf16", "fp16", "fp32") else "bf16"
