@@ -44,7 +44,7 @@ one question      estimate  request  advise  report  plot  explain  explore
 many              compare  choose  sweep  conditional  report
 backwards         solve  sensitivity
 measurements      trace  validate  calibrate  explain-gap
-what it knows     models  hardware  loops
+what it knows     models  hardware  loops  schema
 
 perfmodel COMMAND --help shows options and an example. MODEL and HARDWARE are
 catalogue names (perfmodel models list) or files of your own.
@@ -139,6 +139,7 @@ _HOMES = {
     "explain-gap": "validating",
     "conditional": "conditions",
     "plot": "drawing",
+    "schema": "describing",
     "trace": "tracing",
 }
 _registered: set[str] = set()

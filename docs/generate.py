@@ -32,6 +32,7 @@ from perfmodel._layout import load_command_line  # noqa: E402
 from perfmodel.estimates.answers import estimate  # noqa: E402
 from perfmodel.measurements.rows import all_rows  # noqa: E402
 from perfmodel.measurements.validation import predict  # noqa: E402
+from perfmodel.report.columntables import TABLES as COLUMN_TABLES  # noqa: E402
 from perfmodel.specifications.parameters import PARAMETERS  # noqa: E402
 
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
@@ -50,6 +51,15 @@ EQUATION_TOPICS = (
     "conditional",
     "uncertainty",
 )
+
+COLUMNS_HEAD = """# Columns
+
+`--csv`, `-o FILE.csv` and data frames have these columns. `--columns all` gives every one of a command, `--columns A,B` those you
+name. Numbers stand in base units. `-` is a number without a unit; a text has none. Parquet files hold the units as metadata of
+their columns. JSON has the same names, nested: `before.time_per_step` is `time_per_step` inside `before`. `perfmodel schema COMMAND`
+prints its JSON Schema.
+
+`to_pandas(flat=True)` and `to_polars(flat=True)` write the names with underscores: `before_time_per_step`."""
 
 
 def printed(line: str) -> str:
@@ -114,6 +124,17 @@ def command_page() -> str:
             text = "\n".join(line.rstrip() for line in printed(f"perfmodel {name} --help").strip("\n").splitlines())
             parts.append(f"## perfmodel {name}\n\n```text\n{text.strip()}\n```\n")
     return "\n".join(parts)
+
+
+def columns_page() -> str:
+    """Return docs/columns.md."""
+    parts = [COLUMNS_HEAD]
+    for table in COLUMN_TABLES:
+        parts.append(f"## {', '.join(f'`{command}`' for command in table.commands)}")
+        parts += [table.said] if table.said else []
+        rows = "\n".join(f"| `{name}` | {unit} | {meaning} |" for name, unit, meaning in table.rows())
+        parts.append(f"| column | unit | meaning |\n| --- | --- | --- |\n{rows}")
+    return "\n\n".join(parts) + "\n"
 
 
 def keys_table() -> str:
@@ -259,6 +280,8 @@ def regenerated(path: Path) -> str:
         return equations_page()
     if path.name == "cli.md":
         return command_page()
+    if path.name == "columns.md":
+        return columns_page()
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         return notebook(text)
@@ -274,7 +297,7 @@ def main() -> int:
     stale = []
     for path in [
         ROOT / "README.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted({*(ROOT / "docs").glob("*.md"), ROOT / "docs" / "columns.md"}),
         ROOT / "docs" / "waterfall.svg",
         *sorted((ROOT / "examples").glob("*.ipynb")),
     ]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, Sweep, estimate, sweep
 from perfmodel.errors import ValueRangeError
+from perfmodel.estimates.answered import ALONE
 from perfmodel.report.files.blocks import partial_paths, write_blocks
 from perfmodel.report.files.rowfiles import csv_rows
 from perfmodel.sweeps.columnkinds import Column
@@ -23,8 +24,6 @@ from perfmodel.sweeps.grids import block_at, block_count, blocks, parse_grid
 from perfmodel.sweeps.sweeps import make_grid
 
 KEYS = ("model", "hardware", "devices", "batch", "context")
-# Figures of one answer that a sweep does not work out at each point.
-ALONE = ("breakeven_batch",)
 
 
 def same(row, expected):

@@ -72,6 +72,7 @@ def models_list(
         output=output,
         columns=columns,
         command=command,
+        name="models list",
     )
 
 

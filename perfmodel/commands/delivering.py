@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from perfmodel._layout import SCHEMA
 from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
 from perfmodel.quoting import line
 
@@ -94,11 +95,12 @@ def deliver(
         from perfmodel.report.files.delimited import choose_columns, to_csv, to_json
 
         if chosen == "json":
-            text = to_json(json())
+            found = json()
+            text = to_json({"schema": SCHEMA} | found if isinstance(found, dict) else found)
         else:
-            found = rows()
-            available = list(found[0]) if found else list(default_columns or ())
-            text = to_csv(found, choose_columns(columns, available, default_columns or available))
+            lines = rows()
+            available = list(lines[0]) if lines else list(default_columns or ())
+            text = to_csv(lines, choose_columns(columns, available, default_columns or available))
     if output is None:
         show(text)
         return
@@ -121,21 +123,21 @@ def deliver_list(
     output: str | None,
     columns: str | None,
     command: bool,
+    name: str = "",
 ) -> None:
-    """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again."""
+    """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again.
+
+    name: of the command, where there may be no row, so that CSV has its header all the same.
+    """
     if command:
         show(reproducing_line() + "\n")
         return
-    deliver(
-        chosen_format(as_json, as_csv, output, columns),
-        output,
-        columns,
-        rows=rows,
-        default_columns=None,
-        json=rows,
-        document=document,
-        sidecar=None,
-    )
+    chosen, header = chosen_format(as_json, as_csv, output, columns), None
+    if chosen == "csv" and name and not rows():
+        from perfmodel.report.columntables import header_of
+
+        header = header_of(name)
+    deliver(chosen, output, columns, rows=rows, default_columns=header, json=rows, document=document, sidecar=None)
 
 
 def reproducing_line() -> str:

@@ -75,6 +75,7 @@ def hardware_list(
         output=output,
         columns=columns,
         command=command,
+        name="hardware list",
     )
 
 
@@ -152,7 +153,14 @@ def hardware_check(
         )
 
     deliver_list(
-        lambda: found, document, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command
+        lambda: found,
+        document,
+        as_json=as_json,
+        as_csv=as_csv,
+        output=output,
+        columns=columns,
+        command=command,
+        name="hardware check",
     )
     if errors:
         raise typer.Exit(1)

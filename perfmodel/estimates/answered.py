@@ -13,6 +13,9 @@ from perfmodel.estimates.question import Question
 from perfmodel.estimates.results import Drafting, LoopFound, Measured, OnChip, Placed
 from perfmodel.specifications.software import software_in_use
 
+# Columns of one answer that a sweep does not work out at each point.
+ALONE = ("breakeven_batch",)
+
 
 class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
     """A question with the numbers of its answer; everything else is made of these when it is read.

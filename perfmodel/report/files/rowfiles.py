@@ -7,6 +7,7 @@ import msgspec
 
 from perfmodel.errors import PerfModelError
 from perfmodel.quoting import json_text
+from perfmodel.report.columnwords import column_words
 from perfmodel.report.files.delimited import to_csv
 from perfmodel.sweeps.columnkinds import is_float
 
@@ -132,7 +133,7 @@ class ParquetRows:
     def write(self, block: Block) -> bytes:
         """Append a row group."""
         schema = (
-            self._arrow.schema([(name, self._type(name, column)) for name, column in block.items()])
+            self._arrow.schema([self._field(name, column) for name, column in block.items()])
             if self._writer is None
             else self._writer.schema
         )
@@ -157,6 +158,10 @@ class ParquetRows:
             ) from None
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=schema))  # type: ignore[attr-defined]
         return b""
+
+    def _field(self, name: str, column: Any) -> Any:
+        """The name of a column with its type, and its unit as metadata: - for a number without one, '' for a text."""
+        return self._arrow.field(name, self._type(name, column), metadata={"unit": column_words(name)[0]})
 
     def _type(self, name: str, column: Any) -> Any:
         """The type of a column in every block: what is no text, truth or float is a count, which may be unknown."""
