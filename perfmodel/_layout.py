@@ -31,7 +31,7 @@ def data_folder(name: str) -> Path:
 
 
 class ShownInNotebooks:
-    """A mixin: shows and plots an answer by the functions of the report that `FRAGMENTS` and `PLOTS` name for its class.
+    """A mixin that shows and plots an answer by functions of the report: those that `FRAGMENTS` and `PLOTS` name.
 
     The report knows the answers, not the other way round, so it is loaded by name, when somebody asks.
     """

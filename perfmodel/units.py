@@ -117,7 +117,7 @@ def parse_quantity(text: object, dimension: str, where: str) -> float:
 
 
 def read_quantity_option(text: str, dimension: str, where: str) -> float:
-    """Return the value of an option [base unit] as `parse_quantity` does; raise UnreadableValueError for what it cannot read."""
+    """Return the value of an option [base unit] as `parse_quantity` does; raise UnreadableValueError for no value."""
     try:
         return parse_quantity(text, dimension, where)
     except ValueRangeError:
@@ -136,7 +136,8 @@ def within(value: float, dimension: str, where: str, text: object = None) -> flo
         return value
     unit = "" if dimension == "1" else f" {dimension}"
     raise ValueRangeError(
-        f"{where}: {shown(value if text is None else text)} is out of range; {least:g}{unit} to {most:g}{unit} is accepted"
+        f"{where}: {shown(value if text is None else text)} is out of range; {least:g}{unit} to {most:g}{unit} is"
+        " accepted"
     )
 
 
@@ -179,7 +180,8 @@ def _comma_in(text: str) -> bool:
 def _without_comma(text: str) -> str:
     plain = text.strip().replace(",", "")
     return (
-        f"{shown(text)} holds a comma, which is never part of one value; write {plain} for one, or ask perfmodel compare"
+        f"{shown(text)} holds a comma, which is never part of one value; write {plain} for one, or ask perfmodel"
+        " compare"
         " or perfmodel sweep for several"
     )
 

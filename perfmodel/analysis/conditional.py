@@ -94,8 +94,8 @@ def conditional_report(
 
     run_with: layers that each decide for themselves, such as "16-31=0.5"; run_together: those decided once, such as an
     exit before layer 16.
-    kernels: prebuilt kernels for each stretch of layers [-]. The other arguments are those of `estimate`; the after side
-    must loop.
+    kernels: prebuilt kernels for each stretch of layers [-]. The other arguments are those of `estimate`; the after
+    side must loop.
     Raises PerfModelError for a condition, mode or name that cannot be used.
     """
     given = read_question(model, hardware, **asked)

@@ -6,7 +6,7 @@ from perfmodel.errors import SpecificationError, ValueRangeError, shown
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """Layers that a token needs with `probability` [-], each deciding for itself, or all of them `together`, decided once."""
+    """Layers that a token needs with `probability` [-]: each decides for itself, or all of them `together`, once."""
 
     layers: tuple[int, ...]
     probability: float

@@ -231,7 +231,8 @@ def _limits(
 def _python(definition: _Line) -> str:
     if not definition.choice:
         return str(PRINTER.doprint(definition.expression))
-    return f"{'max' if definition.choice == 'larger' else 'min'}({', '.join(PRINTER.doprint(side) for side in definition.expression)})"
+    sides = ", ".join(PRINTER.doprint(side) for side in definition.expression)
+    return f"{'max' if definition.choice == 'larger' else 'min'}({sides})"
 
 
 def _quantity(value: float, unit: str) -> str:

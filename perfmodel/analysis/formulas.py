@@ -117,7 +117,10 @@ def latex_name(name: str) -> str:
 
 
 def decided(question: Prepared, numbers: Mapping[sympy.Symbol, float], figure: str) -> tuple[Expression, list[Choice]]:
-    """Return a figure of `perfmodel.estimates.figures` in `symbols_of` the question, each choice decided at a point, and the choices."""
+    """Return a figure in `symbols_of` the question, each choice decided at a point, and the choices.
+
+    figure: one of `perfmodel.estimates.figures`.
+    """
     recording, symbols = record(question, (figure,)), symbols_of(question)
     inputs = recording.inputs({name: Valued(symbol, numbers[symbol]) for name, symbol in symbols.items()})
     return symbolic.decided(recording.lines, inputs, recording.results[figure])
@@ -138,7 +141,7 @@ class Root(msgspec.Struct, frozen=True):
 def closed_root(
     question: Prepared, figure: str, target: float, unknown: str, batch: float, context: float, near: float
 ) -> Root | None:
-    """Return the unknown for which `figure` is `target`, solved for by sympy on the branch that holds `near` a known root.
+    """Return the unknown for which `figure` is `target`, solved by sympy on the branch that holds `near` a known root.
 
     unknown: batch, context or the path of a parameter in use. None where the figure is no quadratic in it or the branch
     ends before.

@@ -189,7 +189,10 @@ def elasticities(question: Prepared, batch: int, context: int) -> dict[str, tupl
 
 
 def _shares(question: Prepared, figure: str, batch: int, context: int) -> dict[str, float]:
-    """Return the share of each uncertain parameter in the variance of a figure [-], by path; those that move together share one."""
+    """Return the share of each uncertain parameter in the variance of a figure [-], by path.
+
+    Those that move together share one.
+    """
     recording = question.recording
     effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {}, question.beyond.seen)
     shares = variance_shares(effects, figure.partition(".")[0])

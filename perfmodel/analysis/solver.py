@@ -139,7 +139,7 @@ class _Problem:
         )
 
     def _with_boundary(self, path: str) -> tuple[str, ...]:
-        """Let one boundary cost stand for bare + ramp + tail, as `--set` would, and return the parameters then in use."""
+        """Let one boundary stand for bare + ramp + tail, as `--set` would; return the parameters then in use."""
         bare = costs_at(self.asked.before, {}).fixed.boundary
         hidden = self.asked.hardware.values.get(path.replace(".boundary", ".hidden"))
         whole = bare / (1 - hidden.value) if hidden and hidden.value < 1 else bare

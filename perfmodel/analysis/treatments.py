@@ -134,7 +134,10 @@ class PricedStep:
         return total
 
     def _split(self, conditions: Sequence[Condition]) -> tuple[float, float]:
-        """Return the expected time of the step [s] and its calls [-] when loops end at each condition, decisions apart."""
+        """Return the expected time of the step [s] and its calls [-] when loops end at each condition.
+
+        The time of the decisions is not in it.
+        """
         layers, looped = self._step.layers, self._looped(self._step.layers)
         time, calls = (
             self._always() - added(self._called(looped, self._batch)),

@@ -49,7 +49,7 @@ def having(word: str | None, rows: Sequence[dict[str, Any]], what: str) -> list[
 
 
 def chosen(option: str, given: str | None, known: Sequence[str]) -> str:
-    """Return the one of `known` that an option names, whatever its case, '' for none; raise UnknownNameError for another."""
+    """Return the one of `known` that an option names in any case, '' for none; raise UnknownNameError for another."""
     if given is None:
         return ""
     found = {name.lower(): name for name in known}

@@ -13,7 +13,8 @@ _OURS = {
     "--parallel dp=N": "--dp --dp-size --data-parallel --data-parallel-size -dp",
     "--parallel ep=N": "--ep --ep-size --expert-parallel --expert-parallel-size --enable-expert-parallel -ep",
     "--batch": (
-        "--bs --batch-size --batchsize --max-num-seqs --num-seqs --concurrency --max-concurrency --max-batch-size -b -bs"
+        "--bs --batch-size --batchsize --max-num-seqs --num-seqs --concurrency --max-concurrency --max-batch-size -b"
+        " -bs"
         " --users --requests"
     ),
     "--devices": (
@@ -73,7 +74,8 @@ def one_too_many(message: str, command: str, arguments: Sequence[str]) -> str:
     if len(names) > 2:
         spaced = " ".join(names[1:])
         return (
-            f"{message}; a name with spaces needs quotes ({shown(spaced)}), and several devices are for perfmodel compare:"
+            f"{message}; a name with spaces needs quotes ({shown(spaced)}), and several devices are for perfmodel"
+            " compare:"
             f" {','.join(names[1:])}"
         )
     return message

@@ -11,7 +11,10 @@ from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableVal
 if TYPE_CHECKING:
     from perfmodel.measurements.rows import Row
 
-FILES = "CSV with the columns of validation/rows.csv, or a result of llama-bench (CSV, JSON, Markdown), vllm bench or SGLang"
+FILES = (
+    "CSV with the columns of validation/rows.csv, or a result of llama-bench (CSV, JSON, Markdown), vllm bench or"
+    " SGLang"
+)
 Fill = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""Which what-ifs of `--set` do not enter an answer: a key that is known and changes nothing must not pass in silence."""
+"""Which what-ifs of `--set` do not enter an answer: a known key that changes nothing must not pass in silence."""
 
 from collections.abc import Mapping
 from pathlib import Path

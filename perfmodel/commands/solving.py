@@ -45,7 +45,8 @@ def solve_command(
             "--target",
             metavar="FIGURE=VALUE",
             help=(
-                "Such as after.fraction_of_peak=0.9, speedup=1.05, before.time_per_step=2ms, gain=5%, share-of-gain=90% or"
+                "Such as after.fraction_of_peak=0.9, speedup=1.05, before.time_per_step=2ms, gain=5%,"
+                " share-of-gain=90% or"
                 " compute-bound."
             ),
         ),
@@ -73,7 +74,7 @@ def solve_command(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """How large one unknown must be for the answer to reach a target, such as the boundary that gives a speed-up of 1.2."""
+    """How large one unknown must be to reach a target, such as the boundary that gives a speed-up of 1.2."""
     from perfmodel.analysis.solver import solve
 
     chosen = chosen_format(as_json, as_csv, output, columns)
@@ -174,7 +175,8 @@ def explain_command(
         chosen, ending = "text", Path(output or "").suffix
         if ending in {*FORMATS, ".tex", ".py"} - {".txt", ".tex" if latex else ".py"}:
             raise typer.BadParameter(
-                f"{'--latex' if latex else '--python'} and -o {shown(output)} contradict each other; leave one of them out"
+                f"{'--latex' if latex else '--python'} and -o {shown(output)} contradict each other; leave one of"
+                " them out"
             )
     else:
         chosen = chosen_format(as_json, as_csv, output, columns)

@@ -242,7 +242,7 @@ def compare_command(
     columns: shared.Columns = None,
     command: shared.CommandFlag = False,
 ) -> None:
-    """Choices side by side, best first: rates before and after, and what a million tokens take in USD and J where known.
+    """Choices side by side, best first: rates before and after, and USD and J of a million tokens where known.
 
     Each batch and context is ranked by itself, on the rate of today's software unless --rank says otherwise.
 

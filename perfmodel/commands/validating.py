@@ -152,7 +152,7 @@ def calibrate_command(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """Fit sustained bandwidth, boundary, host and collectives to a few measurements, and write a profile for --profile."""
+    """Fit sustained bandwidth, boundary, host and collectives to a few measurements; write a profile for --profile."""
     from perfmodel.measurements.calibration import as_profile, calibrate
     from perfmodel.report.validated import calibration_document
     from perfmodel.specifications.profiles import find_profile, profile_text
@@ -233,7 +233,7 @@ def explain_gap_command(
     columns: Columns = None,
     command: CommandFlag = False,
 ) -> None:
-    """What boundary, sustained bandwidth or host time would explain a measurement, and what looping would bring from there."""
+    """What boundary, bandwidth or host time would explain a measurement, and what looping would bring from there."""
     from perfmodel.measurements.discrepancies import explain_gap
     from perfmodel.report.validated import gap_document, gap_rows
 

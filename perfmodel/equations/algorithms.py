@@ -72,7 +72,9 @@ def distinct(kind: str, algorithms: Sequence[str]) -> tuple[str, ...]:
 
 
 def legs(kind: str, devices: int, domain: int) -> tuple[Leg, ...]:
-    """Return the parts of a collective over `devices`, of which `domain` reach each other over their links, the rest over a network.
+    """Return the parts of a collective over `devices`.
+
+    Of these, `domain` reach each other over their links, the rest over a network.
 
     First inside each domain as if it were alone; then each device does its part of the tensor with those of the other
     domains.

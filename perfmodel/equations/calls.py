@@ -92,7 +92,9 @@ def host_bound_time(step: Number, host: Number, calls: Number, issue: Number) ->
 
 
 def pipeline_time(traverse: Number, slowest: Number, microbatches: Number) -> Number:
-    """(S3) time of the calls of a step over a pipeline [s], larger(sum over stages of c, microbatches times the c of the slowest stage).
+    """(S3) time of the calls of a step over a pipeline [s], larger(sum of c, M c_slowest), c the calls of a stage.
+
+    M: microbatches; c_slowest: the c of the slowest stage.
 
     A token passes all stages in turn. A stage works on one microbatch after the other, so that the step, which serves
     all of them once, takes as many times the slowest stage, unless the way through is longer.

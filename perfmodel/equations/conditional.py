@@ -6,7 +6,7 @@ from perfmodel.numbers.choices import Number
 
 
 def needed_probability(probability: Number, tokens: Number) -> Number:
-    """(X1) probability that any token of a step needs a layer which each needs with probability p [-], q = 1 - (1 - p)^B.
+    """(X1) probability that any of B tokens needs a layer which each needs with probability p [-], q = 1 - (1 - p)^B.
 
     probability: of one token by itself, p [-]
     tokens: tokens in the step, B [-]

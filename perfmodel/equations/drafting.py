@@ -6,8 +6,8 @@ from perfmodel.numbers.choices import Number, smaller
 def accepted_drafts(acceptance: Number, drafts: Number) -> Number:
     """(D1) drafts accepted of K, each with the same chance given the one before [-], A = P (1 - P^K) / (1 - P).
 
-    Leviathan, Kalman, Matias, "Fast Inference from Transformers via Speculative Decoding", arXiv 2211.17192, equation 1,
-    less the bonus token. A chance of one is taken as just below it.
+    Leviathan, Kalman, Matias, "Fast Inference from Transformers via Speculative Decoding", arXiv 2211.17192, equation
+    1, less the bonus token. A chance of one is taken as just below it.
 
     acceptance: chance that a draft is accepted when those before it are, P [-]
     drafts: drafts of a step, K [-]
@@ -31,7 +31,7 @@ def tokens_a_step(accepted: Number) -> Number:
 
 
 def further_tokens(most: Number, sequences: Number, tokens: Number) -> Number:
-    """(D3) tokens that kernels for few tokens do one by one beyond one a sequence [-], n = smaller(B t, T) - smaller(B, T).
+    """(D3) tokens beyond one a sequence that kernels for few do one by one [-], n = smaller(B t, T) - smaller(B, T).
 
     From T tokens on a kernel for matrices takes over, which (R2) describes.
 

@@ -19,7 +19,8 @@ def divided_bandwidth(own: Number, tier: Number, share: Number) -> Number:
 def host_bandwidth(memory: Number, computed: Number, cores: Number = None, core_stream: Number = None) -> Number:
     """(H2) bandwidth at which the host's cores multiply by experts in its memory [B/s], smaller(eta_h b_h, cores b_c).
 
-    Kernels on processors reach a fifth to a half of the memory's rating, less across two sockets; few cores bind sooner.
+    Kernels on processors reach a fifth to a half of the memory's rating, less across two sockets; few cores bind
+    sooner.
 
     memory: rated bandwidth of the host's memory, b_h [B/s]
     computed: share of it that the kernels reach, eta_h [-]

@@ -19,7 +19,7 @@ class Prefetch(NamedTuple):
 def prefetch(
     latencies: Sequence[Number], streaming: Sequence[Number], window: Number, computing: Sequence[Number] | None = None
 ) -> Prefetch:
-    """(L1, stall) time per iteration in which the memory stands still because the prefetch window is full [s], and the window's swing.
+    """(L1, stall) time per iteration for which the memory stands still, the prefetch window full [s], and its swing.
 
     The memory fetches ahead of the stage at work by at most the window. While a stage waits for its
     serial latency the memory fills the window, then idles; then the stage computes, for a_j, its bytes
@@ -76,7 +76,7 @@ def on_chip_room(last_level: Number, shared: Number, units: Number) -> Number:
 
 
 def prefetch_room(prefetch: Number, room: Number, held: Number) -> Number:
-    """(L1, C) room for weights fetched ahead where activations and state leave less [B], larger(0, smaller(C, room - held)).
+    """(L1, C) room for weights fetched ahead where activations leave less [B], larger(0, smaller(C, room - held)).
 
     prefetch: effective prefetch room where nothing else needs it, C [B]
     room: on-chip memory of the device, from `on_chip_room` [B]
@@ -103,7 +103,7 @@ def spilled_bytes(held: Number, room: Number) -> Number:
 
 
 def arithmetic_beyond_streaming(arithmetic: Number, streaming: Number, overlap: Number = 0.0) -> Number:
-    """(L1, stage) time for which a stage computes when its own bytes have arrived [s], larger(0, (1 - overlap) a_j - m_j).
+    """(L1, stage) time a stage computes when its own bytes have arrived [s], larger(0, (1 - overlap) a_j - m_j).
 
     A stage overlaps its arithmetic with its own bytes; for the rest the memory can only fetch ahead.
 

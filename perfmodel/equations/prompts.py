@@ -52,8 +52,8 @@ def prompt_arithmetic_time(
 
     a / t + (1 - 1 / t) F ((1 + m_h / m) / (eta_p pi_p) + 1 / pi_W): a matrix kernel for m rows reaches the share
     eta_p m / (m + m_h) of the rate of the units that it really uses, for it fills tiles, splits and joins sums;
-    operations take energy, and the clock falls until the power limit holds. With one token a sequence it is the kernel of
-    a decode step.
+    operations take energy, and the clock falls until the power limit holds. With one token a sequence it is the kernel
+    of a decode step.
 
     plain: arithmetic time with the kernels of a decode step, from (R2), a [s]
     flops: floating-point operations, F [FLOP]

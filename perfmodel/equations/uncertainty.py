@@ -1,8 +1,8 @@
 """(U) What independent uncertain parts of a figure make together.
 
-A part is known at its slow and at its fast end, its 5th and 95th percentile. What it does to the logarithm of the figure
-there is its effect; between and beyond the effects are straight lines, so that a part is a normal distribution with
-another spread on each side.
+A part is known at its slow and at its fast end, its 5th and 95th percentile. What it does to the logarithm of the
+figure there is its effect; between and beyond the effects are straight lines, so that a part is a normal distribution
+with another spread on each side.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Spread(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Sums over parts of powers of w = fast - slow and e = fast + slow, the difference and the sum of their effects [-].
+    """Sums over parts of powers of w = fast - slow and e = fast + slow, of the effects at their two ends [-].
 
     sum_: of e; width: of w; squares: of w**2; sum_squares: of e**2; cross: of e w**2; cubes: of e**3; fourths: of w**4.
     """
@@ -75,7 +75,9 @@ def moments(effects: Sequence[Effect], turned: Sequence[Effect] = ()) -> Moments
 
 
 def part_variance(slow: Number, fast: Number) -> Number:
-    """(U1) variance of the logarithm of a figure by one part [-], v = (w**2 + (1 - 2 / pi) e**2) / 4, w = fast - slow, e = fast + slow.
+    """(U1) variance of the logarithm of a figure by one part [-], v = (w**2 + (1 - 2 / pi) e**2) / 4.
+
+    w = fast - slow; e = fast + slow.
 
     In units of the square of the 95th percentile of a standard normal number. A part with equal effects up and down has
     v = effect**2. After [5].
@@ -122,7 +124,7 @@ def combined_spread(parts: Moments, kept: Number = 1.0) -> Spread:
 
 
 def kept_shift(parts: Moments, together: Effect) -> Number:
-    """(U2, shift) share of the shift of a figure's middle that is left where parts are less skewed together than alone [-].
+    """(U2, shift) share of the shift of a figure's middle left where parts are less skewed together than alone [-].
 
     parts: from `moments` [-]
     together: of all parts at once, slow and fast [-]
@@ -162,7 +164,7 @@ def joint_spread(spread: Spread, parts: Moments, together: Effect) -> Spread:
 
 
 class Along(NamedTuple):
-    """Of the parts of a time and of a ratio that it stands in, sums of products of their w, and of the products' squares [-]."""
+    """Sums over parts of products of w, of a time and of a ratio that it stands in, and of their squares [-]."""
 
     products: Number
     squares: Number
@@ -229,7 +231,7 @@ def end_of(value: Number, logarithm: Number) -> Number:
 
 
 def widened(spread: Spread, parts: Sequence[Number]) -> Spread:
-    """(U4) a spread with further independent parts, each as wide up as down [-]: the root of the sum of squares. After [5].
+    """(U4) a spread with further independent parts, each as wide up as down [-]: root of the sum of squares. After [5].
 
     spread: from (U2) or (U3) [-]
     parts: half-widths of the logarithm, such as the spread between sources and the noise of a row [-]

@@ -64,10 +64,12 @@ def conditioned(question: Question) -> Known | None:
     moved, reached = found.moved, step.time(step.moved_by(found.moved))
     if abs(math.log(reached / time)) > _FAR:
         raise ValueRangeError(
-            f"--measured: {shown(text)} is a step of {format_quantity(time, 's')}, and no value of what is uncertain gives"
+            f"--measured: {shown(text)} is a step of {format_quantity(time, 's')}, and no value of what is uncertain"
+            " gives"
             f" less than {format_quantity(reached, 's')}; is it of this question?"
             if reached > time
-            else f"--measured: {shown(text)}: no value of what is uncertain gives more than {format_quantity(reached, 's')}"
+            else f"--measured: {shown(text)}: no value of what is uncertain gives more than"
+            f" {format_quantity(reached, 's')}"
         )
     left = {path: math.sqrt(max(1 - share, 0.0)) for path, share in found.told.items()}
     known = Known(
@@ -112,8 +114,8 @@ def ask(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked]) ->
 class _Explained(NamedTuple):
     """How parameters move.
 
-    moved: logarithms of factors; told: share of their variance [-]; distance: from what is usual, as a sum of squares of
-    standard deviations.
+    moved: logarithms of factors; told: share of their variance [-]; distance: from what is usual, as a sum of squares
+    of standard deviations.
     """
 
     moved: dict[str, float]

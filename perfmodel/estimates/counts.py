@@ -92,8 +92,8 @@ class _Load(NamedTuple):
     """What the calls of a step are done for.
 
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
-    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that kernels
-    for few tokens do one by one (D3), None for one token.
+    each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that
+    kernels for few tokens do one by one (D3), None for one token.
     """
 
     experts: Number

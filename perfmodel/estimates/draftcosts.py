@@ -11,8 +11,8 @@ from perfmodel.specifications.storage import nominal_bits
 EAGLE_VOCABULARY = 32_000
 _SOURCE = "fitted on validation/drafts.csv by validation/drafts.py"
 _Ends = tuple[float, float, float]
-# By kind of kernels for few tokens: what each adds, as a share of streaming the weights, and the operations in vector units
-# for each of a matrix [-]; low, value, high.
+# By kind of kernels for few tokens: what each adds, as a share of streaming the weights, and the operations in vector
+# units for each of a matrix [-]; low, value, high.
 KERNELS: dict[str, tuple[_Ends, _Ends]] = {
     "matrix": ((0.0, 0.01, 0.04), (0.0, 0.0, 0.0)),
     "vector": ((0.0, 0.0, 0.0), (1.5, 2.5, 3.5)),

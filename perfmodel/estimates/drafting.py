@@ -1,4 +1,4 @@
-"""Drafts: what proposes the tokens that a step verifies, what is known of its costs, and the calls it adds to a step."""
+"""Drafts: what proposes the tokens that a step verifies, what it costs, and the calls it adds to a step."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens: drafts of a step, K [-]; drafter: mtp, eagle, ngram or the name of a model; accepted: drafts accepted on the
     average, A [-].
-    model: the drafter, None where it is none; head: whether it stands on the target's layers; formats: how it is stored.
+    model: the drafter, None where it is none; head: whether it stands on the target's layers; formats: how it is
+    stored.
     """
 
     tokens: Number
@@ -107,7 +108,8 @@ def _drafter(
     except PerfModelError as error:
         words = (*HEADS, WITHOUT_MODEL)
         raise UnknownNameError(
-            f"--drafter: {shown(drafter)} is none of {', '.join(words)}{nearest(drafter, words)}, and as a model: {error}"
+            f"--drafter: {shown(drafter)} is none of {', '.join(words)}{nearest(drafter, words)}, and as a model:"
+            f" {error}"
         ) from None
     if model.step:
         raise ValueRangeError(f"--drafter: {model.name} is no decoder")

@@ -29,8 +29,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A measured step: its time [s], and what it tells.
 
     moved: by path a quantity as it was and as it is now; left: by path the share of its spread that is left [-];
-    deviations: by path how many standard deviations of its interval it moved [-]; undetermined: uncertain parameters that
-    it says little of; seen: how it binds the rest.
+    deviations: by path how many standard deviations of its interval it moved [-]; undetermined: uncertain parameters
+    that it says little of; seen: how it binds the rest.
     """
 
     time: float
@@ -51,7 +51,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 @lru_cache(maxsize=512)
 def as_known(hardware: Hardware, known: Known) -> Hardware:
-    """Return a device with each quantity moved that is the one a measured step moved; the same pair gives the same object.
+    """Return a device with each quantity moved that a measured step moved; the same pair gives the same object.
 
     A device with other software shares those of the machine; another launch mode of the same software its kernels.
     """

@@ -119,7 +119,8 @@ def _tier_notes(prepared: Prepared, placed: Placed | None) -> Iterator[Note]:
         capacity = prepared.hardware.values.get(f"tiers.{placed.tier}.capacity")
         yield Note(
             "tier",
-            f"{placed.tier}: {100 * placed.weights:.1f} % of the weights and {100 * placed.experts:.1f} % of routed experts,"
+            f"{placed.tier}: {100 * placed.weights:.1f} % of the weights and {100 * placed.experts:.1f} % of routed"
+            " experts,"
             f" {placed.bytes / 1e9:.1f} GB on each device, {'are there' if placed.compute else 'stream from there'}"
             + ("; the host computes the experts" if placed.compute else "")
             + (f"; so is {100 * placed.kv:.1f} % of the cache" if placed.kv else ""),

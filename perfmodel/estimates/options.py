@@ -118,7 +118,8 @@ OPTIONS: tuple[Option, ...] = (
         kind="number",
         most=MOST_DRAFTS,
         metavar="A",
-        help="How many of the K drafts are accepted on average. The model's own token does not count: acceptance length - 1.",
+        help="How many of the K drafts are accepted on average. The model's own token does not count: acceptance length"
+        " - 1.",
         axis=True,
     ),
     Option(
@@ -132,7 +133,8 @@ OPTIONS: tuple[Option, ...] = (
         name="drafter",
         kind="text",
         metavar="DRAFTER",
-        help="What proposes the drafts: mtp or eagle (a head on the model's own layers), ngram (text seen before), a smaller MODEL, or the config of an EAGLE head.",
+        help="What proposes the drafts: mtp or eagle (a head on the model's own layers), ngram (text seen before), a"
+        " smaller MODEL, or the config of an EAGLE head.",
     ),
     Option(
         name="prompt",
@@ -140,7 +142,8 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=LONGEST_CONTEXT,
         metavar="N",
-        help="Tokens of a prompt. The answer then has the time to the first token too; --context is what is cached before it.",
+        help="Tokens of a prompt. The answer then has the time to the first token too; --context is what is cached"
+        " before it.",
     ),
     Option(
         name="chunk",
@@ -175,7 +178,8 @@ OPTIONS: tuple[Option, ...] = (
         name="offload",
         kind="text",
         metavar="TIER|PART=TIER",
-        help="Keep something in a slower memory: host moves what does not fit. By parts: experts=host,weights=host:0.5,kv=host:0.5. experts=host:compute lets the host compute them.",
+        help="Keep something in a slower memory: host moves what does not fit. By parts:"
+        " experts=host,weights=host:0.5,kv=host:0.5. experts=host:compute lets the host compute them.",
     ),
     Option(
         name="software",
@@ -262,7 +266,7 @@ class Asked(TypedDict, total=False):
 
 
 class AskedGrid(TypedDict, total=False):
-    """The options of a sweep: as `Asked`, each that is an axis with one value, a sequence, or a text such as 1:64:x2."""
+    """The options of a sweep, as `Asked`: those that are axes hold a value, a sequence, or a text such as 1:64:x2."""
 
     devices: Any
     batch: Any

@@ -19,9 +19,9 @@ from perfmodel.specifications.storage import PARTS
 class ModelPart(msgspec.Struct, frozen=True):
     """One part of a model.
 
-    part: of `attention dense experts shared head embedding kv tower draft other`; format: of its matrices, the one that holds most
-    first; parameters [-]; bytes: of the stored tensors, each once (a tied table is the head's), and for kv what the
-    cache of the batch holds [B]; bytes_per_step: read in a step [B].
+    part: of `attention dense experts shared head embedding kv tower draft other`; format: of its matrices, the one that
+    holds most first; parameters [-]; bytes: of the stored tensors, each once (a tied table is the head's), and for kv
+    what the cache of the batch holds [B]; bytes_per_step: read in a step [B].
     """
 
     part: str
@@ -146,7 +146,7 @@ def _bytes_stored(work: Work) -> float:
 
 
 def parts_of(prepared: Prepared, batch: int, context: int) -> tuple[ModelPart, ...]:
-    """Return the parts of a question's model at a batch [-] and context [tokens], whole, however many devices share it."""
+    """Return the parts of a question's model at a batch [-] and context [tokens], whole, whatever shares it."""
     counted, caches = _counted(prepared.model, prepared.formats)
     found = [
         ModelPart(

@@ -127,7 +127,7 @@ def _share(text: str, where: str) -> float:
 
 
 def what_does_not_fit(tier: str, works: Iterable[Work], sequences: int, context: int, available: float) -> Placement:
-    """Return the smallest share of all weights that must leave so that no more than `available` bytes [B] of any of `works` stay."""
+    """Return the smallest share of weights that must leave so that `available` bytes [B] hold the rest of any work."""
     share = 0.0
     for work in works:
         excess = work.bytes_resident(sequences, context) - available

@@ -50,8 +50,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     limited: whether what fused calls hold on chip is compared with the room there is.
     tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
-    whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether the
-    tokens are those of a prompt, of which the last alone goes through the head. kv_tier,
+    whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether
+    the tokens are those of a prompt, of which the last alone goes through the head. kv_tier,
     kv_share: the slower memory in which a share of the cache lies [-]; host_layers: whose experts the host computes.
     """
 

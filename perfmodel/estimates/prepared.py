@@ -192,7 +192,7 @@ class Prepared:
 
 
 def assumptions_of(before: PreparedSide, after: PreparedSide, known: Known | None = None) -> tuple[Assumption, ...]:
-    """Return the parameters that two sides take from the device, those of the after side alone under keys of its own."""
+    """Return the parameters that two sides take from the device; those of the after side alone have keys of its own."""
     return _assumed(
         {
             side.key(path): quantity if known is None else known.narrowed(side.key(path), quantity)
@@ -211,7 +211,7 @@ def _differing(before: PreparedSide, after: PreparedSide) -> frozenset[str]:
 
 
 def beyond_parameters(hardware: Hardware) -> tuple[float, ...]:
-    """Return the half-widths of logarithms [-] that a device's software adds: spread between sources, noise of a row."""
+    """Return the half-widths of logarithms [-] that software adds: spread between sources, noise of a row."""
     return tuple(hardware.values[path].value for path in _BEYOND if path in hardware.values)
 
 

@@ -114,9 +114,9 @@ def kernels_of(hardware: Hardware, formats: Formats) -> str:
 
 
 _Ends = tuple[float, float, float]
-# By kind of kernels: share of the rate that many rows reach, rows at which half of it is reached, and share of the saving
-# that chunks in a pipeline reach; each low, value, high.
-# By kind of kernels: operations for each joule of the power limit [FLOP/J]; low, value, high.
+# By kind of kernels: share of the rate that many rows reach, rows at which half of it is reached, and share of the
+# saving that chunks in a pipeline reach; each low, value, high. By kind of kernels: operations for each joule of the
+# power limit [FLOP/J]; low, value, high.
 EFFICIENCIES: dict[str, _Ends] = {"ggml-int8": (0.35e12, 0.5e12, 0.75e12)}
 KERNELS: dict[str, tuple[_Ends, _Ends, _Ends]] = {
     "engine": ((0.2, 0.45, 0.7), (10, 30, 200), (0.0, 0.4, 0.8)),

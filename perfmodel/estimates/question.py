@@ -95,7 +95,7 @@ _FIXED = itemgetter(*(option.name for option in OPTIONS if option.name not in ("
 
 
 def _key(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Return what a question is known by, None where reading it again may give another: by files, or by the workload."""
+    """Return what a question is known by, None where reading it again may give another, as files and workloads may."""
     if given["offload"] is not None or given["parameters"] or given["profile"] or given["after_profile"]:
         return None
     if isinstance(model, str) and not is_catalogued("models", model):
@@ -111,8 +111,8 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     chosen = find_model(model) if isinstance(model, str) else model
     if chosen.head:
         raise ValueRangeError(
-            f"{chosen.name} is a draft head ({chosen.head}), which drafts for the model that it was trained for: give it as"
-            " --drafter"
+            f"{chosen.name} is a draft head ({chosen.head}), which drafts for the model that it was trained for: give it"
+            " as --drafter"
         )
     device, after_device = devices_of(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
     devices = given["devices"]
@@ -206,6 +206,7 @@ def _check_texts(model: object, hardware: object, given: Mapping[str, Any]) -> N
             raise SpecificationError(f"{option.name}: {shown(value)} is not a text")
         if option.kind != "text" and isinstance(value, str) and "," in value:
             raise UnreadableValueError(
-                f"{option.flag}: {shown(value)} names several, and one is asked for; perfmodel compare and perfmodel sweep"
+                f"{option.flag}: {shown(value)} names several, and one is asked for; perfmodel compare and perfmodel"
+                " sweep"
                 " take them"
             )

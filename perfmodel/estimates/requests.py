@@ -25,7 +25,7 @@ SIDES = ("before", "after")
 
 
 class RequestFigures(msgspec.Struct, frozen=True):
-    """The figures of a request: times [s] and rates [tok/s], all requests of the batch together, of one, of a device."""
+    """The figures of a request: times [s] and rates [tok/s], of the whole batch, of one request and of a device."""
 
     time_to_first_token: float
     time_per_token: float
@@ -127,7 +127,7 @@ def request(model: str | Model, hardware: str | Hardware, *, generate: int, **as
 
 
 def _time_per_token(prepared: Prepared, batch: int, first: int, count: int) -> tuple[list[float], Ends]:
-    """Return the mean time [s] of a token of both sides over `count` contexts from `first`, and its ends as shares of it."""
+    """Return the mean time [s] of a token of both sides over `count` contexts from `first`, with ends as shares."""
     recording, recorder = prepared.recording, Recorder()
     names = ("batch", "context")
     known = recording.run(dict(zip(names, recorder.inputs(names), strict=True)))

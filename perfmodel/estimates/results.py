@@ -88,7 +88,7 @@ class Speedup(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """How long a prompt takes. tokens: of a sequence; chunk: most of them in one step; steps: how many there are [-]."""
+    """How long a prompt takes. tokens: of a sequence; chunk: most of them in a step; steps: how many there are [-]."""
 
     tokens: int
     chunk: int

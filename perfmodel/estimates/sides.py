@@ -37,7 +37,8 @@ class Lies(NamedTuple):
 class PreparedSide:
     """One side of a question.
 
-    schedule: its kernel calls but for drafts; plan: the same made ready for workloads; parameters: what it takes from the device.
+    schedule: its kernel calls but for drafts; plan: the same made ready for workloads; parameters: what it takes from
+    the device.
     """
 
     def __init__(

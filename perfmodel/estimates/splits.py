@@ -54,8 +54,8 @@ def splits(model: Model, devices: int, *, most_data: int = 1) -> Iterator[Parall
     """Yield each way to share `model` between exactly `devices` that can be built, widest tensor parallelism first.
 
     most_data: data-parallel groups at most [-], which is no more than there are sequences. Only mixtures of experts are
-    shared so: of a dense model engines load whole copies, which are systems of their own. Ways to spread the experts that
-    keep as many bytes on a device are yielded once.
+    shared so: of a dense model engines load whole copies, which are systems of their own. Ways to spread the experts
+    that keep as many bytes on a device are yielded once.
 
     >>> from perfmodel.specifications.catalogue import find_model
     >>> [str(split) for split in splits(find_model("mixtral-8x7b"), 6)]
@@ -181,8 +181,8 @@ def _tried(model: Model, resident: Holding, batch: Any, context: Any, available:
 def _spreads(model: Model, tensor: int, data: int) -> tuple[int, ...]:
     """Return over how many groups experts may be spread where `tensor` x `data` devices share a stage.
 
-    Of those that keep as many bytes on a device one is enough: tokens that travel to their experts, over as many devices
-    as can be, or all tokens everywhere.
+    Of those that keep as many bytes on a device one is enough: tokens that travel to their experts, over as many
+    devices as can be, or all tokens everywhere.
     """
     stage = tensor * data
     counts = [mixture.count for mixture in needs_of(model)[2]]

@@ -11,7 +11,7 @@ Number = Any
 
 
 class Stepped(NamedTuple):
-    """A step that was worked out: its plan, what the machine costs, what its calls count, and how long those are busy."""
+    """A step that was worked out: its plan, the machine's costs, what its calls count, and how long they are busy."""
 
     plan: Plan
     costs: Costs

@@ -1,4 +1,4 @@
-"""Sums of a function of whole numbers over many of them, from few of its values: exact where it is straight in pieces."""
+"""Sums of a function over many whole numbers, from few of its values: exact where it is straight in pieces."""
 
 from collections.abc import Callable, Sequence
 

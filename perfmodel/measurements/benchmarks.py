@@ -218,7 +218,7 @@ _READERS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], str], list[Re
 
 
 def _markdown(path: Path, text: str) -> list[Record]:
-    """Return the text generations of a table that llama-bench prints; the device is in the lines before it, if at all."""
+    """Return the text generations of a table of llama-bench; the device is in the lines before it, if at all."""
     devices = re.findall(r"(?m)^\s*Device \d+: ([^,\n]+)", text) or re.findall(r"GPU name:\s*(\S.*\S)", text)
     build = re.search(r"build: \w+ \((\d+)\)", text)
     header: list[str] = []

@@ -59,7 +59,7 @@ def prior_of(path: str, quantity: Quantity) -> Prior:
 
 
 def with_boundary(hardware: Hardware, mode: str) -> Hardware:
-    """Return the device with the boundary of `mode` as one quantity instead of its parts (a fitted s replaces the sum, B1)."""
+    """Return the device with the boundary of `mode` as one quantity in place of its parts, whose sum it is (B1)."""
     if hardware.mode_value(mode, "boundary") is not None:
         return hardware
     parts = [found[1] for key in ("bare", "ramp", "tail") if (found := hardware.mode_value(mode, key)) is not None]

@@ -85,7 +85,7 @@ def ladders(predicted: Iterable[Predicted]) -> list[Ladder]:
 
 
 def predicted_rungs(rows: Iterable[Row], climb: str) -> list[Predicted]:
-    """Return every rung but the first of the ladders that climb in `climb`, each predicted with its ladder calibrated on the first.
+    """Return every rung but the first of the ladders that climb in `climb`, each calibrated on the first.
 
     climb: 'devices' (tensor parallel; layers split over devices are no ladder) or 'batch'. The profile of the stack, or
     of its kind of software, is where the fit starts.

@@ -1,4 +1,4 @@
-"""Pairs of predicted rows that answer one question in two launch modes: what a change of mode brings, beside the measured ratio."""
+"""Pairs of predicted rows in two launch modes: what a change of mode brings, beside the measured ratio."""
 
 from collections.abc import Sequence
 from itertools import combinations

@@ -126,7 +126,9 @@ def _rows_of(text: str, path: Path) -> tuple[Row, ...]:
 
 
 def row_of(raw: Mapping[str, str], where: str, number: int) -> Row:
-    """Return the row that texts by column say; where: file and line for messages; number: of the row, for one without id.
+    """Return the row that texts by column say.
+
+    where: file and line, for messages; number: of the row, for one without id.
 
     Raises SpecificationError for a value that is no number, or one beyond any step.
     """
@@ -201,7 +203,7 @@ def selected(rows: Iterable[Row], wanted: Mapping[str, str]) -> list[Row]:
 
 
 def known_measurements(model: str, hardware: str) -> tuple[Row, ...]:
-    """Return the published measurements of `model` on `hardware` (catalogue names or their aliases), fewest devices first.
+    """Return the published measurements of `model` on `hardware` (catalogue names or aliases), fewest devices first.
 
     Names that the catalogue does not know, and files, have no measurements.
     """
@@ -211,7 +213,7 @@ def known_measurements(model: str, hardware: str) -> tuple[Row, ...]:
 
 
 def measured_nearby(answer: Estimate, most: int = 5) -> tuple[tuple[str, float, str], ...]:
-    """Return up to `most` published measurements nearest to the question, as (what was measured, time per step [s], source).
+    """Return up to `most` published measurements nearest to the question: what was measured, time per step [s], source.
 
     Only those of the same model, machine and number of devices; those of the same width of weights, mode, batch and
     context come first.

@@ -160,7 +160,7 @@ class Program:
 
 
 def _piece(array: Array, axes: int, groups: tuple[list[int], list[int]], shape: tuple[int, ...]) -> Array:
-    """An array with the axes of the grid folded into an outer and an inner one, of length 1 where it varies along none of them."""
+    """An array with the axes of the grid folded into an outer and an inner one, each 1 long where it does not vary."""
     wanted: list[int] = []
     folded: list[int] = []
     for group in groups:

@@ -1,4 +1,4 @@
-"""larger, smaller, added, ceil_div, log2, log and exp for plain floats, numpy arrays, sympy expressions and recorded numbers.
+"""larger, smaller, added, ceil_div, log2, log and exp for floats, numpy arrays, sympy expressions and recorded numbers.
 
 The equations use these instead of max, min and -(-a // b), so that one formula serves a query,
 a sweep, a derivation and a replay. numpy and sympy are imported only when one of their values comes in.

@@ -1,4 +1,4 @@
-"""A recording as a Python function: straight-line source, several times as fast as the equations, the same to the last bit.
+"""A recording as a Python function: straight-line source, several times as fast as the equations, to the last bit.
 
 A number that is used once is written where it is used, and a variable whose number is no longer needed is used again: a
 function with few variables is compiled and called much faster.

@@ -16,8 +16,8 @@ _ANYTHING = (-math.inf, math.inf)
 class GridRecorder(Recorder):
     """Notes operations with the axes and the range of every number.
 
-    exact: whether to keep to the last bit what the equations give; while it is not set, a division by what has fewer axes
-    becomes a product with its inverse, and sums take numbers with few axes first.
+    exact: whether to keep to the last bit what the equations give; while it is not set, a division by what has fewer
+    axes becomes a product with its inverse, and sums take numbers with few axes first.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The attention of DeepSeek-V4: a short window as it is, the rest of the context in compressed entries; and its residual streams."""
+"""The attention of DeepSeek-V4, a short window as it is and the rest in compressed entries; its residual streams."""
 
 from collections.abc import Iterator
 
@@ -47,7 +47,8 @@ def _compressor(
 ) -> Iterator[Operation]:
     """A weighted mean of the entries of a group, whose weights are made like the entries.
 
-    An entry is finished every `rate` tokens from what was kept of each of them, so a step reads and writes that of one on average.
+    An entry is finished every `rate` tokens from what was kept of each of them, so a step reads and writes that of one
+    on average.
     """
     series = (2 if block.overlap else 1) * width
     yield matrix(f"{name}_entries", series, hidden, formats, shares_input=True)
@@ -66,7 +67,7 @@ def _compressor(
 
 
 def _index(block: CompressedAttention, hidden: int, formats: Formats) -> Iterator[Operation]:
-    """The indexer, whole on every device: scores of all compressed entries, from which those that attention reads are chosen."""
+    """The indexer, whole on every device: scores of all compressed entries, by which those to be read are chosen."""
     width, size = block.index_heads * block.index_dim, formats.activation_size()
     yield from _compressor("index_compressor", block, block.index_dim, hidden, formats)
     yield matrix("index_query", width, block.query_rank, formats)
@@ -78,7 +79,10 @@ def _index(block: CompressedAttention, hidden: int, formats: Formats) -> Iterato
 
 
 def hyper_reading(name: str, streams: HyperConnections, hidden: int, formats: Formats) -> Iterator[Operation]:
-    """Yield how a block's input is made of the streams (arXiv 2512.24880): weights from all of them, normed; a mixing matrix made doubly stochastic."""
+    """Yield how a block's input is made of the streams (arXiv 2512.24880).
+
+    Weights come from all of them, normed; the mixing matrix is made doubly stochastic.
+    """
     count = streams.count
     rows = (2 + count) * count
     yield norm(f"{name}_streams_norm", count * hidden, formats, elements=0)

@@ -20,8 +20,9 @@ _HEAD_DIM, _KV_HEADS, _WIDTHS = 128, 8, 6
 def drafter_head(target: Model, drafter: str, layers: int, vocabulary: int) -> Model:
     """Return the draft head `drafter` on `target` as a model of its own.
 
-    mtp: layers as the target has them for it, else like its last (DeepSeek-V3, arXiv 2412.19437, section 2.2); eagle: dense decoder layers
-    (EAGLE-3, arXiv 2503.01840). Both take the token's embedding and the target's hidden state through one projection.
+    mtp: layers as the target has them for it, else like its last (DeepSeek-V3, arXiv 2412.19437, section 2.2); eagle:
+    dense decoder layers (EAGLE-3, arXiv 2503.01840). Both take the token's embedding and the target's hidden state
+    through one projection.
     layers: of the head [-]; vocabulary: words its LM head scores [-].
     """
     # A draft runs one of several heads that were trained, and they are alike.

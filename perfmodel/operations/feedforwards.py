@@ -76,7 +76,8 @@ def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) 
         yield collective("expert_dispatch", "all_to_all", sent, formats, parallel.stage_devices)
     if block.gated:
         yield for_tokens(expert_matrix("expert_gate", width, inner, formats, **which), tokens)  # type: ignore[arg-type]
-    yield for_tokens(expert_matrix("expert_up", width, inner, formats, shares_input=block.gated, **which), tokens)  # type: ignore[arg-type]
+    up = expert_matrix("expert_up", width, inner, formats, shares_input=block.gated, **which)  # type: ignore[arg-type]
+    yield for_tokens(up, tokens)
     if shared:
         if block.gated:
             yield matrix("shared_gate", shared, hidden, beside, bias=block.shared_bias)

@@ -60,7 +60,8 @@ def keyed_delta_operations(
         weights=3 * width * block.convolution,
         state=3 * width * block.convolution * formats.activation_size(),
     )
-    # Decay, read, correct, write and read out a matrix a head: eight operations an element. A number a head and one a channel are weights.
+    # Decay, read, correct, write and read out a matrix a head: eight operations an element. A number a head and one a
+    # channel are weights.
     yield elementwise(
         "state_update",
         "state_update",

@@ -112,7 +112,7 @@ def _projections(attention: Attention, hidden: int, formats: Formats, heads: int
 
 
 def _key_index(attention: Attention, hidden: int, formats: Formats) -> Iterator[Operation]:
-    """The small attention of MiniMax-M3, whole on every device: one key a token, from whose scores blocks are chosen."""
+    """The small attention of MiniMax-M3, whole on every device: one key a token, by whose scores blocks are chosen."""
     width, size = attention.index_heads * attention.index_dim, formats.activation_size()
     yield matrix("index_query", width, hidden, formats)
     yield matrix("index_key", attention.index_dim, hidden, formats, shares_input=True)

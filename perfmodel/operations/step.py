@@ -277,7 +277,7 @@ def _parallel_layer(model: Model, layer: Layer, formats: Formats, parallel: Para
 
 
 def _head_inputs(model: Model, formats: Formats) -> Iterator[Operation]:
-    """Yield what a draft head makes of its target's hidden states, and of a word's embedding, in front of its layers."""
+    """Yield what a draft head makes of hidden states of its target and a word's embedding, before its layers."""
     if model.joined:
         yield matrix("draft_projection", model.hidden, model.joined, formats, bias=model.joined_bias)
     if model.head == "eagle3":

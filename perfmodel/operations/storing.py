@@ -21,7 +21,8 @@ from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assign
 _FUSED = frozenset(("bloom", "chatglm", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi", "phi3"))
 # Matrices that are no linear modules, so that checkpoints convert them only by name.
 _NO_LINEAR = ("router", "index_weight", "streams_weights")
-# Experts that are trained in 4 bits are never stored wider: what of them a file keeps, by the format they are published in.
+# Experts that are trained in 4 bits are never stored wider: what of them a file keeps, by the format they are published
+# in.
 _NARROW_EXPERTS = {"mxfp4": "mxfp4", "int4": "q4_0"}
 # Matrices that ggml's files leave in 16 bits, and those that have another part's role.
 _LEFT_ALONE = ("stream_", "correction_", "laurel_", "layer_input_projection")
@@ -81,7 +82,8 @@ def _whole(model: Model, name: str, published: Storage) -> Storage:
     if name in FILE_TYPES:
         if model.step:
             raise UnknownNameError(
-                f"--weights: {shown(name)} is a type of GGUF files, which hold decoders, and {model.name} is none; ask for"
+                f"--weights: {shown(name)} is a type of GGUF files, which hold decoders, and {model.name} is none;"
+                " ask for"
                 " a format of blocks, such as q4_k"
             )
         return _as_file(model, name)
@@ -144,7 +146,7 @@ def _as_file(model: Model, file_type: str) -> Storage:
 
 
 def _tensor_bytes(model: Model, file: PublishedFile) -> float:
-    """Return the bytes of a published file that are matrices of the model: without vocabulary, vectors and draft head."""
+    """Return the bytes of a published file that are matrices of the model, without vocabulary, vectors, draft head."""
     counted, draft = parameter_count(model), draft_parameter_count(model) if file.draft else 0
     vectors = counted - model.other_parameters - sum(module.elements for module in modules_of(model))
     vectors += 0 if not model.tied or model.step else embedding_elements(model)
@@ -153,7 +155,7 @@ def _tensor_bytes(model: Model, file: PublishedFile) -> float:
 
 
 def _roles(model: Model, module: Module) -> tuple[tuple[str, float], ...]:
-    """Return the roles of a matrix in ggml's files, each with its share: they cut the projection into linear attention."""
+    """Return the roles of a matrix in ggml's files, each with its share: they cut that into linear attention."""
     layer = model.layers[module.layer] if module.layer is not None else None
     mixer = layer.mixer if isinstance(layer, Layer) else None
     if module.operation == "in_projection" and isinstance(mixer, DeltaAttention):

@@ -76,7 +76,7 @@ class ExpertBank(msgspec.Struct, frozen=True):
     spread: float = 0.0
 
     def bytes_read(self, batch: Any) -> Any:
-        """Return the bytes [B] of the distinct experts that `batch` tokens are expected to wake (E1), on the fullest device (E2)."""
+        """Return the bytes [B] of experts that `batch` tokens are expected to wake (E1), on the fullest device (E2)."""
         if self.groups > 1:
             return fullest_device_experts(self.count, self.chosen, batch, self.groups, self.spread) * self.bytes
         return expected_distinct_experts(self.count, self.chosen, batch) * self.bytes

@@ -95,7 +95,8 @@ def _question(answer: Estimate) -> str:
     if draft is not None:
         text = (
             f"{text}; {draft.tokens} drafts a step by {draft.drafter}, {draft.accepted:.3g} accepted:"
-            f" {draft.tokens_per_step:.3g} tokens a step; best are {draft.best_before} drafts before, {draft.best_after}"
+            f" {draft.tokens_per_step:.3g} tokens a step; best are {draft.best_before} drafts before,"
+            f" {draft.best_after}"
             " after"
         )
     return f"{text}; a step is one {answer.asked.step} of each input of the batch" if answer.asked.step else text

@@ -191,7 +191,8 @@ def _formula(name: str, side: SideForm, form: Explanation) -> str:
         f"{name} ({side.mode}), the closed form at this point, as perfmodel explain gives it; bandwidths in B/s, times"
         " in s."
     )
-    return f"<p>{markup(said)}</p>{table(('the sum of', 'with numbers', 'time', 'share'), rows, numbers=(2, 3), code=(0, 1))}"
+    sums = table(("the sum of", "with numbers", "time", "share"), rows, numbers=(2, 3), code=(0, 1))
+    return f"<p>{markup(said)}</p>{sums}"
 
 
 def _what_if_rows(answer: Estimate, neighbours: Sequence[WhatIf]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

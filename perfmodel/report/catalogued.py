@@ -138,7 +138,7 @@ def loops_document(report: LoopReport) -> Document:
 def devices_rows(
     vendor: str, mode: str, sort: str, chosen: Sequence[str] | None = None, least: Mapping[str, float] | None = None
 ) -> list[dict[str, Any]]:
-    """Return one row for each device of the catalogue, of a vendor and with a launch mode, '' for any, sorted by a column.
+    """Return one row for each device of a vendor and with a launch mode, '' for any, sorted by a column.
 
     chosen: names of these only; least: keys with the least value of them [base units], which a device must have.
     """

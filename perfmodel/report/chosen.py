@@ -109,7 +109,8 @@ def advice_document(found: "AdviceList") -> Document:
     """Return the changes to one setting as a verdict and a table, best first."""
     many = f"{found.devices} x " if found.devices > 1 else ""
     head = (
-        f"{found.model} on {many}{found.hardware}, batch {found.batch:,}, context {found.context:,}: today {found.today},"
+        f"{found.model} on {many}{found.hardware}, batch {found.batch:,}, context {found.context:,}: today"
+        f" {found.today},"
         f" {format_quantity(found.time_per_step, 's', 4)} a step, {found.tokens_per_second:,.4g} tok/s"
     )
     single = next((a for a in found.advice if a.alone and a.fits and a.gain.value > 1), None)

@@ -32,7 +32,7 @@ def beside_of(answer: Estimate) -> Beside:
 
 
 def facts(answer: Estimate, beside: Beside) -> list[tuple[str, str]]:
-    """Return what is said beside the figures as name and text: peak, memory, loops, energy, price, widest assumption."""
+    """Return what is said beside the figures, as name and text: peak, memory, loops, energy, price, widest."""
     peak = (
         f"{format_quantity(answer.peak.time_per_step, 's')}, {answer.peak.tokens_per_second:,.4g} {rate_unit(answer)}"
     )

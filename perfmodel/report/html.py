@@ -84,19 +84,25 @@ _STYLE = (
 @media (prefers-color-scheme:dark){{:root{{{_DARK}--rule:#3a3f45;--tint:#202429;--shade:#fff4}}}}"""
     """
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:60rem;background:var(--paper);color:var(--ink);font:16px/1.5 Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif}
+body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:60rem;background:var(--paper);color:var(--ink);\
+font:16px/1.5 Helvetica,Arial,'Liberation Sans','DejaVu Sans',sans-serif}
 h1{font-size:1.6rem;line-height:1.25;margin:.2rem 0 .4rem;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.4rem 0 .6rem;padding-top:.6rem;border-top:1px solid var(--rule)}
 .question,.note,figcaption,.foot{color:var(--soft)}
 .verdict{font-size:1.15rem;font-weight:bold;border-left:4px solid var(--win);padding:.5rem .9rem;background:var(--tint)}
-.wide{overflow-x:auto;background:linear-gradient(90deg,var(--paper) 40%,transparent) 0 0/2.5rem 100% no-repeat local,linear-gradient(270deg,var(--paper) 40%,transparent) 100% 0/2.5rem 100% no-repeat local,linear-gradient(90deg,var(--shade),transparent) 0 0/.9rem 100% no-repeat scroll,linear-gradient(270deg,var(--shade),transparent) 100% 0/.9rem 100% no-repeat scroll}
+.wide{overflow-x:auto;\
+background:linear-gradient(90deg,var(--paper) 40%,transparent) 0 0/2.5rem 100% no-repeat local,\
+linear-gradient(270deg,var(--paper) 40%,transparent) 100% 0/2.5rem 100% no-repeat local,\
+linear-gradient(90deg,var(--shade),transparent) 0 0/.9rem 100% no-repeat scroll,\
+linear-gradient(270deg,var(--shade),transparent) 100% 0/.9rem 100% no-repeat scroll}
 nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;margin:1.2rem 0 0;font-size:.875rem}
 nav a{color:var(--win)}
 table{border-collapse:collapse;font-size:.875rem;margin:.6rem 0}
 th,td{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
 td.number,th.number{text-align:right;white-space:nowrap}
 td.name{white-space:nowrap}
-td.code{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.8125rem;min-width:18rem;overflow-wrap:anywhere}
+td.code{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.8125rem;\
+min-width:18rem;overflow-wrap:anywhere}
 td.words{min-width:16rem;overflow-wrap:anywhere}
 summary{cursor:pointer;color:var(--soft);font-size:.875rem}
 figure{margin:1.2rem 0}

@@ -39,8 +39,8 @@ def estimate_fragment(answer: Estimate) -> str:
     assumptions = next(part for part in parts if isinstance(part, Table) and part.header[0] == "assumption")
     rest = "".join(_part(part) for part in parts if part is not assumptions)
     return (
-        f"<p><b>{markup(str(first))}</b></p>{_picture(to_svg(waterfall(answer)))}{rest}<details><summary>{len(assumptions.rows)}"
-        f" assumptions</summary>{_part(assumptions)}</details>"
+        f"<p><b>{markup(str(first))}</b></p>{_picture(to_svg(waterfall(answer)))}{rest}"
+        f"<details><summary>{len(assumptions.rows)} assumptions</summary>{_part(assumptions)}</details>"
     )
 
 

@@ -96,7 +96,8 @@ def sensitivity_document(found: Sensitivity) -> Document:
     best = found.measure_next
     figure, low, high = (_quantity(x, found.unit) for x in (found.value, found.low, found.high))
     verdict = (
-        f"Measure {best.name} next: it is {percent(best.share, 1)} of the variance of {found.figure}, {figure} ({low} to"
+        f"Measure {best.name} next: it is {percent(best.share, 1)} of the variance of {found.figure}, {figure} ({low}"
+        " to"
         f" {high})."
         if best
         else f"Nothing is uncertain: {found.figure} is {figure}."

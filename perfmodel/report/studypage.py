@@ -24,7 +24,7 @@ _SHORT = 12  # rows of a table that is not folded
 
 
 class Section(msgspec.Struct, frozen=True):
-    """One sweep of a study: its name, the file with all its rows, the document a person reads, its picture if it has one."""
+    """One sweep of a study: its name, the file with all its rows, the document a person reads, its picture if any."""
 
     name: str
     file: str

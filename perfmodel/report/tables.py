@@ -80,7 +80,7 @@ def _workload(choice: "Choice", varied: Sequence[str]) -> str:
 
 
 def _verdict(group: "Sequence[Choice]", varied: Sequence[str], ranked_by: str) -> str:
-    """Return what is best for one workload: by today's software, with what the mode after would bring, or by the latter."""
+    """Return what is best for one workload: by today's software beside what the mode after brings, or by the latter."""
     best = group[0]
     where = f" at {_workload(best, varied)}" if varied else ""
     if ranked_by == "after":

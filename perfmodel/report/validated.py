@@ -26,7 +26,7 @@ def _errors_row(e: Errors) -> tuple[str, ...]:
 
 
 def validation_document(result: Validation, pairs: Sequence[ModePair] = ()) -> Document:
-    """Return predictions beside measurements: errors by source, the worst rows, pairs of launch modes, what was not asked."""
+    """Return predictions beside measurements: errors by source, worst rows, pairs of modes, what was not asked."""
     right = frozenset(range(1, 8))
     if result.over_sources is None or result.over_rows is None:
         first = "No row could be asked."

@@ -23,8 +23,8 @@ _PRIMITIVES = {
 
 # Kernels besides the product for a matrix stored below 16 bits: GPTQ and AWQ reshape or add the bias apart (4-bit GPTQ
 # none, the others 1.4 to 1.8); bitsandbytes unpacks nested scales, code book and offset, and LLM.int8 quantises the
-# activations, takes outliers out, multiplies twice, and waits for the host to know how many outliers there are. fp8 runs
-# in Triton kernels that quantise activations first, and whose launch from Python takes as long as several others.
+# activations, takes outliers out, multiplies twice, and waits for the host to know how many outliers there are. fp8
+# runs in Triton kernels that quantise activations first, and whose launch from Python takes as long as several others.
 _QUANTISED_PRIMITIVES = {"nf4": 5, "llm-int8": 24, "fp8": 7}
 
 

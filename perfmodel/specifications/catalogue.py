@@ -25,7 +25,7 @@ def find_hardware(name: str) -> Hardware:
 
 
 def find_model(name: str) -> Model:
-    """Return the model called `name`: a catalogue name or alias, an organisation/name that an entry came from, or a path.
+    """Return the model called `name`: a catalogue name or alias, the organisation/name an entry came from, or a path.
 
     A path is a TOML file, a config.json or a folder with one. A catalogue name is never shadowed by a path; a note says
     where both are there. Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be
@@ -45,7 +45,7 @@ def find_model(name: str) -> Model:
 
 @lru_cache(maxsize=512)
 def _load_model(path: Path, absolute: Path, changed: int) -> Model:
-    """Return the model at `path`; absolute, changed: where that is and when it changed, so that another file is read anew."""
+    """Return the model at `path`; absolute, changed: where and of when it is, so that another file is read anew."""
     del absolute, changed
     return load_model(path)
 
@@ -94,7 +94,8 @@ def _path(kind: str, name: str) -> Path:
     what = "device" if kind == "hardware" else "model"
     if "," in name:
         raise UnreadableValueError(
-            f"{shown(name)} names several {what}s, and one is asked for; perfmodel compare and perfmodel sweep take them"
+            f"{shown(name)} names several {what}s, and one is asked for; perfmodel compare and perfmodel sweep take"
+            " them"
         )
     if kind == "models" and (there := _stored_otherwise(name)):
         raise UnknownNameError(f"{shown(name)} is not in the catalogue; {there}")
@@ -111,7 +112,7 @@ def _meant_as_path(name: str) -> bool:
 
 
 def _stored_otherwise(name: str) -> str:
-    """Return what of the catalogue a quantised or repacked checkpoint is made of, and how to ask for it, '' for none."""
+    """Return what of the catalogue a quantised or repacked checkpoint is made of, and how to ask for it, or ''."""
     for form in plain_forms(name):
         if called := _called("models").get(form) or _alone().get(form.replace("-", "")):
             stored = stored_as(name)

@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint beside its config.json: bytes by part, from the headers of safetensors files or their index.
+"""The tensors of a checkpoint beside its config.json: bytes by part, from headers of safetensors files or an index.
 
 Layout: an 8-byte length and a JSON object of names, types, shapes and places (github.com/huggingface/safetensors).
 """

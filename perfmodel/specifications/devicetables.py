@@ -181,14 +181,14 @@ def _read_algorithms(entry: object, where: str) -> Offered:
 
 
 class _DeviceFile(NamedTuple):
-    """A file that is being read, with its table of sources. given: the source of what a user's own file leaves without."""
+    """A file that is being read, with its table of sources. given: the source where a user's own file names none."""
 
     path: Path
     sources: dict[str, str]
     given: str | None
 
     def with_source(self, entry: object, where: str) -> object:
-        """Replace a short source key by the text it stands for; a source is that text, a key of [sources] or a sentence."""
+        """Return the text a short source key stands for; a source is that text, a key of [sources] or a sentence."""
         if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
             return entry
         source = entry["source"]

@@ -1,4 +1,4 @@
-"""Read a TOML or JSON file safely, and write TOML: size, bytes and syntax are checked before any meaning is looked for."""
+"""Read a TOML or JSON file safely, and write TOML: size, bytes and syntax are checked before any meaning."""
 
 import json
 import re

@@ -12,8 +12,8 @@ import msgspec
 
 from perfmodel.specifications.formats import STORAGE_FORMATS
 
-# A GGUF file holds its vocabulary too: text, type and merge rules of a token take 28 bytes (Gemma 2) to 61 (Llama 3), by the
-# difference between published files and their tensors.
+# A GGUF file holds its vocabulary too: text, type and merge rules of a token take 28 bytes (Gemma 2) to 61 (Llama 3),
+# by the difference between published files and their tensors.
 BYTES_PER_TOKEN_OF_VOCABULARY = 40
 
 # File type: the block format that its tensors have unless a rule below says otherwise.
@@ -155,7 +155,7 @@ def _filled(block: str, columns: int) -> str:
 
 
 def _dynamic(file_type: str, role: str) -> str:
-    """Unsloth's types: the routed experts have the format of the name, head and embedding a wider one, all else q8_0."""
+    """Unsloth's types: routed experts have the format of the name, head and embedding a wider one, all else q8_0."""
     base = FILE_TYPES[file_type]
     if role == "head":
         return "q8_0" if base == "q8_0" else "q6_k"

@@ -119,7 +119,7 @@ _EXL = re.compile(r"(exl[23])-(\d(?:\.\d{1,2})?)")
 
 
 def _numbered(name: str) -> StorageFormat | None:
-    """Return the format whose numbers stand in its name, such as int4-g32-sym, mlx-q4, exl2-4.65; None for no such name."""
+    """Return the format whose numbers stand in its name, such as int4-g32-sym, mlx-q4, exl2-4.65, else None."""
     if found := _INTEGERS.fullmatch(name):
         bits, group, zero = int(found[1]), int(found[2] or 128), found[4]
         if found[3]:

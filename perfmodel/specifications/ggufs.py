@@ -74,7 +74,7 @@ class Tensor(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What a GGUF file says of itself. keys: texts, numbers and short lists of numbers; of long lists the length only."""
+    """What a GGUF file says of itself. keys: texts, numbers and short lists of numbers; of long lists the length."""
 
     keys: dict[str, Any]
     tensors: tuple[Tensor, ...]

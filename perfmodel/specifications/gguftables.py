@@ -1,4 +1,4 @@
-"""The header of a GGUF file as a table of a model file, [gguf]: its keys, and its tensors with alike layers on one line."""
+"""The header of a GGUF file as a table of a model file, [gguf]: its keys, its tensors, alike layers on one line."""
 
 import re
 from typing import Any

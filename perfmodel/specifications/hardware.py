@@ -84,7 +84,7 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def without_reach(values: dict[str, Quantity], settings: Mapping[str, Quantity]) -> dict[str, Quantity]:
-    """Return `values` less the software's reach of each kind of bytes whose share a profile gives, which is the whole."""
+    """Return `values` less the software's reach of each kind of bytes whose whole share a profile gives."""
     given = {path.rpartition(".")[2] for path in settings if path.startswith("memory.sustained.")}
     given |= {"kv" for path in settings if path.startswith("modes.") and path.endswith(".kv")}
     if "quantised" in given:

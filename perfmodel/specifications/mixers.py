@@ -9,9 +9,12 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     window: tokens a layer can see at most (a sliding window, or the chunk of chunked attention), None for all.
     query_key_norm: '' for none, 'head' for one norm shared by all heads, 'full' for one over all heads.
     key_bias: where the three have biases, so have the keys.
-    value_dim: width of a value head, None where it is head_dim. value_projection: values have a matrix of their own; else they are the keys.
-    output_gate: the query projection also makes a gate for the output (without a bias where gate_bias is false); head_gate: a matrix makes a gate of one number a head.
-    index_heads, index_dim, index_chosen: a small attention with one key a token chooses the tokens that are read; 0 for none.
+    value_dim: width of a value head, None where it is head_dim. value_projection: values have a matrix of their own;
+    else they are the keys.
+    output_gate: the query projection also makes a gate for the output (without a bias where gate_bias is false);
+    head_gate: a matrix makes a gate of one number a head.
+    index_heads, index_dim, index_chosen: a small attention with one key a token chooses the tokens that are read; 0 for
+    none.
     rotary: positions are rotated into queries and keys; sinks: one learned logit a head.
     shares_cache: keys and values are those of an earlier layer, so it makes and keeps none of its own.
     inputs: hidden widths that the projections read side by side. inner_norm: a norm in front of the output projection.
@@ -41,10 +44,11 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CrossAttention(msgspec.Struct, frozen=True, kw_only=True):
-    """Attention to what an encoder made: keys and values of `tokens` of its positions are kept, and none is added in a step.
+    """Attention to what an encoder made: keys and values of `tokens` positions are kept, and a step adds none.
 
     query_bias, output_bias: biases of the two projections that a step runs. norm: keys and queries are normed a head.
-    gates: learned numbers that scale what is added; encoder_parameters: projections of keys and values, which run once a request.
+    gates: learned numbers that scale what is added; encoder_parameters: projections of keys and values, which run once
+    a request.
     """
 
     heads: int
@@ -85,11 +89,16 @@ class LatentAttention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompressedAttention(msgspec.Struct, frozen=True, kw_only=True):
-    """Attention of DeepSeek-V4: one key, which is the value too, for all heads; the last `window` tokens as they are, and all others in groups.
+    """Attention of DeepSeek-V4: one key, which is the value too, for all heads.
 
-    query_rank: of the queries' down-projection. groups, group_rank: the output goes through `groups` narrow projections of group_rank each.
-    rate: tokens that one compressed entry stands for, 0 for a layer without; overlap: an entry also sees the group before its own.
-    index_heads, index_dim, index_chosen: an indexer with compressed keys of its own chooses the entries that are read; 0 where all are.
+    The last `window` tokens stand as they are, all others in groups.
+
+    query_rank: of the queries' down-projection. groups, group_rank: the output goes through `groups` narrow projections
+    of group_rank each.
+    rate: tokens that one compressed entry stands for, 0 for a layer without; overlap: an entry also sees the group
+    before its own.
+    index_heads, index_dim, index_chosen: an indexer with compressed keys of its own chooses the entries that are read;
+    0 where all are.
     """
 
     heads: int
@@ -109,7 +118,8 @@ class StateSpace(msgspec.Struct, frozen=True, kw_only=True):
     """A Mamba block. version 1 has a state a channel and a low-rank step size, version 2 heads and groups.
 
     inner: width of the block; state: state a channel; convolution: taps.
-    inner_norms: Jamba's norms of step size, B and C. output_bias: of the projection out, None where it is as the one in.
+    inner_norms: Jamba's norms of step size, B and C. output_bias: of the projection out, None where it is as the one
+    in.
     """
 
     version: int

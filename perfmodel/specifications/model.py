@@ -84,7 +84,7 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HyperConnections(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` residual streams that each block reads as one, writes back to all, and mixes, by weights worked out of all streams."""
+    """`count` residual streams that each block reads as one, writes back to all, and mixes by weights made of all."""
 
     count: int
 
@@ -106,7 +106,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     beside: a second mixer that reads what the first one reads, and is added to it.
     crossing: attention to an encoder between the mixer and the feed-forward block, with a norm of its own.
     mixture: experts beside the dense feed-forward block, with norms of their own (Gemma 4).
-    layer_input: width of the layer's own input, which is added at its end (Gemma 4); 0 for none. scaled: one number scales what it hands on.
+    layer_input: width of the layer's own input, which is added at its end (Gemma 4); 0 for none. scaled: one number
+    scales what it hands on.
     """
 
     mixer: Mixer | None
@@ -127,7 +128,10 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tower(msgspec.Struct, frozen=True, kw_only=True):
-    """A part that turns pictures or sound into tokens, its projector included; no decode step runs it. parameters: None where they are not counted."""
+    """A part that turns pictures or sound into tokens, its projector included; no decode step runs it.
+
+    parameters: None where they are not counted.
+    """
 
     name: str
     parameters: int | None
@@ -145,8 +149,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     recipe: how a checkpoint says it is quantised; storage: what a file's own list of tensors says.
     stored: bytes by part of the tensors beside a config, for checks; 'total' where only that is known.
     other_parameters: weights that no step reads, such as a table of learned positions.
-    towers: parts that no decode step runs; draft_layers: of a draft head that was trained with the model, which no plain step runs.
-    head: which kind of draft head it is, '' for a model; joined: what the projection in front of the head's layers reads [-].
+    towers: parts that no decode step runs; draft_layers: of a draft head that was trained with the model, which no
+    plain step runs.
+    head: which kind of draft head it is, '' for a model; joined: what the projection in front of the head's layers
+    reads [-].
     published_parameters: the published exact total, for checks; None where no exact figure is known.
     origins: names under which it is published, as organisation/name.
     """

@@ -63,7 +63,7 @@ def load_model(path: Path) -> Model:
 
 
 def _within(folder: Path) -> Path:
-    """Return the file of a folder that describes its model: config.json, else the one .gguf file (or its first part)."""
+    """Return the file of a folder that describes its model: config.json, else the .gguf file (or its first part)."""
     config = folder / "config.json"
     if config.exists():
         return config

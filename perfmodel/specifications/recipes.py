@@ -13,7 +13,7 @@ CLASSES = (LINEAR, EXPERTS, EVERYTHING)
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A storage format, and the modules it is for: classes, names or parts of names, names with `*`, or `re:` and a pattern."""
+    """A storage format, and the modules it is for: classes, names, parts of names, with `*`, or `re:` and a pattern."""
 
     format: str
     targets: tuple[str, ...]

@@ -49,7 +49,7 @@ _SHORTEST = 3  # of letters that may stand for a longer name
 
 
 def spelled(name: str) -> str:
-    """Return `name` as catalogue names are written: small letters, `-` for spaces and `_`, no trade marks, 80gb for 80 GB.
+    """Return `name` as catalogue names are written: small letters, `-` for spaces and `_`, no trade marks, 80gb.
 
     >>> spelled("NVIDIA H100 80GB HBM3")
     'nvidia-h100-80gb-hbm3'

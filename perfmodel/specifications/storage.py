@@ -18,7 +18,8 @@ Mix = tuple[tuple[str, float], ...]
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
     """The storage formats of a model's matrices by part.
 
-    vectors: the format of norms, biases and the like, '' for that of the activations. name: what an answer calls it. operations: matrices that are stored otherwise than their part, in all layers;
+    vectors: the format of norms, biases and the like, '' for that of the activations. name: what an answer calls it.
+    operations: matrices that are stored otherwise than their part, in all layers;
     layers: those of single layers, by index.
     """
 

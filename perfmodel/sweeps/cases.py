@@ -1,8 +1,8 @@
 """One question at many points at once: the recorded lines of `perfmodel.estimates.columns` on numpy arrays.
 
 The lines are noted once more on numbers that know along which axes they vary (see `perfmodel.numbers.ranges`); what is
-left of them is worked out for block after block of the points. Points are arrays, one for each key that varies, along an
-axis of its own or all along one.
+left of them is worked out for block after block of the points. Points are arrays, one for each key that varies, along
+an axis of its own or all along one.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ class Case:
     def answer(
         self, points: Points, wanted: frozenset[str], out: Mapping[str, Array] | None = None
     ) -> dict[str, Array]:
-        """Return the columns of `wanted` that vary, by their names in `Estimate.rows`, as arrays that broadcast to the points.
+        """Return the columns of `wanted` that vary, named as in `Estimate.rows`; arrays that broadcast to the points.
 
         `bound` is the position in TERM_NAMES; `devices_needed` is -1 where no number is enough.
         out: contiguous arrays of the points' shape, into which columns may be put.

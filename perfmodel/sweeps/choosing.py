@@ -111,8 +111,8 @@ def choose(
 ) -> Selection:
     """Choose machine, devices, split, formats and batch for a model under limits; return the best `most` choices.
 
-    tpot: the longest time per output token of a user [s]; ttft: the longest time to the first token [s] of a prompt that
-    is processed alone; None for no limit.
+    tpot: the longest time per output token of a user [s]; ttft: the longest time to the first token [s] of a prompt
+    that is processed alone; None for no limit.
     confidence: 0.5 holds the limits at the value, 0.95 at the pessimistic end.
     rank: "price" (USD a token), "device" (rate a device) or "user" (rate a user); None takes the price where every
     machine has one, else the device.

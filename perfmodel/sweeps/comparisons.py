@@ -24,9 +24,12 @@ RANKS = ("before", "after")
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One choice with the figures of its mode, after, and those before. Times [s], rates [tok/s]; low and high are ends of the rate.
+    """One choice with the figures of its mode, after, and those before.
 
-    rank: among the choices of its workload (batch and context). to_best: its rate over that of the best of these [-]. gain: its rate over that of the mode before it on the ladder
+    Times [s], rates [tok/s]; low and high are ends of the rate.
+
+    rank: among the choices of its workload (batch and context). to_best: its rate over that of the best of these [-].
+    gain: its rate over that of the mode before it on the ladder
     [-], with the interval; without a ladder over the device's own mode before.
     per_watt [tok/s/W], per_purchase [tok/s/USD], per_rental [tok/USD], and energy [J] and price [USD] of a million
     tokens before and after (see `perfmodel.estimates.costs`): None where the device's file does not know.
@@ -122,8 +125,9 @@ def compare(
 
     modes: "all" or names for the ladder of launch modes, from eager to megakernel, each against the one before it.
     rank: before for the rate of today's software, after for that of the mode after. Each batch and context is ranked by
-    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in its
-    first mode; what it tells of machine and software holds for the others too. Raises PerfModelError, with one line that says what can.
+    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in
+    its first mode; what it tells of machine and software holds for the others too. Raises PerfModelError, with one line
+    that says what can.
 
     >>> [choice.hardware for choice in compare("llama-3.1-8b", "a100-sxm-80gb,h100-sxm").choices]
     ['h100-sxm', 'a100-sxm-80gb']

@@ -1,4 +1,4 @@
-"""Grids: what `1,2,4`, `1:64:x2`, `0us:8us:+2us` and `1:100:12` stand for, as axes that cost nothing until they are read."""
+"""Grids: what `1,2,4`, `1:64:x2`, `0us:8us:+2us` and `1:100:12` mean, as axes that cost nothing until read."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -103,7 +103,7 @@ def parse_grid(text: str, name: str, read: Reader, *, whole: bool = False) -> Ax
 
 
 def _refuse_grouped(name: str, text: str) -> None:
-    """Raise UnreadableValueError for `128,000`: a part of zeros first is the rest of a number, not a value of its own."""
+    """Raise UnreadableValueError for `128,000`: a part that begins with zeros is the rest of a number, not a value."""
     items = [item.strip() for item in text.split(",")]
     for one, rest in pairwise(items):
         if one.isdecimal() and len(one) <= 3 and rest.isdecimal() and len(rest) == 3 and rest[0] == "0":

@@ -100,7 +100,7 @@ def varying(grid: Grid) -> list[str]:
 
 
 def grid_notes(grid: Grid) -> list[str]:
-    """Return what is said of points of a grid that mislead: splits that cannot be built, contexts that no model was made for."""
+    """Return what is said of points that mislead: splits that cannot be built, contexts beyond the model's."""
     questions = [case.question for case in grid.questions.values()]
     ways = {(q.model.name, q.parallel): obstacle(q.model, q.parallel) for q in questions}
     notes = [f"{name}, {parallel}: cannot be built: {why}" for (name, parallel), why in ways.items() if why]

@@ -158,7 +158,8 @@ def make_grid(
     axes += [parameter_axis(path, given, values) for path, given in (given["parameters"] or {}).items()]
     if len(axes) > _MOST_AXES:
         raise ValueRangeError(
-            f"--set: {len(given['parameters'])} what-ifs at once are more than {_MOST_AXES - len(axes) + len(given['parameters'])}; write a hardware file"
+            f"--set: {len(given['parameters'])} what-ifs at once are more than"
+            f" {_MOST_AXES - len(axes) + len(given['parameters'])}; write a hardware file"
         )
     same = {name: given[name] for name in OPTION if name not in (*AXES, "parameters")}
     grid = Grid(tuple(axes), (), found_models, found_hardware, same, {})

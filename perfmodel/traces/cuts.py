@@ -1,4 +1,4 @@
-"""Where a sequence of events is cut into steps: by marks, by the layers that repeat, or around graphs recorded whole."""
+"""Where a sequence of events is cut into steps: by marks, by layers that repeat, or around whole graphs."""
 
 from collections import Counter
 from collections.abc import Sequence

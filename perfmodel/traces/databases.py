@@ -60,7 +60,8 @@ class Database:
         Raises TraceError for more rows or text than the file can hold.
         """
         found = ", ".join(quoted(column) if column in self.columns[table] else "NULL" for column in columns)
-        cursor = self._connection.execute(f"SELECT {found} FROM {quoted(table)} NOT INDEXED")  # noqa: S608 (quoted names)
+        query = f"SELECT {found} FROM {quoted(table)} NOT INDEXED"  # noqa: S608 (quoted names)
+        cursor = self._connection.execute(query)
         text = 0
         for number, row in enumerate(cursor, start=1):
             text += sum(len(value) for value in row if isinstance(value, str | bytes))

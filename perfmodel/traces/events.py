@@ -21,7 +21,8 @@ class TraceError(PerfModelError):
 class Kernel(msgspec.Struct, frozen=True, gc=False):
     """One event on a device stream. start [s] from the first event of the trace, duration [s].
 
-    kind: 'kernel', 'copy', 'set', or 'graph' for a graph of kernels that was recorded whole. launched: start of the host call that launched it [s], None when unknown.
+    kind: 'kernel', 'copy', 'set', or 'graph' for a graph of kernels that was recorded whole. launched: start of the
+    host call that launched it [s], None when unknown.
     """
 
     name: str

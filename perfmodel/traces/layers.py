@@ -142,7 +142,7 @@ def _join(codes: "Codes", runs: list[tuple[int, int]], length: int, breaks: Sequ
 
 
 def _turned(codes: "Codes", pattern: int, run: tuple[int, int], length: int) -> tuple[int, int]:
-    """Return first index and number of the bodies of a run when they begin with the same kernel as the body at `pattern`."""
+    """Return first index and number of the bodies of a run when they begin with the kernel of the body at `pattern`."""
     import numpy as np
 
     first, count = run

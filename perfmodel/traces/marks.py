@@ -8,7 +8,8 @@ from perfmodel.traces.events import Kernel, Mark, Trace
 from perfmodel.traces.names import family
 
 _STEP = re.compile(
-    r"profilerstep|(^|[^a-z])step([^a-z]|$)|decode|iteration|^execute|execute_model|forward_step|model_forward|generate",
+    r"profilerstep|(^|[^a-z])step([^a-z]|$)|decode|iteration|^execute|execute_model|forward_step|model_forward"
+    r"|generate",
     re.IGNORECASE,
 )
 

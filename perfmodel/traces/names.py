@@ -4,7 +4,8 @@ import re
 from functools import lru_cache
 
 _COLLECTIVE = re.compile(
-    r"nccl|rccl|mscclpp|nvshmem|deep_?ep|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce|multimem|one_?shot|two_?shot|p2p_?(send|recv)|ring_?(send|recv)",
+    r"nccl|rccl|mscclpp|nvshmem|deep_?ep|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce"
+    r"|multimem|one_?shot|two_?shot|p2p_?(send|recv)|ring_?(send|recv)",
     re.IGNORECASE,
 )
 _ATTENTION = re.compile(
@@ -13,7 +14,8 @@ _ATTENTION = re.compile(
 )
 # Helpers of attention: one layer runs them beside the kernel that counts.
 _HELPER = re.compile(
-    r"combine|reduce|merge|segment|metadata|schedul|rotary|rope|norm|cache|convert|pre_?process|post_?process|indices|gating|top_?k|moe|backward|_bwd",
+    r"combine|reduce|merge|segment|metadata|schedul|rotary|rope|norm|cache|convert|pre_?process|post_?process|indices"
+    r"|gating|top_?k|moe|backward|_bwd",
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d+")

@@ -54,8 +54,8 @@ def price_trace(
 ) -> TracePricing:
     """Price the middle step of `trace` against the bytes of `model` and predict other launch modes.
 
-    step_time: an unprofiled step [s]. The other arguments are those of `estimate`, as the recording was made; its launch
-    mode is `mode`, so before and after have no meaning here.
+    step_time: an unprofiled step [s]. The other arguments are those of `estimate`, as the recording was made; its
+    launch mode is `mode`, so before and after have no meaning here.
     mode: the launch mode of the recording; found from its launches if None. name: of the profile.
     Raises ValueRangeError when the bytes cannot be read in the recorded time or the trace has no step,
     and what `estimate` raises.

@@ -120,7 +120,8 @@ def _reference(
         return step.time, "recorded"
     if measured > period * (1 + _JITTER):
         notes.append(
-            f"the measured step of {measured * 1e3:.4g} ms is longer than the recorded one of {period * 1e3:.4g} ms from"
+            f"the measured step of {measured * 1e3:.4g} ms is longer than the recorded one of {period * 1e3:.4g} ms"
+            " from"
             " start to start: are they the same work?"
         )
     if measured < step.busy:

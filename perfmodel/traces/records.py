@@ -49,7 +49,8 @@ class KernelShare(msgspec.Struct, frozen=True):
 class Shares(msgspec.Struct, frozen=True):
     """Where a step goes, shares of its time [-] that add up to 1.
 
-    short: kernels below `TraceSummary.short_below`; graphs: those recorded whole, whose kernels and gaps cannot be seen.
+    short: kernels below `TraceSummary.short_below`; graphs: those recorded whole, whose kernels and gaps cannot be
+    seen.
     """
 
     long_kernels: float

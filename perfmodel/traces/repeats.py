@@ -87,7 +87,10 @@ def _candidates(codes: "Codes", longest: int) -> list[int]:
 
 
 def _coverage(codes: "Codes", lag: int) -> int:
-    """Return how many items lie in stretches of at least three bodies where most equal the one `lag` further on, less those that do not."""
+    """Return how many items equal the one `lag` further on, less those that do not, in long stretches.
+
+    These are at least three bodies long, and most of their items are equal.
+    """
     import numpy as np
 
     same = codes[lag:] == codes[:-lag]
@@ -98,7 +101,7 @@ def _coverage(codes: "Codes", lag: int) -> int:
 
 
 def stretches(codes: "Codes", lag: int) -> list[tuple[int, int]]:
-    """Return the stretches [start, stop) in which items mostly equal the one `lag` further on or back, at least two bodies long."""
+    """Return the stretches [start, stop) of two bodies or more whose items mostly equal the one `lag` on or back."""
     import numpy as np
 
     same = codes[lag:] == codes[:-lag]

@@ -112,7 +112,7 @@ def _stream(stream: object, queue: object) -> str:
 
 
 def _launches(database: Database, tables: dict[str, str]) -> tuple[dict[Any, int], dict[tuple[Any, ...], int]]:
-    """Return the correlation of each event id, and the start [ns] of the call of each correlation by node and process."""
+    """Return the correlation of each event id, and the start [ns] of each correlation's call by node and process."""
     if not {"event", "region"} <= tables.keys():
         return {}, {}
     stacks = {

@@ -1,4 +1,4 @@
-"""How a recorded step divides into streaming and boundaries: positions of the memory's shares, and what is likeliest."""
+"""How a recorded step divides into streaming and boundaries: positions of the memory's shares, the likeliest."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def moved(low: float, value: float, high: float, position: float, unit: str) -> 
 
 
 def position_leaving(overhead: Any, wanted: float) -> float | None:
-    """Return the least position of the shares [standard deviations] that leaves `wanted` [s] for boundaries, None when none does."""
+    """Return the least position of the shares [standard deviations] with `wanted` [s] left for boundaries, or None."""
     low, high = -60.0, 60.0
     if overhead(high) < wanted:
         return None
@@ -86,7 +86,7 @@ def prior_boundary_of(device: Hardware, mode: str) -> Interval:
 
 
 def likeliest(overhead: Any, least: float, prior: Interval, kernels: int) -> float:
-    """Return the position of the shares at which they and the boundary together are nearest to what the catalogue expects of them."""
+    """Return the position of the shares at which they and the boundary are nearest to what the catalogue expects."""
 
     def deviation(position: float) -> float:
         boundary = max(overhead(position) / kernels, SHORTEST_BOUNDARY)

@@ -103,7 +103,8 @@ def find_steps(trace: Trace) -> StepsFound:
 def _busiest_device(trace: Trace) -> tuple[str, int]:
     times: Counter[str] = Counter()
     for event in trace.kernels:
-        times[event.device] += event.duration if event.kind in ("kernel", "graph") else 0.0  # type: ignore[assignment]  # a Counter of seconds
+        # A Counter of seconds, where its type says whole numbers.
+        times[event.device] += event.duration if event.kind in ("kernel", "graph") else 0.0  # type: ignore[assignment]
     return max(times, key=lambda device: times[device]), len(times)
 
 

@@ -1,4 +1,4 @@
-"""Read CSV of nsys stats, rocprof and the Ascend profiler: every kernel with its times, or one line a kernel with totals."""
+"""Read CSV of nsys stats, rocprof and the Ascend profiler: every kernel with its times, or totals by kernel."""
 
 import codecs
 import csv

@@ -34,7 +34,8 @@ _ONE_DRAFT, _ACCEPTED = 1, 0.5
 class Style(NamedTuple):
     """How a launch mode of a device cuts a step into calls: all that a plan takes from the device.
 
-    room: on-chip memory [B] where some model overfills it, else None; room_known: whether the device says how much it has.
+    room: on-chip memory [B] where some model overfills it, else None; room_known: whether the device says how much it
+    has.
     """
 
     kernels: str
@@ -114,7 +115,7 @@ def drafters(model: Model) -> tuple[str, ...]:
 
 
 def machines_used(machines: Sequence[Hardware]) -> Iterator[Used]:
-    """Yield each machine with each kind of software, of the newest year; the machine's usual one first, in its own mode."""
+    """Yield each machine with each kind of software, of the newest year, its usual one first, in its own mode."""
     for device in machines:
         usual = software_in_use(device)
         first = None if usual else software_of(device)

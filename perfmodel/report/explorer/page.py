@@ -100,7 +100,10 @@ class Parts(NamedTuple):
 
 
 def explorer_parts(models: Sequence[Model], machines: Sequence[Hardware], beside: Mapping[str, Any]) -> Parts:
-    """Return the explorer for models and machines, as parts of any page. beside: what it shows first, what stands fast."""
+    """Return the explorer for models and machines, as parts of any page.
+
+    beside: what it shows first, and what stands fast.
+    """
     options = beside["fixed"]["options"]
     data = {**explorer_data(models, machines, options.get("weights"), options.get("kv")), **beside}
     packed = gzip.compress(json.dumps(data, separators=(",", ":"), allow_nan=False).encode(), 9, mtime=0)

@@ -85,8 +85,8 @@ def costs_script(parameters: SideParameters) -> tuple[CompactRecording, Costs]:
 def step_script(plan: Plan, costs: Costs) -> CompactRecording:
     """Return the function of a step of plans with the structure of `plan`, at costs with that of `costs`.
 
-    Arguments: batch, context, drafts [-], the `coefficients` of a plan, the results of a `costs_script`; results: the six
-    terms and the time of the step [s], its kernel calls [-].
+    Arguments: batch, context, drafts [-], the `coefficients` of a plan, the results of a `costs_script`; results: the
+    six terms and the time of the step [s], its kernel calls [-].
     """
     recorder = Recorder()
     many = len(coefficients(plan))
@@ -136,7 +136,8 @@ def combining_script(groups: int, beyond: int) -> CompactRecording:
     """Return the function that makes intervals of what `groups` groups do, with `beyond` further half-widths.
 
     Arguments: time of both sides, the sum of their terms, then for each group, and for all at once, both times at the
-    slow and at the fast end [s], the half-widths [-], the time of the peak [s]. A group that moves nothing changes nothing.
+    slow and at the fast end [s], the half-widths [-], the time of the peak [s]. A group that moves nothing changes
+    nothing.
     Results: slow and fast of both sides [s], low and high of the speed-up [-].
     """
     recorder = Recorder()

@@ -1,7 +1,7 @@
 """Everything that the page computes with, as plain lists and numbers: each thing once, named by its place.
 
-A side of a question is found in four steps: the plan of its model in the style of its launch mode; what such a plan asks
-a machine for; the recording of what that costs on the machine; the recording of a step of the plan at these costs.
+A side of a question is found in four steps: the plan of its model in the style of its launch mode; what such a plan
+asks a machine for; the recording of what that costs on the machine; the recording of a step of the plan at these costs.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

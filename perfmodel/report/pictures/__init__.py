@@ -1,1 +1,1 @@
-"""Pictures: one module each, with its record, its numbers and its drawing by matplotlib, which loads when one is drawn."""
+"""Pictures: one module each, with its record, its numbers and its drawing; matplotlib loads when one is drawn."""

@@ -159,7 +159,7 @@ def key(
     size: float = 12,
     within: str = "best",
 ) -> None:
-    """Write a key whose upper left corner is `at` [pt] from the upper left corner of `axes`, or from the upper right one.
+    """Write a key whose upper left corner is `at` [pt] from the upper left, or upper right, corner of `axes`.
 
     at: None puts it within the axes, at the place that matplotlib calls `within`.
     """

@@ -46,7 +46,10 @@ class Front(Picture, frozen=True):
 
     def note(self) -> str:
         """Return what the line and the markers are."""
-        note = "The line joins the choices that no other beats in both rates; their names stand right, from fast per user on."
+        note = (
+            "The line joins the choices that no other beats in both rates; their names stand right, from fast per user"
+            " on."
+        )
         if any(point.looped for point in self.points):
             note += " Arrows lead to the same choice with its layers looped."
         return note + ("" if all(p.fits for p in self.points) else " Hollow markers: weights and cache do not fit.")

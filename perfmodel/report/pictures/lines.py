@@ -102,7 +102,7 @@ class Lines(Picture, frozen=True):
         return -(-len(self.lines) // self._columns(wide))
 
     def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
-        """Draw the rates on the left, before dashed and after whole, and on the right the speed-up with its interval."""
+        """Draw the rates on the left, before dashed and after whole; on the right the speed-up with its interval."""
         axes.set_axis_off()
         wide, high = size_of(axes)
         top, half = self._key_rows(wide) * _ROW + 14.0 if beside else 0.0, wide / 2

@@ -276,7 +276,8 @@ def _finished(svg: str, title: str, description: str, *, inline: bool) -> str:
         style = f"<style>@media (prefers-color-scheme:dark){{{_DARK}}}</style>"
     label = markup(title)
     return (
-        f'<svg class="perfmodel" {space} role="img" aria-label="{label}" font-family="{_FACES}" stroke-linejoin="round">'
+        f'<svg class="perfmodel" {space} role="img" aria-label="{label}" font-family="{_FACES}"'
+        ' stroke-linejoin="round">'
         f"<title>{label}</title><desc>{markup(description)}</desc>{style}{rest}"
     )
 

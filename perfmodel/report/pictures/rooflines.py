@@ -32,7 +32,7 @@ _SUSTAINED = (0, (5, 3.4))
 
 
 class RooflinePoint(msgspec.Struct, frozen=True):
-    """Operations of alike intensity [FLOP/B], the rate [FLOP/s] they reach under the roofs, and their share of the bytes [-]."""
+    """Operations of alike intensity [FLOP/B], the rate [FLOP/s] they reach, and their share of the bytes [-]."""
 
     names: tuple[str, ...]
     intensity: float

@@ -221,7 +221,7 @@ def indices(fields: ConfigFields, key: str, layers: int) -> list[int]:
 
 
 def sparse_layers(fields: ConfigFields, layers: int, rule: str, *, first: int = 0) -> list[bool]:
-    """Return for each layer whether it has experts: as mlp_layer_types lists, else by the family's rule (see `Mixture`)."""
+    """Return for each layer whether it has experts: as mlp_layer_types lists, else by the rule of `Mixture`."""
     listed = fields.texts("mlp_layer_types")
     fields.known("first_k_dense_replace")
     if listed is not None:

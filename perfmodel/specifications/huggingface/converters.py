@@ -185,7 +185,8 @@ def hqq(inner: Settings, _plain: str) -> Read:
     weights = config.get("weight_quant_params")
     if not isinstance(weights, dict) or config.get("scale_quant_params") or config.get("zero_quant_params"):
         raise SpecificationError(
-            f"{inner.where}: quant_config: {shown(config)} is not understood; one weight_quant_params for all modules is"
+            f"{inner.where}: quant_config: {shown(config)} is not understood; one weight_quant_params for all modules"
+            " is"
         )
     table = Settings(weights, f"{inner.where}: weight_quant_params")
     bits, group = table.integer("nbits", most=16), table.integer("group_size", default=64, least=-1)

@@ -34,7 +34,7 @@ def read_stablelm(fields: ConfigFields) -> Shape:
 
 
 def read_starcoder2(fields: ConfigFields) -> Shape:
-    """StarCoder 2: biases everywhere where told, a feed-forward block without a gate, a sliding window in all layers."""
+    """StarCoder 2: biases everywhere where told, a feed-forward block without a gate, a window in all layers."""
     check_activation(fields, "hidden_act", "activation_function")
     fields.known(
         "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "scale_attn_weights", "norm_type", "mlp_type"

@@ -30,10 +30,11 @@ class Mixture(msgspec.Struct, frozen=True, kw_only=True):
 
     count, chosen, width: number of experts, of those a token uses, and width of one.
     shared: key of the number of shared experts, each `shared_unit` wide; shared_width: key of their width together.
-    shared_gate, shared_bias: the shared experts have a gate of one number, and biases; router_bias: the router has a number an expert besides its matrix.
-    sparse: which layers have experts where no list says: 'all', 'but-first' (all but the first), 'first' (after first_k_dense_replace),
-    'step' (Qwen's decoder_sparse_step and mlp_only_layers), 'range' (Ernie's start, end and interval), 'dense' (after num_dense_layers),
-    'after-three'; or 'none'.
+    shared_gate, shared_bias: the shared experts have a gate of one number, and biases; router_bias: the router has a
+    number an expert besides its matrix.
+    sparse: which layers have experts where no list says: 'all', 'but-first' (all but the first), 'first' (after
+    first_k_dense_replace), 'step' (Qwen's decoder_sparse_step and mlp_only_layers), 'range' (Ernie's start, end and
+    interval), 'dense' (after num_dense_layers), 'after-three'; or 'none'.
     """
 
     count: str = "num_experts"
@@ -52,18 +53,21 @@ class Mixture(msgspec.Struct, frozen=True, kw_only=True):
 class Decoder(msgspec.Struct, frozen=True, kw_only=True):
     """Where a family differs from Llama.
 
-    bias, output_bias, mlp_bias: whether, or the key that says whether, the projections of queries, keys and values, of the output (None:
-    as the others), and of the feed-forward block have biases.
+    bias, output_bias, mlp_bias: whether, or the key that says whether, the projections of queries, keys and values, of
+    the output (None: as the others), and of the feed-forward block have biases.
     norm: '' for no norms on queries and keys, 'head', 'full'; norm_key, norm_default: the key that switches them.
     gate: of the attention's output: '' for none, 'element', 'head' for one number a head.
     gated: the feed-forward block has a gate; activation_weights: learned numbers of its activation.
-    norms, norm_elements, parallel: as in Layer and Model; after_key: the key that switches the norms behind the blocks; width: key of the width of the dense block.
+    norms, norm_elements, parallel: as in Layer and Model; after_key: the key that switches the norms behind the blocks;
+    width: key of the width of the dense block.
     window: 'none', 'all' (every layer where a window is given), 'types' (as listed, else by `period`), 'late'
     (from max_window_layers on), 'qwen' (the same where use_sliding_window is set), 'qwen-all' (all layers then).
-    period: without a list every period-th layer sees all, 0 for all of them, -1 for none; first_full: counted from the first layer. last_full: and so does the last layer.
+    period: without a list every period-th layer sees all, 0 for all of them, -1 for none; first_full: counted from the
+    first layer. last_full: and so does the last layer.
     rotary: 'all', 'none', or 'sliding' for layers with a window only.
     latent: attention is latent. mixture: its experts. head_bias: of the LM head.
-    square: the heads together must be as wide as the model. inner_norms: a norm in front of the last matrix of either block. known: keys that do not change the count.
+    square: the heads together must be as wide as the model. inner_norms: a norm in front of the last matrix of either
+    block. known: keys that do not change the count.
     """
 
     bias: Switch = False
@@ -180,7 +184,8 @@ def _pattern(fields: ConfigFields, family: Decoder, layers: int) -> list[str]:
             letters = fields.text(period, "")
             if not letters or set(letters) - set("LG"):
                 raise SpecificationError(
-                    f"{fields.where}: {period}: {shown(letters)} is not a pattern of L for local and G for global layers"
+                    f"{fields.where}: {period}: {shown(letters)} is not a pattern of L for local and G for global"
+                    " layers"
                 )
             return [SLIDING if letters[index % len(letters)] == "L" else FULL for index in range(layers)]
         period = fields.integer(period, default=0, least=0, most=10_000)

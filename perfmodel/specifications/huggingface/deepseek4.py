@@ -12,11 +12,19 @@ from perfmodel.specifications.model import HyperConnections, Layer
 SHORT, INDEXED, HEAVY = "sliding_attention", "compressed_sparse_attention", "heavily_compressed_attention"
 
 
+_DEEPSEEK_V4_KNOWN = """
+partial_rotary_factor expert_dtype hc_sinkhorn_iters hc_eps swiglu_limit compress_rope_theta scoring_func topk_method
+rope_interleave num_hash_layers num_nextn_predict_layers num_key_value_heads qk_rope_head_dim hash_moe
+""".split()
+
+
 def read_deepseek_v4(fields: ConfigFields) -> Shape:
-    """DeepSeek-V4: a window of recent tokens, and entries that stand for 4 or 128 tokens, of which the fine ones are chosen by an indexer."""
+    """DeepSeek-V4: a window of recent tokens, and entries that stand for 4 or 128 tokens.
+
+    Of the fine ones an indexer chooses.
+    """
     check_activation(fields, "hidden_act")
-    fields.known("partial_rotary_factor", "expert_dtype", "hc_sinkhorn_iters", "hc_eps", "swiglu_limit", "compress_rope_theta", "scoring_func", "topk_method", "rope_interleave",
-                 "num_hash_layers", "num_nextn_predict_layers", "num_key_value_heads", "qk_rope_head_dim", "hash_moe")  # fmt: skip
+    fields.known(*_DEEPSEEK_V4_KNOWN)
     layers = layer_count(fields)
     if fields.flag("mlp_bias", default=False) or fields.flag("attention_bias", default=False):
         raise SpecificationError(f"{fields.where}: mlp_bias, attention_bias: are not understood for deepseek_v4")

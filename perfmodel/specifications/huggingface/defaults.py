@@ -12,7 +12,10 @@ _STATED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermedi
 
 
 class Family(msgspec.Struct, frozen=True):
-    """What is known of a model_type besides its reader. defaults: of absent keys; aliases: other name to name; parts: model_type of each nested part."""
+    """What is known of a model_type besides its reader.
+
+    defaults: of absent keys; aliases: other name to name; parts: model_type of each nested part.
+    """
 
     defaults: dict[str, Any]
     aliases: dict[str, str]

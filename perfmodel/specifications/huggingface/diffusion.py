@@ -1,4 +1,6 @@
-"""Diffusion language models: LLaDA, its mixtures and Dream. They look both ways and fill in a block of tokens over several steps.
+"""Diffusion language models: LLaDA, its mixtures and Dream.
+
+They look both ways and fill in a block of tokens over several steps.
 
 A denoising step is what verifying drafts is: all tokens of a block go through the model at once and attend to what is
 cached of earlier blocks and to each other. So a block of N tokens, of which M become certain in a step, is asked as

@@ -10,18 +10,20 @@ from perfmodel.specifications.huggingface.defaults import UNKNOWN, Family
 _WITHOUT_WORK = frozenset(
     """
 architectures auto_map transformers_version torch_dtype dtype use_cache initializer_range pretraining_tp is_decoder
-is_encoder_decoder gradient_checkpointing chunk_size_feed_forward id2label label2id num_labels
-return_dict problem_type task_specific_params finetuning_task tokenizer_class prefix torchscript use_bfloat16
-tf_legacy_loss pruned_heads tie_encoder_decoder cross_attention_hidden_size output_attentions output_hidden_states
-rms_norm_eps layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon rope_theta rope_scaling rope_parameters rope_local_base_freq
-max_position_embeddings original_max_position_embeddings attention_dropout hidden_dropout resid_pdrop embd_pdrop attn_pdrop
-residual_dropout embedding_dropout classifier_dropout attn_implementation unsloth_version unsloth_fixed max_sequence_length
-temperature top_k top_p do_sample max_length min_length repetition_penalty num_beams length_penalty no_repeat_ngram_size
-bad_words_ids early_stopping num_beam_groups diversity_penalty typical_p encoder_no_repeat_ngram_size num_return_sequences
-output_scores return_dict_in_generate remove_invalid_values exponential_decay_length_penalty suppress_tokens
-begin_suppress_tokens forced_bos_token_id forced_eos_token_id decoder_start_token_id sep_token_id mlp_dropout model_type
-quantization_config compression_config quantization neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan init_std init_method_std initializer_factor is_llama_config rope_interleaved output_router_logits
-use_mambapy use_associative_scan output_logits
+is_encoder_decoder gradient_checkpointing chunk_size_feed_forward id2label label2id num_labels return_dict
+problem_type task_specific_params finetuning_task tokenizer_class prefix torchscript use_bfloat16 tf_legacy_loss
+pruned_heads tie_encoder_decoder cross_attention_hidden_size output_attentions output_hidden_states rms_norm_eps
+layer_norm_eps layer_norm_epsilon norm_eps norm_epsilon rope_theta rope_scaling rope_parameters rope_local_base_freq
+max_position_embeddings original_max_position_embeddings attention_dropout hidden_dropout resid_pdrop embd_pdrop
+attn_pdrop residual_dropout embedding_dropout classifier_dropout attn_implementation unsloth_version unsloth_fixed
+max_sequence_length temperature top_k top_p do_sample max_length min_length repetition_penalty num_beams
+length_penalty no_repeat_ngram_size bad_words_ids early_stopping num_beam_groups diversity_penalty typical_p
+encoder_no_repeat_ngram_size num_return_sequences output_scores return_dict_in_generate remove_invalid_values
+exponential_decay_length_penalty suppress_tokens begin_suppress_tokens forced_bos_token_id forced_eos_token_id
+decoder_start_token_id sep_token_id mlp_dropout model_type quantization_config compression_config quantization
+neftune_noise_alpha keys_to_ignore_at_inference base_model_tp_plan base_model_pp_plan init_std init_method_std
+initializer_factor is_llama_config rope_interleaved output_router_logits use_mambapy use_associative_scan
+output_logits
 """.split()
 )
 
@@ -43,7 +45,7 @@ class ConfigFields(Fields):
         self._family = family
 
     def raw(self, key: str) -> Any:
-        """Return what is at `key` or at another name of it, unchecked; where neither is there, what the family takes for it."""
+        """Return what is at `key` or another name of it, unchecked; where neither is, what the family takes for it."""
         names = (key, *self._family.names(key))
         for name in names:
             if name in self._table:

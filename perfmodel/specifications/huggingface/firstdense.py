@@ -36,7 +36,7 @@ def _shared_width(fields: ConfigFields) -> int:
 
 
 def _draft_layers(fields: ConfigFields, layer: Layer, *keys: str) -> tuple[Layer, ...]:
-    """Return the layers of the draft head that was trained with the model: as many as the first of `keys` says, each like `layer`."""
+    """Return the layers of the draft head trained with the model: as many as the first of `keys` says, like `layer`."""
     counts = [fields.integer(key, default=0, least=0, most=100) for key in keys]
     return (layer,) * next((count for count in counts if count), 0)
 
@@ -72,7 +72,7 @@ def read_deepseek(fields: ConfigFields) -> Shape:
 
 
 def _indexers(fields: ConfigFields, layers: int) -> list[bool]:
-    """Return for each layer whether it has an indexer of its own; the others read what the one before them chose (GLM-5)."""
+    """Return for each layer whether it has an indexer; the others read what the one before them chose (GLM-5)."""
     pattern, listed = fields.raw("index_topk_pattern"), fields.texts("indexer_types")
     if listed is None and isinstance(pattern, str):
         listed = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
@@ -89,7 +89,7 @@ def _indexers(fields: ConfigFields, layers: int) -> list[bool]:
 
 
 def read_glm4_moe(fields: ConfigFields) -> Shape:
-    """GLM-4.5: grouped-query attention with biases on the input side, first layers dense, then routed and shared experts."""
+    """GLM-4.5: grouped-query attention, biases on the input side; first layers dense, then routed, shared experts."""
     check_activation(fields, "hidden_act")
     fields.known("partial_rotary_factor")
     layers = layer_count(fields)

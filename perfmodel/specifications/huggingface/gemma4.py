@@ -20,7 +20,9 @@ from perfmodel.specifications.model import FeedForward, Layer
 
 
 def read_gemma4(fields: ConfigFields) -> Shape:
-    """Gemma 4 (text): five sliding layers to one that sees all, whose heads are wider and fewer, and whose keys may be the values.
+    """Gemma 4 (text): five sliding layers to one that sees all, whose heads are wider and fewer.
+
+    Keys of the latter may be the values.
 
     The last layers may share the caches of earlier ones of their kind, and be twice as wide for it.
     """

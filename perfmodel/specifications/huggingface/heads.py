@@ -1,4 +1,4 @@
-"""Draft heads that are published as checkpoints of their own: EAGLE and EAGLE-3. They draft for a target and are no models."""
+"""Draft heads published as checkpoints of their own, EAGLE and EAGLE-3: they draft for a target, and are no models."""
 
 from typing import Any
 
@@ -12,8 +12,11 @@ from perfmodel.specifications.model import Layer
 
 # Layers of the target whose hidden states an EAGLE-3 head is given.
 _STATES = 3
-_KNOWN = """draft_vocab_size eagle_config eagle_aux_hidden_state_layer_ids target_hidden_size norm_before_residual fc_norm sliding_window
-num_aux_hidden_states max_window_layers use_sliding_window speculators_config target_model_type use_cache""".split()
+_KNOWN = """
+draft_vocab_size eagle_config eagle_aux_hidden_state_layer_ids target_hidden_size norm_before_residual fc_norm
+sliding_window num_aux_hidden_states max_window_layers use_sliding_window speculators_config target_model_type
+use_cache
+""".split()
 
 
 def head_of(config: dict[str, Any], where: str) -> str:
@@ -46,8 +49,8 @@ def read_eagle(fields: ConfigFields, kind: str) -> Shape:
     """Return the layers of an EAGLE (arXiv 2401.15077) or EAGLE-3 head (arXiv 2503.01840).
 
     The head looks words up in its target's table. EAGLE joins a word's embedding and the last hidden state by a matrix,
-    and scores words by the target's LM head; EAGLE-3 takes three hidden states of the target into one by a matrix, reads
-    it beside the embedding in its first layer, and has an LM head for the words that are most frequent.
+    and scores words by the target's LM head; EAGLE-3 takes three hidden states of the target into one by a matrix,
+    reads it beside the embedding in its first layer, and has an LM head for the words that are most frequent.
     """
     check_activation(fields, "hidden_act")
     fields.known(*_KNOWN)

@@ -105,7 +105,7 @@ def read_jamba(fields: ConfigFields) -> Shape:
 def _read_delta(
     fields: ConfigFields, blocks: Callable[[ConfigFields, int], list[FeedForward | Experts | None]]
 ) -> Shape:
-    """Three layers of gated delta rule to one of gated full attention, with the feed-forward blocks that `blocks` reads."""
+    """Three layers of gated delta rule to one of gated full attention, with the feed-forwards that `blocks` reads."""
     check_activation(fields, "hidden_act")
     fields.known(
         "partial_rotary_factor",

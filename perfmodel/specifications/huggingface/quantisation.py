@@ -24,7 +24,7 @@ _HEAD = ("lm_head",)
 
 
 class Published(msgspec.Struct, frozen=True):
-    """How a checkpoint is stored. plain: the format of what is not quantised; kv: that of the cache where one is named."""
+    """How a checkpoint is stored. plain: the format of what is not quantised; kv: of the cache where one is named."""
 
     plain: str
     recipe: Recipe | None = None
@@ -170,7 +170,8 @@ def _compressed(inner: Settings, _plain: str) -> Read:
         weights = Settings(table.table("weights") or {}, f"{where}: weights")
         stored = compressed_weights(weights, table.text("format", layout))
         rules.append(Rule(stored, tuple(converters.classes(table, table.texts("targets") or ["Linear"]))))
-    # Modules of the linear class include the head, which checkpoints list as ignored when it is; older ones list nothing.
+    # Modules of the linear class include the head, which checkpoints list as ignored when it is; older ones list
+    # nothing.
     listed = inner.texts("ignore")
     return rules, list(_HEAD) if listed is None else listed
 

@@ -1,4 +1,4 @@
-"""Decoders of 2026 whose layers differ among themselves in heads, gates or what they may see: MiMo-V2, MiniMax-M3, Step 3, Laguna, LFM3, Lara."""
+"""Decoders of 2026 whose layers differ in heads, gates or sight: MiMo-V2, MiniMax-M3, Step 3, Laguna, LFM3, Lara."""
 
 from typing import Any
 
@@ -42,11 +42,19 @@ def _switches(fields: ConfigFields, key: str, layers: int) -> list[bool] | None:
     return None if listed is None else [entry == 1 for entry in listed[:layers]]
 
 
+_MIMO_V2_KNOWN = """
+attention_value_scale attention_chunk_size partial_rotary_factor hybrid_block_size layernorm_epsilon sliding_window
+swa_rope_theta n_group num_nextn_predict_layers attention_projection_layout tie_embedding
+""".split()
+
+
 def read_mimo_v2(fields: ConfigFields) -> Shape:
-    """MiMo-V2: five sliding layers with sinks and more key heads to one that sees all; values narrower than keys; experts after the first layer."""
+    """MiMo-V2: five sliding layers with sinks and more key heads to one that sees all.
+
+    Values are narrower than keys; experts follow the first layer.
+    """
     check_activation(fields, "hidden_act")
-    fields.known("attention_value_scale", "attention_chunk_size", "partial_rotary_factor", "hybrid_block_size", "layernorm_epsilon", "sliding_window", "swa_rope_theta", "n_group",
-                 "num_nextn_predict_layers", "attention_projection_layout", "tie_embedding")  # fmt: skip
+    fields.known(*_MIMO_V2_KNOWN)
     layers = layer_count(fields)
     sliding = _switches(fields, "hybrid_layer_pattern", layers)
     default = [FULL if index == 0 or (index + 1) % 6 == 0 else SLIDING for index in range(layers)]
@@ -81,11 +89,20 @@ def read_mimo_v2(fields: ConfigFields) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
+_MINIMAX_M3_KNOWN = """
+use_gemma_norm first_k_dense_replace moe_intermediate_size num_nextn_predict_layers rotary_dim swiglu_alpha
+swiglu_limit index_local_blocks qk_norm_type use_qk_norm use_routing_bias attn_type_list num_mtp_modules use_mtp
+partial_rotary_factor mtp_transformer_layers n_shared_experts
+""".split()
+
+
 def read_minimax_m3(fields: ConfigFields) -> Shape:
-    """MiniMax-M3 (text): norms a head; in sparse layers a small attention chooses blocks of tokens; dense first layers, then routed and shared experts."""
+    """MiniMax-M3 (text): norms a head; in sparse layers a small attention chooses blocks of tokens.
+
+    First layers are dense, the others have routed and shared experts.
+    """
     check_activation(fields, "hidden_act")
-    fields.known("use_gemma_norm", "first_k_dense_replace", "moe_intermediate_size", "num_nextn_predict_layers", "rotary_dim", "swiglu_alpha", "swiglu_limit", "index_local_blocks", "qk_norm_type", "use_qk_norm", "use_routing_bias", "attn_type_list", "num_mtp_modules", "use_mtp",
-                 "partial_rotary_factor", "mtp_transformer_layers", "n_shared_experts")  # fmt: skip
+    fields.known(*_MINIMAX_M3_KNOWN)
     layers = layer_count(fields)
     inner = ConfigFields(fields.table("sparse_attention_config") or {}, f"{fields.where}: sparse_attention_config")
 
@@ -110,13 +127,22 @@ def read_minimax_m3(fields: ConfigFields) -> Shape:
     return {"layers": sparse_stack(mixers, blocks)}
 
 
+_STEP3P5_KNOWN = """
+query_pre_attn_scalar moe_router_scaling_factor num_nextn_predict_layers swiglu_limits swiglu_limits_shared
+mtp_layer_types mtp_mlp_layer_types num_local_experts per_layer_config norm_expert_weight moe_router_activation
+use_moe_router_bias need_fp32_gate use_head_wise_attn_gate use_qk_norm attention_other_setting partial_rotary_factors
+layer_rope_theta yarn_only_types max_seq_len zero_centered sink share_expert_dims att_impl_type use_rope_layers
+moe_every_n_layer bf16_layer
+""".split()
+
+
 def read_step3p5(fields: ConfigFields) -> Shape:
-    """Step 3.5 and 3.7 (text): norms and a gate a head, other heads in sliding layers, experts and a shared one after the first three layers."""
+    """Step 3.5 and 3.7 (text): norms and a gate a head, other heads in sliding layers.
+
+    Experts and a shared one follow the first three layers.
+    """
     check_activation(fields, "hidden_act")
-    fields.known("query_pre_attn_scalar", "moe_router_scaling_factor", "num_nextn_predict_layers", "swiglu_limits", "swiglu_limits_shared", "mtp_layer_types", "mtp_mlp_layer_types",
-                 "num_local_experts", "per_layer_config", "norm_expert_weight", "moe_router_activation", "use_moe_router_bias", "need_fp32_gate", "use_head_wise_attn_gate", "use_qk_norm",
-                 "attention_other_setting", "partial_rotary_factors", "layer_rope_theta", "yarn_only_types", "max_seq_len", "zero_centered", "sink", "share_expert_dims", "att_impl_type",
-                 "use_rope_layers", "moe_every_n_layer", "bf16_layer")  # fmt: skip
+    fields.known(*_STEP3P5_KNOWN)
     if fields.flag("mlp_bias", default=False):
         raise SpecificationError(f"{fields.where}: mlp_bias: is not understood for step3p5")
     layers = layer_count(fields)
@@ -138,7 +164,7 @@ def read_step3p5(fields: ConfigFields) -> Shape:
 
 
 def read_laguna(fields: ConfigFields) -> Shape:
-    """Laguna: norms and a gate a head, heads that may differ by layer, experts and a shared one after the first layer."""
+    """Laguna: norms and a gate a head, heads that may differ by layer; experts and a shared one after the first."""
     check_activation(fields, "hidden_act")
     fields.known(
         "moe_routed_scaling_factor",
@@ -162,7 +188,8 @@ def read_laguna(fields: ConfigFields) -> Shape:
     plain = msgspec.structs.replace(plain, head_gate=by_head, output_gate=not by_head)
     if any(count % plain.kv_heads for count in heads):
         raise SpecificationError(
-            f"{fields.where}: num_attention_heads_per_layer: num_key_value_heads {plain.kv_heads} does not divide all of {shown(heads)}"
+            f"{fields.where}: num_attention_heads_per_layer: num_key_value_heads {plain.kv_heads} does not divide all"
+            f" of {shown(heads)}"
         )
     window = window_of(fields, types)
     mixers: list[Mixer] = [
@@ -176,7 +203,7 @@ def read_laguna(fields: ConfigFields) -> Shape:
 
 
 def read_lfm3(fields: ConfigFields) -> Shape:
-    """LFM3: gated short convolutions, and attention with norms and a gate a head, some of it in a window; norms around each block."""
+    """LFM3: gated short convolutions, attention with norms and a gate a head, some in a window; norms around blocks."""
     layers = layer_count(fields)
     conv = "conv"
     types = layer_types(fields, layers, (FULL, SLIDING, conv))
@@ -199,7 +226,7 @@ def read_lfm3(fields: ConfigFields) -> Shape:
 
 
 def read_lara_mini(fields: ConfigFields) -> Shape:
-    """Lara Mini: gated delta rule, sliding and full attention with norms a head, experts with a shared one in every layer."""
+    """Lara Mini: gated delta rule, sliding and full attention with norms a head; experts, one shared, in all layers."""
     check_activation(fields, "hidden_act")
     layers = layer_count(fields)
     types = layer_types(fields, layers, (FULL, SLIDING, LINEAR))

@@ -33,11 +33,16 @@ def _kinds(fields: ConfigFields, layers: int, allowed: tuple[str, ...], default:
     return layer_types(fields, layers, allowed) or default
 
 
+_LFM2_KNOWN = """
+conv_dim conv_dim_out conv_use_xavier_init block_dim block_mlp_init_scale block_norm_eps block_out_init_scale
+block_use_swiglu block_use_xavier_init num_heads use_pos_enc theta block_ff_dim tie_embedding
+""".split()
+
+
 def read_lfm2(fields: ConfigFields) -> Shape:
     """LFM2: gated short convolutions, and attention with norms a head in a few layers."""
     layers = layer_count(fields)
-    fields.known("conv_dim", "conv_dim_out", "conv_use_xavier_init", "block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "block_use_swiglu",
-                 "block_use_xavier_init", "num_heads", "use_pos_enc", "theta", "block_ff_dim", "tie_embedding")  # fmt: skip
+    fields.known(*_LFM2_KNOWN)
     width = fields.integer("block_ff_dim" if fields.has("block_ff_dim") else "intermediate_size", most=_LARGEST)
     fields.known("intermediate_size")
     if fields.flag("block_auto_adjust_ff_dim", default=False):
@@ -84,8 +89,10 @@ def read_lfm2_moe(fields: ConfigFields) -> Shape:
 _KEYED = Mixture(
     count="num_experts", chosen="num_experts_per_token", shared="num_shared_experts", router_bias=True, sparse="first"
 )
-_KIMI_KNOWN = ("moe_renormalize", "moe_router_activation_func", "num_expert_group", "use_grouped_topk", "moe_layer_freq", "mla_use_nope", "model_max_length", "num_nextn_predict_layers",
-               "head_dim", "linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim")  # fmt: skip
+_KIMI_KNOWN = """
+moe_renormalize moe_router_activation_func num_expert_group use_grouped_topk moe_layer_freq mla_use_nope
+model_max_length num_nextn_predict_layers head_dim linear_head_dim linear_num_heads linear_conv_kernel_dim
+""".split()
 
 
 def _keyed_stack(fields: ConfigFields, mixers: list[Mixer], layers: int, **layer: Any) -> Shape:
@@ -141,7 +148,7 @@ def _keyed_attention(fields: ConfigFields, inner: ConfigFields) -> KeyedDeltaAtt
 
 
 def read_bailing_hybrid(fields: ConfigFields) -> Shape:
-    """Ling 2.5: five layers of linear attention to one of latent attention with a gate a head; experts after the first layers."""
+    """Ling 2.5: five layers of linear to one of latent attention with a gate a head; experts after the first layers."""
     check_activation(fields, "hidden_act")
     fields.known(*_KIMI_KNOWN, "kda_safe_gate", "kda_lower_bound", "mtp_loss_scaling_factor")
     layers = layer_count(fields)
@@ -159,14 +166,19 @@ def read_bailing_hybrid(fields: ConfigFields) -> Shape:
     return _keyed_stack(fields, [latent if kind == FULL else keyed for kind in kinds], layers)
 
 
+_MINIMAX_KNOWN = """
+block_size sliding_window rotary_dim postnorm shared_intermediate_size shared_moe_mode layernorm_full_attention_alpha
+layernorm_full_attention_beta layernorm_linear_attention_alpha layernorm_linear_attention_beta
+""".split()
+
+
 def read_minimax(fields: ConfigFields) -> Shape:
     """MiniMax-01: lightning attention and full attention in turn as listed, experts in every layer."""
     check_activation(fields, "hidden_act")
     factors = [
         f"{kind}_{letter}_factor" for kind in ("full_attn", "linear_attn", "mlp") for letter in ("alpha", "beta")
     ]
-    fields.known("block_size", "sliding_window", *factors, "rotary_dim", "postnorm", "shared_intermediate_size", "shared_moe_mode", *(f"layernorm_{f.removesuffix('_factor')}" for f in factors),
-                 "layernorm_full_attention_alpha", "layernorm_full_attention_beta", "layernorm_linear_attention_alpha", "layernorm_linear_attention_beta")  # fmt: skip
+    fields.known(*_MINIMAX_KNOWN, *factors, *(f"layernorm_{f.removesuffix('_factor')}" for f in factors))
     layers = layer_count(fields)
     old = fields.integers("attn_type_list")
     default = [FULL if (index + 1) % 2 else LINEAR for index in range(layers)]

@@ -53,12 +53,14 @@ def _mamba_widths(fields: ConfigFields, *, width_key: str = "") -> tuple[int, in
     return inner, heads
 
 
-_MAMBA_KNOWN = ("mamba_chunk_size", "time_step_limit", "time_step_min", "time_step_max", "num_logits_to_keep", "use_mamba_kernels", "z_loss_coefficient", "mamba_rms_norm",
-                "mamba_norm_before_gate", "init_method", "position_embedding_type")  # fmt: skip
+_MAMBA_KNOWN = """
+mamba_chunk_size time_step_limit time_step_min time_step_max num_logits_to_keep use_mamba_kernels z_loss_coefficient
+mamba_rms_norm mamba_norm_before_gate init_method position_embedding_type
+""".split()
 
 
 def _attention_layers(fields: ConfigFields, layers: int) -> list[str]:
-    """Return the kind of each layer: as listed ('mamba' for linear attention, 'attention' for full), all linear where nothing is."""
+    """Return the kind of each layer, as listed: 'mamba' is linear attention, 'attention' full; else all are linear."""
     old = {"mamba": LINEAR, "attention": FULL, LINEAR: LINEAR, FULL: FULL}
     listed = fields.texts("layer_types")
     if listed is None and fields.has("attn_layer_indices"):
@@ -115,12 +117,16 @@ def read_bamba(fields: ConfigFields) -> Shape:
     }
 
 
+_FALCON_H1_KNOWN = """
+mlp_multipliers ssm_multipliers mlp_expansion_factor mamba_use_mlp attn_layer_indices
+""".split()
+
+
 def read_falcon_h1(fields: ConfigFields) -> Shape:
     """Falcon-H1: Mamba 2 and attention side by side in every layer."""
     check_activation(fields, "hidden_act")
     multipliers = "lm_head embedding mlp key attention_out attention_in ssm ssm_in ssm_out".split()
-    fields.known(*_MAMBA_KNOWN, *(f"{name}_multiplier" for name in multipliers), "mlp_multipliers", "ssm_multipliers", "mlp_expansion_factor", "mamba_use_mlp",
-                 "attn_layer_indices")  # fmt: skip
+    fields.known(*_FALCON_H1_KNOWN, *_MAMBA_KNOWN, *(f"{name}_multiplier" for name in multipliers))
     layers = layer_count(fields)
     inner, heads = _mamba_widths(fields, width_key="mamba_d_ssm")
     mixer = attention(fields, bias=fields.flag("attention_bias", default=False))
@@ -130,12 +136,17 @@ def read_falcon_h1(fields: ConfigFields) -> Shape:
     return {"layers": (Layer(mixer=mixer, beside=block, feed_forward=dense),) * layers}
 
 
+_MAMBA_1_KNOWN = """
+residual_in_fp32 rescale_prenorm_residual time_step_min time_step_max time_step_floor time_step_scale
+time_step_init_scheme use_mambapy use_associative_scan use_falcon_mambapy mixer_rms_eps fused_add_norm rms_norm
+ssm_cfg d_inner d_model n_layer pad_vocab_size_multiple layer_norm_epsilon use_cache
+""".split()
+
+
 def read_mamba(fields: ConfigFields) -> Shape:
     """Mamba and Falcon Mamba: state-space blocks of the first version only."""
     check_activation(fields, "hidden_act")
-    fields.known("residual_in_fp32", "rescale_prenorm_residual", "time_step_min", "time_step_max", "time_step_floor", "time_step_scale", "time_step_init_scheme", "use_mambapy",
-                 "use_associative_scan", "use_falcon_mambapy", "mixer_rms_eps", "fused_add_norm", "rms_norm", "ssm_cfg", "d_inner", "d_model", "n_layer", "pad_vocab_size_multiple",
-                 "layer_norm_epsilon", "use_cache")  # fmt: skip
+    fields.known(*_MAMBA_1_KNOWN)
     hidden = fields.integer("hidden_size", most=1_000_000)
     inner = fields.integer("expand", default=2, most=64) * hidden
     inner = fields.integer("intermediate_size", default=inner, most=_LARGEST)

@@ -79,7 +79,7 @@ def _encoder(
 
 
 def _siglip(fields: ConfigFields) -> int:
-    """SigLIP: a table of positions, a norm behind the layers, and a head that attends with one probe where it has one."""
+    """SigLIP: a table of positions, a norm behind the layers, and a head with one probe where it has one."""
     width, inner = size_of(fields, "hidden_size"), size_of(fields, "intermediate_size")
     patch, channels = size_of(fields, "patch_size"), size_of(fields, "num_channels")
     positions = (
@@ -153,7 +153,7 @@ def _qwen2_5_vl(fields: ConfigFields) -> int:
 
 
 def _qwen3_vl(fields: ConfigFields) -> int:
-    """Qwen3-VL: a table of positions, a merger, and one more merger for each layer whose output goes into the decoder too."""
+    """Qwen3-VL: a table of positions, a merger, and one more for each layer whose output goes into the decoder too."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     patches = linear(size_of(fields, "in_channels") * size_of(fields, "temporal_patch_size") * patch * patch, width)
     merged = width * size_of(fields, "spatial_merge_size") ** 2
@@ -249,7 +249,7 @@ def _qwen3_audio(fields: ConfigFields) -> int:
 
 
 def whisper_encoder(fields: ConfigFields) -> int:
-    """Return the parameters of Whisper's encoder: two convolutions, a table of positions, layers whose keys have no bias, a norm."""
+    """Return the parameters of Whisper's encoder: two convolutions, positions, layers, keys without bias, a norm."""
     width, layers = (
         size_of(fields, "hidden_size" if fields.has("hidden_size") else "d_model"),
         size_of(fields, "encoder_layers"),
@@ -264,8 +264,16 @@ def whisper_encoder(fields: ConfigFields) -> int:
     )
 
 
-_RENAMED = {"qwen2_vl": "qwen2_vl_vision", "qwen2_5_vl": "qwen2_5_vl_vision", "qwen3_vl": "qwen3_vl_vision", "qwen3_vl_moe": "qwen3_vl_moe_vision", "qwen3_5": "qwen3_5_vision",
-            "qwen3_5_moe": "qwen3_5_moe_vision", "idefics3": "idefics3_vision", "moonvit": "kimi_k25_vision"}  # fmt: skip
+_RENAMED = {
+    "qwen2_vl": "qwen2_vl_vision",
+    "qwen2_5_vl": "qwen2_5_vl_vision",
+    "qwen3_vl": "qwen3_vl_vision",
+    "qwen3_vl_moe": "qwen3_vl_moe_vision",
+    "qwen3_5": "qwen3_5_vision",
+    "qwen3_5_moe": "qwen3_5_moe_vision",
+    "idefics3": "idefics3_vision",
+    "moonvit": "kimi_k25_vision",
+}
 _TOWERS: dict[str, Callable[[ConfigFields], int]] = {
     "clip_vision_model": _clip,
     "idefics3_vision": _idefics3,

@@ -1,4 +1,4 @@
-"""Stacks whose layers are not alike: LongCat-Flash, Nemotron's pruned Llamas, the text of Llama 3.2 Vision and of ERNIE 4.5 VL."""
+"""Stacks of unlike layers: LongCat-Flash, Nemotron's pruned Llamas, the text of Llama 3.2 Vision and ERNIE 4.5 VL."""
 
 from typing import Any
 
@@ -21,7 +21,8 @@ from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.mixers import Attention, CrossAttention
 from perfmodel.specifications.model import FeedForward, Layer, Tower
 
-# Llama 3.2 Vision cuts a picture into at most four tiles of 40 x 40 patches and a class token each, and pads each tile to 1,601.
+# Llama 3.2 Vision cuts a picture into at most four tiles of 40 x 40 patches and a class token each, and pads each tile
+# to 1,601.
 _PICTURE = 4 * (40 * 40 + 1)
 _CROSSING = (
     f"layers of cross-attention read keys and values of one picture of four tiles, {_PICTURE:,} tokens; with no picture"
@@ -110,7 +111,7 @@ def _kept_block(block: dict[str, Any], hidden: int, where: str) -> FeedForward |
 
 
 def read_mllama(fields: ConfigFields) -> Shape:
-    """The text of Llama 3.2 Vision: some layers attend to the picture in place of the text, with gates on what they add."""
+    """The text of Llama 3.2 Vision: some layers attend to the picture in place of the text, with gates."""
     check_activation(fields, "hidden_act")
     layers, hidden = layer_count(fields), fields.integer("hidden_size", most=1_000_000)
     mixer, block = attention(fields), feed_forward(fields)
@@ -136,7 +137,7 @@ def read_mllama(fields: ConfigFields) -> Shape:
 
 
 def read_ernie4_5_vl(fields: ConfigFields) -> Shape:
-    """The text of ERNIE 4.5 VL: experts for text, which a step of text runs, and as many narrower ones for pictures, which none does."""
+    """The text of ERNIE 4.5 VL: experts for text, and as many narrower ones for pictures, which text never runs."""
     widths = fields.integers("moe_intermediate_size")
     if widths is None or len(widths) != 2:
         raise SpecificationError(

@@ -8,14 +8,16 @@ from perfmodel.specifications.mixers import Attention, CrossAttention
 from perfmodel.specifications.model import FeedForward, Layer, Tower
 
 # What describes the encoder, the features of the audio, or training.
-_KNOWN = """num_mel_bins encoder_layers encoder_attention_heads encoder_ffn_dim encoder_layerdrop decoder_layerdrop num_hidden_layers
-activation_dropout scale_embedding use_weighted_layer_sum classifier_proj_size apply_spec_augment mask_time_prob mask_time_length
-mask_time_min_masks mask_feature_prob mask_feature_length mask_feature_min_masks median_filter_width alignment_heads lang_to_id
-task_to_id is_multilingual no_timestamps_token_id""".split()
+_KNOWN = """
+num_mel_bins encoder_layers encoder_attention_heads encoder_ffn_dim encoder_layerdrop decoder_layerdrop
+num_hidden_layers activation_dropout scale_embedding use_weighted_layer_sum classifier_proj_size apply_spec_augment
+mask_time_prob mask_time_length mask_time_min_masks mask_feature_prob mask_feature_length mask_feature_min_masks
+median_filter_width alignment_heads lang_to_id task_to_id is_multilingual no_timestamps_token_id
+""".split()
 
 
 def read_whisper(fields: ConfigFields) -> Shape:
-    """Whisper: biases but for keys, learned positions of which a step reads one row, and the encoder's keys and values, made once.
+    """Whisper: biases but for keys, learned positions of which a step reads one row, the encoder's keys and values.
 
     The encoder is a tower: it runs once for each half minute of audio.
     """

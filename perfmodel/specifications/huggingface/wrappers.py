@@ -1,4 +1,4 @@
-"""Models with other parts beside their decoder: the decoder's own config, and the towers that turn pictures and sound into tokens."""
+"""Models with parts beside their decoder: its own config, and the towers that make tokens of pictures and sound."""
 
 from typing import Any
 
@@ -146,7 +146,10 @@ def unwrapped(config: dict[str, Any], family: str, where: str) -> tuple[dict[str
 
 
 def _sharing(config: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a part, to which what is said of the whole applies where it does not say otherwise; tying is the whole's."""
+    """Return the config of a part.
+
+    What is said of the whole applies where the part does not say otherwise; tying is the whole's.
+    """
     shared = {key: config[key] for key in _SHARED if config.get(key) is not None}
     tied = {key: shared[key] for key in ("tie_word_embeddings",) if key in shared}
     return shared | inner | tied
