@@ -111,8 +111,8 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     chosen = find_model(model) if isinstance(model, str) else model
     if chosen.head:
         raise ValueRangeError(
-            f"{chosen.name} is a draft head ({chosen.head}), which drafts for the model that it was trained for: give it"
-            " as --drafter"
+            f"{chosen.name} is a draft head ({chosen.head}), which drafts for the model that it was trained for: give"
+            " it as --drafter"
         )
     device, after_device = devices_of(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
     devices = given["devices"]

@@ -16,7 +16,7 @@ Own = dict[str, tuple[str, str]]
 
 
 class ColumnTable(msgspec.Struct, frozen=True):
-    """The columns of some commands. said: what must be known beside the table; own: meanings that differ from the usual."""
+    """The columns of some commands. said: what must be known beside the table; own: meanings of their own."""
 
     commands: tuple[str, ...]
     columns: tuple[str, ...]
@@ -240,9 +240,11 @@ _VALIDATED: Own = {
     "source": ("", "where the measurement was published"),
 }
 _VALIDATION = (
-    "id", "source_id", "trust", "class", "stack", "profile", "model", "hardware", "devices", "parallel", "weight_format",
-    "kv_format", "batch", "context", "mode", "measured", "predicted", "low", "high", "error", "inside", "width",
-    "kernel_calls", *(name.removeprefix("before.") for name in ROW_COLUMNS if name.startswith("before.terms.")), "source",
+    "id", "source_id", "trust", "class", "stack", "profile", "model", "hardware", "devices", "parallel",
+    "weight_format", "kv_format", "batch", "context", "mode", "measured", "predicted", "low", "high", "error",
+    "inside", "width",
+    "kernel_calls", *(name.removeprefix("before.") for name in ROW_COLUMNS if name.startswith("before.terms.")),
+    "source",
 )  # fmt: skip
 _ADVISED = ("rank", "change", "options", "gain.value", "gain.low", "gain.high", "time_per_step", "alone", "fits")
 _CURVES = (

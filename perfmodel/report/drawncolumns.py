@@ -1,4 +1,4 @@
-"""The columns of recorded profiles and of pictures. A star in a name stands for a cause, a launch mode or a kind of bytes."""
+"""The columns of recorded profiles and of pictures: a star stands for a cause, a launch mode or a kind of bytes."""
 
 Own = dict[str, tuple[str, str]]
 

@@ -105,7 +105,7 @@ _OBJECTS: dict[str, list[tuple[Any, ...]]] = {
     ],
 }
 _LISTS: dict[str, type] = {"compare": Choice, "choose": Chosen, "advise": Advice}
-_ROWS = ("loops", *(f"models {what}" for what in ("list", "show", "check")), *(f"hardware {what}" for what in ("list", "show", "check")))  # fmt: skip
+_ROWS = ("loops", *(f"{kind} {what}" for kind in ("models", "hardware") for what in ("list", "show", "check")))
 COMMANDS = tuple(sorted((*_OBJECTS, *_LISTS, *_ROWS, "sweep", "plot")))
 # What the JSON of a record has beside its fields, or lacks.
 _ADDED: dict[str, Schema] = {
@@ -191,7 +191,8 @@ def _versioned(printed: Schema) -> Schema:
     """Return the schema of an object that says its version."""
     properties = {"schema": {"type": "string", "const": SCHEMA}} | printed["properties"]
     required = ["schema", *(name for name in printed["required"] if name != "schema")]
-    return {"type": "object", "properties": properties | {"schema": {"type": "string", "const": SCHEMA}}, "required": required, "additionalProperties": False}  # fmt: skip
+    properties["schema"] = {"type": "string", "const": SCHEMA}
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _row(command: str) -> Schema:
