@@ -179,3 +179,36 @@ def test_a_draft_head_is_no_model(tmp_path, config, said):
         estimate(written(tmp_path, config), "h100-sxm")
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def rwkv(version, layers, width, **more):
+    return {
+        "model_type": f"rwkv{version}", "num_hidden_layers": layers, "hidden_size": width, "vocab_size": 65536,
+        "tie_word_embeddings": False,
+    } | more  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        # arXiv 2503.14456, models of RWKV-7 with their exact parameters.
+        (rwkv(7, 12, 768, head_dim=64, norm_first=True, norm_bias=True), 191_034_624),
+        (rwkv(7, 24, 1024, gate_low_rank_dim=128), 450_767_872),
+        (rwkv(7, 24, 2048), 1_527_404_544),
+        (rwkv(7, 32, 2560), 2_947_735_040),
+        # arXiv 2404.05892: 13 D^2 L + 14 D L (Eagle) or 464 D L (Finch) + 4 D + 2 D V.
+        (rwkv(5, 32, 4096), 13 * 4096**2 * 32 + 14 * 4096 * 32 + 4 * 4096 + 2 * 4096 * 65536),
+        (rwkv(6, 24, 2048), 13 * 2048**2 * 24 + 464 * 2048 * 24 + 4 * 2048 + 2 * 2048 * 65536),
+    ],
+)
+def test_parameters_of_rwkv(config, parameters):
+    assert parameter_count(read(config)) == parameters
+
+
+def test_rwkv_keeps_a_state_and_no_cache():
+    model = read(rwkv(7, 32, 2560))
+    short, long = (estimate(model, "h100-sxm", context=context).bytes_per_step for context in (100, 10_000))
+    assert short == long
+    # A matrix of 64 x 64 a head in 32 bits, and the last token of both shifts in 16.
+    state = 32 * (2560 * 64 * 4 + 2 * 2560 * 2)
+    assert sum(o.work.state for o in decode_step(model, plain_formats("bf16"), 1).all_operations()) == state

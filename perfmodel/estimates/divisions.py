@@ -14,6 +14,7 @@ from perfmodel.specifications.mixers import (
     LightningAttention,
     ShortConvolution,
     StateSpace,
+    TimeMixing,
 )
 from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, Model
 from perfmodel.specifications.primitives import Block, Convolution, DotProduct, Linear, Recurrent
@@ -62,7 +63,9 @@ def _mixer_needs(mixer: Mixer) -> Iterator[WholeNumber]:
     if isinstance(mixer, Attention):
         yield WholeNumber("heads", mixer.heads)
         yield WholeNumber("key and value heads", mixer.kv_heads, either=True)
-    elif isinstance(mixer, LatentAttention | CompressedAttention | KeyedDeltaAttention | LightningAttention):
+    elif isinstance(
+        mixer, LatentAttention | CompressedAttention | KeyedDeltaAttention | LightningAttention | TimeMixing
+    ):
         yield WholeNumber("heads", mixer.heads)
     elif isinstance(mixer, ShortConvolution):
         yield WholeNumber("channels of the convolution", mixer.width)

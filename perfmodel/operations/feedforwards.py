@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, collective, elementwise, expert_matrix, for_tokens, matrix, norm
 from perfmodel.operations.formats import Formats
+from perfmodel.operations.linear import token_shift
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.model import Experts, FeedForward
 
@@ -37,6 +38,8 @@ def _activation(name: str, width: int, formats: Formats, *, gated: bool, weights
 
 def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     width = ceil_div(block.intermediate, devices)
+    if block.shifts:
+        yield token_shift("channel_shift", block.shifts, hidden, formats)
     if block.gated:
         yield matrix("gate", width, hidden, formats, bias=block.bias)
     yield matrix("up", width, hidden, formats, bias=block.bias, shares_input=block.gated)
@@ -47,6 +50,9 @@ def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> I
     if block.inner_norm:
         yield norm("feed_forward_inner_norm", width, formats)
     yield matrix("down", hidden, width, formats, bias=block.bias)
+    if block.receptance:
+        yield matrix("channel_receptance", hidden, hidden, formats)
+        yield elementwise("channel_gate", "activation", hidden, formats, flops=5.0, inputs=2)
 
 
 def _experts(block: Experts, hidden: int, formats: Formats, parallel: Parallel) -> Iterator[Operation]:

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.formats import Formats
-from perfmodel.specifications.mixers import DeltaAttention, KeyedDeltaAttention, LightningAttention, ShortConvolution
+from perfmodel.specifications.mixers import (
+    DeltaAttention,
+    KeyedDeltaAttention,
+    LightningAttention,
+    ShortConvolution,
+    TimeMixing,
+)
 
 # Recurrent states are kept in 32 bits: rounding adds up over the tokens.
 STATE_SIZE = 4.0
@@ -125,3 +131,41 @@ def short_convolution_operations(
         state=width * block.taps * formats.activation_size(),
     )
     yield matrix("out_projection", hidden, width, formats, bias=block.bias)
+
+
+def token_shift(name: str, mixed: int, hidden: int, formats: Formats) -> Operation:
+    """Return how `mixed` inputs are made of a token and the one before it, which is kept."""
+    kept = hidden * formats.activation_size()
+    return elementwise(name, "convolution", hidden, formats, flops=3.0 * mixed, weights=mixed * hidden, state=kept)
+
+
+def time_mixing_operations(block: TimeMixing, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    """Yield the operations of RWKV's time mixing."""
+    heads, version = ceil_div(block.heads, devices), block.version
+    width = heads * block.head_dim
+    yield token_shift("token_shift", {4: 3, 5: 4, 6: 6, 7: 6}[version], hidden, formats)
+    if block.mix_rank:
+        yield matrix("shift_down", 5 * block.mix_rank, hidden, formats)
+        yield matrix("shift_up", hidden, block.mix_rank, formats, count=5)
+    yield matrix("receptance", width, hidden, formats)
+    yield matrix("key", width, hidden, formats)
+    yield matrix("value", width, hidden, formats)
+    if version in (5, 6):
+        yield matrix("output_gate_projection", width, hidden, formats)
+    for name, rank in (
+        ("decay", block.decay_rank), ("rate", block.rate_rank), ("mixed_value", block.value_rank), ("output_gate", block.gate_rank)
+    ):  # fmt: skip
+        if rank:
+            yield matrix(f"{name}_down", rank, hidden, formats)
+            yield matrix(f"{name}_up", width, rank, formats)
+    # Numbers a channel: decay and bonus; in version 7 those of decay, rate and mixed value, two for the key and the bonus.
+    numbers = 2 if version < 7 else 6 if block.value_rank else 5
+    states = 3 * width if version == 4 else width * block.head_dim
+    per_channel = 10.0 if version == 4 else (6.0 if version < 7 else 8.0) * block.head_dim
+    yield elementwise(
+        "state_update", "state_update", width, formats, flops=per_channel, inputs=3, weights=numbers * width,
+        state=states * STATE_SIZE,
+    )  # fmt: skip
+    if version > 4:
+        yield norm("state_output_norm", width, formats, elements=2)
+    yield matrix("output", hidden, width, formats)

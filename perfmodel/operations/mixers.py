@@ -12,6 +12,7 @@ from perfmodel.operations.linear import (
     keyed_delta_operations,
     lightning_operations,
     short_convolution_operations,
+    time_mixing_operations,
 )
 from perfmodel.operations.work import Cache, Work
 from perfmodel.specifications.mixers import (
@@ -24,6 +25,7 @@ from perfmodel.specifications.mixers import (
     LightningAttention,
     ShortConvolution,
     StateSpace,
+    TimeMixing,
 )
 from perfmodel.specifications.model import Mixer
 
@@ -264,4 +266,5 @@ _OPERATIONS: dict[type, Callable[..., Iterator[Operation]]] = {
     KeyedDeltaAttention: keyed_delta_operations,
     LightningAttention: lightning_operations,
     ShortConvolution: short_convolution_operations,
+    TimeMixing: time_mixing_operations,
 }

@@ -172,3 +172,20 @@ class ShortConvolution(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     taps: int
     bias: bool = False
+
+
+class TimeMixing(msgspec.Struct, frozen=True, kw_only=True):
+    """RWKV's linear attention. version 4 keeps three numbers a channel, the later ones a matrix of state a head.
+
+    mix_rank: of the token shift's own projections (version 6); decay_rank, rate_rank, value_rank, gate_rank: of the
+    two-step projections of decay, learning rate, mixed value and gate; 0 for none.
+    """
+
+    version: int
+    heads: int
+    head_dim: int
+    mix_rank: int = 0
+    decay_rank: int = 0
+    rate_rank: int = 0
+    value_rank: int = 0
+    gate_rank: int = 0

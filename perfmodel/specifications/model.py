@@ -14,6 +14,7 @@ from perfmodel.specifications.mixers import (
     LightningAttention,
     ShortConvolution,
     StateSpace,
+    TimeMixing,
 )
 from perfmodel.specifications.primitives import Block
 from perfmodel.specifications.recipes import Recipe
@@ -24,6 +25,7 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     """A dense feed-forward block; gated ones have three matrices, plain ones two.
 
     sparsified: activations below a quantile are cut off. inner_norm: a norm in front of the last matrix.
+    shifts: inputs that mix a token with the one before it (RWKV); receptance: a matrix of the hidden width gates the output.
     """
 
     intermediate: int
@@ -32,6 +34,8 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     sparsified: bool = False
     activation_weights: int = 0
     inner_norm: bool = False
+    shifts: int = 0
+    receptance: bool = False
 
 
 class Experts(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +73,7 @@ Mixer = (
     | KeyedDeltaAttention
     | LightningAttention
     | ShortConvolution
+    | TimeMixing
 )
 
 
