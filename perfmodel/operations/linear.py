@@ -152,13 +152,12 @@ def time_mixing_operations(block: TimeMixing, hidden: int, formats: Formats, dev
     yield matrix("value", width, hidden, formats)
     if version in (5, 6):
         yield matrix("output_gate_projection", width, hidden, formats)
-    for name, rank in (
-        ("decay", block.decay_rank), ("rate", block.rate_rank), ("mixed_value", block.value_rank), ("output_gate", block.gate_rank)
-    ):  # fmt: skip
+    ranks = {"decay": block.decay_rank, "rate": block.rate_rank, "mixed_value": block.value_rank}
+    for name, rank in (ranks | {"output_gate": block.gate_rank}).items():
         if rank:
             yield matrix(f"{name}_down", rank, hidden, formats)
             yield matrix(f"{name}_up", width, rank, formats)
-    # Numbers a channel: decay and bonus; in version 7 those of decay, rate and mixed value, two for the key and the bonus.
+    # Numbers a channel: decay and bonus; in version 7 of decay, rate and mixed value, two for the key, and the bonus.
     numbers = 2 if version < 7 else 6 if block.value_rank else 5
     states = 3 * width if version == 4 else width * block.head_dim
     per_channel = 10.0 if version == 4 else (6.0 if version < 7 else 8.0) * block.head_dim

@@ -21,7 +21,7 @@ fuse_linear_cross_entropy use_l2warp value_dim""".split()
 
 def _usual_rank(hidden: int, factor: float, power: float) -> int:
     """Return the rank that version 7's own code takes: a factor of a power of the width, in whole 32s."""
-    return max(32, round(factor * hidden**power / 32) * 32)
+    return max(32, round(factor * math.pow(hidden, power) / 32) * 32)
 
 
 def _layers(fields: ConfigFields, mixer: TimeMixing, inner: int) -> Shape:
