@@ -25,7 +25,7 @@ class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
     """A dense feed-forward block; gated ones have three matrices, plain ones two.
 
     sparsified: activations below a quantile are cut off. inner_norm: a norm in front of the last matrix.
-    shifts: inputs that mix a token with the one before it (RWKV); receptance: a matrix of the hidden width gates the output.
+    shifts: inputs that mix a token with the one before it (RWKV); receptance: a matrix gates the output.
     """
 
     intermediate: int

@@ -72,7 +72,7 @@ def read_rwkv6(fields: ConfigFields) -> Shape:
 
 
 def read_rwkv7(fields: ConfigFields) -> Shape:
-    """RWKV 7 (Goose): a generalised delta rule, whose decay, rate, value and gate come through projections of low rank."""
+    """RWKV 7 (Goose): a generalised delta rule; decay, rate, value and gate come through projections of low rank."""
     fields.known(*_KNOWN)
     hidden = fields.integer("hidden_size", most=1_000_000)
     head_dim = fields.integer("head_dim", default=64, most=100_000)
