@@ -236,7 +236,27 @@ _DEFAULTS = {option.name: option.default for option in OPTIONS}
 AXES = tuple(option.name for option in OPTIONS if option.axis)
 
 
-class Asked(TypedDict, total=False):
+class _SameEverywhere(TypedDict, total=False):
+    """The options of a question that are no axes, with their types."""
+
+    acceptance: float | None
+    drafter: str | None
+    prompt: int | None
+    chunk: int | None
+    parallel: "str | Mapping[str, Any] | Parallel | None"
+    loop_at_most: int | None
+    loop_only: str | None
+    offload: str | None
+    software: str | None
+    profile: str | None
+    after_software: str | None
+    after_profile: str | None
+    calls: int | None
+    measured: str | None
+    parameters: Mapping[str, Any] | None
+
+
+class Asked(_SameEverywhere, total=False):
     """The options of a question with their types, for functions that hand them on; a test compares it with OPTIONS."""
 
     devices: int | None
@@ -248,24 +268,9 @@ class Asked(TypedDict, total=False):
     after: str
     draft: int
     accepted: float | None
-    acceptance: float | None
-    drafter: str | None
-    prompt: int | None
-    chunk: int | None
-    parallel: "str | Mapping[str, Any] | Parallel | None"
-    loop_at_most: int | None
-    loop_only: str | None
-    offload: str | None
-    software: str | None
-    profile: str | None
-    after_software: str | None
-    after_profile: str | None
-    calls: int | None
-    measured: str | None
-    parameters: Mapping[str, Any] | None
 
 
-class AskedGrid(TypedDict, total=False):
+class AskedGrid(_SameEverywhere, total=False):
     """The options of a sweep, as `Asked`: those that are axes hold a value, a sequence, or a text such as 1:64:x2."""
 
     devices: Any
@@ -277,21 +282,6 @@ class AskedGrid(TypedDict, total=False):
     after: Any
     draft: Any
     accepted: Any
-    acceptance: float | None
-    drafter: str | None
-    prompt: int | None
-    chunk: int | None
-    parallel: "str | Mapping[str, Any] | Parallel | None"
-    loop_at_most: int | None
-    loop_only: str | None
-    offload: str | None
-    software: str | None
-    profile: str | None
-    after_software: str | None
-    after_profile: str | None
-    calls: int | None
-    measured: str | None
-    parameters: Mapping[str, Any] | None
 
 
 def complete(asked: Mapping[str, Any]) -> dict[str, Any]:

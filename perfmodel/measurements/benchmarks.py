@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, shown
-from perfmodel.measurements.spellings import split_file_type
+from perfmodel.measurements.spellings import COLUMN_MEANS, split_file_type
 from perfmodel.specifications.files import read_text
 from perfmodel.specifications.spellings import stored_as
 
@@ -23,19 +23,6 @@ LARGEST = 64_000_000  # B; vllm bench serve --save-detailed writes every request
 LONGEST_CELL = 1_000_000  # characters
 Record = dict[str, Any]  # a measurement in the columns of a row, with what is needed to work its time out
 
-# Columns of other people's tables that mean one of ours.
-_MEANS = {
-    "gpu": "hardware", "device": "hardware", "accelerator": "hardware", "gpu_name": "hardware",
-    "gpus": "devices", "num_gpus": "devices", "n_gpus": "devices", "tp": "devices",
-    "bs": "batch", "batch_size": "batch", "concurrency": "batch",
-    "ctx": "context", "context_length": "context", "ctx_len": "context",
-    "quant": "weight_format", "quantization": "weight_format", "format": "weight_format", "dtype": "weight_format",
-    "weights": "weight_format", "kv": "kv_format", "kv_cache_dtype": "kv_format",
-    "tok/s": "tokens_per_second", "t/s": "tokens_per_second", "tps": "tokens_per_second",
-    "tokens/s": "tokens_per_second", "tok_s": "tokens_per_second", "tokens_per_sec": "tokens_per_second",
-    "time_per_step_ms": "milliseconds", "tpot_ms": "milliseconds", "ms_per_token": "milliseconds",
-    "model_name": "model",
-}  # fmt: skip
 _STACKS = {
     "cuda": "cuda",
     "mtl": "metal",
@@ -269,7 +256,7 @@ def _table(path: Path, text: str) -> list[Record]:
         raise SpecificationError(f"{path}: is not CSV: {error}") from None
     finally:
         csv.field_size_limit(limit)
-    columns = {_MEANS.get(name.strip().lower(), name.strip()) for name in reader.fieldnames or ()}
+    columns = {COLUMN_MEANS.get(name.strip().lower(), name.strip()) for name in reader.fieldnames or ()}
     if {"avg_ts", "n_gen"} <= columns:
         found = [(n, record) for n, line in raw for record in _llama_bench(line, f"{path}: line {n}")]
         return [record | {"where": f"line {n}", "line": n} for n, record in found]
@@ -279,7 +266,7 @@ def _table(path: Path, text: str) -> list[Record]:
             " validation/rows.csv, or those of a benchmark (llama-bench, vllm bench, SGLang)"
         )
     ours = [
-        (number, {_MEANS.get(key.strip().lower(), key.strip()): text for key, text in line.items()})
+        (number, {COLUMN_MEANS.get(key.strip().lower(), key.strip()): text for key, text in line.items()})
         for number, line in raw
     ]
     return [{"where": f"line {number}", "line": number} | line for number, line in ours]

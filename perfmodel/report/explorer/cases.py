@@ -45,7 +45,7 @@ class Style(NamedTuple):
     room_known: bool
 
 
-class Case(NamedTuple):
+class SharedModel(NamedTuple):
     """A model over some devices. drafts: what may be drafted, first None for no drafts."""
 
     model: Model
@@ -89,7 +89,9 @@ class Used(NamedTuple):
     hardware: Hardware
 
 
-def cases(models: Sequence[Model], machines: Sequence[Hardware], weights: str | None, kv: str | None) -> Iterator[Case]:
+def cases(
+    models: Sequence[Model], machines: Sequence[Hardware], weights: str | None, kv: str | None
+) -> Iterator[SharedModel]:
     """Yield each model over each number of devices that can share it, with each drafter it may have.
 
     weights, kv: storage formats, None as published.
@@ -104,7 +106,7 @@ def cases(models: Sequence[Model], machines: Sequence[Hardware], weights: str | 
         for devices in numbers:
             parallel = Parallel(tensor=devices)
             if not obstacle(model, parallel):
-                yield Case(model, formats, parallel, tuple(drafts))
+                yield SharedModel(model, formats, parallel, tuple(drafts))
 
 
 def drafters(model: Model) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from perfmodel.estimates.positions import kernels_key, moves_with
 from perfmodel.estimates.prepared import beyond_parameters
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.numbers.compact import CompactRecording
-from perfmodel.report.explorer.cases import Case, Style, Used, cases, machines_used, style_of
+from perfmodel.report.explorer.cases import SharedModel, Style, Used, cases, machines_used, style_of
 from perfmodel.report.explorer.recordings import (
     accepted_script,
     combining_script,
@@ -74,7 +74,7 @@ class _Tables:
         """Return the places of a function's text and of its numbers."""
         return [self.scripts.place(script.text), self.constants.place(script.constants)]
 
-    def add_plans(self, case: Case, style: Style) -> None:
+    def add_plans(self, case: SharedModel, style: Style) -> None:
         """Note the plans of a case in a style: of each its structure, its numbers, what it asks, its stages."""
         place = self.styles.place(style)
         asked = self._asking.setdefault(place, {})
@@ -85,7 +85,7 @@ class _Tables:
             self.plans.setdefault(case.key(draft), {})[place] = entry
             asked.setdefault(asks, _Asking(plan, case.formats.activations, {})).shapes.setdefault(shape, plan)
 
-    def add_counts(self, case: Case, replicates: tuple[str, ...]) -> None:
+    def add_counts(self, case: SharedModel, replicates: tuple[str, ...]) -> None:
         """Note what a step counts; replicates: operations that are left whole on every device."""
         for draft in case.drafts:
             script = self.script(counts_script(case.model, case.formats, case.parallel, draft, replicates))
@@ -173,7 +173,9 @@ def _combining(tables: _Tables, machines: dict[str, Any]) -> dict[str, list[int]
     return found
 
 
-def _software(tables: _Tables, used: Used, styles: Mapping[str, Style], stored: Mapping[str, Case]) -> dict[str, Any]:
+def _software(
+    tables: _Tables, used: Used, styles: Mapping[str, Style], stored: Mapping[str, SharedModel]
+) -> dict[str, Any]:
     """Return what the page knows of a machine with one kind of software: modes, values, what drafts cost.
 
     stored: a case of each of the formats by which drafts cost different times.
@@ -215,12 +217,12 @@ def _machine(used: Used) -> dict[str, Any]:
     }
 
 
-def _stored(case: Case) -> str:
+def _stored(case: SharedModel) -> str:
     """Return what the costs of drafts of a case go by beside the machine."""
     return f"{case.formats.weights}/{case.formats.activations}"
 
 
-def _model(case: Case) -> dict[str, Any]:
+def _model(case: SharedModel) -> dict[str, Any]:
     model = case.model
     return {"title": model.title, "longest": model.longest_context, "formats": _stored(case)}
 
