@@ -2,6 +2,7 @@
 
 import struct
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from perfmodel.specifications.filetypes import Quantised, block_format
 from perfmodel.specifications.ggufmodels import model_from_gguf
 from perfmodel.specifications.ggufs import TENSOR_TYPES, Header, Tensor, read_header
 from perfmodel.specifications.gguftables import header_from_table, table_from_header
+from perfmodel.specifications.mixers import Attention, DeltaAttention, ShortConvolution, StateSpace
 from perfmodel.specifications.modelfiles import load_model
 
 NUMBERS = {name: number for number, name in TENSOR_TYPES.items()}
@@ -200,6 +202,7 @@ def test_a_mixture_with_biases_and_windows(tmp_path):
         (LLAMA | {"llama.attention.head_count": 7}, None, "7 heads do not share 8"),
         (LLAMA, [("output.weight", (4096, 10), "q6_k")], "token_embd.weight"),
         (LLAMA, [*llama_tensors(), ("blk.3.ssm_in.weight", (4096, 8), "fp16")], "blk.3.ssm_in.weight"),
+        (LLAMA, [*llama_tensors(), ("blk.3.time_mix_key.weight", (4096, 8), "fp16")], "blk.3.time_mix_key.weight"),
         (LLAMA, [("token_embd.weight", (100, 10), "q6_k")], "rows of 100"),
         (LLAMA, [("token_embd.weight", (0, 10), "fp16")], "shape"),
         (LLAMA | {"split.count": 3}, None, "one of 3 files"),
@@ -314,7 +317,49 @@ TENSORS = {
     "key_norm": "attn_k_norm",
     "query_down_norm": "attn_q_a_norm",
     "kv_down_norm": "attn_kv_a_norm",
+    "in_projection": "ssm_in",
+    "state_projection": "ssm_x",
+    "out_projection": "ssm_out",
+    "state_output_norm": "ssm_norm",
+    "shared_scale": "ffn_gate_inp_shexp",
 }
+
+
+def recurrent(o, mixer, hidden):
+    """Return the tensors of an operation of a recurrent mixer, as name, shape and type; None where it has one of its own."""
+    delta, state = isinstance(mixer, DeltaAttention), isinstance(mixer, StateSpace)
+    if o.name == "convolution" and isinstance(mixer, ShortConvolution):
+        return [("shortconv.conv.weight", (mixer.taps, mixer.width), "fp32")]
+    if o.name in ("in_projection", "out_projection") and isinstance(mixer, ShortConvolution):
+        rows = o.elements // o.columns
+        return [(f"shortconv.{'in' if o.name == 'in_projection' else 'out'}_proj.weight", (o.columns, rows), "fp16")]
+    if delta and o.name == "in_projection":
+        gate = mixer.value_heads * mixer.value_dim
+        mixed = 2 * mixer.key_heads * mixer.key_dim + gate
+        return [("attn_qkv.weight", (hidden, mixed), "fp16"), ("attn_gate.weight", (hidden, gate), "fp16")]
+    if delta and o.name == "step_projection":
+        return [(f"ssm_{name}.weight", (hidden, mixer.value_heads), "fp16") for name in ("alpha", "beta")]
+    if delta and o.name == "state_update":
+        return [("ssm_a", (mixer.value_heads,), "fp32"), ("ssm_dt.bias", (mixer.value_heads,), "fp32")]
+    if o.name == "convolution" and (delta or state):
+        biased = state and mixer.convolution_bias
+        channels = o.elements // (mixer.convolution + biased)
+        bias = [("ssm_conv1d.bias", (channels,), "fp32")] if biased else []
+        return [("ssm_conv1d.weight", (mixer.convolution, channels), "fp32"), *bias]
+    if state and o.name == "state_update":
+        if mixer.version == 1:
+            return [("ssm_a", (mixer.state, mixer.inner), "fp32"), ("ssm_d", (mixer.inner,), "fp32")]
+        return [
+            ("ssm_a", (1, mixer.heads), "fp32"),
+            ("ssm_d", (1, mixer.heads), "fp32"),
+            ("ssm_dt.bias", (mixer.heads,), "fp32"),
+        ]
+    if state and o.name == "step_projection":
+        return [("ssm_dt.weight", (o.columns, mixer.inner), "fp16"), ("ssm_dt.bias", (mixer.inner,), "fp32")]
+    if state and o.name == "state_norm":
+        widths = (("dt", mixer.step_rank), ("b", mixer.state), ("c", mixer.state))
+        return [(f"ssm_{name}_norm.weight", (width,), "fp32") for name, width in widths]
+    return None
 
 
 def made(model, architecture, **keys):
@@ -326,6 +371,11 @@ def made(model, architecture, **keys):
     for index, operations in enumerate(step.layers):
         for o in operations:
             if not o.elements:
+                continue
+            layer = model.layers[index]
+            own = next((one for m in (layer.beside, layer.mixer) if (one := recurrent(o, m, model.hidden))), None)
+            if own is not None:
+                found += [Tensor(f"blk.{index}.{name}", shape, kind) for name, shape, kind in own]
                 continue
             name = f"blk.{index}.{TENSORS[o.name]}"
             if not o.columns:
@@ -379,3 +429,53 @@ def test_files_of_other_architectures(name, architecture, keys):
     assert parameter_count(found) == parameter_count(model) == found.published_parameters
     assert found.layers == model.layers
     assert found.tied == model.tied
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "keys"),
+    [
+        ("qwen3.5-27b", "qwen35", {}),
+        ("qwen3.5-35b-a3b", "qwen35moe", {"expert_used_count": 8}),
+        ("qwen3-next-80b-a3b", "qwen3next", {"expert_used_count": 10}),
+        ("mamba2-2.7b", "mamba2", {}),
+        ("granite-4.0-h-1b", "granitehybrid", {}),
+        ("granite-4.0-h-tiny", "granitehybrid", {"expert_used_count": 6}),
+        ("nemotron-h-8b", "nemotron_h", {}),
+        ("jamba-v0.1", "jamba", {"expert_used_count": 2}),
+        ("lfm2-8b-a1b", "lfm2moe", {"expert_used_count": 4}),
+    ],
+)
+def test_files_with_recurrent_layers(name, architecture, keys):
+    model = find_model(name)
+    mixers = [layer.mixer for layer in model.layers]
+    full = next((mixer for mixer in mixers if isinstance(mixer, Attention)), None)
+    state = next((mixer for mixer in mixers if isinstance(mixer, StateSpace | DeltaAttention)), None)
+    if full is not None:
+        shared = [full.kv_heads if isinstance(mixer, Attention) else 0 for mixer in mixers]
+        keys = keys | {"attention__head_count": full.heads, "attention__head_count_kv": shared}
+        keys |= {"attention__key_length": full.head_dim}
+    if isinstance(state, StateSpace):
+        sizes = (state.inner, state.state, state.heads or state.step_rank, state.groups)
+    elif state is not None:
+        sizes = (state.value_heads * state.value_dim, state.key_dim, state.value_heads, state.key_heads)
+    if state is not None:
+        names = ("ssm__inner_size", "ssm__state_size", "ssm__time_step_rank", "ssm__group_count")
+        keys = keys | dict(zip(names, sizes, strict=True)) | {"ssm__conv_kernel": state.convolution}
+    found = model_from_gguf(made(model, architecture, **keys), name="m", source="s", where="x")
+    assert parameter_count(found) == parameter_count(model) == found.published_parameters
+    assert [layer.mixer for layer in found.layers] == [
+        msgspec.structs.replace(mixer, rotary=True) if isinstance(mixer, Attention) else mixer for mixer in mixers
+    ]
+    step = decode_step(found, formats_of(found, None, None), 1)
+    assert {name for o in step.all_operations() for name, _ in o.work.weights} == {"fp16", "fp32"}
+
+
+def test_a_file_of_qwen_3_5_stores_each_projection_in_its_format():
+    model = find_model("qwen3.5-27b")
+    header = made(model, "qwen35", ssm__inner_size=6144, ssm__state_size=128, ssm__time_step_rank=48,
+                  ssm__group_count=16, ssm__conv_kernel=4, attention__head_count=24, attention__head_count_kv=4,
+                  attention__key_length=256)  # fmt: skip
+    wider = tuple(Tensor(t.name, t.shape, "q8_0") if "attn_qkv" in t.name else t for t in header.tensors)
+    storage = model_from_gguf(Header(header.keys, wider), name="m", source="s", where="x").storage
+    mix = dict(storage.mix("attention", "in_projection"))
+    assert mix["q8_0"] == pytest.approx(10240 / 16384)

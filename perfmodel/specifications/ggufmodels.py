@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import SpecificationError, shown
+from perfmodel.specifications.ggufmixers import ByLayer, mixer_of
 from perfmodel.specifications.ggufs import Header, Tensor
-from perfmodel.specifications.mixers import Attention, LatentAttention
-from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, Model
+from perfmodel.specifications.model import Experts, FeedForward, Layer, Model
 from perfmodel.specifications.storage import Mix, Module, assigned
 
 # Names of file types by the number in general.file_type (enum llama_ftype, include/llama.h).
@@ -47,8 +47,6 @@ _FILE_TYPES = {
     37: "tq2_0",
     38: "mxfp4_moe",
 }
-# Of how many layers in turn the last one sees everything, the others a window; 1 where all have the window.
-_WINDOWED = {"cohere2": 4, "exaone4": 4, "gemma2": 2, "gemma3": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1}
 # A tensor of a layer: operations whose matrix it is, and their part.
 _MATRICES: dict[str, tuple[str, tuple[str, ...]]] = {
     "attn_q": ("attention", ("query",)),
@@ -56,6 +54,16 @@ _MATRICES: dict[str, tuple[str, tuple[str, ...]]] = {
     "attn_v": ("attention", ("value",)),
     "attn_qkv": ("attention", ("query", "key", "value")),
     "attn_output": ("attention", ("output",)),
+    "attn_gate": ("attention", ("in_projection",)),
+    "ssm_in": ("attention", ("in_projection",)),
+    "ssm_x": ("attention", ("state_projection",)),
+    "ssm_dt": ("attention", ("step_projection",)),
+    "ssm_ba": ("attention", ("step_projection",)),
+    "ssm_alpha": ("attention", ("step_projection",)),
+    "ssm_beta": ("attention", ("step_projection",)),
+    "ssm_out": ("attention", ("out_projection",)),
+    "shortconv.in_proj": ("attention", ("in_projection",)),
+    "shortconv.out_proj": ("attention", ("out_projection",)),
     "attn_q_a": ("attention", ("query_down",)),
     "attn_q_b": ("attention", ("query_up",)),
     "attn_kv_a_mqa": ("attention", ("kv_down",)),
@@ -75,29 +83,11 @@ _MATRICES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ffn_down_shexp": ("shared", ("shared_down",)),
     "ffn_gate_inp_shexp": ("shared", ("shared_scale",)),
 }
+# Tensors of two dimensions that are no matrix.
+_TABLES = ("ssm_conv1d", "shortconv.conv", "ssm_a", "ssm_d")
 _OUTSIDE = {"token_embd.weight": ("embedding", "embedding"), "output.weight": ("head", "head")}
 _LAYER = re.compile(r"blk\.(\d{1,5})\.(.+)")
 _MOST_LAYERS = 1_000
-
-
-class _ByLayer(msgspec.Struct, frozen=True):
-    """A header by layer. keys: those of its architecture; layers: tensors by name within each."""
-
-    where: str
-    architecture: str
-    keys: dict[str, Any]
-    outside: dict[str, Tensor]
-    layers: tuple[dict[str, Tensor], ...]
-
-    def number(self, key: str, default: int | None = None, layer: int | None = None) -> int:
-        """Return the whole number at `key`, that of `layer` where there is one for each."""
-        value = self.keys.get(f"{self.architecture}.{key}", default)
-        if isinstance(value, list) and layer is not None and layer < len(value):
-            value = value[layer]
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-            found = "has no" if value is None else f"{shown(value)} is not a whole number at"
-            raise SpecificationError(f"{self.where}: {found} {self.architecture}.{key}")
-        return value
 
 
 def model_from_gguf(header: Header, *, name: str, source: str, where: str, **described: Any) -> Model:
@@ -142,11 +132,11 @@ def model_from_gguf(header: Header, *, name: str, source: str, where: str, **des
     )
 
 
-def _by_layer(header: Header, where: str) -> _ByLayer:
+def _by_layer(header: Header, where: str) -> ByLayer:
     architecture = header.keys.get("general.architecture")
     if not isinstance(architecture, str):
         raise SpecificationError(f"{where}: has no general.architecture, which says what its tensors are")
-    file = _ByLayer(where, architecture, header.keys, {}, ())
+    file = ByLayer(where, architecture, header.keys, {}, ())
     count = file.number("block_count") - file.number("nextn_predict_layers", 0)
     if not 0 < count <= _MOST_LAYERS:
         raise SpecificationError(f"{where}: {architecture}.block_count: {count} layers; 1 to {_MOST_LAYERS} are known")
@@ -161,11 +151,11 @@ def _by_layer(header: Header, where: str) -> _ByLayer:
     return msgspec.structs.replace(file, outside=outside, layers=layers)
 
 
-def _layer(file: _ByLayer, index: int, hidden: int) -> Layer:
+def _layer(file: ByLayer, index: int, hidden: int) -> Layer:
     tensors = file.layers[index]
     for name, tensor in tensors.items():
         stem = name.removesuffix(".weight")
-        if len(tensor.shape) > 1 and stem not in _MATRICES and name.endswith(".weight"):
+        if len(tensor.shape) > 1 and stem not in (*_MATRICES, *_TABLES) and name.endswith(".weight"):
             raise SpecificationError(
                 f"{file.where}: tensor {shown(tensor.name)} is not understood; layers of attention and feed-forward"
                 f" blocks are: {', '.join(list(_MATRICES)[:5])} and the like"
@@ -177,71 +167,15 @@ def _layer(file: _ByLayer, index: int, hidden: int) -> Layer:
     ]
     # Some architectures call the norm before the feed-forward block the one after attention.
     placed = "both" if len(norms) == 4 else "before" if "attn_norm" in norms else "after"
-    mixer, block = _mixer(file, index, hidden), _feed_forward(file, index)
+    mixer, beside = mixer_of(file, index, hidden)
+    block = _feed_forward(file, index)
     parallel = "two-norms" if "attn_norm_2.weight" in tensors else "one-norm" if norms == ["attn_norm"] else ""
     if not norms or mixer is None or block is None:
         parallel = ""
-    return Layer(mixer=mixer, feed_forward=block, norms=placed, parallel=parallel)
+    return Layer(mixer=mixer, beside=beside, feed_forward=block, norms=placed, parallel=parallel)
 
 
-def _mixer(file: _ByLayer, index: int, hidden: int) -> Mixer | None:
-    tensors = file.layers[index]
-    if "attn_kv_a_mqa.weight" in tensors:
-        return _latent(file, index)
-    query = tensors.get("attn_q.weight") or tensors.get("attn_qkv.weight")
-    if query is None:
-        return None
-    heads = file.number("attention.head_count", layer=index)
-    kv_heads = file.number("attention.head_count_kv", heads, layer=index)
-    head_dim = file.number("attention.key_length", hidden // max(heads, 1))
-    if not heads or not kv_heads or heads % kv_heads or not head_dim:
-        raise SpecificationError(
-            f"{file.where}: layer {index}: {heads} heads do not share {kv_heads} key and value heads"
-        )
-    norm = tensors.get("attn_q_norm.weight")
-    return Attention(
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        query_key_value_bias="attn_q.bias" in tensors or "attn_qkv.bias" in tensors,
-        output_bias="attn_output.bias" in tensors,
-        query_key_norm="" if norm is None else "head" if norm.elements == head_dim else "full",
-        output_gate="attn_q.weight" in tensors and query.shape[-1] == 2 * heads * head_dim,
-        sinks="attn_sinks.weight" in tensors,
-        window=_window(file, index),
-    )
-
-
-def _window(file: _ByLayer, index: int) -> int | None:
-    """Return the tokens that a layer sees, None for all."""
-    if f"{file.architecture}.attention.sliding_window" not in file.keys:
-        return None
-    window, pattern = (
-        file.number("attention.sliding_window"),
-        file.keys.get(f"{file.architecture}.attention.sliding_window_pattern", _WINDOWED.get(file.architecture)),
-    )
-    if isinstance(pattern, list) and index < len(pattern):
-        return window or None if pattern[index] else None
-    if not isinstance(pattern, int) or pattern < 1:
-        return None
-    return window or None if pattern == 1 or index % pattern < pattern - 1 else None
-
-
-def _latent(file: _ByLayer, index: int) -> LatentAttention:
-    tensors, heads = file.layers[index], file.number("attention.head_count", layer=index)
-    rotary, down = file.number("rope.dimension_count"), tensors.get("attn_q_a.weight")
-    key = file.number("attention.key_length_mla", file.number("attention.key_length"))
-    return LatentAttention(
-        heads=heads,
-        query_rank=None if down is None else down.shape[-1],
-        kv_rank=file.number("attention.kv_lora_rank"),
-        plain_dim=key - rotary,
-        rotary_dim=rotary,
-        value_dim=file.number("attention.value_length_mla", file.number("attention.value_length")),
-    )
-
-
-def _feed_forward(file: _ByLayer, index: int) -> FeedForward | Experts | None:
+def _feed_forward(file: ByLayer, index: int) -> FeedForward | Experts | None:
     tensors = file.layers[index]
     if "ffn_gate_inp.weight" in tensors:
         up, shared = tensors.get("ffn_up_exps.weight"), tensors.get("ffn_up_shexp.weight")
@@ -268,7 +202,7 @@ def _feed_forward(file: _ByLayer, index: int) -> FeedForward | Experts | None:
     return FeedForward(intermediate=width, gated=gated, bias="ffn_down.bias" in tensors)
 
 
-def _storage(header: Header, file: _ByLayer, *, tied: bool) -> Any:
+def _storage(header: Header, file: ByLayer, *, tied: bool) -> Any:
     """Return the storage of the file: layers are alike, a matrix with several formats has each with its share."""
     found: list[tuple[Module, Mix]] = []
     for name, (part, operation) in _OUTSIDE.items():
@@ -281,11 +215,13 @@ def _storage(header: Header, file: _ByLayer, *, tied: bool) -> Any:
     for index, tensors in enumerate(file.layers):
         for name, tensor in tensors.items():
             stem, mix = name.removesuffix(".weight"), ((tensor.format, 1.0),)
-            if len(tensor.shape) == 1:
+            if len(tensor.shape) == 1 or stem in _TABLES:
                 vectors[tensor.format] = vectors.get(tensor.format, 0) + tensor.elements
             if stem not in _MATRICES or not name.endswith(".weight"):
                 continue
             part, operations = _MATRICES[stem]
+            if stem == "attn_qkv" and "attn_gate.weight" in tensors:
+                operations = ("in_projection",)
             for operation in operations:
                 if operation == "gate" and stem == "ffn_up" and "ffn_gate.weight" in tensors:
                     continue
