@@ -255,10 +255,26 @@ def test_looping_that_loses_says_so():
 )
 def test_the_function_of_a_question_gives_the_same_bits_as_its_lines(model, device, options):
     question = ask(model, device, **options)
-    function = answering_function(question)
-    for point in [(batch, context) for batch in (1, 3, 500) for context in (0, 4096, 100_001)]:
-        columns = columns_of(question, *point)
-        assert function(*point) == tuple(columns[name] for name in ANSWER)
+    ends = [(1, 15), (16, 255), (256, 4095), (4096, 65_535), (65_536, 1_048_575)]
+    for batches in ends[:3]:
+        for contexts in [(0, 0), *ends]:
+            function = answering_function(question, batches, contexts)
+            for point in [(batch, context) for batch in (*batches, batches[0] + 3) for context in contexts]:
+                columns = columns_of(question, *point)
+                assert function(*point) == tuple(columns[name] for name in ANSWER)
+
+
+@pytest.mark.parametrize(
+    "workload", [(1, 0), (3, 500), (3, 70_000), (16, 255), (255, 256), (256, 16), (10_000_000, 10**9)]
+)
+def test_an_answer_is_the_same_however_often_a_question_was_asked(workload):
+    batch, context = workload
+    question = ask("llama-3.1-8b", "h100-sxm", software="server")
+    first = columns_of(question, batch, context)
+    for batches, contexts in ((1, 1), (batch, context), (batch, context + 1), (batch, context)):
+        estimate("llama-3.1-8b", "h100-sxm", software="server", batch=batches, context=min(contexts, 10**9))
+    again = estimate("llama-3.1-8b", "h100-sxm", software="server", batch=batch, context=context)
+    assert again.numbers == tuple(first[name] for name in ANSWER)
 
 
 def values_of_host(answer):

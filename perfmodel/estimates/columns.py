@@ -1,7 +1,7 @@
 """The numbers of an answer by the names of their columns, for any kind of number: all that the equations give.
 
 One answer walks through the recorded lines. A question that is asked again becomes a function of batch and context that
-does the same lines with the parameters folded in; a sweep does them on grids.
+does the same lines with the parameters folded in, for workloads of that order; a sweep does them on grids.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,7 +18,8 @@ from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import larger
 from perfmodel.numbers.python import Replay, function_of
-from perfmodel.numbers.recorded import Recorder, operand
+from perfmodel.numbers.ranges import GridRecorder
+from perfmodel.numbers.recorded import operand
 from perfmodel.specifications.software import software_in_use
 
 Number = Any
@@ -98,23 +99,32 @@ def _bounds(ends: Ends, peak: Number, batch: Number, prepared: Prepared) -> dict
 
 def answer_numbers(prepared: Prepared, batch: int, context: int) -> tuple[float, ...]:
     """Return the numbers of ANSWER at one workload."""
-    if prepared.further is not None:
-        return prepared.further(batch, context)
-    found = prepared.answered.get((batch, context))
-    if found is None:
-        if prepared.answered:
-            prepared.further = answering_function(prepared)
-            return prepared.further(batch, context)
+    place = batch.bit_length() + 3 >> 2, context.bit_length() + 3 >> 2
+    function = prepared.further.get(place)
+    if function is not None:
+        return function(batch, context)
+    known = prepared.answered.get(place)
+    if known is None:
         columns = columns_of(prepared, batch, context)
-        found = prepared.answered[batch, context] = tuple([float(columns[name]) for name in ANSWER])
-    return found
+        known = prepared.answered[place] = batch, context, tuple([float(columns[name]) for name in ANSWER])
+    if known[:2] == (batch, context):
+        return known[2]
+    function = prepared.further[place] = answering_function(prepared, *(_range(digits) for digits in place))
+    return function(batch, context)
 
 
-def answering_function(prepared: Prepared) -> Replay:
-    """Return a function of batch and context that gives the numbers of ANSWER."""
-    recorder = Recorder()
-    batch, context = recorder.inputs(("batch", "context"))
-    columns = columns_of(prepared, batch, context)
+def _range(digits: int) -> tuple[int, int]:
+    """Return the least and the largest number that has so many digits of four bits."""
+    return (16 ** (digits - 1), 16**digits - 1) if digits else (0, 0)
+
+
+def answering_function(prepared: Prepared, batches: tuple[int, int], contexts: tuple[int, int]) -> Replay:
+    """Return a function of batch and context that gives the numbers of ANSWER.
+
+    batches, contexts: between which it is asked [-]; what always is the larger or the smaller there is not asked again.
+    """
+    recorder = GridRecorder()
+    columns = columns_of(prepared, recorder.input("batch", 1, *batches), recorder.input("context", 1, *contexts))
     results = [operand(columns[name]) for name in ANSWER]
     return function_of(recorder.needed(results), ("batch", "context"), results)
 

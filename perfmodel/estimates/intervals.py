@@ -76,8 +76,11 @@ def _free_effects(recording: Recording, known: Mapping[str, Number], given: Mapp
     effects = Effects({}, {})
     for group in recording.groups(given):
         slow, fast = (recording.times_with(known, end) for end in (group.slow, group.fast))
-        for side, value, logarithm, one, other in zip(effects, values, logarithms, slow, fast, strict=True):
-            if not (_same(one, value) and _same(other, value)):
+        rests = recording.rest_on(group.slow)
+        for side, rest, value, logarithm, one, other in zip(
+            effects, rests, values, logarithms, slow, fast, strict=True
+        ):
+            if rest:
                 side[group.name] = Effect(
                     *(0.0 if _same(time, value) else log(time) - logarithm for time in (one, other))
                 )

@@ -79,9 +79,9 @@ class Prepared:
         self.known: Known | None = None
         self.assumptions = self._assumptions()
         self.beyond = _beyond_of(self.before, self.after)
-        # A function of batch and context that gives the numbers of an answer; see `perfmodel.estimates.columns`.
-        self.answered: dict[tuple[int, int], tuple[float, ...]] = {}
-        self.further: Replay | None = None
+        # The numbers of answers, and functions of batch and context that give them; see `perfmodel.estimates.columns`.
+        self.answered: dict[tuple[int, int], tuple[int, int, tuple[float, ...]]] = {}
+        self.further: dict[tuple[int, int], Replay] = {}
         # A function of batch, context and tokens that gives the terms of a step; see `perfmodel.estimates.prompts`.
         self.prompt_step: Replay | None = None
         self.prompt_assumptions: tuple[Assumption, ...] = ()
@@ -158,6 +158,7 @@ class Prepared:
     def learn(self, known: Known) -> None:
         """Take in a measured step, which moved the parameters of this question's devices: the rest is bound by it."""
         self.known, self.beyond = known, _beyond_of(self.before, self.after, known.seen)
+        self.answered, self.further = {}, {}
         self.assumptions = self._assumptions()
 
     def _assumptions(self) -> tuple[Assumption, ...]:

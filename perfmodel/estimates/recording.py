@@ -115,11 +115,19 @@ class Recording:
 
     def times_with(self, known: Mapping[str, Number], moved: Mapping[str, Number]) -> tuple[Number, Number]:
         """Return the time of the step [s] of both sides with inputs moved away from where the lines were run."""
-        names = tuple(moved)
+        return self.times(run(self._lines_on(tuple(moved)), {**known, **moved}))
+
+    def rest_on(self, moved: Mapping[str, Number]) -> tuple[bool, bool]:
+        """Return whether the time of either side, before and after, rests on any of the inputs moved."""
+        touched = {*moved, *(line.target for line in self._lines_on(tuple(moved)))}
+        before, after = (result in touched for result in self.time_results)
+        return before, after
+
+    def _lines_on(self, names: tuple[str, ...]) -> list[Line]:
         resting = self._resting.get(names)
         if resting is None:
             resting = self._resting[names] = _resting_on(self.time_lines, names)
-        return self.times(run(resting, {**known, **moved}))
+        return resting
 
 
 def drafting_time(side: PreparedSide, step: Stepped, numbers: Mapping[str, Number]) -> Number:

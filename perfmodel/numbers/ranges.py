@@ -6,10 +6,11 @@ A larger() or smaller() whose sides do not overlap is decided while the equation
 import math
 from typing import Any
 
-from perfmodel.numbers.recorded import Recorded, Recorder, operand
+from perfmodel.numbers.recorded import Recorded, Recorder
 
 Number = Any
 _COMMUTE = frozenset({"+", "*", "maximum", "minimum"})
+_DECIDED = frozenset({"maximum", "minimum", "greater", "-"})
 _ANYTHING = (-math.inf, math.inf)
 
 
@@ -43,7 +44,10 @@ class GridRecorder(Recorder):
 
     def range_of(self, value: Number) -> tuple[float, float]:
         """Return bounds of `value`."""
-        return self.bounds(operand(value))
+        if value.__class__ is Recorded:
+            return self._ranges[value.name]
+        number = float(value)
+        return number, number
 
     def bounds(self, name: Any) -> tuple[float, float]:
         """Return bounds of the number of that name, or of a plain number."""
@@ -51,11 +55,12 @@ class GridRecorder(Recorder):
 
     def note(self, operation: str, left: Any, right: Any) -> Number:
         """Note `left operation right` and return its result, or what it is bound to be."""
-        decided = self._decided(operation, left, right)
-        if decided is not None:
-            return decided
-        mine, other = self.axes_of(left), self.axes_of(right)
+        if operation in _DECIDED:
+            decided = self._decided(operation, left, right)
+            if decided is not None:
+                return decided
         if not self.exact:
+            mine, other = self.axes_of(left), self.axes_of(right)
             if operation == "/" and other != mine and other | mine == mine:
                 return left * (1.0 / right)
             if operation == "+":
@@ -67,7 +72,7 @@ class GridRecorder(Recorder):
         if len(self.lines) > known:
             self.axes[result.name] = self.axes_of(left) | self.axes_of(right)
             low, high = _range(operation, self.range_of(left), self.range_of(right))
-            if operation == "-" and low < 0 and self._at_least(left, right):
+            if low < 0 and operation == "-" and self._at_least(left, right):
                 low = 0.0
             self._ranges[result.name] = low, high
             self._made[result.name] = operation, left, right
@@ -75,8 +80,6 @@ class GridRecorder(Recorder):
 
     def _decided(self, operation: str, left: Number, right: Number) -> Number:
         """The result where it is one of both numbers, or nothing at all; otherwise None."""
-        if operation not in ("maximum", "minimum", "greater", "-"):
-            return None
         more, less = self._at_least(left, right), self._at_least(right, left)
         if operation == "-":
             return 0.0 if more and less else None
@@ -139,7 +142,7 @@ def _range(operation: str, one: tuple[float, float], two: tuple[float, float]) -
     elif operation == "-":
         ends = [a - d, b - c]
     elif operation == "*":
-        ends = [a * c, a * d, b * c, b * d]
+        ends = [a * c, b * d] if a >= 0 and c >= 0 else [a * c, a * d, b * c, b * d]
     elif operation == "/" and (c > 0 or d < 0):
         ends = [a / c, a / d, b / c, b / d]
     elif operation == "//" and (c > 0 or d < 0):

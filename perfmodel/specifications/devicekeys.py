@@ -9,7 +9,7 @@ DEVICE_KEYS: tuple[Parameter, ...] = (
         "memory.clock", "Hz", 0, "memory transfer clock; clock x bus width x 2 transfers / 8 = bandwidth", positive=True
     ),
     Parameter("memory.bus_width", "1", 0, "memory bus width in bits", positive=True),
-    Parameter("memory.latency", "s", 1, "time to the first byte of an unloaded read", positive=True),
+    Parameter("memory.latency", "s", 1, "time to the first byte of an unloaded read", least=1e-18, positive=True),
     Parameter(
         "memory.bytes_in_flight",
         "B",

@@ -63,6 +63,6 @@ def check_range(value: float, parameter: Parameter, where: str, text: object) ->
     """Return `value` when `parameter` can hold it, else raise ValueRangeError that says what can be."""
     if parameter.least <= value <= parameter.most and not (parameter.positive and value == 0):
         return value
-    lower = "more than 0" if parameter.positive else f"at least {parameter.least:g}"
+    lower = f"at least {parameter.least:g}" if parameter.least or not parameter.positive else "more than 0"
     upper = f" and at most {parameter.most:g}" if parameter.most < 1e30 else ""
     raise ValueRangeError(f"{where}: {shown(text)} is out of range; {lower}{upper} is accepted")

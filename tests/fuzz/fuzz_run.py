@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+RESULT = HERE / "result.json"
 LONGEST, MOST = 10, 2 << 30  # s of a processor for one input, B of a process
 CHUNK = 50  # inputs that a process takes at once
 # Shares of the inputs: whole answers take long, and readers are what strangers' files meet.
@@ -118,6 +119,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--target", choices=tuple(WEIGHTS), help="this one only")
+    parser.add_argument("--add", action="store_true", help="add to the kept result; for another seed")
     asked = parser.parse_args()
     for target in WEIGHTS:
         if asked.target not in (None, target):
@@ -147,7 +149,7 @@ def main() -> int:
                         sys.stdout.flush()
     result = {
         "inputs": done,
-        "seed": asked.seed,
+        "seeds": {str(asked.seed): done},
         "crashed": sum(count["crashed"] for count in ends.values()),
         "targets": {
             target: dict(sorted(count.items())) | {"slowest_s": round(slowest[target], 2)}
@@ -156,9 +158,22 @@ def main() -> int:
         },
         "places": dict(places.most_common()),
     }
-    (HERE / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if asked.add and RESULT.exists():
+        result = added(json.loads(RESULT.read_text(encoding="utf-8")), result)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     return 1 if result["crashed"] else 0
+
+
+def added(before: dict[str, Any], further: dict[str, Any]) -> dict[str, Any]:
+    """Return two results as one: counts summed, the slowest of both."""
+    both = dict(before)
+    for key, value in further.items():
+        if isinstance(value, dict):
+            both[key] = added(before.get(key, {}), value)
+        else:
+            both[key] = max(before.get(key, 0), value) if key == "slowest_s" else before.get(key, 0) + value
+    return both
 
 
 def _until(tasks: Any, wanted: int) -> Any:

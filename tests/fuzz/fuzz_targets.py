@@ -108,7 +108,9 @@ def study(data: bytes) -> None:
 def words(data: bytes) -> None:
     """A command line, one word a line; what it prints and how it ends."""
     line = [word for word in data.decode("utf-8", "surrogateescape").split("\n") if "\0" not in word]
-    if any(word.startswith("--dask") for word in line) or not _small(line):
+    # Clusters, large grids, and all rows of the validation set take long by right.
+    whole = "validate" in line and not any(word.startswith("--source") for word in line)
+    if whole or any(word.startswith("--dask") for word in line) or not _small(line):
         return
     out, err = io.StringIO(), io.StringIO()
     arguments, sys.argv = sys.argv, ["perfmodel", *line]

@@ -3,11 +3,12 @@
 `make fuzz` goes on for hours (fuzz_run.py), and its result is kept in result.json.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 from fuzz_inputs import seeds
-from fuzz_run import HERE, input_of, outcome
+from fuzz_run import HERE, RESULT, added, input_of, outcome
 from fuzz_targets import TARGETS
 
 # Inputs of each target: about six seconds of a processor each.
@@ -49,3 +50,21 @@ def test_changed_files_are_answered_or_refused(target):
     assert "answered" in ends
     if target not in ("words", "texts"):  # these see to refusals themselves
         assert "refused" in ends
+
+
+def test_the_kept_result_is_whole():
+    kept = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert kept["inputs"] == sum(kept["seeds"].values()) >= 10_000
+    assert set(kept["targets"]) == set(TARGETS)
+    assert kept["crashed"] == sum(kept["places"].values()) == 0
+    assert all(ends["slowest_s"] < 10 for ends in kept["targets"].values())
+
+
+def test_results_are_added():
+    one = {"inputs": 2, "seeds": {"1": 2}, "targets": {"words": {"refused": 2, "slowest_s": 0.5}}}
+    two = {"inputs": 3, "seeds": {"2": 3}, "targets": {"words": {"answered": 3, "slowest_s": 0.2}}}
+    assert added(one, two) == {
+        "inputs": 5,
+        "seeds": {"1": 2, "2": 3},
+        "targets": {"words": {"refused": 2, "answered": 3, "slowest_s": 0.5}},
+    }
