@@ -17,7 +17,7 @@ import typer
 from perfmodel.commands.application import Application
 from perfmodel.commands.delivering import chosen_format, deliver, reproducing_line, show, warn
 from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
-from perfmodel.errors import PerfModelError, UnreadableValueError, UsageError
+from perfmodel.errors import PerfModelError, StoppedError, UnreadableValueError, UsageError
 from perfmodel.quoting import line
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ _HOMES = {
     "trace": "tracing",
 }
 _registered: set[str] = set()
+_STOPPED = 130  # as shells say it of a program that SIGINT ended
 
 
 def register_commands(word: str | None = None) -> None:
@@ -240,12 +241,17 @@ def main() -> None:
     # A shell that completes a line passes it in the environment.
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
     words = typed.split() if typed and "_PERFMODEL_COMPLETE" in os.environ else sys.argv
-    register_commands(words[1] if len(words) > 1 else None)
-    command = typer.main.get_command(app)
     try:
+        register_commands(words[1] if len(words) > 1 else None)
+        command = typer.main.get_command(app)
         code = command.main(standalone_mode=False, prog_name="perfmodel")
         code = code if isinstance(code, int) else 0
         sys.stdout.flush()
+        if code == _STOPPED:
+            _told("stopped; nothing was written")
+    except StoppedError as error:
+        _told(f"stopped; {error}")
+        code = _STOPPED
     except PerfModelError as error:
         _told(str(error))
         code = 2 if isinstance(error, UsageError | UnreadableValueError) else 1
@@ -254,7 +260,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except KeyboardInterrupt:
-        code = 130
+        _told("stopped; nothing was written")
+        code = _STOPPED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _told(f"{where}{error.strerror or error}")

@@ -29,6 +29,10 @@ class UnreadableValueError(SpecificationError, ValueRangeError):
     """An option's value that cannot be read as what it should be; on the command line that is wrong usage."""
 
 
+class StoppedError(PerfModelError):
+    """Somebody stopped long work; the message says what was kept, and how to go on."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean X?)' for the known name closest to `name`, or '' when none is close."""
     from difflib import get_close_matches

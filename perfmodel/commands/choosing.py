@@ -6,6 +6,7 @@ import typer
 
 from perfmodel.commands import delivering, shared
 from perfmodel.commands.sweeping import Hardwares, Models
+from perfmodel.commands.watching import Watched
 from perfmodel.units import read_count
 
 
@@ -71,16 +72,18 @@ def choose_command(
     if command:
         delivering.show(delivering.reproducing_line() + "\n")
         return
-    selection = choose(
-        models,
-        hardware,
-        tpot=None if tpot is None else read_quantity_option(tpot, "s", "--tpot"),
-        ttft=None if ttft is None else read_quantity_option(ttft, "s", "--ttft"),
-        confidence=read_quantity_option(confidence, "1", "--confidence"),
-        rank=rank,
-        most=read_count(most, "--most", 1, 10_000),
-        **asked,
-    )
+    with Watched("ways to serve") as report:
+        selection = choose(
+            models,
+            hardware,
+            tpot=None if tpot is None else read_quantity_option(tpot, "s", "--tpot"),
+            ttft=None if ttft is None else read_quantity_option(ttft, "s", "--ttft"),
+            confidence=read_quantity_option(confidence, "1", "--confidence"),
+            rank=rank,
+            most=read_count(most, "--most", 1, 10_000),
+            report=report,
+            **asked,
+        )
     delivering.deliver(
         chosen,
         output,

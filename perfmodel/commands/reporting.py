@@ -7,6 +7,7 @@ import typer
 
 from perfmodel.commands import completing, delivering, shared
 from perfmodel.commands.drawing import answer_of
+from perfmodel.commands.watching import Watched
 from perfmodel.errors import shown
 
 What = Annotated[
@@ -133,7 +134,15 @@ def _study(
     if (html and output is None) or (output is not None and Path(output).suffix in _PAGES):
         _deliver_page(study_page(declared, command=delivering.reproducing_line(), yes=yes), output)
         return
-    written = write_study(declared, Path(output) if output is not None else None, resume=resume, yes=yes, html=html)
+    with Watched("blocks") as report:
+        written = write_study(
+            declared,
+            Path(output) if output is not None else None,
+            resume=resume,
+            yes=yes,
+            html=html,
+            report=lambda _, done, of: report(done, of),
+        )
     delivering.show("".join(f"{path}\n" for path in written))
 
 

@@ -1,13 +1,13 @@
 """sweep and compare: grids and choices to rows, tables and files."""
 
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfmodel.commands import completing, delivering, shared
+from perfmodel.commands.watching import Watched
+from perfmodel.errors import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,13 @@ def sweep_command(
     elif output is None:
         from perfmodel.report.files.blocks import text_blocks
 
-        for text in text_blocks(form, grid.columns, _blocks(grid)):
-            delivering.show(text)
+        try:
+            for text in text_blocks(form, grid.columns, _blocks(grid)):
+                delivering.show(text)
+        except KeyboardInterrupt:
+            raise StoppedError(
+                "the rows so far are whole; with -o FILE.csv a stopped sweep can go on (--resume)"
+            ) from None
     else:
         _write(grid, Path(output), form, fingerprint(grid, form), resume=resume)
 
@@ -142,7 +147,7 @@ def _on_cluster(
     from perfmodel.sweeps.sweeps import make_grid
 
     grid = make_grid(models, hardware, **asked, columns=columns, yes=yes)
-    with _progress(0, grid.size) as report:
+    with Watched("rows", grid.size) as report:
         manifest = sweep_on_cluster(
             grid, folder, address, command=delivering.reproducing_line(), resume=resume, report=report
         )
@@ -177,7 +182,7 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
         return {Path(f"{path}.meta.json"): to_json(meta).encode()}
 
     count = block_count(grid.counts)
-    with _progress(count, grid.size) as report:
+    with Watched("rows", grid.size) as report:
         write_blocks(
             path,
             form,
@@ -189,31 +194,6 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
             report=report,
             beside=beside,
         )
-
-
-class _progress:  # noqa: N801 - reads as a block
-    """A bar on stderr for work that takes more than a second, where a person watches."""
-
-    def __init__(self, blocks: int, rows: int) -> None:
-        self._blocks, self._rows, self._start, self._drawn = blocks, rows, time.monotonic(), 0.0
-
-    def __enter__(self) -> "Callable[..., None]":
-        return self._report
-
-    def __exit__(self, *_: object) -> None:
-        if self._drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-    def _report(self, done: int, of: int | None = None) -> None:
-        now = time.monotonic()
-        if now - self._start < 1 or now - self._drawn < 0.2 or not sys.stderr.isatty():
-            return
-        self._drawn = now
-        share = done / (of or self._blocks)
-        left = (now - self._start) * (1 - share) / share
-        sys.stderr.write(f"\r\x1b[K{'#' * int(30 * share):30s} {share:4.0%} of {self._rows:,} rows, {left:,.0f} s left")
-        sys.stderr.flush()
 
 
 def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
@@ -256,7 +236,8 @@ def compare_command(
     from perfmodel.report.tables import comparison_document
     from perfmodel.sweeps.comparisons import compare
 
-    found = compare(models, hardware, **asked, modes=modes, rank=rank)
+    with Watched("choices") as report:
+        found = compare(models, hardware, **asked, modes=modes, rank=rank, report=report)
     for text in found.notes:
         delivering.note(text)
     if front:

@@ -10,6 +10,7 @@ from perfmodel.commands import completing
 from perfmodel.commands.delivering import chosen_format, deliver, note, reproducing_line, show
 from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, measured_time, question_of
 from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, JsonFlag, Output, Profile, asks
+from perfmodel.commands.watching import Watched
 from perfmodel.errors import UnknownNameError, nearest, shown
 from perfmodel.estimates.options import USUAL_CONTEXT
 
@@ -116,12 +117,13 @@ def validate_command(
         raise UnknownNameError(
             f"validate: no row has {' and '.join(f'{name} {text}' for name, text in wanted.items())}"
         )
-    if calibrated:
-        from perfmodel.measurements.calibration import validate_calibrated
+    with Watched("rows", len(rows)) as report:
+        if calibrated:
+            from perfmodel.measurements.calibration import validate_calibrated
 
-        result = validate_calibrated(rows)
-    else:
-        result = validate(rows, profiles=profiles)
+            result = validate_calibrated(rows, report=report)
+        else:
+            result = validate(rows, profiles=profiles, report=report)
     pairs = [] if file is None else mode_pairs(result.predicted)
     deliver(
         chosen,

@@ -18,6 +18,7 @@ from perfmodel.measurements.leastsquares import MeasuredStep, joint_fit, measure
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
+from perfmodel.progress import Report, watched
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.profiles import Profile, find_profile
 from perfmodel.specifications.quantities import Quantity
@@ -137,22 +138,24 @@ def calibrate(rows: Sequence[Row], base: Profile | None = None, *, leave_out: bo
     )
 
 
-def validate_calibrated(rows: Sequence[Row], *, on: int = 3) -> Validation:
+def validate_calibrated(rows: Sequence[Row], *, on: int = 3, report: Report | None = None) -> Validation:
     """Calibrate each stack on each machine of each source on at most `on` of its rows, and predict its other rows.
 
     The rows to fit are spread evenly over those of the group in order of their time; the profile of the stack, where
     one exists, is where the fit starts. Groups with no row left over to predict are left out.
+    report: is told after each row or group how much is done, and of how much.
     """
     groups: dict[tuple[str, ...], list[Row]] = {}
     unasked: list[Unasked] = []
-    for row in rows:
+    for row in watched(rows, None if report is None else lambda done, of: report(done, 2 * of)):
         reason = why_not(row)
         if reason is not None:
             unasked.append(reason)
         else:
             groups.setdefault((row.source_id, row.stack, row.engine, row.hardware, row.mode), []).append(row)
     predicted: list[Predicted] = []
-    for members in groups.values():
+    fits = list(groups.values())
+    for members in watched(fits, None if report is None else lambda done, of: report(of + done, 2 * of)):
         ordered = sorted(members, key=lambda row: (row.time_per_step, row.id))
         count = min(on, len(ordered) - 1)
         if count < 1:

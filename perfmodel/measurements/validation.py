@@ -19,6 +19,7 @@ from perfmodel.estimates.prepared import prepare
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware, row_parallel
+from perfmodel.progress import Report, watched
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
@@ -186,18 +187,20 @@ def predict(
     )
 
 
-def validate(rows: Iterable[Row], *, profiles: bool = False) -> Validation:
+def validate(rows: Iterable[Row], *, profiles: bool = False, report: Report | None = None) -> Validation:
     """Predict each of `rows` and summarise the errors.
 
     profiles: whether to use the profile of a row's software stack; rows of stacks without one are then left to first
     principles and their `profile` is empty.
+    report: is told after each row how many are done, and of how many.
     """
     predicted: list[Predicted] = []
     unasked: list[Unasked] = []
     # Rows with the same question but for batch and context stand together, so that it is prepared once.
-    for row in sorted(
+    ordered = sorted(
         rows, key=lambda r: (r.hardware, r.stack, r.model, r.mode, r.devices, r.weight_format, r.kv_format, r.id)
-    ):
+    )
+    for row in watched(ordered, report):
         reason = why_not(row)
         if reason is not None:
             unasked.append(reason)

@@ -15,6 +15,7 @@ from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Prompt
 from perfmodel.estimates.splits import obstacle, splits
 from perfmodel.operations.parallel import Parallel
+from perfmodel.progress import Report, watched
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Experts, Layer, Model
 from perfmodel.sweeps.grids import Axis
@@ -43,21 +44,31 @@ class Way(NamedTuple):
 
 
 def ways_to_serve(
-    models: Sequence[Model], machines: Sequence[Hardware], axes: Sequence[Axis], given: dict[str, Any]
+    models: Sequence[Model],
+    machines: Sequence[Hardware],
+    axes: Sequence[Axis],
+    given: dict[str, Any],
+    report: Report | None = None,
 ) -> Iterator[Way]:
-    """Yield every way to share that can be built, with the batches at which it fits into memory."""
+    """Yield every way to share that can be built, with the batches at which it fits into memory.
+
+    report: is told after each how many are done, and of how many.
+    """
     named = {axis.name: axis.part(0, axis.count) for axis in axes}
     batches = numpy.array(sorted(named.pop("batch")), dtype=float)
     numbers = named.pop("devices")
-    for model, device in product(models, machines):
-        rest = [dict(zip(named, values, strict=True)) for values in product(*named.values())]
-        for same in rest:
-            question = {name: value for name, value in (given | same).items() if value is not None}
-            for parallel in _sharings(model, device, numbers, given["parallel"], int(batches[-1])):
-                fixed = question | {"model": model, "hardware": device, "devices": None, "parallel": parallel}
-                way = _way(fixed | {"batch": int(batches[0])}, batches)
-                if way is not None:
-                    yield way
+    rest = [dict(zip(named, values, strict=True)) for values in product(*named.values())]
+    every = [
+        {name: value for name, value in (given | same).items() if value is not None}
+        | {"model": model, "hardware": device, "devices": None, "parallel": parallel, "batch": int(batches[0])}
+        for model, device in product(models, machines)
+        for same in rest
+        for parallel in _sharings(model, device, numbers, given["parallel"], int(batches[-1]))
+    ]
+    for question in watched(every, report):
+        way = _way(question, batches)
+        if way is not None:
+            yield way
 
 
 def _sharings(

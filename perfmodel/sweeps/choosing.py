@@ -17,6 +17,7 @@ from perfmodel.estimates.costs import MILLION
 from perfmodel.estimates.options import AskedGrid, complete
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Side, flattened
+from perfmodel.progress import Report
 from perfmodel.sweeps.axes import axes_of
 from perfmodel.sweeps.candidates import Limits, Way, measures, ways_to_serve, within_limits
 from perfmodel.sweeps.comparisons import pareto_front
@@ -107,6 +108,7 @@ def choose(
     confidence: float = 0.5,
     rank: str | None = None,
     most: int = 20,
+    report: Report | None = None,
     **asked: Unpack[AskedGrid],
 ) -> Selection:
     """Choose machine, devices, split, formats and batch for a model under limits; return the best `most` choices.
@@ -117,7 +119,7 @@ def choose(
     rank: "price" (USD a token), "device" (rate a device) or "user" (rate a user); None takes the price where every
     machine has one, else the device.
     Every other key takes what the same key of `perfmodel.sweep` takes; devices: 1 to 16 where not given; batch: 1 to
-    1,024 in powers of two. parallel: one way to share, in place of all that can be built.
+    1,024 in powers of two. report: is told how many ways to serve are worked out, and of how many. parallel: one way to share, in place of all that can be built.
     Raises PerfModelError, with one line that says what can.
 
     >>> best = choose("llama-3.1-8b", "h100-sxm", tpot=0.01, devices="1,2", rank="user").choices[0]
@@ -139,7 +141,7 @@ def choose(
         raise ValueRangeError(
             f"--rank: {', '.join(lacking)} has no price; give --set price.rental=2USD/h, or another rank"
         )
-    ways = list(ways_to_serve(found_models, found_hardware, axes, given))
+    ways = list(ways_to_serve(found_models, found_hardware, axes, given, report))
     best = _best(ways, by, limits)
     points = sum(len(way.batches) for way in ways)
     kept = sum(int(numpy.count_nonzero(within_limits(way, "before", limits))) for way in ways)

@@ -16,6 +16,7 @@ from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import AskedGrid
 from perfmodel.estimates.question import read_question
+from perfmodel.progress import Report, watched
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.parameters import MODES
 
@@ -119,15 +120,16 @@ def compare(
     *,
     modes: str | Sequence[str] | None = None,
     rank: str = "before",
+    report: Report | None = None,
     **asked: Unpack[AskedGrid],
 ) -> Comparison:
     """Compare choices; every key takes what the same key of `perfmodel.sweep` takes.
 
     modes: "all" or names for the ladder of launch modes, from eager to megakernel, each against the one before it.
     rank: before for the rate of today's software, after for that of the mode after. Each batch and context is ranked by
-    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in
-    its first mode; what it tells of machine and software holds for the others too. Raises PerfModelError, with one line
-    that says what can.
+    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in its
+    first mode; what it tells of machine and software holds for the others too. report: is told how many choices are
+    done, and of how many. Raises PerfModelError, with one line that says what can.
 
     >>> [choice.hardware for choice in compare("llama-3.1-8b", "a100-sxm-80gb,h100-sxm").choices]
     ['h100-sxm', 'a100-sxm-80gb']
@@ -146,7 +148,8 @@ def compare(
         )
     found: list[tuple[Estimate, dict[str, Any], int]] = []
     known: Known | None = None
-    for group, values in enumerate(product(*(axis.part(0, axis.count) for axis in grid.axes))):
+    points = list(product(*(axis.part(0, axis.count) for axis in grid.axes)))
+    for group, values in enumerate(watched(points, report)):
         point = dict(zip((axis.name for axis in grid.axes), values, strict=True))
         settings = {path: point.pop(path) for path in grid.parameters}
         device: Any = point["hardware"]

@@ -16,15 +16,13 @@ from uuid import uuid4
 
 import msgspec
 
-from perfmodel.errors import PerfModelError, shown
+from perfmodel.errors import PerfModelError, StoppedError, shown
+from perfmodel.progress import Report
 from perfmodel.report.files.locks import only_writer
 from perfmodel.report.files.rowfiles import Block, ParquetRows, TextRows, parquet_library
 from perfmodel.report.files.whole import check_name, explained, hidden, publish
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-
-
-Report = Callable[[int], None]
 
 
 class _State(msgspec.Struct):
@@ -108,13 +106,25 @@ class _Job:
                     os.fsync(file.fileno())
             publish([*((temporary, path) for path, temporary in extra.items()), (self._partial, self._path)])
         except KeyboardInterrupt:
-            keep = True
-            raise
+            kept = _reached(self._partial, self._state_path, self._question)
+            keep = kept is not None
+            raise StoppedError(self._left(kept)) from None
         finally:
             unfinished = _unfinished(self._state_path)
             for left in [*extra.values(), unfinished, *(() if keep else (self._partial, self._state_path))]:
                 with contextlib.suppress(OSError):
                     left.unlink(missing_ok=True)
+
+    def _left(self, kept: _State | None) -> str:
+        """Return what a stopped run left, and how to go on."""
+        if kept is None:
+            begun = " of a .parquet file" if self._form == "parquet" else ""
+            return f"nothing{begun} was kept, and {shown(str(self._path))} is as it was"
+        return (
+            f"{shown(str(self._partial))} keeps {kept.blocks} of {self._count} blocks, and"
+            f" {shown(str(self._state_path))} says how far it reaches; the same line with --resume goes on from there,"
+            " without --resume it begins anew"
+        )
 
     def _fill(self, state: _State | None) -> None:
         done, size, checksum = (state.blocks, state.bytes, state.checksum) if state else (0, 0, 0)
@@ -136,7 +146,7 @@ class _Job:
                         size, checksum = size + len(data), zlib.crc32(data, checksum)
                         _note(self._state_path, _State(self._question, i + 1, size, checksum))
                     if self._report is not None:
-                        self._report(i + 1)
+                        self._report(i + 1, self._count)
                 writer.close()
             except BaseException:
                 writer.abandon()

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
-from perfmodel.errors import PerfModelError, shown
+from perfmodel.errors import PerfModelError, StoppedError, shown
 from perfmodel.report.files.blocks import write_blocks
 from perfmodel.report.files.delimited import to_json
 from perfmodel.report.files.rowfiles import parquet_library
@@ -83,7 +83,7 @@ def sweep_on_cluster(
     }
     missing = (i for i in range(cut.count) if i not in rows)
     bare = msgspec.structs.replace(grid, questions={})
-    with _client(distributed, address) as client:
+    with _stopped(folder, rows, cut), _client(distributed, address) as client:
         for i, count in _worked_out(distributed, client, bare, folder, cut, missing):
             if not (folder / partition_name(i)).exists():
                 raise PerfModelError(
@@ -97,6 +97,18 @@ def sweep_on_cluster(
         with contextlib.suppress(OSError):
             left.unlink()
     return _finish(grid, folder, cut, rows, command)
+
+
+@contextlib.contextmanager
+def _stopped(folder: Path, rows: dict[int, int], cut: _Cut) -> Iterator[None]:
+    """Say of an interrupted sweep what is kept; rows: of the partitions that are whole."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"{shown(str(folder))} keeps {len(rows):,} of {cut.count:,} partitions, and hidden .part-* files that workers"
+            " had begun, which the next run takes away; the same line with --resume goes on from there"
+        ) from None
 
 
 def _distributed() -> Any:

@@ -127,14 +127,14 @@ def write_study(
     resume: bool = False,
     yes: bool = False,
     html: bool = False,
-    report: Callable[[str, int], None] | None = None,
+    report: Callable[[str, int, int], None] | None = None,
 ) -> list[Path]:
     """Work a study out into `folder` and return its files: NAME.csv for each sweep, summary.csv, report.meta.json.
 
     folder: made where it is missing; None takes one with the name of the study beside it.
     html: write the page of `study_page` there as well, as report.html.
     resume: go on with the file that an interrupted run left unfinished.
-    report: is told after each block its sweep and how many blocks are done.
+    report: is told after each block its sweep, how many blocks are done, and of how many.
     Raises PerfModelError; every grid is checked before the first is worked out.
     """
     from perfmodel._layout import __version__
@@ -155,7 +155,7 @@ def write_study(
         def block_of(i: int, grid: Any = grid) -> Any:
             return block_columns(grid, block_at(grid.counts, i))
 
-        told = (lambda done, name=name: report(name, done)) if report is not None else None
+        told = (lambda done, of, name=name: report(name, done, of)) if report is not None else None
         write_blocks(
             path,
             "csv",
