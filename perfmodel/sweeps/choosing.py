@@ -119,7 +119,8 @@ def choose(
     rank: "price" (USD a token), "device" (rate a device) or "user" (rate a user); None takes the price where every
     machine has one, else the device.
     Every other key takes what the same key of `perfmodel.sweep` takes; devices: 1 to 16 where not given; batch: 1 to
-    1,024 in powers of two. report: is told how many ways to serve are worked out, and of how many. parallel: one way to share, in place of all that can be built.
+    1,024 in powers of two. parallel: one way to share, in place of all that can be built.
+    report: is told how many ways to serve are worked out, and of how many.
     Raises PerfModelError, with one line that says what can.
 
     >>> best = choose("llama-3.1-8b", "h100-sxm", tpot=0.01, devices="1,2", rank="user").choices[0]

@@ -127,9 +127,9 @@ def compare(
 
     modes: "all" or names for the ladder of launch modes, from eager to megakernel, each against the one before it.
     rank: before for the rate of today's software, after for that of the mode after. Each batch and context is ranked by
-    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in its
-    first mode; what it tells of machine and software holds for the others too. report: is told how many choices are
-    done, and of how many. Raises PerfModelError, with one line that says what can.
+    itself, choices that do not fit in memory last. measured: the step before of the first choice, and of a ladder in
+    its first mode; what it tells of machine and software holds for the others too.
+    report: is told how many choices are done, and of how many. Raises PerfModelError, with one line that says what can.
 
     >>> [choice.hardware for choice in compare("llama-3.1-8b", "a100-sxm-80gb,h100-sxm").choices]
     ['h100-sxm', 'a100-sxm-80gb']

@@ -106,8 +106,8 @@ def _stopped(folder: Path, rows: dict[int, int], cut: _Cut) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise StoppedError(
-            f"{shown(str(folder))} keeps {len(rows):,} of {cut.count:,} partitions, and hidden .part-* files that workers"
-            " had begun, which the next run takes away; the same line with --resume goes on from there"
+            f"{shown(str(folder))} keeps {len(rows):,} of {cut.count:,} partitions, and hidden .part-* files that"
+            " workers had begun, which the next run takes away; the same line with --resume goes on from there"
         ) from None
 
 
