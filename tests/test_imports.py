@@ -16,7 +16,7 @@ HEAVY = ("numpy", "scipy", "sympy", "rich", "pandas", "polars", "pydantic", "mat
 # The tower: a room imports only from rooms on lower floors, never from one above or beside it.
 FLOORS = (
     ("errors",),
-    ("units", "quoting", "progress", "_layout"),
+    ("units", "quoting", "_layout"),
     ("numbers",),
     ("equations",),
     ("specifications",),

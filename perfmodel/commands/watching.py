@@ -3,7 +3,7 @@
 import sys
 import time
 
-from perfmodel.progress import Report
+from perfmodel.estimates.progress import Report
 
 _WAIT, _AGAIN, _WIDTH = 1.0, 0.2, 30  # seconds before the first bar, seconds between two, letters
 

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from perfmodel.errors import SpecificationError
+from perfmodel.estimates.progress import Report, watched
 from perfmodel.measurements.fitting import TO_PERCENTILE, Prior, largest
 from perfmodel.measurements.leastsquares import MeasuredStep, joint_fit, measured_step, priors_of
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
-from perfmodel.progress import Report, watched
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.profiles import Profile, find_profile
 from perfmodel.specifications.quantities import Quantity

@@ -16,10 +16,10 @@ import msgspec
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.prepared import prepare
+from perfmodel.estimates.progress import Report, watched
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware, row_parallel
-from perfmodel.progress import Report, watched
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware

@@ -10,12 +10,12 @@ import numpy
 from perfmodel.estimates.costs import power_and_rental
 from perfmodel.estimates.figures import terms_at
 from perfmodel.estimates.prepared import Prepared, prepare_question
+from perfmodel.estimates.progress import Report, watched
 from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Prompt
 from perfmodel.estimates.splits import obstacle, splits
 from perfmodel.operations.parallel import Parallel
-from perfmodel.progress import Report, watched
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Experts, Layer, Model
 from perfmodel.sweeps.grids import Axis

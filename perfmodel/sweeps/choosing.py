@@ -15,9 +15,9 @@ from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, near
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.costs import MILLION
 from perfmodel.estimates.options import AskedGrid, complete
+from perfmodel.estimates.progress import Report
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Side, flattened
-from perfmodel.progress import Report
 from perfmodel.sweeps.axes import axes_of
 from perfmodel.sweeps.candidates import Limits, Way, measures, ways_to_serve, within_limits
 from perfmodel.sweeps.comparisons import pareto_front

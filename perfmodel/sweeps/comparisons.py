@@ -15,8 +15,8 @@ from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import AskedGrid
+from perfmodel.estimates.progress import Report, watched
 from perfmodel.estimates.question import read_question
-from perfmodel.progress import Report, watched
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.parameters import MODES
 

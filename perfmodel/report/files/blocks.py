@@ -17,7 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from perfmodel.errors import PerfModelError, StoppedError, shown
-from perfmodel.progress import Report
+from perfmodel.estimates.progress import Report
 from perfmodel.report.files.locks import only_writer
 from perfmodel.report.files.rowfiles import Block, ParquetRows, TextRows, parquet_library
 from perfmodel.report.files.whole import check_name, explained, hidden, publish
