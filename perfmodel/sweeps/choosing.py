@@ -13,7 +13,6 @@ import numpy
 from perfmodel._layout import Framed, ShownInNotebooks
 from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, nearest, shown
 from perfmodel.estimates.answers import Estimate, answer_to
-from perfmodel.estimates.costs import MILLION
 from perfmodel.estimates.options import AskedGrid, complete
 from perfmodel.estimates.progress import Report
 from perfmodel.estimates.question import read_question
@@ -26,7 +25,6 @@ RANKS = ("price", "device", "user")
 CONFIDENCES = (0.5, 0.95)
 # What is tried where nothing is said.
 _DEVICES, _BATCHES = "1:16:+1", "1:1024:x2"
-_MOST_CANDIDATES = 5_000_000
 
 
 class ChosenSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +142,6 @@ def choose(
         )
     ways = list(ways_to_serve(found_models, found_hardware, axes, given, report))
     best = _best(ways, by, limits)
-    points = sum(len(way.batches) for way in ways)
     kept = sum(int(numpy.count_nonzero(within_limits(way, "before", limits))) for way in ways)
     looped = sum(int(numpy.count_nonzero(within_limits(way, "after", limits))) for way in ways)
     front = _front(ways, by, limits)
@@ -158,6 +155,7 @@ def choose(
             break
     chosen.sort(key=lambda c: (c.meets == "after", _worth(c, by)))
     ranked = tuple(msgspec.structs.replace(c, rank=i) for i, c in enumerate(chosen, 1))
+    points = sum(len(way.batches) for way in ways)
     return Selection(ranked, by, tpot, ttft, confidence, points, kept, looped)
 
 
@@ -298,4 +296,4 @@ def _worth(choice: Chosen, by: str) -> float:
     if by == "device":
         return -side.tokens_per_second_per_device
     assert side.price is not None  # noqa: S101 - checked before
-    return side.price / MILLION
+    return side.price
