@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: fuzz monotony fewest estimate test lint benchmark sampling oracle explorer-check packaging clean
+.PHONY: fuzz monotony fewest estimate test lint benchmark sampling oracle explorer-check accessibility docs packaging clean
 
 $(VENV)/ready: pyproject.toml constraints.txt hatch_build.py
 	rm -rf $(VENV)
@@ -50,10 +50,17 @@ oracle:
 	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check -e '.[oracle]'
 	for program in defaults build list_types; do PYTHONPATH=. .venv-oracle/bin/python tests/oracle/$$program.py || exit 1; done
 
-# Two thousand random questions of the explorer in a browser against `estimate`; needs chromium and chromedriver.
+# Two thousand random questions of the explorer in a browser against `estimate`; needs chromium and chromedriver. The result is
+# kept in tests/explorer_check.json.
 explorer-check: $(VENV)/ready
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check selenium
-	EXPLORER_QUESTIONS=2000 $(VENV)/bin/python -m pytest -n 0 tests/test_explorer.py
+	EXPLORER_QUESTIONS=2000 EXPLORER_RESULT=tests/explorer_check.json $(VENV)/bin/python -m pytest -n 0 tests/test_explorer.py
+
+# axe-core, from npm, on the explorer and on a report, light and dark; needs chromium, chromedriver and npm.
+accessibility: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check selenium
+	npm install --silent --no-save --prefix build/axe axe-core
+	AXE=build/axe/node_modules/axe-core/axe.min.js $(VENV)/bin/python -m pytest -n 0 tests/test_accessibility.py
 
 # The wheel and the sdist on every Python that is there, with the oldest and the newest dependencies, asked forty questions
 # each; tests/packaging/result.json.

@@ -121,7 +121,7 @@ def shell(title: str, parts: Sequence[str]) -> str:
         f' initial-scale=1"><title>{markup(title)}</title><style>{_STYLE}</style>'
     )
     body = _with_contents("\n".join(part for part in parts if part))
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
 
 
 def _with_contents(body: str) -> str:
@@ -157,7 +157,8 @@ def table(
         return f' class="{kind}"' if kind else ""
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}{looks(i)}>{markup(text)}</{tag}>' for i, text in enumerate(cells))}</tr>"
+        named = [(tag if text or tag == "td" else "td", i, text) for i, text in enumerate(cells)]
+        return f"<tr>{''.join(f'<{each}{looks(i)}>{markup(text)}</{each}>' for each, i, text in named)}</tr>"
 
     top = f"<thead>{line('th', head)}</thead>" if any(head) else ""
     made = f"<table>{top}<tbody>{''.join(line('td', row) for row in rows)}</tbody></table>"

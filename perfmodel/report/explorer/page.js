@@ -3,6 +3,8 @@
 
 const byId = (id) => document.getElementById(id);
 const MAP_BATCHES = [1, 2, 4, 8, 16, 32, 64, 128, 256], MAP_CONTEXTS = [256, 1024, 4096, 16384, 65536, 131072];
+// Curves have two points an octave.
+const CURVE_BATCHES = [...new Set([...Array(21).keys()].map((i) => Math.round(2 ** (i / 2))))], CURVE_CONTEXTS = CONTEXTS.filter((n, i) => n && i % 2);
 const words = (term) => (term === "stream" ? "streaming" : term);
 let engine, question, charts = {}, drawn = () => {};
 
@@ -142,8 +144,8 @@ function bars(answer) {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 function curves() {
-  curve("batch", BATCHES.filter((n) => n <= 1024));
-  curve("context", CONTEXTS.filter((n) => n >= 128));
+  curve("batch", CURVE_BATCHES);
+  curve("context", CURVE_CONTEXTS);
 }
 function curve(axis, points) {
   const answer = engine.answers({ ...question, [axis]: points }), rate = (n, t) => ((axis === "batch" ? n : question.batch) * answer.tokens) / t;
@@ -260,6 +262,7 @@ async function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   Object.assign(window, { explorer: { engine, ask: (given) => engine.answer(given), now: () => question, settled: (given) => (settle(engine, given), given), whenDrawn: (then) => (drawn = then) } });
   changed();
+  explorer.ready = performance.now();
   document.documentElement.dataset.ready = "yes";
 }
 start();

@@ -78,7 +78,7 @@ def _page(models: Sequence[Model], machines: Sequence[Hardware], beside: Mapping
     marks = {
         "@STYLE@": _part("shell.css") + parts.style,
         "@VERSION@": __version__,
-        "@PART@": parts.body,
+        "@PART@": parts.body.replace("h3", "h2"),
         "@DATA@": parts.data,
         "@SCRIPT@": parts.policy,
         "@CODE@": parts.code,
