@@ -19,6 +19,7 @@ from browsers import ready, started
 from perfmodel import estimate, find_hardware, find_model
 from perfmodel.errors import UsageError
 from perfmodel.numbers.compact import LETTERS
+from perfmodel.report.answerpage import answer_page
 from perfmodel.report.explorer.page import MACHINES, MODELS, explorer_page
 
 NAMES = ("llama-3.2-1b", "mixtral-8x7b", "gemma-3-4b"), ("h100-sxm", "sn40l", "rtx-4090")
@@ -356,3 +357,29 @@ def test_the_command_writes_the_page_whole(run, tmp_path):
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
     refused = run("explore", "llama-3.2-1b", "h100-sxm", "-o", tmp_path / "it.pdf")
     assert (refused.code, "is an .html file" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_report_is_the_explorer_where_scripts_run_and_pictures_where_not(tmp_path, scripts):
+    answer = estimate("llama-3.1-8b", "h100-sxm", batch=4, software="server")
+    file = tmp_path / "report.html"
+    file.write_text(answer_page(answer, command="perfmodel report"), encoding="utf-8")
+    with started(scripts=scripts) as browser:
+        browser.get(file.as_uri())
+        if scripts:
+            ready(browser)
+            assert browser.execute_script("return explorer.ask(explorer.now()).speedup") == pytest.approx(
+                answer.speedup.value, rel=1e-9
+            )
+        assert browser.find_element("id", "explorer").is_displayed() is scripts
+        stills = browser.find_elements("css selector", ".still")
+        assert len(stills) == 4
+        assert all(still.is_displayed() is not scripts for still in stills)
+        others = browser.find_elements("css selector", "figure svg")
+        assert sum(picture.is_displayed() for picture in others) == len(others) - (4 if scripts else 0)
+
+
+def test_a_report_that_the_page_cannot_ask_has_pictures_alone():
+    page = answer_page(estimate("llama-3.1-8b", "h100-sxm", loop_at_most=4), command="perfmodel report")
+    assert "<script" not in page
+    assert page.count("<svg") >= 7

@@ -1,18 +1,20 @@
 """The report of one question: one self-contained HTML page with pictures, formula and sources, or the same as text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from perfmodel.analysis.closedforms import Explanation, SideForm
 from perfmodel.analysis.explanations import explain
+from perfmodel.errors import UsageError
 from perfmodel.estimates.answers import Estimate
 from perfmodel.quoting import markup
 from perfmodel.report.answer import document, verdict
 from perfmodel.report.around import Report, WhatIf, report_data, what_ifs
 from perfmodel.report.bars import picture_table
+from perfmodel.report.explorer.page import Parts, parts_of
 from perfmodel.report.facts import Beside, beside_of, facts
 from perfmodel.report.html import (
     ASSUMPTIONS_SAID,
@@ -26,14 +28,19 @@ from perfmodel.report.html import (
     unbroken,
 )
 from perfmodel.report.pictures.captions import counted, question_line, rate_unit
+from perfmodel.report.pictures.curves import Curves
+from perfmodel.report.pictures.maps import Map
+from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.waterfalls import Waterfall
 from perfmodel.report.text import Document, Table
 from perfmodel.report.words import percent, rate, ratio, term_label, time
 
 
 def answer_page(answer: Estimate, *, command: str) -> str:
-    """Return one answer as a whole HTML page: no script, no network, light and dark.
+    """Return one answer as a whole HTML page: no network, light and dark.
 
-    command: the line that makes the page again.
+    Where scripts run, sliders, curves and map are those of the explorer, if its page can ask the question; else, and
+    where none run, they are pictures. command: the line that makes the page again.
     """
     return _page(report_data(answer), beside_of(answer), explain(**answer.asked.arguments), command)
 
@@ -80,6 +87,7 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
     devices = f"{answer.devices} x " if answer.devices > 1 else ""
     title = f"{answer.model} on {devices}{answer.hardware}: {answer.after.mode} against {answer.before.mode}"
     listed = assumption_words(answer.assumptions)
+    live = _live(answer)
     parts = [
         f"<h1>{markup(title)}</h1>",
         (
@@ -90,8 +98,9 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
         *(f'<p class="note">Note: {markup(note)}</p>' for note in answer.notes),
         _figures(answer),
         _beside(answer, beside),
+        "" if live is None else f'<div id="explorer"><h2>What if it were different?</h2>\n{live.body}</div>',
         "<h2>Pictures</h2>",
-        *(figure(picture, listed) for picture in report.pictures),
+        *(_figure(picture, listed, live) for picture in report.pictures),
         "<h2>Where the numbers come from</h2>",
         _terms(answer),
         _formula("Before", form.before, form),
@@ -107,7 +116,21 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
         ),
         foot(command, __version__),
     ]
-    return shell(title, parts)
+    return shell(title, parts, live)
+
+
+def _live(answer: Estimate) -> Parts | None:
+    """Return the explorer at the question of an answer, None where its page cannot ask that."""
+    try:
+        return parts_of(answer)
+    except UsageError:
+        return None
+
+
+def _figure(picture: Picture, listed: Collection[str], live: Parts | None) -> str:
+    drawn = figure(picture, listed)
+    explored = isinstance(picture, Waterfall | Map) or (isinstance(picture, Curves) and picture.axis != "devices")
+    return f'<div class="still">{drawn}</div>' if live is not None and explored else drawn
 
 
 def _figures(answer: Estimate) -> str:

@@ -1,10 +1,11 @@
 """The parts of an HTML page: its shell and style, tables, pictures, and how numbers are written.
 
-No script, nothing fetched.
+Nothing is fetched; the only script is the explorer's.
 """
 
 import re
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from perfmodel.estimates.results import Assumption
 from perfmodel.quoting import markup
@@ -13,6 +14,9 @@ from perfmodel.report.pictures.paper import VARIABLES, to_svg
 from perfmodel.report.pictures.picture import Picture
 from perfmodel.report.pictures.scatters import Validated
 from perfmodel.units import format_quantity
+
+if TYPE_CHECKING:
+    from perfmodel.report.explorer.page import Parts
 
 # What each term is, by the labels of docs/equations.md.
 TERMS_IN_WORDS = (
@@ -114,14 +118,26 @@ code{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.875em;ov
 )
 
 
-def shell(title: str, parts: Sequence[str]) -> str:
-    """Return a whole page; parts: its HTML, empty ones left out."""
+# Where scripts run, the explorer stands in place of the pictures that it draws itself.
+_LIVE = "#explorer{display:none}[data-ready] #explorer{display:block}[data-ready] .still{display:none}"
+
+
+def shell(title: str, parts: Sequence[str], live: "Parts | None" = None) -> str:
+    """Return a whole page; parts: its HTML, empty ones left out; live: the explorer, whose body is among them."""
+    allowed = f"'sha256-{live.policy}'" if live else "'none'"
     head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width,'
-        f' initial-scale=1"><title>{markup(title)}</title><style>{_STYLE}</style>'
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
+        f" script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">"
+        f"<title>{markup(title)}</title><style>{_STYLE}{live.style + _LIVE if live else ''}</style>"
     )
     body = _with_contents("\n".join(part for part in parts if part))
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n'
+    code = (
+        f'<script id="data" type="application/octet-stream">{live.data}</script>\n<script>{live.code}</script>\n'
+        if live
+        else ""
+    )
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n<main>\n{body}\n</main>\n{code}</body>\n</html>\n'
 
 
 def _with_contents(body: str) -> str:

@@ -116,7 +116,7 @@ class Engine {
     return this.devices({ model, machine, software: usual in software ? usual : Object.keys(software)[0], drafter: "" }).length > 0;
   }
   choices(model, part) {
-    const known = (this.known[model] ||= Object.keys(this.data.plans).map((key) => key.split("|")).filter(([name]) => name === model));
+    const known = (this.known[model] ||= Object.keys(this.data.plans).map((key) => /^(.*)\|(\d+)\|(.*)$/s.exec(key).slice(1)).filter(([name]) => name === model));
     return [...new Set(known.map((key) => key[part]))];
   }
 
