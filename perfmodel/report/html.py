@@ -137,7 +137,8 @@ def shell(title: str, parts: Sequence[str], live: "Parts | None" = None) -> str:
         if live
         else ""
     )
-    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n<main>\n{body}\n</main>\n{code}</body>\n</html>\n'
+    top = f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n'
+    return f"{top}<body>\n<main>\n{body}\n</main>\n{code}</body>\n</html>\n"
 
 
 def _with_contents(body: str) -> str:
