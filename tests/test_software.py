@@ -13,8 +13,9 @@ def test_a_measured_step_moves_both_sides_and_narrows_them():
     slower = estimate(**asked, measured="9ms")
     assert slower.before.time_per_step == pytest.approx(9e-3, rel=0.03)
     assert before.after.time_per_step < slower.after.time_per_step < slower.before.time_per_step
-    width = [e.after.low.time_per_step / e.after.high.time_per_step for e in (before, slower)]
-    assert width[1] < width[0]
+    launched = [estimate(**asked, before="stream", after="graph", **more) for more in ({}, {"measured": "9ms"})]
+    width = [e.after.low.time_per_step / e.after.high.time_per_step for e in launched]
+    assert width[1] < 0.8 * width[0]
     # What is slow besides streaming is what looping removes.
     assert slower.speedup.value > before.speedup.value
     assert slower.to_dict()["measured"]["time_per_step"] == pytest.approx(9e-3)
@@ -60,6 +61,7 @@ def test_the_before_side_is_as_measured_and_the_ratio_narrower_than_without():
     # The gain is measured over predicted: its range is that of the after side alone.
     after = known.after.low.time_per_step / known.after.high.time_per_step
     assert known.speedup.high / known.speedup.low == pytest.approx(after, rel=0.06)
+    assert known.speedup.high <= 8.2e-3 / known.peak.time_per_step
     # Parameters that one number cannot tell apart keep most of their spread each, though together they are known.
     widths = [
         {a.name: a.high / a.low for a in answer.assumptions if a.low < a.high and a.low > 0}
@@ -72,13 +74,18 @@ def test_modes_of_one_software_share_their_kernels():
     asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "before": "stream", "after": "graph"}
     plain, slow = estimate(**asked), estimate(**asked, measured="9.5ms")
     moved = {a.name: a.value for a in slow.assumptions}
-    assert moved["modes.stream.matrix"] > 1.2 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
+    assert moved["modes.stream.matrix"] > 1.1 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
     assert moved["modes.graph.matrix"] == pytest.approx(moved["modes.stream.matrix"])
+    # What the machine differs by as a whole holds for both launches, but for the noise of one row.
+    assert 1 < moved["after:software.factor"] < moved["software.factor"]
     assert slow.after.time_per_step > 1.1 * plain.after.time_per_step
     # What the same kernels lose is in both times, so that the ratio does not rest on it.
-    assert plain.speedup.low > 1
+    free = {"software.spread": 0, "software.noise": 0}
+    assert estimate(**asked, parameters=free).speedup.low > 1
     apart = {"modes.graph.matrix": "2.6us..6us"}
-    assert estimate(**asked, parameters=apart).speedup.low < plain.speedup.low
+    assert estimate(**asked, parameters=free | apart).speedup.low < 1
+    # One row differs from another by more than its launch.
+    assert plain.speedup.low < 1 < plain.speedup.value
 
 
 def test_other_software_after_shares_the_machine_alone():
@@ -98,7 +105,7 @@ def test_other_software_after_shares_the_machine_alone():
     assert values[0]["memory.sustained.weights"] > values[1]["memory.sustained.weights"]
     # Engines differ among each other, and nothing of that was measured.
     same = estimate(**asked, before="stream", measured="9ms")
-    assert measured.speedup.high / measured.speedup.low > 1.2 * same.speedup.high / same.speedup.low
+    assert measured.speedup.high / measured.speedup.low > 1.1 * same.speedup.high / same.speedup.low
     changed = estimate(**asked, after_software="engine", parameters={"after:modes.graph.host": "0us"})
     assert changed.before.time_per_step == plain.before.time_per_step
     host = values[0]["after:modes.graph.host"]

@@ -87,14 +87,17 @@ def sample(name: str, prepared: Prepared, batch: int, context: int, draws: int, 
         numpy.broadcast_to(time, (draws,)) for time in function(batch, context, *(inputs[each] for each in keys))
     )
     columns = columns_of(prepared, batch, context)
-    # What sources and rows differ by beyond the parameters is of both sides alike, and takes no step below its peak.
-    sides = [before, after]
-    for side, parts in enumerate((prepared.beyond.before, prepared.beyond.after)):
+    # What sources and rows differ by beyond the parameters takes no step below its peak.
+    sides = [before, after, before / after]
+    beyond = prepared.beyond
+    for side, parts in enumerate((beyond.before, beyond.after, beyond.speedup)):
         for part in parts:
             sides[side] = sides[side] * numpy.exp(part / _PERCENTILE * numbers.standard_normal(draws))
-        if parts:
+        if parts and side < 2:
             sides[side] = numpy.maximum(sides[side], columns["peak.time_per_step"])
-    percentiles = [x for times in (*sides, before / after) for x in numpy.percentile(times, [5, 95])]
+    percentiles = [x for figures in sides for x in numpy.percentile(figures, [5, 95])]
+    if beyond.after:
+        percentiles[5] = min(percentiles[5], percentiles[1] / columns["peak.time_per_step"])
     ends = [
         *(columns[f"{side}.{end}.time_per_step"] for side in ("before", "after") for end in ("high", "low")),
         columns["speedup.low"],

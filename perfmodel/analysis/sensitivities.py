@@ -194,7 +194,7 @@ def _shares(question: Prepared, figure: str, batch: int, context: int) -> dict[s
     Those that move together share one.
     """
     recording = question.recording
-    effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {}, question.beyond.seen)
+    effects = effects_of(recording, recording.run({"batch": batch, "context": context}), {}, question.beyond)
     shares = variance_shares(effects, figure.partition(".")[0])
     return {each.key: shares.get(each.group, 0.0) for each in recording.inputs.values()}
 

@@ -7,6 +7,7 @@ import msgspec
 from perfmodel._layout import SCHEMA
 from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.columns import drafting_of, placed_of
+from perfmodel.estimates.evidence import Evidence, Nearby, evidence_of, nearby_to
 from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import Question
@@ -108,6 +109,16 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
         """The before side as measured, and what that says little of; None where nothing was measured."""
         known = self.prepared.known
         return None if known is None else Measured(known.time, known.undetermined)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """How right predictions of published rows like this question were."""
+        return evidence_of(self.prepared)
+
+    @cached_property
+    def nearby(self) -> tuple[Nearby, ...]:
+        """Published measurements nearest to the question."""
+        return nearby_to(self.prepared, self.batch, self.context)
 
     @cached_property
     def breakeven_batch(self) -> int | None:

@@ -134,7 +134,18 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
 
         Loops, parts, assumptions, notes, what is on chip and the best numbers of drafts are left out.
         """
-        left_out = ("schema", "loops", "parts", "assumptions", "notes", "on_chip", "placement", "prompt", "measured")
+        left_out = (
+            "schema",
+            "loops",
+            "parts",
+            "assumptions",
+            "notes",
+            "on_chip",
+            "placement",
+            "prompt",
+            "measured",
+            "nearby",
+        )
         plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
         plain |= {"draft": drafts_of(self.prepared), "software": self.software or ""}
         for side in ("before", "after"):

@@ -40,6 +40,8 @@ class CallParameters:
         self._room = [taking.take(path, "chain") for path in room_paths(taking.hardware.values)] if plan.limited else []
         self._boundary = _boundary_paths(taking)
         self._fill = mode("fill", "boundary") if fused else None
+        known = "software.factor" in taking.hardware.values
+        self._factor = taking.take("software.factor", "host") if known else None
         self._counted = None if taking.fused else mode("calls", "boundary")
         self._host, self._issue = (mode(key, "host") for key in ("host", "issue"))
         self._further, self._drafting = (
@@ -72,8 +74,8 @@ class CallParameters:
             host = host + equations.drafting_host_time(verify, draft, self._plan.drafts if drafts is None else drafts)
         if self._crossing is not None:
             host = host + equations.crossings_time(self._plan.host_layers, numbers[self._crossing])
-        counted = None if self._counted is None else numbers[self._counted]
-        return Fixed(boundary, _number(self._fill, numbers), host, _number(self._issue, numbers), counted)
+        counted, factor = (None if path is None else numbers[path] for path in (self._counted, self._factor))
+        return Fixed(boundary, _number(self._fill, numbers), host, _number(self._issue, numbers), counted, factor)
 
 
 def _number(path: str | None, numbers: Mapping[str, Number]) -> Number:

@@ -16,7 +16,7 @@ from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Drafting, Figures, Placed, Side
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import TERM_NAMES, Terms
-from perfmodel.numbers.choices import larger
+from perfmodel.numbers.choices import larger, smaller
 from perfmodel.numbers.python import Replay, function_of
 from perfmodel.numbers.ranges import GridRecorder
 from perfmodel.numbers.recorded import operand
@@ -75,7 +75,7 @@ def columns_of(
     columns |= {f"{side}.time_drafting": time for side, time in zip(SIDES, drafting, strict=True)}
     columns["speedup.value"] = equations.speedup(*times)
     if any(".low" in name or ".high" in name for name in wanted):
-        ends = ends_of(recording, known, exactly, prepared.beyond)
+        ends = ends_of(recording, known, exactly, prepared.beyond_at(batch, context))
         columns |= _bounds(ends, peak, batch, prepared)
     return columns
 
@@ -87,7 +87,9 @@ def _figures(prefix: str, time: Number, peak: Number, batch: Number, tokens: Num
 
 def _bounds(ends: Ends, peak: Number, batch: Number, prepared: Prepared) -> dict[str, Number]:
     beyond, tokens = prepared.beyond, prepared.tokens_per_step
-    columns: dict[str, Number] = {"speedup.low": ends.low, "speedup.high": ends.high}
+    # No step after is below its peak.
+    highest = smaller(ends.high, ends.before_slow / peak) if beyond.after else ends.high
+    columns: dict[str, Number] = {"speedup.low": ends.low, "speedup.high": highest}
     sides = ((ends.before_slow, ends.before_fast, beyond.before), (ends.after_slow, ends.after_fast, beyond.after))
     for side, (slow, fast, parts) in zip(SIDES, sides, strict=True):
         # What sources differ by beyond the parameters takes no step below its peak.

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Unpack
 import msgspec
 
 from perfmodel.errors import UsageError, ValueRangeError, shown
+from perfmodel.estimates.figures import peak_at
 from perfmodel.estimates.intervals import effects_of
-from perfmodel.estimates.known import Known, Seen, as_known
+from perfmodel.estimates.known import Known, Seen, as_known, beyond_parts, shared_effects
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
@@ -30,8 +31,8 @@ TO_PERCENTILE = 1.6448536269514722
 NOISE = 0.02
 # The time is not linear in what is moved, so that it is moved again from where it came to.
 _ROUNDS = 12
-# A step of the moved parameters is as measured to this part, and a measurement that they miss by more is refused.
-_MATCHED, _FAR = 1e-3, 0.02
+# What is left to explain where a device has no software whose sources differ [-].
+_MATCHED = 5e-3
 # A parameter is undetermined where the measurement leaves this share of its spread.
 _LEFT = 0.9
 
@@ -58,36 +59,50 @@ def conditioned(question: Question) -> Known | None:
         return None
     prepared = prepare_question(question)
     time = measured_time(text, question.batch * prepared.tokens_per_step)
-    step = _Step(prepared, question.batch, question.context)
-    # A host that is late, or kernels that are slow: whichever is nearer to what its kind of software does.
-    found = min((step.explained(math.log(time), start) for start in step.starts(time)), key=lambda one: one.distance)
-    moved, reached = found.moved, step.time(step.moved_by(found.moved))
-    if abs(math.log(reached / time)) > _FAR:
+    peak = peak_at(prepared, question.batch, question.context, {})
+    if time < peak:
         raise ValueRangeError(
-            f"--measured: {shown(text)} is a step of {format_quantity(time, 's')}, and no value of what is uncertain"
-            " gives"
-            f" less than {format_quantity(reached, 's')}; is it of this question?"
-            if reached > time
-            else f"--measured: {shown(text)}: no value of what is uncertain gives more than"
-            f" {format_quantity(reached, 's')}"
+            f"--measured: {shown(text)} is a step of {format_quantity(time, 's')}, and its bytes alone take"
+            f" {format_quantity(peak, 's')} at the datasheet bandwidth; is it of this question?"
         )
+    step = _Step(prepared, question.batch, question.context)
+    spread, noise = (part / TO_PERCENTILE for part in beyond_parts(question.hardware) or (0.0, 0.0))
+    # A host that is late, or kernels that are slow: whichever is nearer to what its kind of software does.
+    rest = max(math.hypot(spread, noise), _MATCHED)
+    found = min(
+        (step.explained(math.log(time), start, rest) for start in step.starts(time)), key=lambda one: one.distance
+    )
+    moved, reached = found.moved, step.time(step.moved_by(found.moved))
+    row = time / reached
     left = {path: math.sqrt(max(1 - share, 0.0)) for path, share in found.told.items()}
     known = Known(
         time=time,
+        device=question.hardware.name,
+        stack=question.hardware.stack,
+        mode=question.before,
+        of=prepared.of,
+        batch=question.batch,
+        context=question.context,
+        row=row,
+        source=row ** (spread**2 / rest**2),
         moved={path: (was, _moved(path, was, moved[path], str(text))) for path, was in step.quantities.items()},
         left=left,
         undetermined=tuple(path for path in left if left[path] > _LEFT),
+        distance=math.sqrt(found.distance),
         deviations={path: moved[path] / step.spreads[path] for path in moved},
         seen=Seen(NOISE, {}),
     )
     again = prepare_question(with_known(question, known))
     lines = again.recording.run({"batch": question.batch, "context": question.context})
-    return msgspec.structs.replace(known, seen=Seen(NOISE, effects_of(again.recording, lines, {}).before))
+    effects = effects_of(again.recording, lines, {}).before
+    beyond = shared_effects(question.hardware, question.before, known)
+    return msgspec.structs.replace(known, seen=Seen(NOISE, {**effects, **beyond}))
 
 
 def with_known(question: Question, known: Known) -> Question:
     """Return a question with its devices as a measured step leaves them."""
-    before, after = (as_known(device, known) for device in (question.hardware, question.after_hardware))
+    before = as_known(question.hardware, known, question.before)
+    after = as_known(question.after_hardware, known, question.after)
     return msgspec.structs.replace(question, hardware=before, after_hardware=after)
 
 
@@ -163,8 +178,11 @@ class _Step:
             found.append(found[0] | {late: math.log(per_call / self.values[late])})
         return found
 
-    def explained(self, goal: float, start: dict[str, float]) -> "_Explained":
-        """Return how the parameters move so that the logarithm of the time is `goal`, by Gaussian conditioning."""
+    def explained(self, goal: float, start: dict[str, float], rest_spread: float) -> "_Explained":
+        """Return how the parameters move so that the logarithm of the time is `goal`, by Gaussian conditioning.
+
+        rest_spread: standard deviation of what they leave to the machine and its software as a whole [-].
+        """
         spreads = self.spreads
         moved, felt, variance = start, dict.fromkeys(spreads, 0.0), 1.0
         for _ in range(_ROUNDS):
@@ -175,7 +193,7 @@ class _Step:
             held: dict[str, float] = {}
             for _ in spreads:  # a share that would be more than all stays there, and the others explain the rest
                 free = [path for path in spreads if path not in held]
-                variance = added(slopes[path] * felt[path] for path in free) + _MATCHED**2
+                variance = added(slopes[path] * felt[path] for path in free) + rest_spread**2
                 left = rest - added(slopes[path] * held[path] for path in held)
                 wanted = {path: felt[path] / variance * left for path in free}
                 beyond = {path: self._most(path) for path in free if wanted[path] > self._most(path)}
@@ -185,7 +203,7 @@ class _Step:
             # Far from where the slopes were taken a step of a factor of e at a time.
             moved = {path: _near(moved[path], (wanted | held)[path]) for path in spreads}
         told = {path: felt[path] ** 2 / variance / spreads[path] ** 2 for path in spreads}
-        off = (goal - math.log(self.time(self.moved_by(moved)))) / _MATCHED
+        off = (goal - math.log(self.time(self.moved_by(moved)))) / rest_spread
         return _Explained(moved, told, off**2 + added((moved[path] / spreads[path]) ** 2 for path in spreads))
 
     def _most(self, path: str) -> float:

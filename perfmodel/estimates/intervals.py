@@ -50,18 +50,23 @@ class Effects(NamedTuple):
 
 
 def effects_of(
-    recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number], seen: Seen | None = None
+    recording: Recording, known: Mapping[str, Number], given: Mapping[str, Number], beyond: "Beyond | None" = None
 ) -> Effects:
     """Return what each group of uncertain parameters alone does, at its slow and at its fast end.
 
-    known: the lines worked out; given: inputs that are known exactly, so that they move in no group; seen: a measured
-    step, past which they are bound.
+    known: the lines worked out; given: inputs that are known exactly, so that they move in no group; beyond: with a
+    measured step, past which they are bound.
     """
     effects = _free_effects(recording, known, given)
-    if seen is None:
+    if beyond is None or beyond.seen is None:
         return effects
-    exactly = _groups_of(recording, given)
-    return Effects(*(bound(side, seen, exactly)[0] for side in effects))
+    sides, exactly = _with_shared(effects, beyond), _groups_of(recording, given)
+    return Effects(*(bound(side, beyond.seen, exactly)[0] for side in sides))
+
+
+def _with_shared(effects: Effects, beyond: "Beyond") -> Effects:
+    """Return effects with what both sides have in common with a measured step beyond their parameters."""
+    return Effects(*({**side, **more} for side, more in zip(effects, beyond.shared, strict=True)))
 
 
 def _groups_of(recording: Recording, given: Mapping[str, Number]) -> dict[str, Number]:
@@ -124,7 +129,7 @@ def _bound_ends(times: tuple[Number, Number], effects: Effects, beyond: "Beyond"
     """
     seen = beyond.seen
     assert seen is not None  # noqa: S101 - asked before
-    (before, follows), (after, other) = (bound(side, seen, given) for side in effects)
+    (before, follows), (after, other) = (bound(side, seen, given) for side in _with_shared(effects, beyond))
     noises = [share * seen.noise for share in (follows, other, follows - other)]
     sums = (moments(list(before.values())), moments(list(after.values())), _ratio_moments(Effects(before, after)))
     figures = (*times, equations.speedup(*times))
@@ -170,13 +175,14 @@ def _ratio_moments(effects: Effects) -> Moments:
 class Beyond(NamedTuple):
     """What is uncertain beside the parameters, as half-widths of logarithms [-]: of either time, and of the speed-up.
 
-    seen: a measured step, which binds the parameters.
+    seen: a measured step, which binds the parameters; shared: what either side has in common with it beside them.
     """
 
     before: tuple[Number, ...] = ()
     after: tuple[Number, ...] = ()
     speedup: tuple[Number, ...] = ()
     seen: Seen | None = None
+    shared: tuple[Mapping[str, Effect], Mapping[str, Effect]] = ({}, {})
 
 
 def variance_shares(effects: Effects, figure: str) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What a measured step tells: parameters that it moved, and how it binds what is left uncertain of them."""
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import msgspec
 
 from perfmodel.equations.uncertainty import Effect
 from perfmodel.estimates.positions import kernels_key
+from perfmodel.numbers.choices import larger, log, smaller
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.quantities import Quantity
 
@@ -26,19 +28,40 @@ class Seen(NamedTuple):
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A measured step: its time [s], and what it tells.
+    """A measured step: its time [s], the device, software and launch mode it is of, and what it tells.
 
+    of: what else its question is, batch and context apart. row, source: factors on the time of a step by which this
+    one, and all of its device and software, differ from others of their kind beyond their parameters [-].
     moved: by path a quantity as it was and as it is now; left: by path the share of its spread that is left [-];
-    deviations: by path how many standard deviations of its interval it moved [-]; undetermined: uncertain parameters
-    that it says little of; seen: how it binds the rest.
+    distance: of the step from what is usual, in standard deviations; deviations: by path how many of its own interval
+    it moved [-]; undetermined: uncertain parameters that it says little of; seen: how it binds the rest.
     """
 
     time: float
+    device: str
+    stack: str
+    mode: str
+    of: tuple[str, ...]
+    batch: int
+    context: int
+    row: float
+    source: float
     moved: dict[str, tuple[Quantity, Quantity]]
+    distance: float
     deviations: dict[str, float]
     left: dict[str, float]
     undetermined: tuple[str, ...]
     seen: Seen
+
+    def away(self, of: tuple[str, ...], batch: Number, context: Number) -> Number:
+        """Return how far another row is from the measured one, 0 for itself to 1 for one that differs in all it can.
+
+        Twice or half its batch or context are 1; so is whatever else differs.
+        """
+        if of != self.of:
+            return 1.0
+        steps = (log(batch / self.batch), log((context + 1) / (self.context + 1)))
+        return smaller(sum(larger(step, -step) for step in steps) / math.log(2), 1.0)
 
     def narrowed(self, path: str, quantity: Quantity) -> Quantity:
         """Return a quantity as it is left after the measurement, by itself."""
@@ -49,11 +72,43 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return msgspec.structs.replace(quantity, low=low, high=high)
 
 
-@lru_cache(maxsize=512)
-def as_known(hardware: Hardware, known: Known) -> Hardware:
-    """Return a device with each quantity moved that a measured step moved; the same pair gives the same object.
+# What sources of a kind of software differ by beyond their parameters, and one row from another.
+BEYOND = ("software.spread", "software.noise")
 
-    A device with other software shares those of the machine; another launch mode of the same software its kernels.
+
+def beyond_parts(hardware: Hardware) -> tuple[float, ...]:
+    """Return the half-widths of logarithms [-] that software adds, () for none: spread of sources, noise of a row."""
+    return tuple(hardware.values[path].value for path in BEYOND) if BEYOND[0] in hardware.values else ()
+
+
+def shared_effects(hardware: Hardware, mode: str, known: Known) -> dict[str, Effect]:
+    """Return what a side shares with the measured step beyond its parameters: the source's part, and the row's."""
+    if factor_of(hardware, mode, known) is None:
+        return {}
+    spread, noise = beyond_parts(hardware) or (0.0, 0.0)
+    source = {"software.spread": Effect(spread, -spread)}
+    return source | ({"software.noise": Effect(noise, -noise)} if mode == known.mode else {})
+
+
+# Launch modes between which nothing but the launch differs; what runs eagerly is another software's kernels.
+LAUNCHES = ("stream", "graph", "pdl")
+
+
+def factor_of(hardware: Hardware, mode: str, known: Known) -> float | None:
+    """Return the factor on a step of `mode` that a measured step tells, None for none."""
+    if (hardware.name, hardware.stack) != (known.device, known.stack):
+        return None
+    if mode == known.mode:
+        return known.row
+    return known.source if mode in LAUNCHES and known.mode in LAUNCHES else None
+
+
+@lru_cache(maxsize=512)
+def as_known(hardware: Hardware, known: Known, mode: str) -> Hardware:
+    """Return a device with each quantity moved that a measured step moved, for a side in a launch mode.
+
+    A device with other software shares those of the machine; another launch mode of the same software its kernels. The
+    same arguments give the same object.
     """
     alike = {
         (kernels_key(path), was.low, was.value, was.high): now
@@ -67,6 +122,11 @@ def as_known(hardware: Hardware, known: Known) -> Hardware:
             now = alike.get((kernels_key(path), quantity.low, quantity.value, quantity.high))
         if now is not None:
             changed[path] = now
+    factor = factor_of(hardware, mode, known)
+    if factor is not None:
+        changed["software.factor"] = Quantity(
+            low=factor, value=factor, high=factor, unit="1", kind="derived", source="what was measured"
+        )
     return hardware.replace_values(changed)
 
 

@@ -83,7 +83,8 @@ class Chain(NamedTuple):
 class Fixed(NamedTuple):
     """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s].
 
-    calls: kernel calls of a step as they were counted [-], None for those of the plan.
+    calls: kernel calls of a step as they were counted [-], None for those of the plan; factor: on the time of all, None
+    for none [-].
     """
 
     boundary: Number
@@ -91,6 +92,7 @@ class Fixed(NamedTuple):
     host: Number
     issue: Number
     calls: Number = None
+    factor: Number = None
 
 
 class Costs(NamedTuple):

@@ -6,10 +6,11 @@ from functools import cached_property, lru_cache
 import msgspec
 
 from perfmodel.errors import ValueRangeError
+from perfmodel.estimates.beyond import beyond_of
 from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.drafting import Draft, DraftedWork, whole_work, with_drafter
 from perfmodel.estimates.intervals import Beyond
-from perfmodel.estimates.known import Known, Seen
+from perfmodel.estimates.known import Known, beyond_parts
 from perfmodel.estimates.onchiproom import on_chip_room
 from perfmodel.estimates.placement import Placement, host_layers
 from perfmodel.estimates.plan import plan_kinds
@@ -29,8 +30,6 @@ from perfmodel.schedule.cutting import make_pipeline, read_loop_only
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
-
-_BEYOND = ("software.spread", "software.noise")
 
 
 class Prepared:
@@ -78,7 +77,7 @@ class Prepared:
         self.resident = self.resident_over(parallel)
         self.known: Known | None = None
         self.assumptions = self._assumptions()
-        self.beyond = _beyond_of(self.before, self.after)
+        self.beyond = beyond_of(self.before, self.after)
         # The numbers of answers, and functions of batch and context that give them; see `perfmodel.estimates.columns`.
         self.answered: dict[tuple[int, int], tuple[int, int, tuple[float, ...]]] = {}
         self.further: dict[tuple[int, int], Replay] = {}
@@ -155,9 +154,35 @@ class Prepared:
         """The equations of the question, run once."""
         return Recording(self.before, self.after)
 
+    @property
+    def of(self) -> tuple[str, ...]:
+        """Return what a measured row of the side before has in common with others of its batch and context."""
+        formats = self.formats
+        return (
+            self.model.name,
+            self.hardware.name,
+            str(self.parallel),
+            formats.weights,
+            formats.kv,
+            self.before.mode.name,
+        )
+
+    def beyond_at(self, batch: Number, context: Number) -> Beyond:
+        """Return what widens times and speed-up beside the parameters at a workload.
+
+        Away from the measured step the row has a noise of its own.
+        """
+        if self.known is None:
+            return self.beyond
+        _, noise = beyond_parts(self.before.hardware) or (0.0, 0.0)
+        noise = noise * self.known.away(self.of, batch, context)
+        if noise.__class__ is float and not noise:
+            return self.beyond
+        return self.beyond._replace(before=(*self.beyond.before, noise), speedup=(*self.beyond.speedup, noise))
+
     def learn(self, known: Known) -> None:
         """Take in a measured step, which moved the parameters of this question's devices: the rest is bound by it."""
-        self.known, self.beyond = known, _beyond_of(self.before, self.after, known.seen)
+        self.known, self.beyond = known, beyond_of(self.before, self.after, known)
         self.answered, self.further = {}, {}
         self.assumptions = self._assumptions()
 
@@ -209,25 +234,6 @@ def _differing(before: PreparedSide, after: PreparedSide) -> frozenset[str]:
     return frozenset(
         path for path, (_, quantity) in after.parameters.used.items() if path in used and used[path][1] != quantity
     )
-
-
-def beyond_parameters(hardware: Hardware) -> tuple[float, ...]:
-    """Return the half-widths of logarithms [-] that software adds: spread between sources, noise of a row."""
-    return tuple(hardware.values[path].value for path in _BEYOND if path in hardware.values)
-
-
-def _beyond_of(before: PreparedSide, after: PreparedSide, seen: Seen | None = None) -> Beyond:
-    """Return what widens times and speed-up beside the parameters: spread between sources of a kind, noise of a row.
-
-    Two sides of one software share both, so that the ratio has none of it; those of different software do not. What a
-    measured step differs by is known. Kernels that are written anew share none of what those before it were like.
-    """
-    parts, others = (beyond_parameters(side.hardware) for side in (before, after))
-    same = before.hardware.stack == after.hardware.stack
-    if seen is None:
-        return Beyond(parts, others, () if same else (*parts, *others))
-    others = () if same else others
-    return Beyond((), others, others, seen)
 
 
 def _assumed(used: Mapping[str, Quantity]) -> tuple[Assumption, ...]:

@@ -212,6 +212,8 @@ FIELDS = (
     "prompt",
     "software",
     "measured",
+    "evidence",
+    "nearby",
     "energy",
     "price",
     "breakeven_batch",

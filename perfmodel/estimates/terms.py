@@ -248,6 +248,12 @@ def calls_made(plan: Plan, fixed: Fixed) -> Number:
 
 def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
     """Return the time of a step [s] by (S1, L2, L3), then (S2), from its `call_times`."""
+    time = _plain_time(plan, calls, fixed)
+    return time if fixed.factor is None else fixed.factor * time
+
+
+def _plain_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
+    """Return the time of a step [s] before the factor by which a measured one differs."""
     unlimited = _unlimited(plan, calls, fixed)
     if fixed.issue.__class__ is float and not fixed.issue:
         return unlimited  # what (S2) gives for a host that issues calls in no time
@@ -265,7 +271,8 @@ def step_terms(plan: Plan, busy: Busy, fixed: Fixed) -> Terms:
     """Return the terms of a step, which add up to its `step_time`."""
     calls = call_times(busy)
     boundary = calls_made(plan, fixed) * fixed.boundary + plan.fused_calls * fixed.first_bytes + busy.refill
-    excess = step_time(plan, calls, fixed) - _unlimited(plan, calls, fixed)
-    return Terms(
+    excess = _plain_time(plan, calls, fixed) - _unlimited(plan, calls, fixed)
+    terms = Terms(
         busy.stream, busy.compute, boundary + busy.lost, busy.collective, busy.latency, fixed.host + busy.host + excess
     )
+    return terms if fixed.factor is None else Terms(*(fixed.factor * term for term in terms))

@@ -84,11 +84,10 @@ def ladders(predicted: Iterable[Predicted]) -> list[Ladder]:
     return found
 
 
-def predicted_rungs(rows: Iterable[Row], climb: str) -> list[Predicted]:
-    """Return every rung but the first of the ladders that climb in `climb`, each calibrated on the first.
+def ladders_climbing(rows: Iterable[Row], climb: str) -> list[list[Row]]:
+    """Return the ladders that climb in 'devices' (tensor parallel) or 'batch': the first rung, then the higher ones.
 
-    climb: 'devices' (tensor parallel; layers split over devices are no ladder) or 'batch'. The profile of the stack, or
-    of its kind of software, is where the fit starts.
+    Layers split over devices are no ladder; a rung that is alone makes none.
     """
     ladders: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
@@ -109,13 +108,24 @@ def predicted_rungs(rows: Iterable[Row], climb: str) -> list[Predicted]:
                     context,
                 )
                 ladders.setdefault(key, []).append(row)
-    predicted = []
+    found = []
     for members in ladders.values():
         first, *others = sorted(members, key=lambda row: (getattr(row, climb), row.id))
         higher = [row for row in others if getattr(row, climb) > getattr(first, climb)]
         if higher:
-            name = profile_of(first)
-            base = find_profile(name) if name else None
-            fitted = as_profile(calibrate([first], base, leave_out=False), "first rung", base)
-            predicted += [predict(row, fitted) for row in higher]
+            found.append([first, *higher])
+    return found
+
+
+def predicted_rungs(rows: Iterable[Row], climb: str) -> list[Predicted]:
+    """Return every rung but the first of the ladders that climb in `climb`, each calibrated on the first.
+
+    The profile of the stack, or of its kind of software, is where the fit starts.
+    """
+    predicted = []
+    for first, *higher in ladders_climbing(rows, climb):
+        name = profile_of(first)
+        base = find_profile(name) if name else None
+        fitted = as_profile(calibrate([first], base, leave_out=False), "first rung", base)
+        predicted += [predict(row, fitted) for row in higher]
     return predicted

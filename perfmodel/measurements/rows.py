@@ -11,10 +11,8 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import PerfModelError, SpecificationError, shown
-from perfmodel.estimates.answers import Estimate
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.files import read_text
-from perfmodel.specifications.storage import nominal_bits, weights_format
 
 _LEAST, _MOST = 1e-9, 1e9  # s of a step, and tok/s
 COLUMNS = (
@@ -210,36 +208,6 @@ def known_measurements(model: str, hardware: str) -> tuple[Row, ...]:
     wanted = _catalogue_names(model, hardware)
     found = [row for row in _rows_with(*wanted) if (row.model, row.hardware) == wanted] if wanted is not None else []
     return tuple(sorted(found, key=lambda row: (row.devices, row.batch, row.weight_format, row.context, row.id)))
-
-
-def measured_nearby(answer: Estimate, most: int = 5) -> tuple[tuple[str, float, str], ...]:
-    """Return up to `most` published measurements nearest to the question: what was measured, time per step [s], source.
-
-    Only those of the same model, machine and number of devices; those of the same width of weights, mode, batch and
-    context come first.
-    """
-    bits = nominal_bits(answer.weight_format)
-    modes = (answer.before.mode, answer.after.mode)
-
-    def distance(row: Row) -> tuple[bool, bool, float, float]:
-        stored = nominal_bits(weights_format(row.weight_format, row.id)) if row.weight_format else 0.0
-        return (
-            stored != bits,
-            row.mode not in modes,
-            abs(math.log(row.batch / answer.batch)),
-            abs(math.log((row.context + 256) / (answer.context + 256))),
-        )
-
-    near = [row for row in known_measurements(answer.model, answer.hardware) if row.devices == answer.devices]
-    rows = sorted(near, key=lambda row: (*distance(row), row.id))[:most]
-    return tuple(
-        (
-            f"{row.weight_format}, batch {row.batch}, context {row.context:,}: {row.engine}",
-            row.time_per_step,
-            row.source_id,
-        )
-        for row in rows
-    )
 
 
 def _catalogue_names(model: str, hardware: str) -> tuple[str, str] | None:

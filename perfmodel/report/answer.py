@@ -5,7 +5,7 @@ from collections.abc import Callable
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.results import Assumption, Figures, Prompt, PromptSide, Side
 from perfmodel.estimates.terms import TERM_NAMES
-from perfmodel.report.facts import Beside, facts
+from perfmodel.report.facts import Beside, facts, how_sure, measured_nearby
 from perfmodel.report.pictures.captions import counted
 from perfmodel.report.text import Document, Table, to_plain
 from perfmodel.report.words import percent, ranged, rate, shortened, term_label, time
@@ -58,6 +58,7 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
     beside = beside or Beside()
     parts: list[str | Table] = [
         verdict(answer),
+        how_sure(answer),
         _question(answer),
         _figures(answer),
         _terms(answer),
@@ -65,11 +66,9 @@ def document(answer: Estimate, beside: Beside | None = None) -> Document:
         _parts(answer),
     ]
     if answer.prompt is not None:
-        parts.insert(3, _prompt(answer.prompt))
-    if beside.measured:
-        rows = [
-            (shortened(what, _LONGEST), format_quantity(time, "s"), source) for what, time, source in beside.measured
-        ]
+        parts.insert(4, _prompt(answer.prompt))
+    if answer.nearby:
+        rows = [(shortened(what, _LONGEST), step, source) for what, step, source in measured_nearby(answer)]
         parts.append(Table(("measured nearby", "a step", "source"), rows, frozenset({1})))
     parts.append(_assumptions(answer.assumptions))
     # That it does not fit stands in the table above, and the command line says it on stderr.

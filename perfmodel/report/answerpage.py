@@ -15,7 +15,7 @@ from perfmodel.report.answer import document, verdict
 from perfmodel.report.around import Report, WhatIf, report_data, what_ifs
 from perfmodel.report.bars import picture_table
 from perfmodel.report.explorer.page import Parts, parts_of
-from perfmodel.report.facts import Beside, beside_of, facts
+from perfmodel.report.facts import Beside, beside_of, facts, how_sure, measured_nearby
 from perfmodel.report.html import (
     ASSUMPTIONS_SAID,
     TERMS_IN_WORDS,
@@ -167,8 +167,9 @@ def _beside(answer: Estimate, beside: Beside) -> str:
         lines.append("No loop was found.")
     stored = ", ".join(f"{p.part} {p.format} ({p.bytes / 1e9:.3g} GB)" for p in answer.parts)
     lines.append(f"Stored: {stored}.")
-    if beside.measured:
-        told = "; ".join(f"{what}, {time(seconds)} a step ({source})" for what, seconds, source in beside.measured)
+    lines.insert(0, how_sure(answer))
+    if answer.nearby:
+        told = "; ".join(f"{what}, {step} a step ({source})" for what, step, source in measured_nearby(answer))
         lines.append(f"Measured nearby: {told}.")
     return "".join(f'<p class="note">{markup(line)}</p>' for line in lines)
 

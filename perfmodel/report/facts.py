@@ -12,12 +12,10 @@ from perfmodel.units import format_quantity
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """What may stand beside an answer, each found by its own room.
 
-    widest: the assumption with the largest share in the variance of the speed-up, and that share [-];
-    measured: published measurements near the question, as (what was measured, time per step [s], source).
+    widest: the assumption with the largest share in the variance of the speed-up, and that share [-].
     """
 
     widest: tuple[str, float] | None = None
-    measured: tuple[tuple[str, float, str], ...] = ()
 
 
 def beside_of(answer: Estimate) -> Beside:
@@ -26,9 +24,31 @@ def beside_of(answer: Estimate) -> Beside:
     What it asks loads here, so that a document alone needs none of it.
     """
     from perfmodel.analysis.sensitivities import widest_of
-    from perfmodel.measurements.rows import measured_nearby
 
-    return Beside(widest=widest_of(answer), measured=measured_nearby(answer))
+    return Beside(widest=widest_of(answer))
+
+
+def how_sure(answer: Estimate) -> str:
+    """Return how far the answer may be trusted, and which measurements nearby speak against it."""
+    against = [one.id for one in answer.nearby if one.inside is False]
+    text = f"How sure: {answer.evidence.text}."
+    if not against:
+        return text
+    of = len(answer.nearby)
+    few = "the one measurement nearby lies" if of == 1 else f"{len(against)} of {of} measurements nearby lie"
+    return f"{text} Against it: {few} outside what is predicted for them ({', '.join(against)})."
+
+
+def measured_nearby(answer: Estimate) -> list[tuple[str, str, str]]:
+    """Return each measurement near the question as what was measured, a step, and its source."""
+    return [
+        (
+            f"{one.weight_format}, batch {one.batch}, context {one.context:,}: {one.engine}",
+            format_quantity(one.time_per_step, "s") + (", outside" if one.inside is False else ""),
+            one.source,
+        )
+        for one in answer.nearby
+    ]
 
 
 def facts(answer: Estimate, beside: Beside) -> list[tuple[str, str]]:

@@ -127,6 +127,13 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
     ),
     share("modes.*.covered", -1, "share of the boundaries at which dependent launch is used (B1)", positive=False),
     Parameter(
+        "software.factor",
+        "1",
+        1,
+        "factor on the time of a step by which a measured one differs from others of its kind, beyond its parameters",
+        positive=True,
+    ),
+    Parameter(
         "modes.*.calls",
         "1",
         1,

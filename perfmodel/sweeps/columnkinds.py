@@ -99,7 +99,7 @@ def is_float(name: str) -> bool:
     """Return whether a column holds floats: neither counts nor texts."""
     return not (
         name in AXIS_COLUMNS
-        or name in ("parallel", "draft.drafter", "software")
+        or name in ("parallel", "draft.drafter", "software", "evidence.text")
         or name in COUNTS
         or name in COUNTS_OR_NONE
         or name.endswith((".bound", ".software", ".profile"))

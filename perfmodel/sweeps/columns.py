@@ -12,6 +12,7 @@ from perfmodel.estimates.columns import FIGURES, SIDES, drafts_of
 from perfmodel.estimates.conditioning import prepared_with
 from perfmodel.estimates.costs import COSTS
 from perfmodel.estimates.devices import AFTER
+from perfmodel.estimates.evidence import evidence_of
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
@@ -54,6 +55,11 @@ ROW_COLUMNS = (
     "draft.accepted",
     "draft.tokens_per_step",
     "software",
+    "evidence.rows",
+    "evidence.sources",
+    "evidence.median_error",
+    "evidence.inside",
+    "evidence.text",
     *(f"{cost}.{side}" for cost in COSTS for side in SIDES),
 )
 _WORKLOAD = frozenset({"batch", "context"})
@@ -236,6 +242,7 @@ def texts_of(question: Prepared) -> dict[str, str]:
         },
         "draft.drafter": drafts_of(question)["drafter"],
         "software": software_in_use(question.hardware) or "",
+        "evidence.text": evidence_of(question).text,
     }
 
 
@@ -246,6 +253,8 @@ def _numbers(question: Prepared, grid: Grid) -> dict[str, float]:
         "before.kernel_calls": question.before.kernel_calls,
         "after.kernel_calls": question.after.kernel_calls,
     }
+    evidence = evidence_of(question)
+    found |= {f"evidence.{name}": getattr(evidence, name) for name in ("rows", "sources", "median_error", "inside")}
     found |= {f"draft.{name}": value for name, value in drafts_of(question).items() if name != "drafter"}
     for name, (key, _) in COSTS.items():
         if key not in question.hardware.values:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.coefficients import asks_of, coefficients, shape_of
 from perfmodel.estimates.draftcosts import draft_defaults
+from perfmodel.estimates.known import LAUNCHES, beyond_parts
 from perfmodel.estimates.machine import SideParameters
 from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.positions import kernels_key, moves_with
-from perfmodel.estimates.prepared import beyond_parameters
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.numbers.compact import CompactRecording
 from perfmodel.report.explorer.cases import SharedModel, Style, Used, cases, machines_used, style_of
@@ -141,6 +141,7 @@ def explorer_data(
         raise PerfModelError("explore: none of these models can be asked on any of these machines")
     return {
         "terms": list(TERM_NAMES),
+        "launches": list(LAUNCHES),
         "models": {case.model.name: _model(case) for case in asked},
         "machines": found,
         "paths": [_path(path) for path in tables.paths.listed()],
@@ -196,7 +197,7 @@ def _software(
 
     return {
         "before": used.hardware.default_mode,
-        "beyond": list(beyond_parameters(used.hardware)),
+        "beyond": list(beyond_parts(used.hardware)),
         "modes": modes,
         "values": ends(hardware, drafts=False),
         "drafts": {
