@@ -57,6 +57,9 @@ class _Known:
     def groups(self, _given: Any) -> list[Group]:
         return [Group(name, {name: -1.0}, {name: 1.0}) for name in self._ends]
 
+    def rest_on(self, _moved: Any) -> tuple[bool, bool]:
+        return True, True  # a side that does not rest on a group has the same times at both of its ends
+
     def times_with(self, _known: Any, moved: Mapping[str, float]) -> tuple[Any, Any]:
         if not moved:
             return self._times
