@@ -221,7 +221,7 @@ def test_every_device_with_a_host_reaches_its_memory(name):
     if family in UNIFIED or name in UNIFIED_DEVICES:
         assert not host
     else:
-        assert host == {"tiers.host.bandwidth", "tiers.host.sustained", "tiers.host.capacity"}
+        assert host == {f"tiers.host.{key}" for key in ("bandwidth", "sustained", "capacity", "memory")}
         assert values["tiers.host.bandwidth"].source.strip()
 
 
@@ -241,6 +241,22 @@ def test_lanes_and_generation_give_the_rate_to_the_host():
         ("gaudi-3", 16, 4),
     ):
         assert value(name, "tiers.host.bandwidth") == lanes * each * 1e9, name
+
+
+def test_channels_and_transfers_give_the_memory_of_a_host():
+    """Eight bytes a transfer; one socket of the server that a source names."""
+    for name, channels, transfers in (
+        ("h100-sxm", 8, 4800e6),
+        ("b200", 8, 5600e6),
+        ("a100-sxm-80gb", 8, 3200e6),
+        ("mi300x", 12, 4800e6),
+        ("mi355x", 12, 6000e6),
+        ("v100-sxm-32gb", 4, 2400e6),
+        ("ascend-910b1", 8, 2933e6),
+    ):
+        assert value(name, "tiers.host.memory") == pytest.approx(channels * transfers * 8, rel=1e-3), name
+    assert value("gh200", "tiers.host.memory") == value("gh200", "tiers.host.bandwidth")
+    assert value("rtx-4090", "tiers.host.memory") == pytest.approx(2 * 5600e6 * 8, rel=0.005)
 
 
 @pytest.mark.parametrize("path", [*FILES, *ARCHITECTURES], ids=lambda p: p.stem)

@@ -96,8 +96,8 @@ def read_offload(given: str, hardware: Hardware) -> Placement | None:
         share = ":".join(words[:-1] if compute else words)
         if tier not in tiers:
             raise UnknownNameError(
-                f"--offload: {hardware.name} has no memory tier {shown(tier)}{nearest(tier, tiers)}; "
-                + (f"it has {', '.join(tiers)}" if tiers else "a hardware file gives one as [tiers.host]")
+                f"--offload: {hardware.name} has no memory tier {shown(tier)}{nearest(tier, tiers)}; it has "
+                + (", ".join(tiers) or "one memory, the host's too, so nothing can leave it ([tiers.host] gives one)")
             )
         chosen.add(tier)
         if not equals and not colon and "," not in str(given):
