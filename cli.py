@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from perfmodel.commands.application import Application
-from perfmodel.commands.delivering import chosen_format, deliver, reproducing_line, show, warn
-from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
+from perfmodel.commands.delivering import Delivery, reproducing_line, show, warn
+from perfmodel.commands.shared import Hardware, Model, asks, delivers
 from perfmodel.errors import PerfModelError, StoppedError, UnreadableValueError, UsageError
 from perfmodel.quoting import line
 
@@ -68,23 +68,14 @@ def _main(
 
 @app.command("estimate", epilog="Example: perfmodel estimate llama-3.1-8b sn40l --devices 8 --context 4k")
 @asks
-def estimate_command(
-    model: Model,
-    hardware: Hardware,
-    asked: dict[str, Any],
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
-) -> None:
+@delivers
+def estimate_command(model: Model, hardware: Hardware, asked: dict[str, Any], *, delivery: Delivery) -> None:
     """How fast MODEL generates tokens on HARDWARE, before and after looping, and where the time goes."""
     from perfmodel.estimates.answers import estimate
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     answer = estimate(model, hardware, **asked)
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     warn(answer, chosen)
 
@@ -107,10 +98,8 @@ def estimate_command(
 
     from perfmodel.report.files.delimited import DEFAULT_COLUMNS
 
-    deliver(
+    delivery.deliver(
         chosen,
-        output,
-        columns,
         rows=rows,
         default_columns=DEFAULT_COLUMNS,
         json=answer.to_dict,

@@ -7,23 +7,9 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.application import Application
-from perfmodel.commands.delivering import deliver_list, show, tally
+from perfmodel.commands.delivering import Delivery, show, tally
 from perfmodel.commands.filters import ModelsAtLeast, Word, at_least, chosen, having, model_value
-from perfmodel.commands.shared import (
-    Columns,
-    CommandFlag,
-    CsvFlag,
-    Devices,
-    JsonFlag,
-    LoopAtMost,
-    LoopOnly,
-    Model,
-    Names,
-    Output,
-    Parallel,
-    Weights,
-    count,
-)
+from perfmodel.commands.shared import Devices, LoopAtMost, LoopOnly, Model, Names, Parallel, Weights, count, delivers
 from perfmodel.commands.tracing import is_trace, trace_loops_command
 
 if TYPE_CHECKING:
@@ -40,15 +26,13 @@ def register(app: typer.Typer) -> None:
 
 
 @models_app.command("list", epilog="Example: perfmodel models list --json")
+@delivers
 def models_list(
     word: Word = None,
     family: Annotated[str | None, typer.Option("--family", help="Only models of this family.")] = None,
     least: ModelsAtLeast = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """The models in the catalogue, with parameters counted from their shapes."""
     from perfmodel.report.catalogued import models_document, models_rows
@@ -64,29 +48,13 @@ def models_list(
     def rows() -> list[dict[str, Any]]:
         return models_rows(some, of_family, numbers)
 
-    deliver_list(
-        rows,
-        lambda: models_document(rows()),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-        name="models list",
-    )
+    delivery.deliver_list(rows, lambda: models_document(rows()), name="models list")
 
 
 @models_app.command("show", epilog="Example: perfmodel models show deepseek-v3 --weights fp8")
+@delivers
 def models_show(
-    model: Model,
-    devices: Devices = None,
-    parallel: Parallel = None,
-    weights: Weights = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    model: Model, devices: Devices = None, parallel: Parallel = None, weights: Weights = None, *, delivery: Delivery
 ) -> None:
     """The operations of one decode step: parameters, bytes and FLOPs of each, and how often it runs."""
     from perfmodel.operations import decode_step
@@ -100,26 +68,12 @@ def models_show(
     for operation in step.all_operations():
         times[operation] = times.get(operation, 0) + 1
 
-    deliver_list(
-        lambda: operations_rows(times),
-        lambda: operations_document(found, operations_rows(times)),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-    )
+    delivery.deliver_list(lambda: operations_rows(times), lambda: operations_document(found, operations_rows(times)))
 
 
 @models_app.command("check", epilog="Example: perfmodel models check ./config.json")
-def models_check(
-    names: Names = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
-) -> None:
+@delivers
+def models_check(names: Names = None, *, delivery: Delivery) -> None:
     """Read models, count their parameters and compare with what was published; exit 1 on a fault."""
     from perfmodel.errors import PerfModelError
     from perfmodel.operations import parameter_count
@@ -138,15 +92,7 @@ def models_check(
         except PerfModelError as error:
             found.append({"name": name, "parameters": None, "published": None, "difference": None, "fault": str(error)})
     told = tally(len(found), sum(bool(r["fault"]) for r in found), "model")
-    deliver_list(
-        lambda: found,
-        lambda: checked_document(found, told),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-    )
+    delivery.deliver_list(lambda: found, lambda: checked_document(found, told))
     if any(r["fault"] for r in found):
         raise typer.Exit(1)
 
@@ -186,6 +132,7 @@ def models_import(
         write_whole(Path(output), text)
 
 
+@delivers
 def loops(
     model: Annotated[
         str,
@@ -199,18 +146,15 @@ def loops(
     parallel: Parallel = None,
     loop_at_most: LoopAtMost = None,
     loop_only: LoopOnly = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """Which layers of MODEL are the same kernel and can be looped, or of a recorded TRACE.
 
     Bodies, counts, what stays outside and why, and what looping removes.
     """
     if is_trace(model):
-        trace_loops_command(model, as_json=as_json, as_csv=as_csv, output=output, columns=columns, command=command)
+        trace_loops_command(model, delivery)
         return
     from perfmodel.analysis.loopreports import loop_report
     from perfmodel.report.catalogued import loops_document, loops_rows
@@ -219,15 +163,7 @@ def loops(
     at_most = count(loop_at_most, "loop_at_most")
     found = find_model(model)
     report = loop_report(found, devices=_shared(found, devices, parallel), loop_at_most=at_most, loop_only=loop_only)
-    deliver_list(
-        lambda: loops_rows(report),
-        lambda: loops_document(report),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-    )
+    delivery.deliver_list(lambda: loops_rows(report), lambda: loops_document(report))
 
 
 def _shared(model: "SpecifiedModel", devices: str | None, parallel: str | None) -> "int | Shared":

@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 @shared.asks_choices
+@shared.delivers
 def choose_command(
     models: Models,
     hardware: Hardwares,
@@ -54,11 +55,8 @@ def choose_command(
         ),
     ] = None,
     most: Annotated[str, typer.Option("--most", metavar="N", help="Choices listed at most.")] = "20",
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: shared.Output = None,
-    columns: shared.Columns = None,
-    command: shared.CommandFlag = False,
+    *,
+    delivery: delivering.Delivery,
 ) -> None:
     """The best machine, number of devices, split, formats and batch within limits, today and with looped layers.
 
@@ -68,9 +66,8 @@ def choose_command(
     from perfmodel.sweeps.choosing import choose
     from perfmodel.units import read_quantity_option
 
-    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    chosen = delivery.form()
+    if delivery.is_line():
         return
     with Watched("ways to serve") as report:
         selection = choose(
@@ -84,28 +81,15 @@ def choose_command(
             report=report,
             **asked,
         )
-    delivering.deliver(
-        chosen,
-        output,
-        columns,
-        rows=selection.rows,
-        default_columns=None,
-        json=selection.to_dict,
-        document=lambda: selection_document(selection),
-        sidecar=None,
+    delivery.deliver(
+        chosen, rows=selection.rows, json=selection.to_dict, document=lambda: selection_document(selection)
     )
 
 
 @shared.asks
+@shared.delivers
 def advise_command(
-    model: shared.Model,
-    hardware: shared.Hardware,
-    asked: dict[str, Any],
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: shared.Output = None,
-    columns: shared.Columns = None,
-    command: shared.CommandFlag = False,
+    model: shared.Model, hardware: shared.Hardware, asked: dict[str, Any], *, delivery: delivering.Delivery
 ) -> None:
     """Which single changes to this setting would help, each with its gain and interval, best first.
 
@@ -114,18 +98,8 @@ def advise_command(
     from perfmodel.analysis.advice import advise
     from perfmodel.report.chosen import advice_document
 
-    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    chosen = delivery.form()
+    if delivery.is_line():
         return
     found = advise(model, hardware, **asked)
-    delivering.deliver(
-        chosen,
-        output,
-        columns,
-        rows=found.rows,
-        default_columns=None,
-        json=found.to_dict,
-        document=lambda: advice_document(found),
-        sidecar=None,
-    )
+    delivery.deliver(chosen, rows=found.rows, json=found.to_dict, document=lambda: advice_document(found))

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands.delivering import chosen_format, deliver, reproducing_line, show
-from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
+from perfmodel.commands.delivering import Delivery
+from perfmodel.commands.shared import Hardware, Model, asks, delivers
 from perfmodel.units import read_count
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 @asks
+@delivers
 def conditional_command(
     model: Model,
     hardware: Hardware,
@@ -46,11 +47,8 @@ def conditional_command(
     kernels: Annotated[
         str, typer.Option("--kernels", help="Prebuilt kernels for each stretch of layers, none to all of it.")
     ] = "2",
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """Layers that run for some tokens only: what three ways to loop over them cost.
 
@@ -58,7 +56,7 @@ def conditional_command(
     """
     from perfmodel.analysis.conditional import MOST_KERNELS, conditional_report
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     report = conditional_report(
         model,
         hardware,
@@ -67,8 +65,7 @@ def conditional_command(
         kernels=read_count(kernels, "--kernels", 2, MOST_KERNELS),
         **asked,
     )
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
 
     def document() -> "Document":
@@ -76,13 +73,4 @@ def conditional_command(
 
         return conditional_document(report)
 
-    deliver(
-        chosen,
-        output,
-        columns,
-        rows=report.rows,
-        default_columns=None,
-        json=report.to_dict,
-        document=document,
-        sidecar=report.to_dict,
-    )
+    delivery.deliver(chosen, rows=report.rows, json=report.to_dict, document=document, sidecar=report.to_dict)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -19,45 +19,6 @@ if TYPE_CHECKING:
 FORMATS = {".md": "markdown", ".json": "json", ".csv": "csv", ".txt": "text"}
 
 
-def chosen_format(
-    as_json: bool,
-    as_csv: bool,
-    output: str | None,
-    columns: str | None,
-    formats: dict[str, str] | None = None,
-    lines: str = "json",
-) -> str:
-    """Return text, markdown, json or csv, from the flags or the ending of the file.
-
-    formats: what each ending stands for, those of FORMATS if not given; lines: what --json stands for.
-    A flag and an ending that say different things are wrong usage.
-    """
-    if as_json and as_csv:
-        raise typer.BadParameter("--json and --csv exclude each other")
-    if as_json and columns is not None and lines == "json":
-        raise typer.BadParameter("--columns chooses columns of CSV; --json gives every figure")
-    formats = formats or FORMATS
-    flag = "--json" if as_json else "--csv" if as_csv else "--columns" if columns is not None else ""
-    asked = lines if as_json else "csv"
-    ending = Path(output).suffix if output is not None else ""
-    meant = formats.get(ending, "")
-    if flag == "--columns" and lines != "json" and meant and meant not in ("text", "markdown"):
-        return meant
-    if flag:
-        if meant and meant != asked:
-            raise typer.BadParameter(f"{flag} and -o {shown(output)} contradict each other; leave one of them out")
-        return asked
-    if output is None:
-        return "text"
-    if not meant:
-        *others, last = formats
-        raise UnknownNameError(
-            f"-o: {shown(output)} has an ending I do not know{nearest(ending, formats)}; {', '.join(others)} and {last}"
-            " are accepted"
-        )
-    return meant
-
-
 def text_width(*, terminal: bool) -> int | None:
     """Return the columns that text is laid out to: COLUMNS, else those of the terminal, else None for whole lines."""
     import shutil
@@ -68,76 +29,114 @@ def text_width(*, terminal: bool) -> int | None:
     return shutil.get_terminal_size().columns if terminal else None
 
 
-def deliver(
-    chosen: str,
-    output: str | None,
-    columns: str | None,
-    *,
-    rows: Callable[[], list[dict[str, Any]]],
-    default_columns: tuple[str, ...] | None,
-    json: Callable[[], Any],
-    document: "Callable[[], Document]",
-    sidecar: Callable[[], dict[str, Any]] | None,
-) -> None:
-    """Print the answer, or write it to a file; a CSV file gets what does not fit its rows beside it."""
-    if chosen == "text":
-        from perfmodel.report.text import to_plain, to_terminal
+class Delivery(NamedTuple):
+    """How an answer is wanted: as JSON or CSV, in which file, with which columns, or only the line that gives it."""
 
-        terminal = output is None and sys.stdout.isatty()
-        width = text_width(terminal=terminal)
-        plain = not terminal or width is None or os.environ.get("TERM") == "dumb"
-        text = to_plain(document(), width=width) if plain else to_terminal(document(), width=width or 0)
-    elif chosen == "markdown":
-        from perfmodel.report.text import to_markdown
+    as_json: bool
+    as_csv: bool
+    output: str | None
+    columns: str | None
+    command: bool
 
-        text = to_markdown(document())
-    else:
-        from perfmodel.report.files.delimited import choose_columns, to_csv, to_json
+    def form(self, formats: dict[str, str] | None = None, lines: str = "json") -> str:
+        """Return text, markdown, json or csv, from the flags or the ending of the file.
 
-        if chosen == "json":
-            found = json()
-            text = to_json({"schema": SCHEMA} | found if isinstance(found, dict) else found)
+        formats: what each ending stands for, those of FORMATS if not given; lines: what --json stands for.
+        A flag and an ending that say different things are wrong usage.
+        """
+        if self.as_json and self.as_csv:
+            raise typer.BadParameter("--json and --csv exclude each other")
+        if self.as_json and self.columns is not None and lines == "json":
+            raise typer.BadParameter("--columns chooses columns of CSV; --json gives every figure")
+        formats = formats or FORMATS
+        asked, flag = lines if self.as_json else "csv", ""
+        if self.as_json or self.as_csv or self.columns is not None:
+            flag = "--json" if self.as_json else "--csv" if self.as_csv else "--columns"
+        ending = Path(self.output).suffix if self.output is not None else ""
+        meant = formats.get(ending, "")
+        if flag == "--columns" and lines != "json" and meant and meant not in ("text", "markdown"):
+            return meant
+        if flag:
+            if meant and meant != asked:
+                raise typer.BadParameter(
+                    f"{flag} and -o {shown(self.output)} contradict each other; leave one of them out"
+                )
+            return asked
+        if self.output is None:
+            return "text"
+        if not meant:
+            *others, last = formats
+            raise UnknownNameError(
+                f"-o: {shown(self.output)} has an ending I do not know{nearest(ending, formats)}; {', '.join(others)}"
+                f" and {last} are accepted"
+            )
+        return meant
+
+    def is_line(self) -> bool:
+        """Return whether only the command line is asked for, and print it then."""
+        if self.command:
+            show(reproducing_line() + "\n")
+        return self.command
+
+    def deliver(
+        self,
+        chosen: str,
+        *,
+        rows: Callable[[], list[dict[str, Any]]],
+        json: Callable[[], Any],
+        document: "Callable[[], Document]",
+        default_columns: tuple[str, ...] | None = None,
+        sidecar: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        """Print the answer in its form, or write it to a file; a CSV file gets what does not fit its rows beside it."""
+        if chosen == "text":
+            from perfmodel.report.text import to_plain, to_terminal
+
+            terminal = self.output is None and sys.stdout.isatty()
+            width = text_width(terminal=terminal)
+            plain = not terminal or width is None or os.environ.get("TERM") == "dumb"
+            text = to_plain(document(), width=width) if plain else to_terminal(document(), width=width or 0)
+        elif chosen == "markdown":
+            from perfmodel.report.text import to_markdown
+
+            text = to_markdown(document())
         else:
-            lines = rows()
-            available = list(lines[0]) if lines else list(default_columns or ())
-            text = to_csv(lines, choose_columns(columns, available, default_columns or available))
-    if output is None:
-        show(text)
-        return
-    from perfmodel.report.files.whole import write_together
+            from perfmodel.report.files.delimited import choose_columns, to_csv, to_json
 
-    contents = {Path(output): text.encode("utf-8", "backslashreplace")}
-    if chosen == "csv" and sidecar is not None:
-        from perfmodel.report.files.delimited import to_json as meta_json
+            if chosen == "json":
+                found = json()
+                text = to_json({"schema": SCHEMA} | found if isinstance(found, dict) else found)
+            else:
+                lines = rows()
+                available = list(lines[0]) if lines else list(default_columns or ())
+                text = to_csv(lines, choose_columns(self.columns, available, default_columns or available))
+        if self.output is None:
+            show(text)
+            return
+        from perfmodel.report.files.whole import write_together
 
-        contents[Path(output + ".meta.json")] = meta_json(sidecar()).encode("utf-8", "backslashreplace")
-    write_together(contents)
+        contents = {Path(self.output): text.encode("utf-8", "backslashreplace")}
+        if chosen == "csv" and sidecar is not None:
+            from perfmodel.report.files.delimited import to_json as meta_json
 
+            contents[Path(self.output + ".meta.json")] = meta_json(sidecar()).encode("utf-8", "backslashreplace")
+        write_together(contents)
 
-def deliver_list(
-    rows: Callable[[], list[dict[str, Any]]],
-    document: "Callable[[], Document]",
-    *,
-    as_json: bool,
-    as_csv: bool,
-    output: str | None,
-    columns: str | None,
-    command: bool,
-    name: str = "",
-) -> None:
-    """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again.
+    def deliver_list(
+        self, rows: Callable[[], list[dict[str, Any]]], document: "Callable[[], Document]", *, name: str = ""
+    ) -> None:
+        """Deliver a list: rows as CSV or as a JSON array, or a table; or only the line that gives it again.
 
-    name: of the command, where there may be no row, so that CSV has its header all the same.
-    """
-    if command:
-        show(reproducing_line() + "\n")
-        return
-    chosen, header = chosen_format(as_json, as_csv, output, columns), None
-    if chosen == "csv" and name and not rows():
-        from perfmodel.report.columntables import header_of
+        name: of the command, where there may be no row, so that CSV has its header all the same.
+        """
+        if self.is_line():
+            return
+        chosen, header = self.form(), None
+        if chosen == "csv" and name and not rows():
+            from perfmodel.report.columntables import header_of
 
-        header = header_of(name)
-    deliver(chosen, output, columns, rows=rows, default_columns=header, json=rows, document=document, sidecar=None)
+            header = header_of(name)
+        self.deliver(chosen, rows=rows, default_columns=header, json=rows, document=document)
 
 
 def reproducing_line() -> str:

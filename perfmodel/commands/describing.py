@@ -48,7 +48,8 @@ def schema_command(
     if output is None:
         delivering.show(text)
         return
-    delivering.chosen_format(False, False, output, None, {".json": "json"})  # noqa: FBT003 - no flag is given
+    asked = delivering.Delivery(as_json=False, as_csv=False, output=output, columns=None, command=False)
+    asked.form({".json": "json"})
     from perfmodel.report.files.whole import write_whole
 
     write_whole(Path(output), text)

@@ -7,9 +7,9 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.application import Application
-from perfmodel.commands.delivering import deliver_list, show, tally
+from perfmodel.commands.delivering import Delivery, show, tally
 from perfmodel.commands.filters import AtLeast, Word, at_least, chosen, device_value, having
-from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Names, Output
+from perfmodel.commands.shared import Hardware, Names, delivers
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 @hardware_app.command("list", epilog="Example: perfmodel hardware list --vendor AMD --sort bandwidth")
+@delivers
 def hardware_list(
     word: Word = None,
     least: AtLeast = None,
@@ -40,11 +41,8 @@ def hardware_list(
             help="Sort by name, vendor, year, bandwidth, capacity or bf16; numbers largest first.",
         ),
     ] = "name",
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """The devices in the catalogue."""
     from perfmodel.report.catalogued import devices_document, devices_rows
@@ -67,29 +65,18 @@ def hardware_list(
     def rows() -> list[dict[str, Any]]:
         return devices_rows(of_vendor, mode or "", sort, some, numbers)
 
-    deliver_list(
-        rows,
-        lambda: devices_document(rows()),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-        name="hardware list",
-    )
+    delivery.deliver_list(rows, lambda: devices_document(rows()), name="hardware list")
 
 
 @hardware_app.command("show", epilog="Example: perfmodel hardware show h100-sxm")
+@delivers
 def hardware_show(
     hardware: Hardware,
     key: Annotated[
         str | None, typer.Argument(metavar="[KEY]", help="One value by its key, such as arithmetic.fp8.")
     ] = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """Every value of a device with its interval, kind and source."""
     from perfmodel.report.catalogued import device_document, device_rows
@@ -101,26 +88,12 @@ def hardware_show(
             f"{device.name} has no value for {key}: no source gives one{nearest(key, device.values)}"
         )
     values = device.values if key is None else {key: device.values[key]}
-    deliver_list(
-        lambda: device_rows(values),
-        lambda: device_document(device, values, whole=key is None),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-    )
+    delivery.deliver_list(lambda: device_rows(values), lambda: device_document(device, values, whole=key is None))
 
 
 @hardware_app.command("check", epilog="Example: perfmodel hardware check ./mine.toml")
-def hardware_check(
-    names: Names = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
-) -> None:
+@delivers
+def hardware_check(names: Names = None, *, delivery: Delivery) -> None:
     """Check devices against their own arithmetic: clocks, units, tiers, links, modes; exit 1 on an error."""
     from perfmodel.errors import PerfModelError
     from perfmodel.specifications.catalogue import find_hardware
@@ -152,16 +125,7 @@ def hardware_check(
             ]
         )
 
-    deliver_list(
-        lambda: found,
-        document,
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-        name="hardware check",
-    )
+    delivery.deliver_list(lambda: found, document, name="hardware check")
     if errors:
         raise typer.Exit(1)
 

@@ -1,5 +1,6 @@
 """plot: an answer, or choices side by side, as a picture."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,6 +84,7 @@ def register(app: typer.Typer) -> None:
 
 
 @shared.asks_grid
+@partial(shared.delivers, output=PlotOutput)
 def plot_command(
     kind: Kind,
     model: OptionalModel = None,
@@ -92,11 +94,7 @@ def plot_command(
     figure: Figure = "speedup",
     title: Title = None,
     no_caption: NoCaption = False,
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: PlotOutput = None,
-    columns: shared.Columns = None,
-    command: shared.CommandFlag = False,
+    delivery: delivering.Delivery,
 ) -> None:
     """One picture, as SVG, PNG, PDF or bars in the terminal; --json and --csv give its numbers.
 
@@ -117,11 +115,10 @@ def plot_command(
         raise UnknownNameError(
             f"plot: {shown(kind)} is not a picture{nearest(kind, kinds)}; the pictures are {', '.join(kinds)}"
         )
-    chosen = _form(as_json, as_csv, output, columns)
+    chosen, output = delivery.form(_ENDINGS), delivery.output
     if kind != "validation" and (model is None or hardware is None):
         raise typer.BadParameter(f"plot {kind} needs MODEL and HARDWARE")
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    if delivery.is_line():
         return
     data = (
         _validation(model, hardware)
@@ -138,7 +135,7 @@ def plot_command(
             made = (to_png if chosen == "png" else to_pdf)(data, title=title, caption=not no_caption)
         write_bytes_whole(Path(output), made)
         return
-    _deliver(data, chosen, output, columns, title, caption=not no_caption)
+    _deliver(data, chosen, delivery, title, caption=not no_caption)
 
 
 def _picture(kind: str, model: str, hardware: str, asked: dict[str, Any], figure: str) -> "Picture":
@@ -165,9 +162,7 @@ def _picture(kind: str, model: str, hardware: str, asked: dict[str, Any], figure
     return picture_data(kind, answer, at=at, figure=figure)
 
 
-def _deliver(
-    data: "Picture", chosen: str, output: str | None, columns: str | None, title: str | None, *, caption: bool
-) -> None:
+def _deliver(data: "Picture", chosen: str, delivery: delivering.Delivery, title: str | None, *, caption: bool) -> None:
     import msgspec
 
     def bars() -> "Document":
@@ -175,21 +170,13 @@ def _deliver(
 
         return document(data, title=title, caption=caption)
 
-    delivering.deliver(
+    delivery.deliver(
         chosen,
-        output,
-        columns,
         rows=data.rows,
-        default_columns=None,
         json=lambda: msgspec.to_builtins(data),
         document=bars,
         sidecar=lambda: msgspec.to_builtins(data.caption),
     )
-
-
-def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
-    """Return text, markdown, json, csv, svg, png or pdf."""
-    return delivering.chosen_format(as_json, as_csv, output, columns, _ENDINGS)
 
 
 def answer_of(model: str, hardware: str, asked: dict[str, Any]) -> "Estimate":

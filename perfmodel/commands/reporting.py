@@ -1,5 +1,6 @@
 """report: everything about one question, or a declared study, as text, numbers or one HTML page."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +63,7 @@ def register(app: typer.Typer) -> None:
 
 
 @shared.asks
+@partial(shared.delivers, output=ReportOutput)
 def report_command(
     context_: typer.Context,
     what: What,
@@ -69,13 +71,9 @@ def report_command(
     *,
     asked: dict[str, Any],
     html: Html = False,
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: ReportOutput = None,
-    columns: shared.Columns = None,
     resume: Resume = False,
     yes: Yes = False,
-    command: shared.CommandFlag = False,
+    delivery: delivering.Delivery,
 ) -> None:
     """All about one question: answer, pictures, formula, what-ifs and sources.
 
@@ -85,34 +83,29 @@ def report_command(
     perfmodel report STUDY.toml takes none of them: its sweeps say what they ask.
     """
     if hardware is None:
-        _study(context_, what, output, html=html, resume=resume, yes=yes, command=command)
+        _study(context_, what, delivery, html=html, resume=resume, yes=yes)
         return
     if resume or yes:
         raise typer.BadParameter("--resume and --yes are for a study, which has no HARDWARE beside it")
-    chosen = _form(output, columns, html=html, as_json=as_json, as_csv=as_csv)
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    chosen = _form(delivery, html=html)
+    if delivery.is_line():
         return
     answer = answer_of(what, hardware, asked)
     from perfmodel.report.answerpage import answer_dict, answer_document, answer_page, answer_rows
 
     if chosen == "html":
-        _deliver_page(answer_page(answer, command=delivering.reproducing_line()), output)
+        _deliver_page(answer_page(answer, command=delivering.reproducing_line()), delivery.output)
         return
-    delivering.deliver(
+    delivery.deliver(
         chosen,
-        output,
-        columns,
         rows=lambda: answer_rows(answer),
-        default_columns=None,
         json=lambda: answer_dict(answer),
         document=lambda: answer_document(answer),
-        sidecar=None,
     )
 
 
 def _study(
-    context: typer.Context, study: str, output: str | None, *, html: bool, resume: bool, yes: bool, command: bool
+    context: typer.Context, study: str, delivery: delivering.Delivery, *, html: bool, resume: bool, yes: bool
 ) -> None:
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
@@ -125,12 +118,11 @@ def _study(
         raise typer.BadParameter(
             f"report needs HARDWARE beside the model {shown(study)}, or the TOML file of a study alone"
         )
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    if delivery.is_line():
         return
     from perfmodel.report.files.studies import load_study, study_page, write_study
 
-    declared = load_study(Path(study))
+    declared, output = load_study(Path(study)), delivery.output
     if (html and output is None) or (output is not None and Path(output).suffix in _PAGES):
         _deliver_page(study_page(declared, command=delivering.reproducing_line(), yes=yes), output)
         return
@@ -146,15 +138,17 @@ def _study(
     delivering.show("".join(f"{path}\n" for path in written))
 
 
-def _form(output: str | None, columns: str | None, *, html: bool, as_json: bool, as_csv: bool) -> str:
+def _form(delivery: delivering.Delivery, *, html: bool) -> str:
     """Return html, text, json or csv."""
-    ending = Path(output).suffix if output is not None else ""
+    ending = Path(delivery.output).suffix if delivery.output is not None else ""
     if not html and ending not in _PAGES:
-        return delivering.chosen_format(as_json, as_csv, output, columns, {".html": "html"} | delivering.FORMATS)
-    if as_json or as_csv or columns is not None:
+        return delivery.form({".html": "html"} | delivering.FORMATS)
+    if delivery.as_json or delivery.as_csv or delivery.columns is not None:
         raise typer.BadParameter("--html excludes --json, --csv and --columns")
-    if output is not None and ending not in _PAGES:
-        raise typer.BadParameter(f"--html and -o {shown(output)} contradict each other: a page is a .html file")
+    if delivery.output is not None and ending not in _PAGES:
+        raise typer.BadParameter(
+            f"--html and -o {shown(delivery.output)} contradict each other: a page is a .html file"
+        )
     return "html"
 
 

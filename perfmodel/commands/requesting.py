@@ -23,42 +23,30 @@ def register(app: typer.Typer) -> None:
 
 
 @shared.asks
+@shared.delivers
 def request_command(
     model: shared.Model,
     hardware: shared.Hardware,
     asked: dict[str, Any],
     generate: Generate = None,
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: shared.Output = None,
-    columns: shared.Columns = None,
-    command: shared.CommandFlag = False,
+    *,
+    delivery: delivering.Delivery,
 ) -> None:
     """How long a request takes from its prompt to its last token, before and after looping, all of a batch at once.
 
     Time per token is the mean over the contexts that the steps read as the cache grows.
     """
-    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     if generate is None:
         raise typer.BadParameter("request needs --generate, the tokens that are generated")
     if asked["prompt"] is None:
         raise typer.BadParameter("request needs --prompt, the tokens of its prompt")
     count = read_count(generate, "--generate", 1, LONGEST_CONTEXT, k=1024)
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    if delivery.is_line():
         return
     from perfmodel.estimates.requests import request
     from perfmodel.report.requested import request_document
 
     found = request(model, hardware, **asked, generate=count)
     delivering.warn(found.answer, chosen)
-    delivering.deliver(
-        chosen,
-        output,
-        columns,
-        rows=found.rows,
-        default_columns=None,
-        json=found.to_dict,
-        document=lambda: request_document(found),
-        sidecar=None,
-    )
+    delivery.deliver(chosen, rows=found.rows, json=found.to_dict, document=lambda: request_document(found))

@@ -1,6 +1,6 @@
 """What the commands share: the types of their options, and how words become numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.commands.delivering import note
+from perfmodel.commands.delivering import Delivery, note
 from perfmodel.errors import UnknownNameError, UnreadableValueError, shown
 from perfmodel.estimates.options import OPTION, OPTIONS, Option
 from perfmodel.units import read_count
@@ -102,6 +102,22 @@ CommandFlag = Annotated[
 ]
 
 
+def delivers(command: Callable[..., None], *, output: Any = Output) -> Callable[..., None]:
+    """Give a command the options of its output in place of its argument `delivery`.
+
+    output: the type of -o, where the command writes other files.
+    """
+    types = {"as_json": JsonFlag, "as_csv": CsvFlag, "output": output, "columns": Columns, "command": CommandFlag}
+
+    @wraps(command)
+    def with_delivery(**given: Any) -> None:
+        delivery = Delivery(**{name: given.pop(name) for name in types})
+        command(**given, delivery=delivery)
+
+    options = {name: (kind, None if name in ("output", "columns") else False) for name, kind in types.items()}
+    return _with_options(with_delivery, signature(command).parameters, "delivery", options)
+
+
 def asks(command: Callable[..., None], *, without: Sequence[str] = (), bare: bool = False) -> Callable[..., None]:
     """Give a command the options of a question in place of its argument `asked`.
 
@@ -155,23 +171,26 @@ def _with_question(
             for key in unused(command.__name__, given, asked):
                 note(f"--set {key} does not enter this answer")
 
+    typed = {o.name: (_typed(o), None if o.default is None else str(o.default)) for o in options}
+    return _with_options(with_options, own, "asked", typed)
+
+
+def _with_options(
+    command: Callable[..., None], own: Mapping[str, Parameter], name: str, options: Mapping[str, tuple[Any, Any]]
+) -> Callable[..., None]:
+    """Return `command` with the parameters `own`, but options in place of the one called `name`: type and default."""
     parameters: list[Parameter] = []
     for parameter in own.values():
-        if parameter.name == "asked":
+        if parameter.name == name:
             parameters += [
-                Parameter(
-                    option.name,
-                    Parameter.KEYWORD_ONLY,
-                    default=None if option.default is None else str(option.default),
-                    annotation=_typed(option),
-                )
-                for option in options
+                Parameter(option, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+                for option, (kind, default) in options.items()
             ]
         else:
             parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
-    with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return with_options
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
 
 
 def _point(given: dict[str, Any]) -> dict[str, Any]:

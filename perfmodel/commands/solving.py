@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.commands.delivering import FORMATS, chosen_format, deliver, reproducing_line, show, warn
-from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, Hardware, JsonFlag, Model, Output, asks
+from perfmodel.commands.delivering import FORMATS, Delivery, reproducing_line, show, warn
+from perfmodel.commands.shared import Hardware, Model, asks, delivers
 from perfmodel.errors import shown
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 @asks
+@delivers
 def solve_command(
     model: Model,
     hardware: Hardware,
@@ -68,19 +69,14 @@ def solve_command(
     ] = False,
     *,
     asked: dict[str, Any],
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    delivery: Delivery,
 ) -> None:
     """How large one unknown must be to reach a target, such as the boundary that gives a speed-up of 1.2."""
     from perfmodel.analysis.solver import solve
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     found = solve(model, hardware, unknown=unknown, target=target, question=question, **asked)
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     warn(found.answer, chosen)
 
@@ -90,10 +86,8 @@ def solve_command(
         return solution_document(found, formula=formula)
 
     defaults = tuple(name for name in found.rows()[0] if name in _SOLUTION_COLUMNS)
-    deliver(
+    delivery.deliver(
         chosen,
-        output,
-        columns,
         rows=found.rows,
         default_columns=defaults,
         json=found.to_dict,
@@ -103,6 +97,7 @@ def solve_command(
 
 
 @asks
+@delivers
 def sensitivity_command(
     model: Model,
     hardware: Hardware,
@@ -117,19 +112,14 @@ def sensitivity_command(
     ] = "speedup",
     *,
     asked: dict[str, Any],
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    delivery: Delivery,
 ) -> None:
     """How much each parameter moves the rates and the speed-up, and which is worth measuring next."""
     from perfmodel.analysis.sensitivities import sensitivity
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     found = sensitivity(model, hardware, figure=figure, **asked)
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     warn(found.answer, chosen)
 
@@ -138,19 +128,13 @@ def sensitivity_command(
 
         return sensitivity_document(found)
 
-    deliver(
-        chosen,
-        output,
-        columns,
-        rows=found.rows,
-        default_columns=None,
-        json=found.to_dict,
-        document=document,
-        sidecar=lambda: _sidecar(found.to_dict()),
+    delivery.deliver(
+        chosen, rows=found.rows, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict())
     )
 
 
 @asks
+@delivers
 def explain_command(
     model: Model,
     hardware: Hardware,
@@ -160,14 +144,11 @@ def explain_command(
     ] = False,
     *,
     asked: dict[str, Any],
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    delivery: Delivery,
 ) -> None:
     """The formula behind this estimate: its terms with numbers, when it holds, and its limits."""
-    if sum((latex, python, as_json, as_csv or columns is not None)) > 1:
+    output, rows = delivery.output, delivery.as_csv or delivery.columns is not None
+    if sum((latex, python, delivery.as_json, rows)) > 1:
         raise typer.BadParameter("--latex, --python, --json and --csv exclude each other")
     from perfmodel.analysis.explanations import explain
 
@@ -179,10 +160,9 @@ def explain_command(
                 " them out"
             )
     else:
-        chosen = chosen_format(as_json, as_csv, output, columns)
+        chosen = delivery.form()
     found = explain(model, hardware, **asked)
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     if latex or python:
         text = found.to_latex() if latex else found.to_python()
@@ -199,15 +179,8 @@ def explain_command(
 
         return explanation_document(found)
 
-    deliver(
-        chosen,
-        output,
-        columns,
-        rows=found.rows,
-        default_columns=None,
-        json=found.to_dict,
-        document=document,
-        sidecar=lambda: _sidecar(found.to_dict()),
+    delivery.deliver(
+        chosen, rows=found.rows, json=found.to_dict, document=document, sidecar=lambda: _sidecar(found.to_dict())
     )
 
 

@@ -1,5 +1,6 @@
 """sweep and compare: grids and choices to rows, tables and files."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,37 +76,34 @@ def register(app: typer.Typer) -> None:
 
 
 @shared.asks_grid
+@partial(shared.delivers, output=SweepOutput)
 def sweep_command(
     models: Models,
     hardware: Hardwares,
     asked: dict[str, Any],
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: SweepOutput = None,
-    columns: shared.Columns = None,
     resume: Resume = False,
     yes: Yes = False,
     dask: OnDask = None,
-    command: shared.CommandFlag = False,
+    *,
+    delivery: delivering.Delivery,
 ) -> None:
     """Answers at every point of a grid over models, devices, workloads, formats, modes and parameters.
 
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
     --json and .jsonl give one object a line. --dask writes a folder of Parquet files.
     """
+    output, columns = delivery.output, delivery.columns
     if dask is not None:
-        if output is None or Path(output).suffix or as_json or as_csv:
+        if output is None or Path(output).suffix or delivery.as_json or delivery.as_csv:
             raise typer.BadParameter("--dask needs -o FOLDER, a name without an ending, for its Parquet files")
-        if command:
-            delivering.show(delivering.reproducing_line() + "\n")
+        if delivery.is_line():
             return
         _on_cluster(models, hardware, asked, Path(output), dask, columns=columns, resume=resume, yes=yes)
         return
-    form = _form(as_json, as_csv, output, columns)
+    form = _form(delivery)
     if resume and (output is None or form in ("text", "markdown")):
         raise typer.BadParameter("--resume needs -o FILE with the ending .csv, .jsonl or .parquet")
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    if delivery.is_line():
         return
     from perfmodel.sweeps.summaries import fingerprint, grid_notes
     from perfmodel.sweeps.sweeps import make_grid
@@ -116,7 +114,7 @@ def sweep_command(
     if form in ("text", "markdown"):
         from perfmodel.report.tables import sweep_document
 
-        _show_document(form, lambda: sweep_document(grid, _SHOWN_ROWS), output)
+        _show_document(form, lambda: sweep_document(grid, _SHOWN_ROWS), delivery)
     elif output is None:
         from perfmodel.report.files.blocks import text_blocks
 
@@ -196,19 +194,20 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
         )
 
 
-def _form(as_json: bool, as_csv: bool, output: str | None, columns: str | None) -> str:
+def _form(delivery: delivering.Delivery) -> str:
     """Return text, markdown, csv, jsonl or parquet, from the flags or the ending of the file."""
     from perfmodel.report.files.blocks import ENDINGS
 
     formats = ENDINGS | {".txt": "text", ".md": "markdown"}
-    return delivering.chosen_format(as_json, as_csv, output, columns, formats, lines="jsonl")
+    return delivery.form(formats, lines="jsonl")
 
 
-def _show_document(form: str, document: "Callable[[], Any]", output: str | None) -> None:
-    delivering.deliver(form, output, None, rows=list, default_columns=None, json=list, document=document, sidecar=None)
+def _show_document(form: str, document: "Callable[[], Any]", delivery: delivering.Delivery) -> None:
+    delivery.deliver(form, rows=list, json=list, document=document)
 
 
 @shared.asks_grid
+@shared.delivers
 def compare_command(
     models: Models,
     hardware: Hardwares,
@@ -216,11 +215,8 @@ def compare_command(
     modes: AllModes = None,
     front: RatesFlag = False,
     rank: Rank = "before",
-    as_json: shared.JsonFlag = False,
-    as_csv: shared.CsvFlag = False,
-    output: shared.Output = None,
-    columns: shared.Columns = None,
-    command: shared.CommandFlag = False,
+    *,
+    delivery: delivering.Delivery,
 ) -> None:
     """Choices side by side, best first: rates before and after, and USD and J of a million tokens where known.
 
@@ -229,9 +225,8 @@ def compare_command(
     Every key takes a grid: 1,4,16 or 1:64:x2 (times 2) or 0:8:+2 (steps of 2) or 1:9:5 (5 even points).
     --modes all gives the ladder from eager to megakernel with the gain of each step.
     """
-    chosen = delivering.chosen_format(as_json, as_csv, output, columns)
-    if command:
-        delivering.show(delivering.reproducing_line() + "\n")
+    chosen = delivery.form()
+    if delivery.is_line():
         return
     from perfmodel.report.tables import comparison_document
     from perfmodel.sweeps.comparisons import compare
@@ -242,13 +237,4 @@ def compare_command(
         delivering.note(text)
     if front:
         found = found.front()
-    delivering.deliver(
-        chosen,
-        output,
-        columns,
-        rows=found.rows,
-        default_columns=None,
-        json=found.to_dict,
-        document=lambda: comparison_document(found),
-        sidecar=None,
-    )
+    delivery.deliver(chosen, rows=found.rows, json=found.to_dict, document=lambda: comparison_document(found))

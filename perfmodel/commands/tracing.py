@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.commands.delivering import chosen_format, deliver, deliver_list, reproducing_line, show
-from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, JsonFlag, Output, asks
+from perfmodel.commands.delivering import Delivery, reproducing_line
+from perfmodel.commands.shared import asks, delivers
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
 from perfmodel.estimates.options import OPTION
 
@@ -41,6 +41,7 @@ def is_trace(name: str) -> bool:
 
 
 @partial(asks, bare=True, without=("before", "after", "measured"))
+@delivers
 def trace_command(
     file: Annotated[
         str,
@@ -106,17 +107,14 @@ def trace_command(
             help="Write what was fitted as a profile, for --profile of every other command.",
         ),
     ] = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """What a recorded profile says: steps, kernels, gaps, layers, what bounds the step, and what looping would gain."""
     from perfmodel.traces import read_trace, summarise
     from perfmodel.units import read_quantity_option
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     asked = {name: value for name, value in asked.items() if value is not None and value != {}}
     _check_together(model, hardware, save, asked)
     step = read_quantity_option(measured, "s", "--measured") if measured is not None else None
@@ -136,8 +134,7 @@ def trace_command(
             read = read or pricing.bytes_per_step / pricing.devices
             rate = rate or pricing.bytes_per_step / pricing.devices / pricing.streaming.low
     summary = summarise(trace, bandwidth=rate, bytes_per_step=read, measured=step)
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     if save is not None and pricing is not None:
         from perfmodel.report.files.whole import write_whole
@@ -158,16 +155,7 @@ def trace_command(
 
         return {"version": __version__, "command": reproducing_line(), "answer": json()}
 
-    deliver(
-        chosen,
-        output,
-        columns,
-        rows=lambda: [_row(json())],
-        default_columns=None,
-        json=json,
-        document=document,
-        sidecar=sidecar,
-    )
+    delivery.deliver(chosen, rows=lambda: [_row(json())], json=json, document=document, sidecar=sidecar)
 
 
 def _check_together(model: str | None, hardware: str | None, save: str | None, asked: dict[str, Any]) -> None:
@@ -185,23 +173,13 @@ def _check_together(model: str | None, hardware: str | None, save: str | None, a
         raise UnknownNameError(f"--save: {shown(save)}: a profile is a .toml file")
 
 
-def trace_loops_command(
-    file: str, *, as_json: bool, as_csv: bool, output: str | None, columns: str | None, command: bool
-) -> None:
+def trace_loops_command(file: str, delivery: Delivery) -> None:
     """The layers that a recorded trace repeats, as `perfmodel loops` shows them."""
     from perfmodel.report.traced import trace_loops, trace_loops_document
     from perfmodel.traces import read_trace, summarise
 
     summary: TraceSummary = summarise(read_trace(Path(file)))
-    deliver_list(
-        lambda: trace_loops(summary),
-        lambda: trace_loops_document(summary),
-        as_json=as_json,
-        as_csv=as_csv,
-        output=output,
-        columns=columns,
-        command=command,
-    )
+    delivery.deliver_list(lambda: trace_loops(summary), lambda: trace_loops_document(summary))
 
 
 def _row(answer: dict[str, Any]) -> dict[str, Any]:

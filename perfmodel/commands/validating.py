@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing
-from perfmodel.commands.delivering import chosen_format, deliver, note, reproducing_line, show
+from perfmodel.commands.delivering import Delivery, note, reproducing_line
 from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, measured_time, question_of
-from perfmodel.commands.shared import Columns, CommandFlag, CsvFlag, JsonFlag, Output, Profile, asks
+from perfmodel.commands.shared import Profile, asks, delivers
 from perfmodel.commands.watching import Watched
 from perfmodel.errors import UnknownNameError, nearest, shown
 from perfmodel.estimates.options import USUAL_CONTEXT
@@ -56,6 +56,7 @@ def _filter(name: str, what: str) -> Any:
     return typer.Option(f"--{name}", metavar="A,B", help=f"Only rows of these {what}.")
 
 
+@delivers
 def validate_command(
     file: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help=f"Measurements of your own: {FILES}.", show_default=False)
@@ -77,11 +78,8 @@ def validate_command(
     ] = False,
     fill: Fill = None,
     alias: Alias = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """Predict every published measurement of the validation set, or those in FILE, and print the errors by source."""
     from perfmodel.measurements.modepairs import mode_pairs
@@ -89,7 +87,7 @@ def validate_command(
     from perfmodel.measurements.validation import validate
     from perfmodel.report.validated import validation_document
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     if profiles and calibrated:
         raise typer.BadParameter("--profiles and --calibrated are two ways to predict; give one")
     wanted = {
@@ -109,8 +107,7 @@ def validate_command(
     everything = all_rows() if file is None else measured_rows(file, fill, alias, lenient=True)
     for name, text in wanted.items():
         _known_values(name, text, everything)
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     rows = selected(everything, wanted)
     if not rows:
@@ -125,10 +122,8 @@ def validate_command(
         else:
             result = validate(rows, profiles=profiles, report=report)
     pairs = [] if file is None else mode_pairs(result.predicted)
-    deliver(
+    delivery.deliver(
         chosen,
-        output,
-        columns,
         rows=result.rows,
         default_columns=_VALIDATION_COLUMNS,
         json=lambda: result.to_dict() | ({} if file is None else {"pairs": [pair.to_dict() for pair in pairs]}),
@@ -137,34 +132,35 @@ def validate_command(
     )
 
 
+ProfileOutput = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all."),
+]
+
+
+@partial(delivers, output=ProfileOutput)
 def calibrate_command(
     rows: Annotated[str, typer.Argument(metavar="FILE", help=f"Your measurements: {FILES} (docs/validation.md).")],
     profile: Profile = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the profile; the name of the file if not given.")
     ] = None,
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Annotated[
-        str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write the profile to FILE.toml, whole or not at all."),
-    ] = None,
     fill: Fill = None,
     alias: Alias = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    *,
+    delivery: Delivery,
 ) -> None:
     """Fit sustained bandwidth, boundary, host and collectives to a few measurements; write a profile for --profile."""
     from perfmodel.measurements.calibration import as_profile, calibrate
     from perfmodel.report.validated import calibration_document
     from perfmodel.specifications.profiles import find_profile, profile_text
 
-    chosen = chosen_format(as_json, as_csv, None, columns)
+    output, said = delivery.output, delivery._replace(output=None)
+    chosen = said.form()
     if output is not None and not output.endswith(".toml"):
         raise UnknownNameError(f"-o: {shown(output)}: a profile is a .toml file")
     base = find_profile(profile) if profile else None
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
     result = calibrate(measured_rows(rows, fill, alias), base)
     if output is not None:
@@ -183,19 +179,13 @@ def calibrate_command(
         }
         for p in result.parameters
     ]
-    deliver(
-        chosen,
-        None,
-        columns,
-        rows=lambda: fitted,
-        default_columns=None,
-        json=result.to_dict,
-        document=lambda: calibration_document(result, output),
-        sidecar=None,
+    said.deliver(
+        chosen, rows=lambda: fitted, json=result.to_dict, document=lambda: calibration_document(result, output)
     )
 
 
 @partial(asks, bare=True, without=("measured",))
+@delivers
 def explain_gap_command(
     model: Annotated[
         str,
@@ -229,17 +219,13 @@ def explain_gap_command(
     alias: Alias = None,
     *,
     asked: dict[str, Any],
-    as_json: JsonFlag = False,
-    as_csv: CsvFlag = False,
-    output: Output = None,
-    columns: Columns = None,
-    command: CommandFlag = False,
+    delivery: Delivery,
 ) -> None:
     """What boundary, bandwidth or host time would explain a measurement, and what looping would bring from there."""
     from perfmodel.measurements.discrepancies import explain_gap
     from perfmodel.report.validated import gap_document, gap_rows
 
-    chosen = chosen_format(as_json, as_csv, output, columns)
+    chosen = delivery.form()
     file = measured if hardware is not None else model if measured is None else None
     if file is not None and Path(file).suffix and Path(file).is_file():
         said = {} if hardware is None else {"model": model, "hardware": hardware}
@@ -253,19 +239,9 @@ def explain_gap_command(
     if asked["context"] is None and asked.get("prompt") is None:
         note(f"--context is not given; {USUAL_CONTEXT:,} tokens are assumed")
     result = explain_gap(model, hardware, time, **{name: value for name, value in asked.items() if value is not None})
-    if command:
-        show(reproducing_line() + "\n")
+    if delivery.is_line():
         return
-    deliver(
-        chosen,
-        output,
-        columns,
-        rows=lambda: gap_rows(result),
-        default_columns=None,
-        json=result.to_dict,
-        document=lambda: gap_document(result),
-        sidecar=None,
-    )
+    delivery.deliver(chosen, rows=lambda: gap_rows(result), json=result.to_dict, document=lambda: gap_document(result))
 
 
 def _known_values(name: str, text: str, rows: "tuple[Row, ...]") -> None:
