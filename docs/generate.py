@@ -30,6 +30,7 @@ import typer  # noqa: E402
 from perfmodel import equations  # noqa: E402
 from perfmodel._layout import load_command_line  # noqa: E402
 from perfmodel.estimates.answers import estimate  # noqa: E402
+from perfmodel.estimates.evidence import groups, name_of  # noqa: E402
 from perfmodel.measurements.rows import all_rows  # noqa: E402
 from perfmodel.measurements.validation import predict  # noqa: E402
 from perfmodel.report.columntables import TABLES as COLUMN_TABLES  # noqa: E402
@@ -255,7 +256,54 @@ def device_file() -> str:
     return f"```toml\n{(ROOT / 'examples' / 'mine.toml').read_text(encoding='utf-8')}```\n"
 
 
-TABLES = {"keys": keys_table, "published": published_table, "trust": trust_line, "device_file": device_file}
+def kept(name: str) -> list[list[str]]:
+    """Return the lines of a file of figures that a program of validation/ has written."""
+    with (ROOT / "validation" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """Return lines, of which the first is the head, as a table."""
+    head, *rows = (f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join([head, f"| --- |{' ---: |' * (len(lines[0]) - 1)}", *rows]) + "\n"
+
+
+# Groups of rows that docs/trust.md shows: software, mode and width as in validation/evidence.csv.
+TRUSTED = (
+    ("engine-2025", "graph", "16"), ("engine-2025", "", "below"), ("engine-2024", "", ""), ("server-2025", "", ""), ("server-2024", "", ""),
+    ("ggml-2025", "", ""), ("ggml-2024", "", ""), ("python-2024", "", ""), ("framework-2024", "eager", ""), ("compiled-2024", "", ""), ("", "looped", ""),
+    ("", "megakernel", ""), ("", "megakernel-generated", ""), ("", "", ""),
+)  # fmt: skip
+
+
+def trusted_times() -> str:
+    """Return how right times are, by kind of software and mode."""
+    lines = [["rows", "sources", "rows asked", "median error", "inside"]]
+    for key in TRUSTED:
+        found = groups().get(key)
+        if found is not None:
+            error, inside = (f"{share * 100:.0f} %" for share in (found.median_error, found.inside))
+            lines.append([name_of(found), str(found.sources), f"{found.rows:,}", error, inside])
+    return markdown(lines)
+
+
+def trusted_ratios() -> str:
+    """Return how right gains are, in the columns that matter: within 15 %, and inside."""
+    head, *lines = kept("ratios")
+    chosen = [i for i, name in enumerate(head) if i < 4 or not name.startswith("width")]
+    return markdown([[line[i] for i in chosen] for line in (head, *lines) if not line[0].startswith("-")])
+
+
+TABLES = {
+    "keys": keys_table,
+    "published": published_table,
+    "trust": trust_line,
+    "device_file": device_file,
+    "ratios": lambda: markdown(kept("ratios")),
+    "rungs": lambda: markdown(kept("rungs")),
+    "trusted_times": trusted_times,
+    "trusted_ratios": trusted_ratios,
+}
 
 
 def picture() -> str:

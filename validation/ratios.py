@@ -1,5 +1,5 @@
 # ruff: noqa: INP001
-"""Print how right the ratio of two launch modes is, each source left out of the fit, by kind of pair.
+"""Print, and write to ratios.csv, how right the ratio of two launch modes is with each source left out of the fit.
 
     python validation/ratios.py [pairs]
 
@@ -9,14 +9,15 @@ The same with the after side's own software named. Shares are the mean of the so
 `pairs` prints every pair.
 """
 
+import csv
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from statistics import mean, median
 from typing import NamedTuple
 
-from withheld import device_of, question_of, rows_asked, software_without
+from withheld import HERE, device_of, question_of, rows_asked, software_without
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.answers import answer_to
@@ -84,22 +85,22 @@ def asked(before: Row, after: Row) -> Asked:
     return Asked(before, after, found)
 
 
-def line(name: str, chosen: list[Asked]) -> str:
-    """Return a line of the table for pairs of one kind."""
+def line(name: str, chosen: list[Asked]) -> list[str]:
+    """Return a line of the table for one or more pairs of one kind."""
     sources: dict[str, list[Asked]] = {}
     for pair in chosen:
         sources.setdefault(pair.before.source_id, []).append(pair)
+
+    def share(held: Callable[[Asked], bool]) -> str:
+        return f"{mean(mean(map(held, own)) for own in sources.values()) * 100:.0f} %"
+
     cells = [name, str(len(sources)), str(len(chosen))]
-    if not chosen:
-        return f"| {' | '.join(cells)} |" + " |" * 10
-    right = mean(mean((p.ways[WAYS[0]][0] > 1) == (p.measured > 1) for p in own) for own in sources.values())
-    cells.append(f"{right:.0%}")
+    cells.append(share(lambda pair: (pair.ways[WAYS[0]][0] > 1) == (pair.measured > 1)))
     for way in WAYS:
-        near = mean(mean(abs(p.ways[way][0] / p.measured - 1) <= 0.15 for p in own) for own in sources.values())
-        inside = mean(mean(p.ways[way][1] <= p.measured <= p.ways[way][2] for p in own) for own in sources.values())
-        width = median(median(p.ways[way][2] / p.ways[way][1] for p in own) for own in sources.values())
-        cells += [f"{near:.0%}", f"{inside:.0%}", f"{width:.2f}"]
-    return f"| {' | '.join(cells)} |"
+        cells.append(share(lambda pair, way=way: abs(pair.ways[way][0] / pair.measured - 1) <= 0.15))  # type: ignore[misc]
+        cells.append(share(lambda pair, way=way: pair.ways[way][1] <= pair.measured <= pair.ways[way][2]))  # type: ignore[misc]
+        cells.append(f"{median(median(p.ways[way][2] / p.ways[way][1] for p in own) for own in sources.values()):.2f}")
+    return cells
 
 
 def main(arguments: list[str]) -> int:
@@ -115,20 +116,24 @@ def main(arguments: list[str]) -> int:
         except PerfModelError as error:
             refused += 1
             sys.stderr.write(f"{before.id}, {after.id}: {error}\n")
-    heads = ["pairs, each source left out", "sources", "pairs", "order right"]
-    heads += [f"{what}: {way}" for way in WAYS for what in ("within 15 %", "inside", "width")]
-    out = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
+    lines = []
     known = set()
     for name, one, other in KINDS:
         chosen = [pair for pair in found if pair.before.mode in one and pair.after.mode in other]
         known |= {id(pair) for pair in chosen}
-        out.append(line(name, chosen))
-        for alike, word in ((True, "same stack"), (False, "another stack")):
-            part = [pair for pair in chosen if (pair.before.stack == pair.after.stack) is alike]
-            if part and len(part) < len(chosen):
-                out.append(line(f"- {word}", part))
-    out += [line("other", [pair for pair in found if id(pair) not in known]), line("all", found)]
-    out.append(f"\n{apart} pairs with a row that stands apart, {refused} that cannot be asked.")
+        parts = {
+            word: [pair for pair in chosen if (pair.before.stack == pair.after.stack) is alike]
+            for alike, word in ((True, "- of one stack"), (False, "- of two stacks"))
+        }
+        lines.append(line(name, chosen))
+        lines += [line(word, part) for word, part in parts.items() if 0 < len(part) < len(chosen)]
+    lines += [line("other", [pair for pair in found if id(pair) not in known]), line("all", found)]
+    heads = ["pairs", "sources", "pairs asked", "order right"]
+    heads += [f"{what}: {way}" for way in WAYS for what in ("within 15 %", "inside", "width")]
+    with (HERE / "ratios.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([heads, *lines])
+    out = [" | ".join(cells) for cells in (heads, *lines)]
+    out.append(f"{apart} pairs with a row that stands apart, {refused} that cannot be asked.")
     if arguments == ["pairs"]:
         for pair in found:
             figures = "  ".join("{:.2f} ({:.2f} to {:.2f})".format(*pair.ways[way]) for way in WAYS)

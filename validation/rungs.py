@@ -1,5 +1,5 @@
 # ruff: noqa: INP001
-"""Print how right the rungs of a ladder are from its first one, each source left out of the fit.
+"""Print, and write to rungs.csv, how right the rungs of a ladder are from its first one, each source left out of the fit.
 
     python validation/rungs.py
 
@@ -8,11 +8,12 @@ software, and the others follow. Shares are the mean of the sources' shares, err
 Doubtful rows are apart.
 """
 
+import csv
 import sys
 from statistics import mean, median
 from typing import NamedTuple
 
-from withheld import device_of, question_of, rows_asked, software_without
+from withheld import HERE, device_of, question_of, rows_asked, software_without
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.answers import answer_to
@@ -54,25 +55,25 @@ def rungs(climb: str) -> list[Rung]:
     return found
 
 
-def line(name: str, chosen: list[Rung]) -> str:
+def line(name: str, chosen: list[Rung]) -> list[str]:
     """Return a line of the table."""
     sources: dict[str, list[Rung]] = {}
     for rung in chosen:
         sources.setdefault(rung.row.source_id, []).append(rung)
     if not chosen:
-        return f"| {name} | 0 | 0 | | | | | |"
+        return [name, "0", "0", "", "", "", "", ""]
     near, plain = (
         mean(mean(abs(getattr(r, of)) <= 0.1 for r in own) for own in sources.values()) for of in ("error", "plain")
     )
     error = median(median(abs(r.error) for r in own) for own in sources.values())
     inside = mean(mean(r.inside for r in own) for own in sources.values())
     width = median(median(r.width for r in own) for own in sources.values())
-    cells = (f"{near:.0%}", f"{plain:.0%}", f"{error:.1%}", f"{inside:.0%}", f"{width:.2f}")
-    return f"| {name} | {len(sources)} | {len(chosen)} | {' | '.join(cells)} |"
+    shares = (f"{near * 100:.0f} %", f"{plain * 100:.0f} %", f"{error * 100:.1f} %", f"{inside * 100:.0f} %")
+    return [name, str(len(sources)), str(len(chosen)), *shares, f"{width:.2f}"]
 
 
 def main() -> int:
-    """Print the table."""
+    """Print and write the table."""
     devices, batch = rungs("devices"), rungs("batch")
     kind = {id(r): software_of_row(r.row).partition("-")[0] for r in batch}
     groups = (
@@ -81,11 +82,20 @@ def main() -> int:
         ("batch, llama.cpp", [r for r in batch if kind[id(r)] == "ggml"]),
         ("batch, others", [r for r in batch if kind[id(r)] not in ("server", "ggml")]),
     )
-    out = [
-        "| rungs above the first, each source left out | sources | rungs | within 10 % | without the first | median error | inside | width |"
+    heads = [
+        "rungs above the first",
+        "sources",
+        "rungs",
+        "within 10 %",
+        "without the first",
+        "median error",
+        "inside",
+        "width",
     ]
-    out += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *(line(*group) for group in groups)]
-    sys.stdout.write("\n".join(out) + "\n")
+    lines = [heads, *(line(*group) for group in groups)]
+    with (HERE / "rungs.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    sys.stdout.write("\n".join(" | ".join(cells) for cells in lines) + "\n")
     return 0
 
 

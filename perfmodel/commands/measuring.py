@@ -80,6 +80,7 @@ def question_of(row: "Row", options: Mapping[str, Any]) -> dict[str, Any]:
         "weights": row.weight_format or None,
         "kv": row.kv_format or None,
         "before": row.mode or None,
+        "calls": row.calls or None,
     }
     return says | {key: value for key, value in options.items() if value is not None}
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perfmodel.measurements.rows import Row
 
 # What a measured row says of the question itself.
-_ROW_OPTIONS = ("devices", "batch", "context", "weights", "kv", "before")
+_ROW_OPTIONS = ("devices", "batch", "context", "weights", "kv", "before", "calls")
 _VALIDATION_COLUMNS = (
     "id",
     "source_id",

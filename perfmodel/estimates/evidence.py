@@ -142,16 +142,21 @@ def evidence_of(prepared: Prepared) -> Evidence:
 _OWN_KERNELS = ("looped", "megakernel", "megakernel-generated")
 
 
-def told(group: RowsAlike) -> str:
-    """Return a group in words."""
+def name_of(group: RowsAlike) -> str:
+    """Return what the rows of a group are."""
     kind, _, year = group.software.partition("-")
     who = _KINDS.get(kind, "all software") + (f" of {year}" if year else "")
     how = _MODES.get(group.mode, "")
     name = how if group.mode in _OWN_KERNELS else f"{who} {how}".strip()
     width = {"16": ", 16 bit", "below": ", below 16 bit"}.get(group.width, "")
+    return f"{name}{width}"
+
+
+def told(group: RowsAlike) -> str:
+    """Return a group and how right its predictions were, in words."""
     sources = "the one source" if group.sources == 1 else f"{group.sources} sources"
     return (
-        f"{name}{width}: {group.rows:,} rows of {sources}, off by {group.median_error:.0%} in the median,"
+        f"{name_of(group)}: {group.rows:,} rows of {sources}, off by {group.median_error:.0%} in the median,"
         f" {group.inside:.0%} inside"
     ).replace("%", " %")
 

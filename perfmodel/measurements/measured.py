@@ -12,7 +12,7 @@ from perfmodel.measurements.rows import COLUMNS, Row, row_of
 from perfmodel.measurements.spellings import format_name, model_name
 from perfmodel.specifications.catalogue import find_hardware
 
-_FILLED = (*COLUMNS, "prompt", "generate", "tokens_per_second")
+_FILLED = (*COLUMNS, "calls", "prompt", "generate", "tokens_per_second")
 # Launch modes of a stack, the first that the device has; what a file does not say of a stack is left to the device.
 _MODES = {"llama-cpp-cuda": ("graph", "stream"), "vllm": ("graph",), "sglang": ("graph",)}
 _EXAMPLES = {

@@ -46,7 +46,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     time_per_step [s]; context: mean tokens in the cache, per sequence; weight_format_source: the source's word.
 
-    settings: what else the source says of the question, as `--set` takes it, joined by semicolons.
+    settings: what else the source says of the question, as `--set` takes it, joined by semicolons; calls: kernel calls
+    of a step on one device as counted [-], 0 where nobody did.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ladder: tuple[str, ...]
     settings: str
     caveat: str
+    calls: int = 0
 
     def devices_at_work(self) -> int:
         """Return how many devices work on a step at the same time.
@@ -187,6 +189,7 @@ def row_of(raw: Mapping[str, str], where: str, number: int) -> Row:
         time_per_step=time,
         row_class=raw.get("class", ""),
         ladder=tuple(raw.get("ladder", "").split()),
+        calls=count("calls", 0),
         **text,
     )
 

@@ -137,6 +137,8 @@ def row_hardware(
     if profile is not None:
         hardware = with_profile(hardware, profile)
     settings = (setting.partition("=") for setting in row.settings.split(";") if setting)
-    return hardware.replace_values(
-        {path: parse_setting(path, value, hardware.values, row.id) for path, _, value in settings}
-    )
+    found = {path: parse_setting(path, value, hardware.values, row.id) for path, _, value in settings}
+    if row.calls:
+        path = f"modes.{row.mode or hardware.default_mode}.calls"
+        found[path] = parse_setting(path, row.calls, hardware.values, row.id)
+    return hardware.replace_values(found)

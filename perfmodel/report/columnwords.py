@@ -4,6 +4,7 @@ A name is read part by part: `before.low.time_per_step` is what `time_per_step` 
 """
 
 from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.estimates.devices import AFTER
 from perfmodel.specifications.parameters import lookup
 
 # Columns that mean the same wherever they stand: unit ("" for a text, "-" for a number without one) and meaning.
@@ -48,6 +49,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "-",
         "largest batch at which the after side is still 1.05 times as fast; empty where it never is, or always",
     ),
+    "evidence.rows": ("-", "published rows like the side before: of its software, launch mode and width of weights"),
+    "evidence.sources": ("-", "sources of these rows"),
+    "evidence.median_error": ("-", "median over the sources of how far their steps are off, each left out of the fit"),
+    "evidence.inside": ("-", "share of their steps inside the predicted range, averaged over the sources"),
+    "evidence.text": ("", "how sure the answer is, in words, of both sides"),
     "rank": ("-", "place, 1 for the best"),
     "front": ("", "true where no other choice is better in both rates"),
     "change": ("", "what is changed, in words"),
@@ -97,7 +103,7 @@ def column_words(name: str, own: dict[str, tuple[str, str]] | None = None) -> tu
     words = WORDS | (own or {})
     if name in words:
         return words[name]
-    parameter = lookup(name)
+    parameter = lookup(name.removeprefix(AFTER))
     if parameter is not None:
         return ("-" if parameter.unit == "1" else parameter.unit), "the parameter of this name, as set or swept"
     head, _, rest = name.partition(".")

@@ -255,7 +255,18 @@ def _priced(pricing: "TracePricing") -> list[str | Table]:
         Table(("priced at the model's bytes", "value (low to high)"), priced),
         Table(("sustained share", "in the trace", "of the device"), shares),
         Table(("mode", "calls", "step", f"gain over {against}"), steps, frozenset({1})),
+        f"The same step as measured, with the software's constants: {_asked_as_measured(pricing)}",
     ]
+
+
+def _asked_as_measured(pricing: "TracePricing") -> str:
+    """Return the command that asks the recorded question with its step and its kernels as they were."""
+    shared = f" --devices {pricing.devices}" if pricing.devices > 1 else ""
+    return (
+        f"perfmodel estimate {pricing.model} {pricing.hardware}{shared} --batch {pricing.batch}"
+        f" --context {pricing.context} --weights {pricing.weight_format} --kv {pricing.kv_format}"
+        f" --before {pricing.mode} --measured {pricing.step * 1e3:.4g}ms --calls {pricing.recorded_kernels}"
+    )
 
 
 def _range(found: "Interval", unit: str = "s") -> str:
