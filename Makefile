@@ -62,6 +62,11 @@ accessibility: $(VENV)/ready
 	npm install --silent --no-save --prefix build/axe axe-core
 	AXE=build/axe/node_modules/axe-core/axe.min.js $(VENV)/bin/python -m pytest -n 0 tests/test_accessibility.py
 
+# The documentation site in build/site, the explorer its first page; its links are checked.
+docs: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(VENV)/bin/python docs/site/build.py
+
 # The wheel and the sdist on every Python that is there, with the oldest and the newest dependencies, asked forty questions
 # each; tests/packaging/result.json.
 packaging: $(VENV)/ready

@@ -62,22 +62,27 @@ def explorer_page(
     machines: Sequence[Hardware],
     question: Mapping[str, Any] | None = None,
     options: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
     """Return the page as one HTML text that needs no network.
 
     question: what it shows first: model, machine, software, devices, batch, context, before, after, drafter, draft,
-    acceptance. options: weights and kv of all models, None as published.
+    acceptance. options: weights and kv of all models, None as published. links: other pages beside it, by their titles.
     Raises PerfModelError where no model can be asked on any machine.
     """
     fixed = {"options": dict(options or {}), "parameters": {}}
-    return _page(models, machines, {"question": dict(question or {}), "fixed": fixed})
+    return _page(models, machines, {"question": dict(question or {}), "fixed": fixed}, links or {})
 
 
-def _page(models: Sequence[Model], machines: Sequence[Hardware], beside: Mapping[str, Any]) -> str:
+def _page(
+    models: Sequence[Model], machines: Sequence[Hardware], beside: Mapping[str, Any], links: Mapping[str, str]
+) -> str:
     parts = explorer_parts(models, machines, beside)
+    listed = "".join(f'<a href="{escape(target)}">{escape(title)}</a>' for title, target in links.items())
     marks = {
         "@STYLE@": _part("shell.css") + parts.style,
         "@VERSION@": __version__,
+        "@LINKS@": f'<nav aria-label="Documents">{listed}</nav>' if links else "",
         "@PART@": parts.body.replace("h3", "h2"),
         "@DATA@": parts.data,
         "@SCRIPT@": parts.policy,
@@ -130,7 +135,7 @@ def explored(answer: Estimate) -> Explorer:
     Raises UsageError for a question that the page cannot ask.
     """
     asked = asked_of(answer)
-    return Explorer(_page([asked.model], [asked.machine], _beside(asked)))
+    return Explorer(_page([asked.model], [asked.machine], _beside(asked), {}))
 
 
 def parts_of(answer: Estimate) -> Parts:
