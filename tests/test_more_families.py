@@ -1,6 +1,7 @@
 """Families that no class of the transformers library counts: their published parameters, and what a step of them is."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -212,3 +213,16 @@ def test_rwkv_keeps_a_state_and_no_cache():
     # A matrix of 64 x 64 a head in 32 bits, and the last token of both shifts in 16.
     state = 32 * (2560 * 64 * 4 + 2 * 2560 * 2)
     assert sum(o.work.state for o in decode_step(model, plain_formats("bf16"), 1).all_operations()) == state
+
+
+def test_towers_of_gemma_4():
+    """What transformers 5.24 builds of Gemma4ForConditionalGeneration on the meta device, projectors included."""
+    file = Path(__file__).parent / "cases" / "families" / "gemma4-31b.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    vision = {"model_type": "gemma4_vision", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27}
+    vision |= {"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 72}
+    model = read(config | {"vision_config": vision})
+    assert [part.parameters for part in model.towers] == [575_741_232]
+    small = {"vision_config": {"model_type": "gemma4_vision"}, "audio_config": {"model_type": "gemma4_audio"}}
+    model = read(config | small | {"text_config": config["text_config"] | {"hidden_size": 1536}})
+    assert [part.parameters for part in model.towers] == [168_544_256, 307_183_904]

@@ -81,18 +81,56 @@ def _from_merged(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
     return linear(size_of(tower, "out_hidden_size"), hidden)
 
 
+def _gemma4(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
+    del whole
+    return size_of(tower, "output_proj_dims" if tower.has("output_proj_dims") else "hidden_size") * hidden
+
+
+def _phi4(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
+    width = size_of(tower, "hidden_size")
+    projector = linear(width, hidden) + linear(hidden, hidden)
+    del whole
+    # One for sound alone and one for sound beside pictures; pictures have tokens that end a row and a part.
+    return 2 * projector if tower.has("num_blocks") or tower.has("nemo_conv_channels") else projector + 2 * width
+
+
+def _from_sound(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
+    del whole
+    return linear(size_of(tower, "d_model"), hidden)
+
+
+def _step3p7(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
+    del whole
+    return 4 * size_of(tower, "hidden_size") * hidden
+
+
+def _minimax_m3(whole: ConfigFields, tower: ConfigFields, hidden: int) -> int:
+    merged = size_of(tower, "spatial_merge_size") ** 2 * hidden
+    del whole
+    return linear(size_of(tower, "hidden_size"), hidden) + linear(merged, hidden) + 2 * linear(hidden, hidden)
+
+
 PROJECTORS: dict[str, Callable[[ConfigFields, ConfigFields, int], int]] = {
+    "deepseek_vl": _two_layers,
     "gemma3": _gemma3,
+    "gemma4": _gemma4,
     "hyperclovax_vision_v2": _from_merged,
     "idefics3": _idefics_projector,
     "internvl": _internvl_projector,
     "kimi_k25": _kimi_projector,
     "lfm2_vl": _lfm2_projector,
+    "lighton_ocr": _mistral3,
     "llama4": _llama4_projector,
     "llava": _two_layers,
     "llava_next": _llava_next,
+    "llava_next_video": _llava_next,
+    "llava_onevision": _llava_next,
+    "minimax_m3_vl": _minimax_m3,
     "mistral3": _mistral3,
     "paligemma": _one_linear,
+    "phi4_multimodal": _phi4,
+    "qwen2_audio": _from_sound,
     "shieldgemma2": _gemma3,
     "smolvlm": _idefics_projector,
+    "step3p7": _step3p7,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.defaults import Family, family_of
 from perfmodel.specifications.huggingface.fields import ConfigFields
+from perfmodel.specifications.huggingface.latertowers import LATER_TOWERS, encoder
 from perfmodel.specifications.huggingface.projectors import PROJECTORS, linear, size_of
 from perfmodel.specifications.model import Tower
 
@@ -61,23 +62,6 @@ def _parameters(
     return tower(fields) + (projector(whole, fields, hidden) if projector else 0)
 
 
-def _encoder(
-    width: int,
-    inner: int,
-    layers: int,
-    *,
-    biased_norms: bool = True,
-    gated: bool = False,
-    bias: bool = True,
-    mlp_bias: bool | None = None,
-) -> int:
-    """Return the parameters of `layers` layers of attention and a feed-forward block, each behind a norm."""
-    block = (3 if gated else 2) * width * inner
-    if bias if mlp_bias is None else mlp_bias:
-        block += (2 if gated else 1) * inner + width
-    return layers * (4 * linear(width, width, bias=bias) + block + 2 * width * (2 if biased_norms else 1))
-
-
 def _siglip(fields: ConfigFields) -> int:
     """SigLIP: a table of positions, a norm behind the layers, and a head with one probe where it has one."""
     width, inner = size_of(fields, "hidden_size"), size_of(fields, "intermediate_size")
@@ -88,7 +72,7 @@ def _siglip(fields: ConfigFields) -> int:
     count = (
         linear(channels * patch * patch, width)
         + positions * width
-        + _encoder(width, inner, size_of(fields, "num_hidden_layers"))
+        + encoder(width, inner, size_of(fields, "num_hidden_layers"))
         + 2 * width
     )
     if fields.flag("vision_use_head", default=True):
@@ -100,7 +84,7 @@ def _idefics3(fields: ConfigFields) -> int:
     """Idefics 3: SigLIP without a head."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = (size_of(fields, "image_size") // patch) ** 2
-    layers = _encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
+    layers = encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
     return linear(size_of(fields, "num_channels") * patch * patch, width) + positions * width + layers + 2 * width
 
 
@@ -108,14 +92,14 @@ def _clip(fields: ConfigFields) -> int:
     """CLIP: a class token, positions, norms before and behind the layers, patches without a bias."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = (size_of(fields, "image_size") // patch) ** 2 + 1
-    layers = _encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
+    layers = encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
     return width + size_of(fields, "num_channels") * patch * patch * width + positions * width + 4 * width + layers
 
 
 def _pixtral(fields: ConfigFields) -> int:
     """Pixtral: a small Llama without biases over patches."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
-    layers = _encoder(
+    layers = encoder(
         width,
         size_of(fields, "intermediate_size"),
         size_of(fields, "num_hidden_layers"),
@@ -134,7 +118,7 @@ def _qwen2_vl(fields: ConfigFields) -> int:
     ratio = size_of(fields, "mlp_ratio")
     return (
         patches
-        + _encoder(width, ratio * width, size_of(fields, "depth"))
+        + encoder(width, ratio * width, size_of(fields, "depth"))
         + 2 * width
         + linear(merged, merged)
         + linear(merged, size_of(fields, "hidden_size"))
@@ -146,7 +130,7 @@ def _qwen2_5_vl(fields: ConfigFields) -> int:
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     patches = size_of(fields, "in_channels") * size_of(fields, "temporal_patch_size") * patch * patch * width
     merged = width * size_of(fields, "spatial_merge_size") ** 2
-    layers = _encoder(
+    layers = encoder(
         width, size_of(fields, "intermediate_size"), size_of(fields, "depth"), biased_norms=False, gated=True
     )
     return patches + layers + width + linear(merged, merged) + linear(merged, size_of(fields, "out_hidden_size"))
@@ -160,7 +144,7 @@ def _qwen3_vl(fields: ConfigFields) -> int:
     merger = linear(merged, merged) + linear(merged, size_of(fields, "out_hidden_size"))
     deep = fields.integers("deepstack_visual_indexes")
     deeper = len(deep) if deep is not None else int(fields.integer("deepstack", default=0, least=0))
-    layers = _encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "depth"))
+    layers = encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "depth"))
     return (
         patches
         + size_of(fields, "num_position_embeddings") * width
@@ -184,7 +168,7 @@ def _llama4(fields: ConfigFields) -> int:
     """Llama 4: a class token, positions, norms around the layers, and an adapter that takes pixels into channels."""
     width, patch = size_of(fields, "hidden_size"), size_of(fields, "patch_size")
     positions = (size_of(fields, "image_size") // patch) ** 2 + 1
-    layers = _encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
+    layers = encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
     adapter = size_of(fields, "intermediate_size") * size_of(fields, "projector_input_dim") + size_of(
         fields, "projector_output_dim"
     ) * size_of(fields, "projector_output_dim")
@@ -205,7 +189,7 @@ def _kimi(fields: ConfigFields) -> int:
     return (
         linear(3 * patch * patch, width)
         + positions * width
-        + _encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
+        + encoder(width, size_of(fields, "intermediate_size"), size_of(fields, "num_hidden_layers"))
         + 2 * width
     )
 
@@ -244,7 +228,7 @@ def _qwen3_audio(fields: ConfigFields) -> int:
     # Three convolutions with a stride of two leave an eighth of the bins.
     left = (((bins + 1) // 2 + 1) // 2 + 1) // 2
     convolutions = linear(9, narrow) + 2 * linear(9 * narrow, narrow) + narrow * left * width
-    layers = _encoder(width, size_of(fields, "encoder_ffn_dim"), size_of(fields, "encoder_layers"))
+    layers = encoder(width, size_of(fields, "encoder_ffn_dim"), size_of(fields, "encoder_layers"))
     return convolutions + layers + 2 * width + linear(width, width) + linear(width, size_of(fields, "output_dim"))
 
 
@@ -258,7 +242,7 @@ def whisper_encoder(fields: ConfigFields) -> int:
     return (
         convolutions
         + size_of(fields, "max_source_positions") * width
-        + _encoder(width, size_of(fields, "encoder_ffn_dim"), layers)
+        + encoder(width, size_of(fields, "encoder_ffn_dim"), layers)
         - layers * width
         + 2 * width
     )
@@ -273,15 +257,19 @@ _RENAMED = {
     "qwen3_5_moe": "qwen3_5_moe_vision",
     "idefics3": "idefics3_vision",
     "moonvit": "kimi_k25_vision",
+    "glm4v": "glm4v_vision",
+    "glm4v_moe": "glm4v_moe_vision",
 }
-_TOWERS: dict[str, Callable[[ConfigFields], int]] = {
+_TOWERS: dict[str, Callable[[ConfigFields], int]] = LATER_TOWERS | {
     "clip_vision_model": _clip,
     "idefics3_vision": _idefics3,
     "smolvlm_vision": _idefics3,
     "internvl_vision": _internvl,
     "kimi_k25_vision": _kimi,
     "llama4_vision_model": _llama4,
+    "phi4_multimodal_vision": _siglip,
     "pixtral": _pixtral,
+    "qwen2_audio_encoder": whisper_encoder,
     "qwen2_vl_vision": _qwen2_vl,
     "qwen2_5_vl_vision": _qwen2_5_vl,
     "qwen2_5_omni_vision_encoder": _qwen2_5_vl,
@@ -294,4 +282,6 @@ _TOWERS: dict[str, Callable[[ConfigFields], int]] = {
     "siglip2_vision_model": _siglip,
     "siglip_vision_model": _siglip,
 }
-_WITH_PROJECTOR = frozenset(kind for kind in _TOWERS if kind.startswith("qwen"))
+_WITH_PROJECTOR = frozenset(
+    kind for kind in _TOWERS if kind.startswith(("qwen", "glm")) and kind != "qwen2_audio_encoder"
+)
