@@ -190,7 +190,7 @@ def _prepare_streams() -> None:
 
 def _usage(error: Any, message: str) -> str:
     """Return the message of an error in usage, with what would be right where that is known."""
-    from perfmodel.commands.foreign import one_too_many, ours_of
+    from perfmodel.commands.foreign import command_meant, one_too_many, ours_of
 
     context = getattr(error, "ctx", None)
     name = context.info_name if context is not None else ""
@@ -200,6 +200,12 @@ def _usage(error: Any, message: str) -> str:
             return ours
     if "unexpected extra argument" in message:
         return one_too_many(message, name, context.args if context is not None and context.args else _names_typed())
+    if "Missing argument" in message and context is not None:
+        words = [one.make_metavar(context) for one in context.command.params if one.param_type_name == "argument"]
+        return f"{message.rstrip('.')}; write {context.command_path} {' '.join(words)}"
+    if "No such command" in message:
+        message = command_meant(message)
+    message = message.removeprefix("Invalid value: ")
     if known := getattr(error, "possibilities", None):
         return f"{message.partition(' (Possible')[0]} (did you mean {known[0]!r}?)"
     return message

@@ -53,6 +53,8 @@ def dotted(name: str, known: Iterable[str], what: str) -> str:
     ]
     if not members or not name:
         return ""
+    if len(members) == 1:
+        return f" (did you mean {members[0]!r}?)"
     more = f" and {len(members) - _MOST_SHOWN} more" if len(members) > _MOST_SHOWN else ""
     return f"; {name!r} is part of {len(members)} {what}: {', '.join(members[:_MOST_SHOWN])}{more}"
 

@@ -155,7 +155,8 @@ def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, r
         raise UnreadableValueError(f"{where}: {_without_comma(text)}")
     match = _COUNT.fullmatch(text)
     if match is None:
-        raise UnreadableValueError(f"{where}: {shown(text)} {wanted}")
+        grid = "; several values are for compare and sweep: 1:64:x2" if _GRID.fullmatch(text) else ""
+        raise UnreadableValueError(f"{where}: {shown(text)} {wanted}{grid}")
     factor = {"": 1, "k": k, "m": k * k}[match[2].lower()]
     number = float(match[1].replace("_", ""))
     exact = match[1].replace("_", "").lstrip("+-")
@@ -168,6 +169,7 @@ def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, r
 
 
 _COUNT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([kKmM]?)\s*")
+_GRID = re.compile(r"\s*\d\w*\s*(?::|\.\.|-)\s*\d.*")
 _GROUPED = re.compile(r"\s*[+-]?\d[\d_,.]*")
 
 

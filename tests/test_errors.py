@@ -81,7 +81,7 @@ def one_line(answer, code, *parts):
         (["llama-3.1-8b", "sn40l", "--set", "memory.bandwidth=1e400 TB/s"], 1, ["finite"]),
         (["llama-3.1-8b", "sn40l", "--set", "memory.sustained.weights=1.2"], 1, ["at most 1"]),
         (["llama-3.1-8b", "sn40l", "--set", "modes.looped.stage=8us..5us"], 1, ["order"]),
-        (["llama-3.1-8b", "sn40l", "--set", "modes.looped.stage"], 1, ["KEY=VALUE"]),
+        (["llama-3.1-8b", "sn40l", "--set", "modes.looped.stage"], 2, ["KEY=VALUE"]),
         (["llama-3.1-8b", "sn40l", "--loop-at-most", "0"], 1, ["--loop-at-most"]),
         (["llama-3.1-8b", "sn40l", "--columns", "speed"], 1, ["--columns", "'speed'"]),
         (["llama-3.1-8b", "sn40l", "-o", "answer.xlsx"], 1, ["answer.xlsx", ".json, .csv and .txt"]),

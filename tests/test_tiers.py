@@ -37,7 +37,7 @@ def test_what_does_not_fit_streams_from_the_host():
         read * (1 / slow - 1 / fast), rel=1e-6
     )
     assert offloaded.before.bound == "stream"
-    assert any(note.startswith("host: 44.3 %") for note in offloaded.notes)
+    assert any(note.startswith("44.3 % of the weights, ") for note in offloaded.notes)
     assert offloaded.to_dict()["placement"]["tier"] == "host"
 
 

@@ -84,7 +84,8 @@ def read_target(target: str | Mapping[str, Any], speedup: Callable[[], float]) -
             name, value = f"{name.removesuffix('compute-bound') or 'before.'}{COMPUTE_BOUND}", "1"
         elif not equals or not text:
             raise UnreadableValueError(
-                f"target: {shown(target)} is not FIGURE=VALUE; write something like after.fraction_of_peak=0.9"
+                f"target: {shown(target)} is not FIGURE=VALUE; write something like after.tokens_per_second=100tok/s"
+                " or speedup=1.2"
             )
     else:
         if len(target) != 1:
@@ -97,6 +98,8 @@ def read_target(target: str | Mapping[str, Any], speedup: Callable[[], float]) -
     number = read_quantity_option(
         value.removesuffix("x") if isinstance(value, str) and bare else value, "1" if bare else FIGURES[figure], where
     )
+    if name == "speedup" and str(value).rstrip().endswith("%"):
+        raise UnreadableValueError(f"{where}: {shown(value)} is {number:g} x; a gain of {shown(value)} is gain={value}")
     if number <= 0:
         raise ValueRangeError(f"{where}: {shown(value)} is out of range; more than 0 is accepted")
     if name == "share-of-gain":

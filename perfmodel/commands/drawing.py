@@ -112,6 +112,8 @@ def plot_command(
 
     kinds = (*KINDS, *CHOICE_KINDS)
     if kind not in kinds:
+        if hardware is None and model is not None:
+            raise typer.BadParameter(f"plot needs the picture first: perfmodel plot waterfall {kind} {model}")
         raise UnknownNameError(
             f"plot: {shown(kind)} is not a picture{nearest(kind, kinds)}; the pictures are {', '.join(kinds)}"
         )

@@ -54,7 +54,9 @@ def chosen(option: str, given: str | None, known: Sequence[str]) -> str:
         return ""
     found = {name.lower(): name for name in known}
     if given.lower() not in found:
-        raise UnknownNameError(f"{option}: {shown(given)} is not one of {', '.join(known)}{nearest(given, known)}")
+        raise UnknownNameError(
+            f"{option}: {shown(given)} is not known{nearest(given, known)}; there are {', '.join(known)}"
+        )
     return found[given.lower()]
 
 

@@ -10,7 +10,7 @@ import typer
 
 from perfmodel.commands import completing
 from perfmodel.commands.delivering import Delivery, note
-from perfmodel.errors import UnknownNameError, UnreadableValueError, shown
+from perfmodel.errors import UnreadableValueError, shown
 from perfmodel.estimates.options import OPTION, OPTIONS, Option
 from perfmodel.units import read_count
 
@@ -237,7 +237,7 @@ def settings_given(settings: list[str] | None) -> dict[str, str]:
     for setting in settings or ():
         key, equals, value = setting.partition("=")
         if not equals or not key.strip() or not value.strip():
-            raise UnknownNameError(
+            raise UnreadableValueError(
                 f"--set: {shown(setting)} is not KEY=VALUE; write something like memory.bandwidth=4TB/s"
             )
         found[key.strip()] = value.strip()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Unpack
 
 import msgspec
 
-from perfmodel.errors import UsageError, ValueRangeError, shown
+from perfmodel.errors import SpecificationError, UnreadableValueError, UsageError, ValueRangeError, shown
 from perfmodel.estimates.figures import peak_at
 from perfmodel.estimates.intervals import effects_of
 from perfmodel.estimates.known import Known, Seen, as_known, beyond_parts, shared_effects
@@ -40,16 +40,27 @@ _LEFT = 0.9
 def measured_time(text: object, tokens: float) -> float:
     """Return the time of a step [s] that a time, or a rate, stands for; tokens: of a step, summed over the batch [-].
 
-    Raises SpecificationError for a text that is neither.
+    Raises UnreadableValueError for a text that is neither.
     """
-    if isinstance(text, str) and text.strip().endswith("tok/s"):
-        rate = parse_quantity(text, "tok/s", "--measured")
-        time = tokens / rate if rate > 0 else math.inf
-    else:
-        time = parse_quantity(text, "s", "--measured")
+    try:
+        time = _time(text, tokens)
+    except ValueRangeError:
+        raise
+    except SpecificationError:
+        raise UnreadableValueError(
+            f"--measured: {shown(text)} is neither the time of a step nor a rate over the batch; write 6.4ms or"
+            " 150tok/s"
+        ) from None
     if not 0 < time < math.inf:
         raise UsageError(f"--measured: {shown(text)} is not a time or a rate above zero; write 6.4ms or 150tok/s")
     return time
+
+
+def _time(text: object, tokens: float) -> float:
+    if isinstance(text, str) and text.strip().endswith("tok/s"):
+        rate = parse_quantity(text, "tok/s", "--measured")
+        return tokens / rate if rate > 0 else math.inf
+    return parse_quantity(text, "s", "--measured")
 
 
 def conditioned(question: Question) -> Known | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from perfmodel import equations
-from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.errors import UnknownNameError, dotted, nearest, shown
 from perfmodel.estimates.counts import CallCounts, counts_at
 from perfmodel.estimates.machinerates import Costs
 from perfmodel.estimates.prepared import Prepared
@@ -46,7 +46,8 @@ def figure_name(name: str) -> str:
     full = _ALIASES.get(name, name)
     if full not in FIGURES:
         raise UnknownNameError(
-            f"{shown(name)} is not a figure of an answer{nearest(name, [*FIGURES, *_ALIASES])}; write something like"
+            f"{shown(name)} is not a figure of an answer"
+            f"{dotted(name, FIGURES, 'figures') or nearest(name, [*FIGURES, *_ALIASES])}; write something like"
             " after.fraction_of_peak or speedup"
         )
     return full

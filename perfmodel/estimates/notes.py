@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal, Self
 
 from perfmodel.estimates.parts import differences
+from perfmodel.estimates.placement import expert_layers
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Fits, OnChip, Placed, Speedup
 from perfmodel.estimates.splits import nearest_splits, obstacle
@@ -78,23 +79,25 @@ def _format_notes(prepared: Prepared) -> Iterator[Note]:
 def _split_notes(prepared: Prepared) -> Iterator[Note]:
     if why := obstacle(prepared.model, prepared.parallel):
         near = " or ".join(str(split) for split in nearest_splits(prepared.model, prepared.parallel))
-        yield Note("split", f"cannot be built: {why}; {near} can be; figures are those of the fullest device")
+        yield Note(
+            "split", f"cannot be built: {why}; {near} can be. The figures are those of the device that holds most"
+        )
 
 
 def _memory_notes(prepared: Prepared, fits: Fits, enough: Parallel | None) -> Iterator[Note]:
     if fits.fits:
         return
     would_do = (
-        "no number of devices would do"
+        "No number of devices would do."
         if enough is None
         else f"{enough.devices:,} would do"
-        + (f", as {enough}" if enough.tensor < enough.devices or enough.expert > 1 else "")
+        + (f", as {enough}." if enough.tensor < enough.devices or enough.expert > 1 else ".")
     )
+    each = f"each of {prepared.devices:,} {prepared.hardware.name}" if prepared.devices > 1 else prepared.hardware.name
     yield Note(
         "memory",
-        f"does not fit: {fits.bytes_needed / 1e9:.1f} GB needed on each of {prepared.devices}"
-        f" {prepared.hardware.name}, {fits.bytes_available / 1e9:.1f} GB there; {would_do}; figures are as if it"
-        " fitted",
+        f"does not fit: {each} has {fits.bytes_available / 1e9:.1f} GB, and {fits.bytes_needed / 1e9:.1f} GB are"
+        f" needed. {would_do} The figures are as if it fitted",
     )
 
 
@@ -102,42 +105,50 @@ def _on_chip_notes(prepared: Prepared, on_chip: OnChip | None) -> Iterator[Note]
     if on_chip is not None and on_chip.fits == "split":
         yield Note(
             "on-chip",
-            f"split: activations of {', '.join(name for name, _ in prepared.after.schedule.split)} do not fit on chip"
-            " for one sequence, so its stages are calls of their own",
+            f"the activations of {', '.join(name for name, _ in prepared.after.schedule.split)} do not fit on the chip,"
+            " not even those of one sequence. So its stages are kernel calls of their own",
         )
     elif on_chip is not None and on_chip.fits == "tiled":
-        through = f", and {on_chip.spilled / 1e6:.3g} MB of a stage go through memory" if on_chip.spilled else ""
+        through = f", and {on_chip.spilled / 1e6:.3g} MB of each stage go through memory" if on_chip.spilled else ""
         yield Note(
             "on-chip",
-            f"tiled: {on_chip.bytes_needed / 1e6:.3g} MB are wanted on chip, {on_chip.bytes_available / 1e6:.3g} MB are"
-            f" there: {on_chip.prefetch / 1e6:.3g} MB are left to fetch ahead{through}",
+            f"the fused kernels would hold {on_chip.bytes_needed / 1e6:.3g} MB on the chip, which has"
+            f" {on_chip.bytes_available / 1e6:.3g} MB. So {on_chip.prefetch / 1e6:.3g} MB are left to fetch weights"
+            f" ahead{through}",
         )
 
 
 def _tier_notes(prepared: Prepared, placed: Placed | None) -> Iterator[Note]:
     if placed is not None:
         capacity = prepared.hardware.values.get(f"tiers.{placed.tier}.capacity")
-        yield Note(
-            "tier",
-            f"{placed.tier}: {100 * placed.weights:.1f} % of the weights and {100 * placed.experts:.1f} % of routed"
-            " experts,"
-            f" {placed.bytes / 1e9:.1f} GB on each device, {'are there' if placed.compute else 'stream from there'}"
-            + ("; the host computes the experts" if placed.compute else "")
-            + (f"; so is {100 * placed.kv:.1f} % of the cache" if placed.kv else ""),
-        )
+        yield Note("tier", _moved(placed, mixture=expert_layers(prepared.model) > 0))
         if capacity is not None and placed.bytes > capacity.value:
             yield Note(
                 "tier-memory",
-                f"does not fit {placed.tier} either: {capacity.value / 1e9:.1f} GB there; figures are as if it did",
+                f"does not fit into {placed.tier} memory either, which has {capacity.value / 1e9:.1f} GB. The figures"
+                " are as if it did",
             )
     kept = dict(prepared.resident.works[0].weights).get(ON_CHIP, 0.0)
     room = prepared.hardware.values.get("on_chip.capacity")
     if room is not None and kept > room.value:
         yield Note(
             "tier",
-            f"weights do not stay on chip: {kept / 1e6:.1f} MB on each device, {room.value / 1e6:.1f} MB there; figures"
-            " are as if they did",
+            f"the weights do not stay on the chip: they are {kept / 1e6:.1f} MB on each device, which has"
+            f" {room.value / 1e6:.1f} MB. The figures are as if they did",
         )
+
+
+def _moved(placed: Placed, *, mixture: bool) -> str:
+    """Return what is in a slower memory, and what becomes of it; mixture: whether there are routed experts."""
+    experts = placed.experts if mixture else 0.0
+    shares = {"the weights": placed.weights, "the routed experts": experts, "the cache": placed.kv}
+    held = [f"{100 * share:.1f} % of {what}" for what, share in shares.items() if share]
+    *others, last = held or ["nothing"]
+    said = f"{', '.join(others)} and {last}" if others else last
+    size = f", {placed.bytes / 1e9:.1f} GB of weights for each device," if placed.bytes else ""
+    if placed.compute:
+        return f"{said}{size} stay in {placed.tier} memory, and the {placed.tier} computes the experts there"
+    return f"{said}{size} stream from {placed.tier} memory in each step"
 
 
 def _question_notes(prepared: Prepared, speedup: Speedup, context: int) -> Iterator[Note]:

@@ -5,7 +5,7 @@ from math import ceil
 
 import msgspec
 
-from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
+from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, nearest, shown
 from perfmodel.numbers.choices import added, ceil_div
 from perfmodel.operations.work import ON_CHIP, Work, computed_by, in_tier, tiered
 from perfmodel.schedule.calls import Call, Schedule, Segment, Stage
@@ -94,6 +94,10 @@ def read_offload(given: str, hardware: Hardware) -> Placement | None:
         words = said.split(":") if colon else []
         compute = words[-1:] == [COMPUTE]
         share = ":".join(words[:-1] if compute else words)
+        if not equals and part in PARTS:
+            raise UsageError(f"--offload: {part} goes where? write {part}=host, or host alone for what does not fit")
+        if tier in ("cpu", "ram", "dram", "memory") and "host" in tiers:
+            raise UnknownNameError(f"--offload: the memory of the {tier} is called host: --offload host")
         if tier not in tiers:
             raise UnknownNameError(
                 f"--offload: {hardware.name} has no memory tier {shown(tier)}{nearest(tier, tiers)}; it has "
@@ -150,6 +154,11 @@ def host_layers(placement: Placement | None, model: Model) -> int:
     """Return the layers whose experts, or a part of each, the host computes [-]."""
     if placement is None or not placement.compute or not placement.experts:
         return 0
+    return expert_layers(model)
+
+
+def expert_layers(model: Model) -> int:
+    """Return the layers with routed experts [-]."""
     return sum(isinstance(layer, Layer) and isinstance(layer.feed_forward, Experts) for layer in model.layers)
 
 

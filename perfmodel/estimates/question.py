@@ -14,7 +14,7 @@ from perfmodel.estimates.devices import count, devices_of
 from perfmodel.estimates.draftcosts import draft_defaults
 from perfmodel.estimates.drafting import Draft, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
-from perfmodel.estimates.placement import Placement, host_defaults, read_offload, what_does_not_fit
+from perfmodel.estimates.placement import Placement, expert_layers, host_defaults, read_offload, what_does_not_fit
 from perfmodel.estimates.prompting import prompt_defaults, read_prompt
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
@@ -175,7 +175,7 @@ def number(value: object, name: str) -> float | None:
     except (TypeError, ValueError):
         found = math.nan
     if not option.least <= found <= option.most:
-        raise ValueRangeError(f"{name}: {shown(value)} is not a number from {option.least} to {option.most:,}")
+        raise ValueRangeError(f"--{name}: {shown(value)} is not a number from {option.least} to {option.most:,}")
     return found
 
 
@@ -186,6 +186,8 @@ def _placement(
     if offload is None:
         return None
     placement = read_offload(offload, device)
+    if placement is not None and placement.experts and not expert_layers(model):
+        raise ValueRangeError(f"--offload: {model.name} has no routed experts; weights=host moves its weights")
     if placement is None:
         resident = resident_work(model, formats, parallel, device.replicates)
         sequences, available = parallel.resident_sequences(batch), device.values["memory.capacity"].value

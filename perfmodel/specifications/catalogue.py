@@ -12,6 +12,7 @@ from perfmodel.specifications.devicefiles import load_hardware
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
+from perfmodel.specifications.othernames import counted_device, is_closed
 from perfmodel.specifications.spellings import device_meant, model_meant, plain_forms, spelled, stored_as
 
 
@@ -99,10 +100,39 @@ def _path(kind: str, name: str) -> Path:
         )
     if kind == "models" and (there := _stored_otherwise(name)):
         raise UnknownNameError(f"{shown(name)} is not in the catalogue; {there}")
+    if kind == "hardware" and (counted := counted_device(name)) and _is_device(counted[1]):
+        raise UnknownNameError(
+            f"{shown(name)} is not a device in the catalogue; for {counted[0]} of them write {counted[1]} --devices"
+            f" {counted[0]}"
+        )
+    if kind == "hardware" and (vendor := _vendors().get(name.strip().lower())):
+        raise UnknownNameError(
+            f"{shown(name)} makes many devices; see: perfmodel hardware list --vendor {shown(vendor)}"
+        )
+    if kind == "models" and is_closed(name):
+        raise UnknownNameError(
+            f"{shown(name)} has shapes that were not published; ask for an open model of about its size, or write"
+            " a file of your own (docs/models.md)"
+        )
+    if name.strip().lower() in ("all", "any", "*"):
+        raise UnknownNameError(f"{shown(name)} is not a {what}; name them, separated by commas: perfmodel {kind} list")
     raise UnknownNameError(
         f"{shown(name)} is not a {what} in the catalogue{nearest(spelled(name), [*names(kind), *_called(kind)])}; see:"
         f" perfmodel {kind} list"
     )
+
+
+def _is_device(name: str) -> bool:
+    try:
+        return is_catalogued("hardware", name)
+    except UnknownNameError:  # several of them
+        return True
+
+
+@lru_cache(maxsize=1)
+def _vendors() -> dict[str, str]:
+    """Return the makers of devices, by their names in small letters."""
+    return {vendor.lower(): vendor for vendor in (find_hardware(name).vendor for name in names("hardware"))}
 
 
 def _meant_as_path(name: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from perfmodel.errors import SpecificationError, nearest, shown
+from perfmodel.specifications.othernames import mode_meant
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.quantities import Quantity
 
@@ -66,7 +67,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return self.modes[name]
         has = ", ".join(m for m in MODES if m in self.modes)
         reason = f"{self.name} has no mode {shown(name)}" if name in MODES else f"{shown(name)} is not a launch mode"
-        raise SpecificationError(f"{where}: {reason}{nearest(name, self.modes)}; {self.name} has {has}")
+        meant = "" if name in MODES else mode_meant(name)
+        raise SpecificationError(f"{where}: {reason}{meant or nearest(name, self.modes)}; {self.name} has {has}")
 
     def mode_value(self, mode: str, key: str) -> tuple[str, Quantity] | None:
         """Return the path and quantity of `key` in `mode`, from the mode itself or the mode it is based on."""

@@ -11,6 +11,7 @@ from functools import lru_cache
 from perfmodel.errors import UnknownNameError, ValueRangeError, dotted, nearest, shown
 from perfmodel.specifications.devicekeys import DEVICE_KEYS
 from perfmodel.specifications.keys import Parameter
+from perfmodel.specifications.othernames import key_meant
 from perfmodel.specifications.softwarekeys import SOFTWARE_KEYS
 
 # The last is for a user's own file, where a plain value is enough; the catalogue says where its values come from.
@@ -48,13 +49,15 @@ def unknown_key(path: str, known: object, where: str) -> UnknownNameError:
     candidates = [
         *known,
         *_EXACT,
-        *(p.key.replace("*", part) for p in PARAMETERS if "*" in p.key for part in path.split(".")),
+        *(p.key.replace("*", part) for p in PARAMETERS if "*" in p.key for part in path.split(".")[1:]),
     ]  # type: ignore[misc]
     held = list(known) if isinstance(known, Iterable) else []
     modes = dict.fromkeys(key.split(".")[1] for key in held if key.startswith("modes."))
     of_modes = [p.key.replace("*", mode) for p in PARAMETERS if p.key.startswith("modes.*") for mode in modes]
     # The device's own come first.
-    close = dotted(path, held, "keys") or dotted(path, of_modes, "keys")
+    close = dotted(path, held, "keys") or dotted(path, of_modes, "keys") or dotted(path, _EXACT, "keys")
+    if not close and (called := key_meant(path)):
+        close = f" (here it is {called})"
     close = close or nearest(path, [c for c in candidates if lookup(c)])
     return UnknownNameError(f"{where}: {shown(path)} is not a key of a hardware file{close}")
 

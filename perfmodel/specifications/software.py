@@ -16,6 +16,7 @@ from perfmodel.specifications.devicefiles import merge_mode
 from perfmodel.specifications.devicetables import layer_of
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware, Mode
+from perfmodel.specifications.othernames import software_meant
 from perfmodel.specifications.quantities import Quantity
 
 KINDS = ("engine", "framework", "server", "ggml", "python", "compiled")
@@ -68,9 +69,11 @@ def find_software(name: str) -> Software:
     known = software_names()
     years = [one for one in known if one.rpartition("-")[0] == name]
     if name not in known and not years:
+        kind = software_meant(name)
         kinds = sorted({one.rpartition("-")[0] for one in known}, key=KINDS.index)
+        meant = f" (it is of the kind {kind})" if kind else nearest(name, [*kinds, *known])
         raise UnknownNameError(
-            f"--software: {shown(name)} is not a kind of software{nearest(name, [*kinds, *known])}; it is one of"
+            f"--software: {shown(name)} is not a kind of software{meant}; it is one of"
             f" {', '.join(kinds)}, or of these with a year: {', '.join(known)}"
         )
     return load_software(data_folder("software") / f"{years[-1] if years else name}.toml")

@@ -46,6 +46,8 @@ STORED = (
 _PACKED = re.compile(r"(?i)[-_. ](gguf|mlx|[348]-?bit|dynamic|bnb)$")
 _MOST_SHOWN = 8
 _SHORTEST = 3  # of letters that may stand for a longer name
+# Words that many devices have in their names: they mean none of them.
+_KINDS_OF_DEVICES = ("cpu", "gpu", "npu", "server", "laptop", "desktop", "workstation", "edge", "cloud")
 
 
 def spelled(name: str) -> str:
@@ -82,6 +84,8 @@ def device_meant(name: str, known: Mapping[str, str]) -> str | None:
     >>> device_meant("NVIDIA GeForce RTX 4090 Laptop GPU", {"rtx-4090-laptop": "rtx-4090-laptop"})
     'rtx-4090-laptop'
     """
+    if spelled(name) in _KINDS_OF_DEVICES:
+        return None
     candidates = [spelling.replace("-", "") for spelling in dict.fromkeys(_spellings(name)) if spelling]
     parts = [(_Parts.of(other), device) for other, device in known.items()]
     for spelling in candidates:

@@ -91,7 +91,7 @@ def parse_grid(text: str, name: str, read: Reader, *, whole: bool = False) -> Ax
         return axis if axis.count <= _LONGEST_LIST else _fail(name, text, f"lists more than {_LONGEST_LIST:,} values")
     parts = [_item(part, text, name) for part in text.split(":")]
     if len(parts) != 3 or "," in text:
-        _unreadable(name, text, "is not a grid; write a,b,c or a:b:xF or a:b:+S or a:b:N")
+        _unreadable(name, text, "is not a grid; write a,b,c or a:b:xF or a:b:+S or a:b:N, such as 1:64:x2")
     low, high = (_value(read(part), whole, text, name) for part in parts[:2])
     if low > high:
         _fail(name, text, "is reversed; the first end must not be larger than the second")
