@@ -83,19 +83,6 @@ def markdown(text: str) -> str:
     return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def javascript(value: object) -> str:
-    r"""Return a JavaScript expression, and JSON, of a text, or of lists and dicts of texts and numbers.
-
-    It may stand inside a script element of a page. Raises ValueError for a number that is not finite.
-
-    >>> print(javascript("</script>"))
-    "\u003c/script\u003e"
-    """
-    written = json.dumps(value, ensure_ascii=True, allow_nan=False)
-    # Outside strings JSON has none of these letters.
-    return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
 def json_text(value: object, *, indent: int | None = None) -> str:
     """Return `value` as JSON that may be shown in a terminal. Raises ValueError for a number that is not finite."""
     written = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)

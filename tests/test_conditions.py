@@ -251,3 +251,7 @@ def test_a_layer_that_does_not_fit_on_chip_is_no_loop_here_either():
 def test_only_some_loops_are_not_asked_for():
     with pytest.raises(PerfModelError, match="loop_only"):
         conditional_report("llama-3.1-8b", "h100-sxm", run_with="16-31=0.5", loop_only="0-31")
+    with pytest.raises(PerfModelError, match="a draft is not understood here"):
+        conditional_report("llama-3.1-8b", "h100-sxm", run_with="16-31=0.5", draft=3, drafter="ngram", acceptance=0.5)
+    with pytest.raises(PerfModelError, match="a prompt is not understood here"):
+        conditional_report("llama-3.1-8b", "h100-sxm", run_with="16-31=0.5", prompt=100)

@@ -77,14 +77,6 @@ def test_markup(name):
 
 
 @given(names)
-def test_javascript(name):
-    written = quoting.javascript({"name": name})
-    assert json.loads(written) == {"name": name}
-    assert written.isascii()
-    assert not set(written) & set("<>&\n\r")
-
-
-@given(names)
 def test_json(name):
     written = to_json({"name": name})
     assert json.loads(written) == {"name": name}

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from perfmodel import estimate
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from figures import said
 
 HERE = Path(__file__).resolve().parent
 SHARES = [0.15 + 0.01 * step for step in range(46)]
@@ -95,17 +97,6 @@ def left_out() -> list[tuple[Row, float]]:
     return errors
 
 
-def said(name: str, errors: Sequence[float]) -> str:
-    """Return a line of figures."""
-    sizes = sorted(abs(error) for error in errors)
-    inside = sum(size <= math.log(WIDTH) / 2 for size in sizes) / len(sizes)
-    width = math.exp(2 * sizes[math.ceil(0.9 * len(sizes)) - 1])
-    return (
-        f"{name}: {len(errors)} rows, median {math.expm1(median(sizes)):.1%}, {inside:.0%} inside a band of width"
-        f" {WIDTH:g}, 90 % inside one of {width:.2f}"
-    )
-
-
 def main() -> int:
     """Print what is fitted and the figures."""
     share, stream = fitted(rows())
@@ -114,9 +105,9 @@ def main() -> int:
         own = [row for row in rows() if row.sockets == sockets]
         print(f"  {sockets} sockets: share {fitted(own)[0]:.2f}, {len(own)} rows")
     errors = left_out()
-    print(said("sources left out", [error for _, error in errors]))
+    print(said("sources left out", [error for _, error in errors], WIDTH))
     for source in dict.fromkeys(row.source for row, _ in errors):
-        print(" ", said(source, [error for row, error in errors if row.source == source]))
+        print(" ", said(source, [error for row, error in errors if row.source == source], WIDTH))
     return 0
 
 

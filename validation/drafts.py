@@ -14,8 +14,7 @@ what was accepted is used; "calibrated" multiplies a stack's other rows by what 
 import csv
 import math
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -29,6 +28,7 @@ from perfmodel.operations.storing import formats_of
 from perfmodel.specifications.catalogue import find_hardware, find_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from figures import grouped, said
 from writing import write_drafts
 
 HERE = Path(__file__).resolve().parent
@@ -212,14 +212,6 @@ def left_out() -> list[tuple[Row, float]]:
     return errors
 
 
-def grouped(found: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
-    """Return the rows by what `key` gives."""
-    groups: dict[Any, list[Row]] = defaultdict(list)
-    for row in found:
-        groups[key(row)].append(row)
-    return dict(groups)
-
-
 def calibrated(errors: Iterable[tuple[Row, float]]) -> list[float]:
     """Return the errors of all rows of a stack but its middle one, which sets the scale."""
     found = dict(errors)
@@ -230,19 +222,6 @@ def calibrated(errors: Iterable[tuple[Row, float]]) -> list[float]:
             middle = own[len(own) // 2]
             moved += [found[row] - found[middle] for row in own if row is not middle]
     return moved
-
-
-def said(name: str, errors: Sequence[float]) -> str:
-    """Return a line of figures: the median error, and the share of rows in a band of the width asked for."""
-    if not errors:
-        return f"{name}: no rows"
-    sizes = sorted(abs(error) for error in errors)
-    inside = sum(size <= math.log(WIDTH) / 2 for size in sizes) / len(sizes)
-    width = math.exp(2 * sizes[math.ceil(0.9 * len(sizes)) - 1])
-    return (
-        f"{name}: {len(errors)} rows, median {math.expm1(median(sizes)):.1%}, {inside:.0%} inside a band of width"
-        f" {WIDTH:g}, 90 % inside one of {width:.2f}"
-    )
 
 
 def host_ends(costs: Costs, software: str) -> tuple[dict[str, tuple[float, float, float]], str]:
@@ -286,10 +265,10 @@ def main() -> int:
     print("sources left out")
     for name, kinds in (("dense chains", ("chain",)), ("trees and mixtures", ("tree", "mixture"))):
         chosen = [(row, error) for row, error in errors if row.kind in kinds]
-        print(" ", said(name, [error for _, error in chosen]))
-        print(" ", said(f"{name}, from one row of the stack", calibrated(chosen)))
+        print(" ", said(name, [error for _, error in chosen], WIDTH))
+        print(" ", said(f"{name}, from one row of the stack", calibrated(chosen), WIDTH))
     for kernels, own in sorted(grouped((row for row, _ in errors), lambda row: (row.kernels, *row.host)).items()):
-        print("   ", said(" ".join(kernels), [error for row, error in errors if row in own]))
+        print("   ", said(" ".join(kernels), [error for row, error in errors if row in own], WIDTH))
     return 0
 
 

@@ -90,7 +90,7 @@ class Observations:
         if side.plan.fused_calls:
             return None
         numbers = side.parameters.values()
-        rates, fixed = side.parameters.rates(numbers), side.parameters.fixed(numbers)
+        rates, _, fixed, _ = side.parameters.costs(numbers)
         together: dict[str, list[float]] = {}
         made, exchanges, exchange_time, widest = Counter[str](), 0.0, 0.0, 2
         narrow_bytes: Counter[str] = Counter()

@@ -124,6 +124,9 @@ def conditional_report(
         raise SpecificationError("conditions: loop_only is not understood here; every run of equal layers is a loop")
     if question.parallel.pipeline > 1:
         raise SpecificationError("conditions: pipeline stages are not understood here; leave out pp")
+    for name, value in (("draft", given.draft), ("prompt", given.prompt)):
+        if value is not None:
+            raise SpecificationError(f"conditions: a {name} is not understood here; leave out --{name}")
     treatments = _treatments(question, batch, context, given.loop_at_most, conditions, kernels)
     needed = set() if not conditions else DEFAULTS
     assumptions = tuple(

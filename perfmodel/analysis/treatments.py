@@ -10,7 +10,8 @@ from perfmodel.analysis.conditions import Condition
 from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.plan import make_plan
 from perfmodel.estimates.prepared import Prepared
-from perfmodel.estimates.terms import busy_time, step_time
+from perfmodel.estimates.stepping import step_at
+from perfmodel.estimates.terms import busy_time
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, Step, decode_step
 from perfmodel.schedule.calls import Schedule
@@ -87,8 +88,8 @@ class PricedStep:
         self._question, self._batch, self._context, self._loop_at_most = question, batch, context, loop_at_most
         side = question.after
         self._plan = side.plan
-        self._rates, self._chain = side.parameters.rates(numbers), side.parameters.chain(numbers)
-        self._fixed = side.parameters.fixed(numbers)
+        self._costs = side.parameters.costs(numbers)
+        self._rates, self._chain, self._fixed, _ = self._costs
         self._cost = {path.partition(".")[2]: numbers[path] for path in DEFAULTS}
         self._step = decode_step(question.model, question.formats, question.parallel, question.hardware.replicates)
         # Layers of a loop share streaming and chains, so together they take no longer than each alone would.
@@ -117,8 +118,7 @@ class PricedStep:
         ]
 
     def _always(self) -> float:
-        busy = busy_time(counts_at(self._plan, self._batch, self._context), self._rates, self._chain)
-        return float(step_time(self._plan, busy.calls, self._fixed))
+        return float(step_at(self._plan, self._costs, self._batch, self._context).time())
 
     def _predicated(self, condition: Condition) -> float:
         needed, tokens = self._needed(condition)

@@ -29,5 +29,9 @@ class Stepped(NamedTuple):
 
 def step_at(plan: Plan, costs: Costs, batch: Number, context: Number) -> Stepped:
     """Return a step of `batch` sequences [-] with `context` tokens [-] each in the cache."""
-    counts = counts_at(plan, batch, context, costs.further)
+    return step_of(plan, costs, counts_at(plan, batch, context, costs.further))
+
+
+def step_of(plan: Plan, costs: Costs, counts: list[CallCounts]) -> Stepped:
+    """Return the step whose calls count `counts`."""
     return Stepped(plan, costs, counts, busy_time(counts, costs.rates, costs.chain))

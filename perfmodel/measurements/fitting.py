@@ -13,7 +13,7 @@ from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.placement import Placement
 from perfmodel.estimates.prepared import Prepared, prepare
-from perfmodel.estimates.terms import busy_time, call_times, step_time
+from perfmodel.estimates.stepping import step_of
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Formats
 from perfmodel.operations.parallel import Parallel
@@ -162,9 +162,7 @@ class AdjustableStep:
         Those it does not use are ignored.
         """
         numbers = self._values | {path: value for path, value in values.items() if path in self._values}
-        parameters = self._parameters
-        busy = busy_time(self._counts, parameters.rates(numbers), parameters.chain(numbers))
-        return float(step_time(self.plan, call_times(busy), parameters.fixed(numbers)))
+        return float(step_of(self.plan, self._parameters.costs(numbers), self._counts).time())
 
 
 def largest(path: str) -> float:
