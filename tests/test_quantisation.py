@@ -63,6 +63,65 @@ def test_bytes_of_a_dense_step(case, bits):
     assert estimate(str(CONFIGS / case), "h100-sxm").bytes_per_step == pytest.approx(expected, rel=1e-9)
 
 
+def torchao(kind, key, modules):
+    """Return a quantization_config as torchao's `config_to_dict` writes one for each module."""
+    written = {name: said and {"_type": said[0], "_version": 1, "_data": said[1]} for name, said in modules.items()}
+    whole = {"_type": kind, "_version": 1, "_data": {key: written}}
+    return {"quant_method": "torchao", "quant_type": {"default": whole}}
+
+
+INTX = {"weight_dtype": {"_type": "torch.dtype", "_data": "int4"}}
+INTX |= {"weight_granularity": {"_type": "PerGroup", "_data": {"group_size": 32}}}
+SPARSE = {"format": "sparse-24-bitmask", "sparsity_structure": "2:4", "targets": ["Linear"], "ignore": ["lm_head"]}
+FP8 = {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": True}}
+ATTENTION = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("block", "bits"),
+    [
+        # One projection of one layer in fp8, all else in groups of 128 with a scale and a zero point of 16 bits.
+        (
+            torchao(
+                "ModuleFqnToConfig",
+                "module_fqn_to_config",
+                {
+                    "_default": ("Int4WeightOnlyConfig", {"group_size": 128}),
+                    "model.layers.0.self_attn.q_proj": ("Float8WeightOnlyConfig", {}),
+                },
+            ),
+            LAYERS * 4.25 + 4096 * 4096 * (8 - 4.25) + HEAD * 16,
+        ),
+        (
+            torchao("FqnToConfig", "fqn_to_config", {"re:.*self_attn.*": ("Int8WeightOnlyConfig", {}), "_default": None}),
+            LAYERS * 16 - ATTENTION * 8 + HEAD * 16,
+        ),
+        # As in pytorch/Qwen3-4B-INT8-INT4, where the embedding has a configuration too.
+        (
+            torchao(
+                "ModuleFqnToConfig",
+                "module_fqn_to_config",
+                {
+                    "_default": ("Int8DynamicActivationIntxWeightConfig", INTX),
+                    "lm_head": ("IntxWeightOnlyConfig", {"weight_dtype": {"_type": "torch.dtype", "_data": "int8"}}),
+                },
+            ),
+            LAYERS * 4.5 + HEAD * 8,
+        ),
+        # Half of the values, and a bit for each place.
+        ({"sparsity_config": SPARSE, "config_groups": {}, "format": "dense"}, LAYERS * 9 + HEAD * 16),
+        (
+            {"sparsity_config": SPARSE, "config_groups": {"g": FP8}, "format": "float-quantized", "ignore": ["lm_head"]},
+            LAYERS * 5 + HEAD * 16,
+        ),
+    ],
+)  # fmt: skip
+def test_bytes_of_what_has_no_case(block, bits):
+    model = case("dense-plain", **{"quant_method": "compressed-tensors"} | block)
+    found = estimate(model, "h100-sxm").bytes_per_step
+    assert found == pytest.approx(bits / 8 + CACHE + NORMS, rel=1e-9)
+
+
 def case(name, **changes):
     config = json.loads((CONFIGS / name / "config.json").read_text(encoding="utf-8"))
     block = config.get("quantization_config", {})

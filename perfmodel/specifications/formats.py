@@ -104,6 +104,10 @@ STORAGE_FORMATS: dict[str, StorageFormat] = _Formats(
             "two of four weights kept in 4 bits, with 2 bits each for their place; groups of 128 with a 16-bit scale",
             _WIDE,
         ),
+        *(
+            StorageFormat(f"{name}-24", bits / 2 + 1, f"two of four weights kept in {name}, with a bit for each", _WIDE)
+            for name, bits in (("bf16", 16), ("fp8", 8), ("int8", 8))
+        ),
         StorageFormat("gf4", 4, "calm: 8 elements in 32 bits, scale included"),
         *(
             StorageFormat(name, 8 * size / elements, _GGML, block=elements)

@@ -1,4 +1,4 @@
-"""Quantisation methods that name formats by an algorithm or a class: ModelOpt, Quark, torchao, HQQ, MLX, ExLlama."""
+"""Quantisation methods that name formats by an algorithm or a class: ModelOpt, Quark, HQQ, MLX, ExLlama."""
 
 from typing import Any
 
@@ -142,41 +142,6 @@ def quark_cache(inner: Settings) -> str | None:
         if isinstance(output, dict):
             return _quark_weights(inner, {"weight": output}, "")
     return None
-
-
-_TORCHAO = {
-    "int4weightonly": (4, 128),
-    "int8weightonly": (8, None),
-    "int8dynamicactivationint8weight": (8, None),
-    "int8dynamicactivationint4weight": (4, 32),
-    "float8weightonly": (0, None),
-    "float8dynamicactivationfloat8weight": (0, None),
-}
-
-
-def torchao(inner: Settings, _plain: str) -> Read:
-    """Read the plain case of torchao: one configuration for all linear modules."""
-    said: Any = inner.anything("quant_type")
-    options: Any = inner.table("quant_type_kwargs") or {}
-    if isinstance(said, dict) and set(said) == {"default"} and isinstance(said["default"], dict):
-        said, options = said["default"].get("_type"), said["default"].get("_data") or {}
-    plain_name = str(said).lower().replace("_", "").removesuffix("config") if isinstance(said, str) else ""
-    if plain_name not in _TORCHAO or not isinstance(options, dict):
-        raise SpecificationError(
-            f"{inner.where}: quant_type: {shown(said)} is not understood{nearest(plain_name, _TORCHAO)}; weight-only"
-            " and dynamic int4, int8 and float8 for all linear modules are"
-        )
-    bits, usual = _TORCHAO[plain_name]
-    table = Settings(options, f"{inner.where}: quant_type")
-    if bits == 0:
-        stored = "fp8"
-    else:
-        size = table.integer("group_size", default=usual, least=-1, required=False)
-        # Groups of four bits have a scale and a zero point of 16 bits each where weights alone are quantised.
-        stored = integers(table, bits, size, symmetric=usual != 128, zero_bits=16)
-    whole = inner.flag("include_input_output_embeddings", default=False)
-    ignored = texts_of(inner, "modules_to_not_convert")
-    return [Rule(stored, (EVERYTHING if whole else LINEAR,))], ignored if whole else [*_HEAD, *ignored]
 
 
 def hqq(inner: Settings, _plain: str) -> Read:

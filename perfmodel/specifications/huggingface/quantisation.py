@@ -18,6 +18,7 @@ from perfmodel.specifications.huggingface.layouts import (
     targets,
     texts_of,
 )
+from perfmodel.specifications.huggingface.torchao import read_torchao
 from perfmodel.specifications.recipes import EXPERTS, LINEAR, Recipe, Rule
 
 _HEAD = ("lm_head",)
@@ -150,14 +151,20 @@ def _bitsandbytes(inner: Settings, _plain: str) -> Read:
     return [Rule("nf4" if twice else "nf4-single", (LINEAR,))], [*_HEAD, *skipped]
 
 
+# Two of four weights kept, with a bit for each of the four; of what they are kept in.
+_SPARSE, _PACKED = "sparse-24-bitmask", ("fp8", "int8")
+
+
 def _compressed(inner: Settings, _plain: str) -> Read:
-    sparsity = inner.table("sparsity_config")
-    if sparsity and sparsity.get("format", "dense") != "dense":
-        raise SpecificationError(
-            f"{inner.where}: sparsity_config: {shown(sparsity['format'])} is not understood; dense weights are"
-        )
+    sparsity = Settings(inner.table("sparsity_config") or {}, f"{inner.where}: sparsity_config")
+    packed = sparsity.text("format", "dense")
+    if packed not in ("dense", _SPARSE):
+        raise SpecificationError(f"{sparsity.where}: {shown(packed)} is not understood; dense and {_SPARSE} are")
     layout, rules = inner.text("format", ""), []
     groups = inner.table("config_groups")
+    if not groups and packed == _SPARSE:
+        sparse = tuple(converters.classes(sparsity, sparsity.texts("targets") or ["Linear"]))
+        return [Rule("bf16-24", sparse)], texts_of(sparsity, "ignore") or list(_HEAD)
     if not groups:
         raise SpecificationError(f"{inner.where}: config_groups: expected a group with weights")
     for name, group in groups.items():
@@ -169,6 +176,9 @@ def _compressed(inner: Settings, _plain: str) -> Read:
         table = Settings(group, where)
         weights = Settings(table.table("weights") or {}, f"{where}: weights")
         stored = compressed_weights(weights, table.text("format", layout))
+        if packed == _SPARSE and stored not in _PACKED:
+            raise SpecificationError(f"{sparsity.where}: {_SPARSE} of {stored} is not understood; of 8 bits a row is")
+        stored = f"{stored}-24" if packed == _SPARSE else stored
         rules.append(Rule(stored, tuple(converters.classes(table, table.texts("targets") or ["Linear"]))))
     # Modules of the linear class include the head, which checkpoints list as ignored when it is; older ones list
     # nothing.
@@ -200,5 +210,5 @@ _READERS: dict[str, Callable[[Settings, str], Any]] = {
     "modelopt": converters.modelopt,
     "mxfp4": _mxfp4,
     "quark": converters.quark,
-    "torchao": converters.torchao,
+    "torchao": read_torchao,
 }
