@@ -12,15 +12,15 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from itertools import product
+from functools import cache, lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy
+
 from perfmodel import equations
 from perfmodel.estimates.prepared import prepare_question
-from perfmodel.estimates.prompting import EFFICIENCIES as EFFICIENCIES_OF
 from perfmodel.estimates.prompting import kernels_of
 from perfmodel.estimates.prompts import prompt_terms
 from perfmodel.estimates.question import read_question
@@ -29,13 +29,19 @@ from perfmodel.numbers.python import function_of
 from perfmodel.numbers.recorded import Recorder, operand
 
 HERE = Path(__file__).resolve().parent
-SHARES = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9]
-HALVES = [0.0, 10.0, 20.0, 40.0, 70.0, 110.0, 160.0, 250.0]
-EFFICIENCIES = [0.3e12, 0.4e12, 0.5e12, 0.6e12, 0.8e12, 1.2e12, 1e18]
-OVERLAPS = [0.0, 0.2, 0.4, 0.6]
+SHARES = [0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9]
+HALVES = [0.0, 10.0, 20.0, 30.0, 45.0, 70.0, 110.0, 160.0, 230.0]
+EFFICIENCIES = [0.35e12, 0.5e12, 0.7e12, 0.85e12, 1e12, 1.2e12, 1.5e12, 1e18]
+OVERLAPS = [0.0, 0.2, 0.4, 0.6, 0.8]
+# Of software of which no pipeline is left: llama.cpp hands chunks on without waiting (pull 6017).
+MECHANISM = 0.8
+# What all rows of other kernels together weigh, in rows.
+OTHERS = 1.0
 FITTED = ("prompts.share", "prompts.half", "prompts.power_rate")
-# The place of the rate that a power limit allows; kernels that feel it.
-POWER, FELT = 2, tuple(EFFICIENCIES_OF)
+# The place of the rate that a power limit allows.
+POWER = 2
+# Fits whose errors are within this factor of the least do equally well.
+EQUAL = 1.05
 # Of an interval, high over low.
 WIDTH = 2.5
 Reached = tuple[float, float, float]
@@ -45,7 +51,7 @@ class Row(NamedTuple):
     """A measured prompt.
 
     timed: gives its time [s] at a share, half rows and operations a joule, without any overlap of chunks; saving: what whole overlap
-    would save of that, as a share of it.
+    would save of that, as a share of it; felt: whether a power limit is part of it.
     """
 
     id: str
@@ -56,6 +62,7 @@ class Row(NamedTuple):
     time: float
     timed: Callable[[Reached], float]
     saving: float
+    felt: bool
 
     def off(self, reached: Reached, overlap: float) -> float:
         """Return the logarithm of predicted over measured time."""
@@ -76,7 +83,7 @@ def _asked(row: dict[str, str]) -> Row:
         devices=int(row["devices"]),
         parallel=row["parallel"] or None,
         weights=row["weight_format"],
-        software=row["software"] if row["software"] == "ggml" else None,
+        software=row["software"] if row["software"].startswith("ggml") else None,
         batch=int(row["batch"]),
         context=0,
         prompt=int(row["prompt"]),
@@ -114,15 +121,33 @@ def _asked(row: dict[str, str]) -> Row:
         float(row["time"]),
         timed,
         saving,
+        POWER in order,
     )
 
 
-def fitted(found: Sequence[Row]) -> tuple[Reached, float]:
-    """Return what gives the least sum of absolute errors: share, half rows and operations a joule; then the overlap of chunks."""
+@cache
+def errors_of(row: Row) -> Any:
+    """Return the logarithm of predicted over measured time at each share, half rows and operations a joule, no overlap."""
+    efficiencies = EFFICIENCIES if row.felt else EFFICIENCIES[-1:]
+    found = [[[row.off((s, h, e), 0.0) for e in efficiencies] for h in HALVES] for s in SHARES]
+    return numpy.broadcast_to(numpy.array(found), (len(SHARES), len(HALVES), len(EFFICIENCIES)))
+
+
+def fitted(found: Sequence[Row], others: Sequence[Row]) -> tuple[Reached, float]:
+    """Return what gives the least sum of absolute errors: share, half rows and operations a joule; then the overlap of chunks.
+
+    others: rows of other kernels, which decide where the own ones say nothing.
+    """
     alone = [row for row in found if not row.saving] or list(found)
-    efficiencies = EFFICIENCIES if found[0].kernels in FELT else [1e18]
-    reached = min(product(SHARES, HALVES, efficiencies), key=lambda one: sum(abs(row.off(one, 0.0)) for row in alone))
-    overlap = min(OVERLAPS, key=lambda one: sum(abs(row.off(reached, one)) for row in found))
+    error = sum(abs(errors_of(row)) for row in alone)
+    if others:
+        error = error + OTHERS / len(others) * sum(abs(errors_of(row)) for row in others)
+    # Of those that do equally well, the one in the middle.
+    good = numpy.argwhere(error <= error.min() * EQUAL)
+    share, half, efficiency = good[numpy.argmin(((good - good.mean(0)) ** 2).sum(1))]
+    reached = SHARES[share], HALVES[half], EFFICIENCIES[efficiency]
+    split = [row for row in found if row.saving]
+    overlap = min(OVERLAPS, key=lambda one: sum(abs(row.off(reached, one)) for row in split)) if split else MECHANISM
     return reached, overlap
 
 
@@ -142,13 +167,19 @@ def left_out(key: Callable[[Row], Any]) -> list[tuple[Row, float]]:
     errors = []
     for kernels, alike in grouped(rows(), lambda row: (row.kernels, row.served)).items():
         for group, own in grouped(alike, key).items():
-            others = [row for row in alike if key(row) != group]
+            left = [row for row in rows() if key(row) != group]
+            others = [row for row in left if row in alike]
             if others:
-                fit = fitted(others)
+                fit = fitted(others, _of_other_kernels(left, kernels))
                 errors += [(row, row.off(*fit)) for row in own]
             else:
                 print(f"  only source of its kernels: {group} ({' '.join(map(str, kernels))}, {len(own)} rows)")
     return errors
+
+
+def _of_other_kernels(found: Iterable[Row], kernels: tuple[str, bool]) -> list[Row]:
+    """Return the rows of engines, without pipelines, that have other kernels."""
+    return [row for row in found if (row.kernels, row.served) != kernels and not row.served and not row.saving]
 
 
 def said(name: str, errors: Sequence[float]) -> str:
@@ -168,7 +199,7 @@ def main() -> int:
     """Print what is fitted and the figures."""
     print("fitted on all rows: kernels, share [-], half [rows], operations a joule, overlap [-], rows")
     for (kernels, served), own in sorted(grouped(rows(), lambda row: (row.kernels, row.served)).items()):
-        reached, overlap = fitted(own)
+        reached, overlap = fitted(own, _of_other_kernels(rows(), (kernels, served)))
         errors = [row.off(reached, overlap) for row in own]
         print(" ", f"{kernels}{' served' if served else ''}:", *reached, overlap, said("", errors))
     for title, key in (("sources left out", lambda row: row.source), ("cards left out", lambda row: row.card)):

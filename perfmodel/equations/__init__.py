@@ -61,11 +61,14 @@ from perfmodel.equations.looping import (
 )
 from perfmodel.equations.prompts import (
     chunked_time,
+    prompt_added,
     prompt_arithmetic_time,
     request_time,
     rows_of_an_expert,
     tokens_read,
     tokens_seen,
+    unpacked_streaming,
+    unpacking_time,
 )
 from perfmodel.equations.rates import fraction_of_peak, peak_time, speedup
 from perfmodel.equations.streaming import (
@@ -118,6 +121,7 @@ __all__ = [
     "predicated_time",
     "prefetch",
     "prefetch_room",
+    "prompt_added",
     "prompt_arithmetic_time",
     "request_time",
     "ring_hops",
@@ -135,4 +139,6 @@ __all__ = [
     "torus_hops",
     "torus_traffic_factor",
     "tree_hops",
+    "unpacked_streaming",
+    "unpacking_time",
 ]

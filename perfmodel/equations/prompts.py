@@ -84,6 +84,52 @@ def rows_of_an_expert(tokens: Number, experts: Number, chosen: Number) -> Number
     return larger(tokens * chosen / experts, 1)
 
 
+def unpacked_streaming(streaming: Number, written: Number, unpacked: Number, tokens: Number) -> Number:
+    """(T6) streaming of a product whose blocks were written out in 16 bits before [s], m + u (1 - 1 / t) (m_w - m).
+
+    A decode step, t = 1, multiplies blocks as they are.
+
+    streaming: of the blocks as stored, m [s]
+    written: of the same weights in 16 bits, m_w [s]
+    unpacked: share of the blocks that is unpacked before, u [-]
+    tokens: new tokens of a sequence, t [-]
+
+    >>> unpacked_streaming(1e-3, 4e-3, 1, 1), unpacked_streaming(1e-3, 4e-3, 1, 2)
+    (0.001, 0.0025)
+    """
+    return streaming + unpacked * (1 - 1 / tokens) * (written - streaming)
+
+
+def unpacking_time(streaming: Number, written: Number, unpacked: Number, tokens: Number) -> Number:
+    """(T6, before) time of the kernel that unpacks [s], u (1 - 1 / t) (m + m_w).
+
+    It reads the blocks and writes them out.
+
+    streaming: of the blocks as stored, m [s]
+    written: of the same weights in 16 bits, m_w [s]
+    unpacked: share of the blocks that is unpacked before, u [-]
+    tokens: new tokens of a sequence, t [-]
+
+    >>> unpacking_time(1e-3, 4e-3, 1, 1), unpacking_time(1e-3, 4e-3, 1, 2)
+    (0.0, 0.0025)
+    """
+    return unpacked * (1 - 1 / tokens) * (streaming + written)
+
+
+def prompt_added(added: Number, tokens: Number) -> Number:
+    """(T7) share of the shorter of streaming and arithmetic that a call adds [-], w / t.
+
+    A kernel for many rows fetches its next tile while it computes one; that of a decode step, t = 1, adds w.
+
+    added: share in a decode step, w [-]
+    tokens: new tokens of a sequence, t [-]
+
+    >>> prompt_added(0.5, 1), prompt_added(0.5, 512)
+    (0.5, 0.0009765625)
+    """
+    return added / tokens
+
+
 def chunked_time(traverse: Number, slowest: Number, chunks: Number, overlap: Number) -> Number:
     """(T4) time of the chunks of a prompt over a pipeline [s], n c - o (n - 1) (c - c_s).
 

@@ -1,5 +1,6 @@
 """The counts of a plan at one batch and context: bytes, FLOPs and payloads of each call. Numbers of any kind."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from perfmodel import equations
@@ -30,6 +31,7 @@ class StageCounts(NamedTuple):
     further: Number = None  # tokens that kernels for few tokens do one by one (D3), None for one token a sequence
     weights: tuple[Number, ...] = ()  # bytes of matrices that all tokens share, where further tokens are priced [B]
     matrix_flops: Number = 0.0  # operations of these for one token [FLOP]
+    unpacked: Number = 0.0  # bytes of its narrow weights in 16 bits [B]
 
 
 class CallCounts(NamedTuple):
@@ -64,7 +66,7 @@ def counts_at(plan: Plan, batch: Number, context: Number, further: Further | Non
     further: what further tokens of a sequence cost, where a step has several.
     """
     parallel = plan.parallel
-    one = _Load(parallel.tokens(batch), parallel.sequences(batch), context)
+    one = _Load(parallel.tokens(batch), parallel.sequences(batch), context, network=plan.network)
     load = one if not plan.several else _several(plan, one, further or Further())
     microbatches = parallel.microbatches(batch) if parallel.pipeline > 1 else None
     return [
@@ -93,7 +95,7 @@ class _Load(NamedTuple):
 
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
     each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that
-    kernels for few tokens do one by one (D3), None for one token.
+    kernels for few tokens do one by one (D3), None for one token; prompted, network: as the plan says.
     """
 
     experts: Number
@@ -102,6 +104,8 @@ class _Load(NamedTuple):
     tokens: Number = 1
     last: Number = 1
     further: Number = None
+    prompted: bool = False
+    network: bool = False
 
 
 def _several(plan: Plan, one: _Load, further: Further) -> _Load:
@@ -110,6 +114,7 @@ def _several(plan: Plan, one: _Load, further: Further) -> _Load:
         tokens=plan.tokens,
         last=1 if plan.prompted else plan.tokens,
         further=equations.further_tokens(further.most, one.experts, plan.tokens),
+        prompted=plan.prompted,
     )
 
 
@@ -137,6 +142,11 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
     rows: Number = new
     for _, bank in stage.experts:
         rows = equations.rows_of_an_expert(new, bank.count, bank.chosen)
+    if load.network:
+        # An input has many positions: as many as its matrix has operations for two bytes of a weight. What has no
+        # matrix is attention, or small.
+        tokens = max(stage.flops / max(_wide_bytes(stage.weights, stage.widths, 0.0), 1.0), 1.0)
+        rows = new * tokens
     payloads = tuple([(position, size * new) for position, size in stage.payloads]) if stage.payloads else ()
     return StageCounts(
         (*weights, cache * load.sequences, stage.activations * new),
@@ -151,4 +161,10 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         load.further,
         stage.weights if several else (),
         stage.flops if several and stage.matrix and not stage.experts else 0.0,
+        _wide_bytes(weights, stage.widths, 1.0) if load.prompted else 0.0,
     )
+
+
+def _wide_bytes(weights: Iterable[Number], widths: Iterable[float], above: float) -> Number:
+    """Return the bytes [B] in 16 bits of the weights that are more than `above` times as large so."""
+    return added(size * width for size, width in zip(weights, widths, strict=True) if width > above)

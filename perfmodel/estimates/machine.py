@@ -25,6 +25,7 @@ from perfmodel.specifications.hardware import Hardware, Mode
 _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_rate", "prompts.attention")
 # The rate that a power limit allows, of a device that has one.
 _POWER_RATE = ("prompts.power_rate",)
+_UNPACKED = "prompts.unpacked"
 # What kernels for few tokens take for each.
 _FEW = ("drafts.token", "drafts.operations", "drafts.vector_rate")
 
@@ -46,9 +47,11 @@ class SideParameters:
         ]
         self._prompt = (
             [*(taking.take(path, "prompts") for path in _PROMPT), *taking.take_known(_POWER_RATE, "prompts")]
-            if plan.prompted
+            if plan.prompted or plan.network
             else []
         )
+        # Kernels of a mode's own multiply blocks as they are.
+        self._unpacked = taking.take(_UNPACKED, "prompts") if self._prompt and not taking.fused else None
         self._few = [taking.take(path, "drafts") for path in _FEW] if plan.drafted else []
         self._collective_legs = [_collective_paths(taking, *each) for each in plan.collectives]
         self._library = [
@@ -101,7 +104,9 @@ class SideParameters:
         if not self._prompt:
             return None
         rate, share, half, attention, attending, *power = (numbers[path] for path in self._prompt)
-        return PromptRates(rate, share, half, attention * attending, *(power or (math.inf,)))
+        unpacked = 0.0 if self._unpacked is None else numbers[self._unpacked]
+        limit = power[0] if power else math.inf
+        return PromptRates(rate, share, half, attention * attending, limit, unpacked)
 
     def chain(self, numbers: Mapping[str, Number]) -> Chain:
         """Return what serialises calls, with each path in use at its number [base units]."""

@@ -51,7 +51,7 @@ class PromptRates(NamedTuple):
 
     The rate of its matrices [FLOP/s] and the share of it that many rows reach [-], the rows at which half of that is
     reached [-]; the rate that its attention reaches [FLOP/s]; the
-    rate at which they take all the power there is [FLOP/s].
+    rate at which they take all the power there is [FLOP/s]; the share of blocks that is unpacked before [-].
     """
 
     rate: Number
@@ -59,6 +59,7 @@ class PromptRates(NamedTuple):
     half: Number
     attention: Number
     power_rate: Number
+    unpacked: Number
 
 
 class Chain(NamedTuple):

@@ -7,8 +7,9 @@ import msgspec
 
 from perfmodel.numbers.choices import added
 from perfmodel.operations.parallel import Parallel
-from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work
+from perfmodel.operations.work import ACTIVATIONS, CACHE, Cache, ExpertBank, Work, split_kind
 from perfmodel.schedule.calls import Schedule, Stage
+from perfmodel.specifications.formats import STORAGE_FORMATS
 
 Number = Any
 
@@ -26,6 +27,7 @@ class StagePlan(NamedTuple):
     held: float = 0.0  # activations that stay on chip inside a fused call, per sequence
     name: str = ""
     matrix: str = ""  # 'matrix', 'experts' or '' (see `perfmodel.schedule.calls.Stage`)
+    widths: tuple[float, ...] = ()  # how many times as large the weights of each kind are in 16 bits
 
 
 class CallPlan(NamedTuple):
@@ -51,7 +53,8 @@ class Plan(msgspec.Struct, frozen=True):
     limited: whether what fused calls hold on chip is compared with the room there is.
     tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
     whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether
-    the tokens are those of a prompt, of which the last alone goes through the head. kv_tier,
+    the tokens are those of a prompt, of which the last alone goes through the head; network: whether it is of no
+    decoder, whose matrices see many positions of an input. kv_tier,
     kv_share: the slower memory in which a share of the cache lies [-]; host_layers: whose experts the host computes.
     """
 
@@ -68,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True):
     drafted: bool = False
     undrafted: tuple[Number, Number] = (0, 0)
     prompted: bool = False
+    network: bool = False
     kv_tier: str = ""
     kv_share: float = 0.0
     host_layers: int = 0
@@ -150,4 +154,14 @@ def _stage_plan(stage: Stage, kinds: tuple[str, ...], collectives: tuple[tuple[s
         stage.held,
         stage.name,
         stage.matrix,
+        tuple(_WIDE / _bits(kind) for kind in kinds[:-2]),
     )
+
+
+_WIDE = 16.0
+
+
+def _bits(kind: str) -> float:
+    """Return the bits of a weight of one kind of bytes; of what is no storage format, 16."""
+    stored = STORAGE_FORMATS.get(split_kind(kind)[1])
+    return _WIDE if stored is None else stored.bits

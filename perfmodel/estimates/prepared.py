@@ -66,6 +66,7 @@ class Prepared:
                 mode,
                 formats.activations,
                 None if draft is None else Drafts(schedules[side + 2] if drafting else None, draft.tokens),
+                network=bool(model.step) and "prompts.rate" in machines[side].values,
                 lies=self._lies,
             )
             for side, mode in enumerate((before, after))

@@ -7,6 +7,7 @@ from perfmodel.specifications.formats import NARROW_SUM, STORAGE_FORMATS, arithm
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
+from perfmodel.specifications.software import software_in_use
 
 _SOURCE = "fitted on validation/prompts.csv by validation/prompts.py"
 
@@ -22,13 +23,17 @@ def read_prompt(prompt: int | None, chunk: int | None, model: Model) -> tuple[in
     return prompt, prompt if chunk is None else min(chunk, prompt)
 
 
-def prompt_defaults(hardware: Hardware, formats: Formats) -> Hardware:
-    """Return `hardware` with what is not given of what its kernels reach with a prompt."""
-    found = {path: quantity for path, quantity in _reached(hardware, formats).items() if path not in hardware.values}
-    return hardware.replace_values(found)
+def prompt_defaults(hardware: Hardware, formats: Formats, *, network: bool = False) -> Hardware:
+    """Return `hardware` with what is not given of what its kernels reach with many tokens at once.
+
+    network: of no decoder, in which each input has many positions.
+    """
+    kernels = "network" if network else kernels_of(hardware, formats)
+    known = _reached(hardware, formats, kernels)
+    return hardware.replace_values({path: q for path, q in known.items() if path not in hardware.values})
 
 
-def _reached(hardware: Hardware, formats: Formats) -> dict[str, Quantity]:
+def _reached(hardware: Hardware, formats: Formats, kernels: str) -> dict[str, Quantity]:
     values = hardware.values
     offered = [path.removeprefix("arithmetic.") for path in values if path.startswith("arithmetic.")]
     plain = arithmetic_format(formats.activations, offered)
@@ -37,13 +42,15 @@ def _reached(hardware: Hardware, formats: Formats) -> dict[str, Quantity]:
             f"{hardware.path}: has no arithmetic rate as wide as {formats.activations}; it has"
             f" {', '.join(offered) or 'none'}"
         )
-    name = matrix_format(hardware, formats, plain)
-    share, half, overlap = KERNELS[kernels_of(hardware, formats)]
+    name = matrix_format(hardware, formats, kernels, plain)
+    share, half, overlap = KERNELS[kernels]
+    unpacked = 1.0 if kernels == "library" else 0.0
     return {
         "prompts.rate": _as(values[f"arithmetic.{name}"], f"arithmetic.{name}: what its matrix kernels multiply in"),
         "prompts.share": _quantity(*share),
         "prompts.half": _quantity(*half),
-        **_power(hardware, kernels_of(hardware, formats)),
+        **_power(hardware, kernels),
+        "prompts.unpacked": _quantity(unpacked, unpacked, unpacked, "what ggml does where no matrix units take bytes"),
         "prompts.attention_rate": _as(
             values[f"arithmetic.{plain}"], f"arithmetic.{plain}: what attention multiplies in"
         ),
@@ -68,60 +75,89 @@ def _as(quantity: Quantity, source: str) -> Quantity:
     )
 
 
-def _quantity(low: float, value: float, high: float) -> Quantity:
-    return Quantity(low=low, value=value, high=high, unit="1", kind="assumed", source=_SOURCE)
+def _quantity(low: float, value: float, high: float, source: str = _SOURCE) -> Quantity:
+    return Quantity(low=low, value=value, high=high, unit="1", kind="assumed", source=source)
 
 
-def is_block(formats: Formats) -> bool:
-    """Return whether the weights are in a file type of ggml, whose kernels then run them."""
-    return formats.weights in FILE_TYPES
+def is_block(hardware: Hardware, formats: Formats) -> bool:
+    """Return whether ggml's kernels run the weights: they are in a file type of its, or it is the software."""
+    return formats.weights in FILE_TYPES or software_kind(hardware) == "ggml"
 
 
-def matrix_format(hardware: Hardware, formats: Formats, plain: str) -> str:
-    """Return the arithmetic format in which kernels multiply a prompt by the matrices; plain: that of the activations.
+def software_kind(hardware: Hardware) -> str:
+    """Return the kind of software whose values stand in a device, '' for none."""
+    return (software_in_use(hardware) or "").partition("-")[0]
+
+
+def matrix_format(hardware: Hardware, formats: Formats, kind: str, plain: str) -> str:
+    """Return the arithmetic format in which a kind of kernels multiplies many rows.
+
+    plain: that of the activations.
 
     Engines multiply formats of eight and four bits in units for them where there are any, and unpack others to 16 bits;
-    ggml multiplies blocks as bytes where matrix units take them, and 16-bit weights with sums in 16 bits.
+    ggml multiplies blocks as bytes or four bits where matrix units take them, else in 16 bits with sums in 16 bits.
     """
     has = {path.removeprefix("arithmetic.") for path in hardware.values if path.startswith("arithmetic.")}
-    kind = kernels_of(hardware, formats)
-    if kind.startswith("ggml"):
-        if kind == "ggml-int8":
-            return "int8"
-        return plain
     name = formats.weights
+    if kind == "library" or (kind == "network" and name == "fp16"):
+        return f"fp16{NARROW_SUM}" if f"fp16{NARROW_SUM}" in has else plain
+    if kind in ("ggml-int8", "ggml-vector"):
+        return "fp4" if name in _FOUR_BITS and "fp4" in has else "int8"
+    if kind not in ("engine", "network"):
+        return plain
     bits = STORAGE_FORMATS[name].bits if name in STORAGE_FORMATS else 16
-    if name == "fp16" and f"fp16{NARROW_SUM}" in has and hardware.vendor == "NVIDIA":
-        return f"fp16{NARROW_SUM}"
-    if name in ("nvfp4", "mxfp4") and "fp4" in has:
+    if name in _FOUR_BITS and "fp4" in has:
         return "fp4"
     if name.startswith("fp8") or name == "mxfp8":
         return "fp8" if "fp8" in has else plain
     return "int8" if name == "int8" and "int8" in has and bits <= 8 else plain
 
 
+_FOUR_BITS = ("nvfp4", "mxfp4")
+
+
 def kernels_of(hardware: Hardware, formats: Formats) -> str:
-    """Return the kind of matrix kernels that process a prompt, a key of KERNELS."""
-    vendor = hardware.vendor
-    if vendor == "Apple":
+    """Return the kind of matrix kernels for many rows, a key of KERNELS.
+
+    ggml on NVIDIA's cards multiplies blocks as bytes, in matrix units or, on cards without any, in vector units; on
+    cards whose matrix units take 16 bits alone, and anywhere before June 2024, it unpacks them for the vendor's library
+    (ggml-cuda/mmq.cu; pull 7676).
+    """
+    if hardware.vendor == "Apple":
         return "apple"
-    if is_block(formats):
-        rates = {name: q.value for name, q in hardware.values.items() if name.startswith("arithmetic.")}
-        wide = max(rates.get(f"arithmetic.{name}", 0.0) for name in ("fp16", "bf16", "fp32"))
-        units = vendor == "NVIDIA" and rates.get("arithmetic.int8", 0.0) > wide
-        return "ggml-int8" if units else "ggml"
-    return "narrow-sum" if formats.weights == "fp16" and vendor == "NVIDIA" else "engine"
+    if "cpu" in hardware.architectures:
+        return "processor"
+    if not is_block(hardware, formats):
+        return "engine"
+    if hardware.vendor != "NVIDIA":
+        return "ggml"
+    rates = {path.removeprefix("arithmetic."): q.value for path, q in hardware.values.items() if _is_rate(path)}
+    wide = max((rates.get(name, 0.0) for name in ("fp16", "bf16")), default=0.0)
+    if formats.weights in ("fp16", "bf16"):
+        return "library"
+    if not wide:
+        return "ggml-vector"
+    old = software_in_use(hardware) == "ggml-2024"
+    return "ggml-int8" if rates.get("int8", 0.0) > wide and not old else "library"
+
+
+def _is_rate(path: str) -> bool:
+    return path.startswith("arithmetic.") and path != "arithmetic.sustained"
 
 
 _Ends = tuple[float, float, float]
+# By kind of kernels: operations for each joule of the power limit [FLOP/J]; low, value, high.
+EFFICIENCIES: dict[str, _Ends] = {"library": (0.7e12, 1e12, 1.5e12), "network": (0.7e12, 1e12, 1.5e12)}
 # By kind of kernels: share of the rate that many rows reach, rows at which half of it is reached, and share of the
-# saving that chunks in a pipeline reach; each low, value, high. By kind of kernels: operations for each joule of the
-# power limit [FLOP/J]; low, value, high.
-EFFICIENCIES: dict[str, _Ends] = {"ggml-int8": (0.35e12, 0.5e12, 0.75e12)}
+# saving that chunks in a pipeline reach; each low, value, high.
 KERNELS: dict[str, tuple[_Ends, _Ends, _Ends]] = {
     "engine": ((0.2, 0.45, 0.7), (10, 30, 200), (0.0, 0.4, 0.8)),
-    "narrow-sum": ((0.35, 0.5, 0.7), (5, 10, 150), (0.2, 0.6, 0.8)),
-    "ggml-int8": ((0.25, 0.35, 0.5), (10, 20, 100), (0.2, 0.6, 0.8)),
-    "ggml": ((0.25, 0.4, 0.55), (20, 70, 150), (0.0, 0.0, 0.4)),
-    "apple": ((0.5, 0.65, 0.75), (10, 20, 40), (0.0, 0.0, 0.4)),
+    # Convolutions of some hundred channels: TensorRT's times of U-Nets on A100 and H100 (docs/models.md).
+    "network": ((0.6, 0.9, 1.0), (200, 400, 800), (0.0, 0.0, 0.0)),
+    "library": ((0.7, 0.9, 1.0), (70, 160, 230), (0.4, 0.8, 1.0)),
+    "ggml-int8": ((0.2, 0.3, 0.45), (40, 70, 110), (0.4, 0.8, 1.0)),
+    "ggml-vector": ((0.25, 0.3, 0.5), (10, 20, 70), (0.4, 0.8, 1.0)),
+    "ggml": ((0.25, 0.35, 0.55), (30, 70, 150), (0.4, 0.8, 1.0)),
+    "processor": ((0.2, 0.3, 0.7), (0, 20, 60), (0.0, 0.0, 0.4)),
+    "apple": ((0.65, 0.8, 0.95), (70, 160, 230), (0.0, 0.0, 0.4)),
 }

@@ -125,7 +125,9 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
     drafts = count(given["draft"], "draft")
 
     def with_defaults(device: Hardware) -> Hardware:
-        device = device if prompt is None else prompt_defaults(device, formats)
+        # The matrices of a network see many positions of an input, as those of a prompt see many tokens.
+        if prompt is not None or chosen.step:
+            device = prompt_defaults(device, formats, network=bool(chosen.step))
         return draft_defaults(device, chosen, formats, given["drafter"]) if drafts else device
 
     same = after_device is device

@@ -52,6 +52,7 @@ class PreparedSide:
         drafts: Drafts | None = None,
         *,
         prompted: bool = False,
+        network: bool = False,
         lies: Lies | None = None,
     ) -> None:
         self.schedule, self.mode, self.room, self.hardware = schedule, mode, on_chip_room(hardware), hardware
@@ -71,6 +72,8 @@ class PreparedSide:
             self.plan = msgspec.structs.replace(
                 self.plan, kv_tier=lies.kv_tier, kv_share=lies.kv_share, host_layers=lies.host_layers
             )
+        if network:
+            self.plan = msgspec.structs.replace(self.plan, network=True)
         if prompted:
             self.plan = msgspec.structs.replace(self.plan, several=True, prompted=True)
         self.parameters = SideParameters(hardware, mode, self.plan, activations)

@@ -88,7 +88,7 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
             a = _arithmetic(stage, _flops(stage, rates), rates)
             stream = stream + count * m
-            roofline = equations.plain_call_time(m, a, added=rates.added)
+            roofline = _plain_call(stage, m, a, rates)
             compute = compute + count * (roofline - m)
             calls = calls + count * roofline
             if stage.payloads:
@@ -111,6 +111,18 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
         return Busy(stream, compute, latency, collective, refill, lost, host, calls, waiting)
     # What a step waits for its slowest stage is latency.
     return Busy(stream, compute, latency + (paced - calls), collective, refill, lost, host, paced, waiting)
+
+
+def _plain_call(stage: StageCounts, streaming: Number, arithmetic: Number, rates: Rates) -> Number:
+    """Return the time of streaming and arithmetic of a plain call together [s], from those of each."""
+    prompt = rates.prompt
+    if prompt is None:
+        return equations.plain_call_time(streaming, arithmetic, added=rates.added)
+    share = None if rates.added is None else equations.prompt_added(rates.added, stage.tokens)
+    written = stage.unpacked / rates.bandwidths[-1]
+    how = (streaming, written, prompt.unpacked, stage.tokens)
+    call = equations.plain_call_time(equations.unpacked_streaming(*how), arithmetic, added=share)
+    return call + equations.unpacking_time(*how)
 
 
 def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:

@@ -103,6 +103,12 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         "rate at which the operations of a prompt's matrices alone take all of power.tdp, pi_W (T3)",
         positive=True,
     ),
+    share(
+        "prompts.unpacked",
+        1,
+        "share of the weights below 16 bits that are written out in 16 bits before they are multiplied, u (T6)",
+        positive=False,
+    ),
     share("prompts.attention", -1, "share of it that attention over a prompt reaches (T3)"),
     share(
         "prompts.overlap",
