@@ -1,6 +1,11 @@
 """`python -m perfmodel` and the `perfmodel` script."""
 
-from perfmodel._layout import load_command_line
+import gc
+
+# What a command makes lives to its end: looking for what does not takes a tenth of a short one.
+gc.set_threshold(100_000)
+
+from perfmodel._layout import load_command_line  # noqa: E402
 
 
 def main() -> None:

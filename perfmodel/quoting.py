@@ -4,7 +4,6 @@ A model, a device or a kernel may be called anything at all. Nothing in a name r
 cell, moves the cursor of a terminal or is a formula to a spreadsheet: what is not for reading is shown as its code.
 """
 
-import html
 import json
 import re
 
@@ -70,6 +69,8 @@ def markup(text: str) -> str:
     >>> markup('<b> & "c"')
     '&lt;b&gt; &amp; &quot;c&quot;'
     """
+    import html  # with a table of two thousand names that no other output needs
+
     return html.escape(terminal(text), quote=True)
 
 

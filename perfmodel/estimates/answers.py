@@ -1,6 +1,6 @@
 """The estimate: specifications, operations, calls and equations put together. The only room that does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -121,13 +121,19 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain dicts, lists, numbers and texts, in base units."""
-        plain: dict[str, Any] = {name: msgspec.to_builtins(getattr(self, name)) for name in FIELDS if name != "notes"}
-        for side in ("before", "after"):
-            plain[side]["terms"] = getattr(self, side).terms._asdict()
-            if self.prompt is not None:
+        plain = self._plain(name for name in FIELDS if name != "notes")
+        if self.prompt is not None:
+            for side in ("before", "after"):
                 plain["prompt"][side]["terms"] = getattr(self.prompt, side).terms._asdict()
         notes = {"notes": [str(note) for note in self.notes]}
         return {name: notes.get(name, plain.get(name)) for name in FIELDS}
+
+    def _plain(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return some fields as plain dicts, lists, numbers and texts; both sides are among them."""
+        plain: dict[str, Any] = {name: msgspec.to_builtins(getattr(self, name)) for name in names}
+        for side in ("before", "after"):
+            plain[side]["terms"] = getattr(self, side).terms._asdict()
+        return plain
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the answer as one flat row with dotted names.
@@ -146,7 +152,7 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
             "measured",
             "nearby",
         )
-        plain = {name: value for name, value in self.to_dict().items() if name not in left_out}
+        plain = self._plain(name for name in FIELDS if name not in left_out)
         plain |= {"draft": drafts_of(self.prepared), "software": self.software or ""}
         for side in ("before", "after"):
             plain[side]["time_drafting"] = plain[side]["time_drafting"] or 0.0

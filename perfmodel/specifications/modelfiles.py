@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.checkpoints import stored_bytes
 from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.files import is_folder, read_json_object, read_toml, toml_text
-from perfmodel.specifications.ggufmodels import model_from_gguf
-from perfmodel.specifications.ggufs import Header, read_header
-from perfmodel.specifications.gguftables import header_from_table, table_from_header
 from perfmodel.specifications.huggingface import model_from_config
 from perfmodel.specifications.huggingface.fields import is_without_work
 from perfmodel.specifications.model import Model
-from perfmodel.specifications.networks import model_from_network
+
+if TYPE_CHECKING:
+    from perfmodel.specifications.ggufs import Header
 
 _KEYS = (
     "name",
@@ -46,6 +45,9 @@ def load_model(path: Path) -> Model:
     if path.suffix == ".toml":
         return _from_toml(path)
     if path.suffix == ".gguf":
+        from perfmodel.specifications.ggufmodels import model_from_gguf
+        from perfmodel.specifications.ggufs import read_header
+
         return model_from_gguf(read_header(path), name=path.stem, source=str(path), where=str(path), path=str(path))
     if is_folder(path):
         path = _within(path)
@@ -103,8 +105,11 @@ def model_toml(config: dict[str, Any], *, name: str, source: str) -> str:
     return toml_text(head | {"config": _without_null(config)})
 
 
-def gguf_toml(header: Header, *, name: str, source: str) -> str:
+def gguf_toml(header: "Header", *, name: str, source: str) -> str:
     """Return the text of a model file that holds the header of a GGUF file, once it reads as a model."""
+    from perfmodel.specifications.ggufmodels import model_from_gguf
+    from perfmodel.specifications.gguftables import table_from_header
+
     model_from_gguf(header, name=name, source=source, where=source)
     head = {"name": name, "title": name, "source": source, "kind": "read"}
     return toml_text(head | {"gguf": table_from_header(header)})
@@ -172,10 +177,13 @@ def _from_toml(path: Path) -> Model:
         "path": str(path),
     }
     if shapes == ["gguf"]:
+        from perfmodel.specifications.ggufmodels import model_from_gguf
+        from perfmodel.specifications.gguftables import header_from_table
+
         where = f"{path}: gguf"
         return model_from_gguf(header_from_table(raw["gguf"], where), where=where, **described)
-    return (
-        model_from_config(config, where=f"{path}: config", **described)
-        if isinstance(config, dict)
-        else model_from_network(raw, str(path), **described)
-    )
+    if isinstance(config, dict):
+        return model_from_config(config, where=f"{path}: config", **described)
+    from perfmodel.specifications.networks import model_from_network
+
+    return model_from_network(raw, str(path), **described)
