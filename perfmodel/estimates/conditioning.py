@@ -13,7 +13,7 @@ import msgspec
 from perfmodel.errors import SpecificationError, UnreadableValueError, UsageError, ValueRangeError, shown
 from perfmodel.estimates.figures import peak_at
 from perfmodel.estimates.intervals import effects_of
-from perfmodel.estimates.known import Known, Seen, as_known, beyond_parts, shared_effects
+from perfmodel.estimates.known import FACTOR, Known, Seen, as_known, beyond_parts, shared_effects
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
@@ -100,7 +100,7 @@ def conditioned(question: Question) -> Known | None:
         left=left,
         undetermined=tuple(path for path in left if left[path] > _LEFT),
         distance=math.sqrt(found.distance),
-        deviations={path: moved[path] / step.spreads[path] for path in moved},
+        deviations={FACTOR: math.log(row) / rest, **{path: moved[path] / step.spreads[path] for path in moved}},
         seen=Seen(NOISE, {}),
     )
     again = prepare_question(with_known(question, known))

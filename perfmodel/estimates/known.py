@@ -72,6 +72,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return msgspec.structs.replace(quantity, low=low, high=high)
 
 
+# What a measured step differs by as a whole.
+FACTOR = "software.factor"
 # What sources of a kind of software differ by beyond their parameters, and one row from another.
 BEYOND = ("software.spread", "software.noise")
 
@@ -124,7 +126,7 @@ def as_known(hardware: Hardware, known: Known, mode: str) -> Hardware:
             changed[path] = now
     factor = factor_of(hardware, mode, known)
     if factor is not None:
-        changed["software.factor"] = Quantity(
+        changed[FACTOR] = Quantity(
             low=factor, value=factor, high=factor, unit="1", kind="derived", source="what was measured"
         )
     return hardware.replace_values(changed)

@@ -13,6 +13,7 @@ import msgspec
 
 from perfmodel.errors import ValueRangeError, shown
 from perfmodel.estimates.answers import Estimate, answer_to
+from perfmodel.estimates.known import FACTOR
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Speedup
@@ -122,8 +123,8 @@ def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, 
         high=answer.before.low.time_per_step,
         alone=alone,
         together=_together(known),
-        assumed={path: (q.low, q.value, q.high) for path, q in assumed.items()},
-        units={path: q.unit for path, q in assumed.items()},
+        assumed={path: (q.low, q.value, q.high) for path, q in assumed.items()} | {FACTOR: (1.0, 1.0, 1.0)},
+        units={path: q.unit for path, q in assumed.items()} | {FACTOR: "1"},
         estimate=answer,
     )
 
@@ -179,10 +180,11 @@ def _together(known: Estimate | None) -> Discrepancy:
     if known is None or known.prepared.known is None:
         return Discrepancy(what="together", values=None, deviations={}, after=None, speedup=None)
     told = known.prepared.known
-    paths = sorted(told.moved, key=lambda path: -abs(told.deviations[path]))
+    paths = sorted(told.deviations, key=lambda path: -abs(told.deviations[path]))
+    values = {path: now.value for path, (_, now) in told.moved.items()} | {FACTOR: told.row}
     return Discrepancy(
         what="together",
-        values={path: told.moved[path][1].value for path in paths},
+        values={path: values[path] for path in paths},
         deviations={path: told.deviations[path] for path in paths},
         after=known.after.time_per_step,
         speedup=known.speedup,
