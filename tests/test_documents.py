@@ -212,3 +212,10 @@ def test_documents_name_no_address_that_is_not_public(repository):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(?<![\w.])/(home|root|tmp|usr)/", text)
         assert str(repository.parent) + "/" not in text
+
+
+def test_every_option_is_in_a_group(command_line):
+    groups = {"Question", "Software", "What-if", "Output"}
+    for name, command in commands(command_line):
+        options = [one for one in command.params if one.param_type_name == "option"]
+        assert {one.rich_help_panel for one in options} <= groups, name

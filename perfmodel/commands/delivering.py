@@ -29,6 +29,15 @@ def text_width(*, terminal: bool) -> int | None:
     return shutil.get_terminal_size().columns if terminal else None
 
 
+# Who writes files of other endings.
+_ELSEWHERE = {
+    **dict.fromkeys((".pdf", ".svg", ".png"), "; a picture is made by perfmodel plot"),
+    **dict.fromkeys((".html", ".htm"), "; a page is made by perfmodel report"),
+    ".parquet": "; Parquet files are made by perfmodel sweep",
+    ".tex": "; formulas are written by perfmodel explain --latex",
+}
+
+
 class Delivery(NamedTuple):
     """How an answer is wanted: as JSON or CSV, in which file, with which columns, or only the line that gives it."""
 
@@ -68,7 +77,7 @@ class Delivery(NamedTuple):
             *others, last = formats
             raise UnknownNameError(
                 f"-o: {shown(self.output)} has an ending I do not know{nearest(ending, formats)}; {', '.join(others)}"
-                f" and {last} are accepted"
+                f" and {last} are accepted{_ELSEWHERE.get(ending, '')}"
             )
         return meant
 
