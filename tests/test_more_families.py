@@ -29,6 +29,16 @@ LING_LITE = {
     "num_hidden_layers": 28, "first_k_dense_replace": 0, "vocab_size": 126464, "use_bias": False, "use_qkv_bias": False,
     "norm_topk_prob": True, "tie_word_embeddings": False,
 }  # fmt: skip
+DBRX = {
+    "model_type": "dbrx", "d_model": 6144, "n_heads": 48, "n_layers": 40, "max_seq_len": 32768, "vocab_size": 100352,
+    "attn_config": {"kv_n_heads": 8, "clip_qkv": 8, "rope_theta": 500000}, "tie_word_embeddings": False,
+    "ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4, "moe_jitter_eps": 0},
+}  # fmt: skip
+GPT_NEO = {
+    "model_type": "gpt_neo", "hidden_size": 2560, "num_layers": 32, "num_heads": 20, "vocab_size": 50257,
+    "max_position_embeddings": 2048, "attention_types": [[["global", "local"], 16]], "window_size": 256,
+    "intermediate_size": None, "activation_function": "gelu_new",
+}  # fmt: skip
 DREAM = {
     "model_type": "Dream", "hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
     "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False, "mask_token_id": 151666,
@@ -64,6 +74,8 @@ def read(config):
         # As counted by others with the model's own code: 100M of github.com/ML-GSAI/LLaDA's shape.
         (LLADA | {"d_model": 448, "n_layers": 6, "n_heads": 7, "n_kv_heads": 7, "mlp_hidden_size": 768}, 124_327_616),
         (DREAM, 7_615_616_512),  # those of Qwen2.5 7B
+        # Two tables, and 32 layers of 12 matrices of 2,560 squared, 13 vectors less three biases, and one norm.
+        (GPT_NEO, (50257 + 2048) * 2560 + 32 * (12 * 2560**2 + (13 - 3) * 2560) + 2 * 2560),
         # 2 x 64 x 16, attention of 768 and 1,024, two blocks of 3 x 16 x 256, five norms of 16 in front and one behind.
         (PRUNED, 2048 + 768 + 1024 + 2 * 12288 + 5 * 16),
     ],
@@ -78,6 +90,7 @@ def test_exact_parameters(config, parameters):
         (LLADA_2, 16.26, None),  # Ling-mini 2.0's, "16.26B total parameters"
         (LING, 16.26, None),
         (LING_LITE, 16.8, 2.75),
+        (DBRX, 131.6, 36),  # github.com/databricks/dbrx: "132B total parameters of which 36B parameters are active"
         (LONGCAT, 560, 27),  # arXiv 2509.01322: of 18.6 to 31.3 billion for a token, 27 on average
     ],
 )

@@ -23,7 +23,7 @@ _PARTS = (
         "tower",
         r"vision|visual|audio|projector|connector|image_newline|image_embed|encoder\.(?!.*decoder)|qformer|query_tokens|language_projection|aligner|generation_|resampler|merger|acoustic|semantic|vqmodel|image_tower|video_tower",
     ),
-    ("embedding", r"(embed_tokens|wte|word_embeddings|embed_in|embeddings)\.weight$"),
+    ("embedding", r"(embed_tokens|wte|word_embeddings|embed_in|tokens_embed|embeddings)\.weight$"),
     ("head", r"^(language_model\.)?(lm_head|embed_out|score|head)\."),
     ("shared", r"shared_expert(s)?\.|shared_mlp\.|share_expert\."),
     ("experts", r"\.experts\."),

@@ -112,6 +112,8 @@ MORE: dict[str, dict[str, Any]] = {
     "exaone_moe": {"sliding_window_pattern": 2},
     "falcon": {"num_kv_heads": 2, "new_decoder_architecture": True},
     "falcon_mamba": {"intermediate_size": 128, "time_step_rank": 4},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]], "window_size": 16},
+    "xglm": {"attention_heads": 8},
     "gemma3n_text": {
         "num_hidden_layers": 10,
         "num_kv_shared_layers": 3,

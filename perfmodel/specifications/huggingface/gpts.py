@@ -28,6 +28,19 @@ _RENAMED = {
         "max_sequence_length": "max_position_embeddings",
         "weight_tying": "tie_word_embeddings",
     },
+    "gpt_neo": {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"},
+    "xglm": {
+        "d_model": "hidden_size",
+        "num_layers": "num_hidden_layers",
+        "attention_heads": "num_attention_heads",
+        "ffn_dim": "intermediate_size",
+    },
+    "dbrx": {
+        "d_model": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "max_seq_len": "max_position_embeddings",
+    },
     "longcat_flash": {"num_layers": "num_hidden_layers"},
     "whisper": {"d_model": "hidden_size"},
     "bloom": {"n_embed": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads"},
@@ -44,7 +57,7 @@ _RENAMED = {
         "seq_length": "max_position_embeddings",
     },
 }
-_RENAMED["gpt_bigcode"] = _RENAMED["gptj"] = _RENAMED["gpt2"]
+_RENAMED |= dict.fromkeys(("gpt_bigcode", "gptj", "codegen", "openai-gpt"), _RENAMED["gpt2"])
 
 
 def with_usual_names(config: dict[str, Any], family: str) -> dict[str, Any]:

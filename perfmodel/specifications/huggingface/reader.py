@@ -14,6 +14,7 @@ from perfmodel.specifications.huggingface import (
     deepseek4,
     dense,
     diffusion,
+    earlier,
     firstdense,
     gemma4,
     gpts,
@@ -120,7 +121,8 @@ _READERS: dict[str, Callable[[ConfigFields], dict[str, Any]]] = {
     "starcoder2": cousins.read_starcoder2,
     "whisper": whisper.read_whisper,
 }
-_READERS |= {name: partial(read_decoder, family=family) for name, family in DECODERS.items()} | diffusion.READERS
+_READERS |= {name: partial(read_decoder, family=family) for name, family in DECODERS.items()}
+_READERS |= diffusion.READERS | earlier.READERS
 # Types that other types are read as.
 _SAME = {
     "hunyuan_vl_text": "hunyuan_v1_dense",
