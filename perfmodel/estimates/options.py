@@ -57,6 +57,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="devices",
         kind="count",
+        metavar="N",
         least=1,
         most=MOST_DEVICES,
         shown="all of a system, else 1",
@@ -66,6 +67,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="batch",
         kind="count",
+        metavar="N",
         default=1,
         least=1,
         most=LARGEST_BATCH,
@@ -75,6 +77,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="context",
         kind="tokens",
+        metavar="N",
         most=LONGEST_CONTEXT,
         shown="4096, with --prompt 0",
         help="Tokens that each sequence has in the cache before the step; 4k is 4,096.",
@@ -178,8 +181,8 @@ OPTIONS: tuple[Option, ...] = (
         name="offload",
         kind="text",
         metavar="TIER|PART=TIER",
-        help="Keep something in a slower memory: host moves what does not fit. By parts:"
-        " experts=host,weights=host:0.5,kv=host:0.5. experts=host:compute lets the host compute them.",
+        help="Keep something in a slower memory: host moves what does not fit. Parts are experts=host,"
+        " weights=host:0.5 or kv=host:0.5, several with commas; experts=host:compute lets the host compute them.",
     ),
     Option(
         name="software",
