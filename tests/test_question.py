@@ -17,8 +17,13 @@ from perfmodel.sweeps.columnkinds import KEYS
 from perfmodel.traces.pricing import price_trace
 
 QUESTION = ("llama-3.1-8b", "h100-sxm")
-# Options without a meaning for a command that asks, by command; a recording has one launch mode, given by --mode.
-EXCEPTIONS = {"trace": {"before", "after"}}
+# Options without a meaning for a command that asks, by command: a recording has one launch mode, given by --mode; advice
+# changes today's side; conditions are those of the looped side.
+EXCEPTIONS = {
+    "trace": {"before", "after"},
+    "advise": {"after", "after_software", "after_profile"},
+    "conditional": {"before", "calls"},
+}
 COMMANDS = set(
     "estimate compare sweep solve sensitivity explain plot report explain-gap conditional trace choose advise request".split()
 )
@@ -109,3 +114,12 @@ def test_explain_gap_asks_the_question_as_it_is_shared():
     assert together is not None
     reached = estimate(*QUESTION, devices=8, parallel="tp=4,dp=2", parameters=together).before.time_per_step
     assert reached == pytest.approx(4e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("offload", ["weights=host:0.2", "kv=host:0.5"])
+def test_explain_gap_knows_what_a_slower_tier_sustains(offload):
+    split = explain_gap(*QUESTION, 0.1, offload=offload)
+    assert split.predicted == estimate(*QUESTION, offload=offload).before.time_per_step
+    assert ("tiers.host.sustained" in {path for gap in split.alone for path in gap.values or ()}) == (
+        "weights" in offload
+    )

@@ -17,7 +17,7 @@ from perfmodel.estimates.conditioning import conditioned, prepared_with
 from perfmodel.estimates.figures import terms_at
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import OPTION, Asked
-from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.splits import splits
 from perfmodel.specifications.formats import STORAGE_FORMATS
@@ -116,6 +116,8 @@ def advise(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked])
     (False, True)
     """
     first = read_question(model, hardware, **asked)
+    if first.loop_only is not None:
+        prepare_question(first)  # says what is wrong with it, which no side that loops nothing would
     today = _setting(first, conditioned(first))
     found: list[tuple[_Change, _Setting]] = []
     for change in _changes(today):
@@ -194,7 +196,9 @@ def _changed(today: _Setting, change: _Change) -> _Setting | None:
 
 def _setting(question: Question, known: Known | None) -> _Setting:
     # Only today's side is asked, so the other is the same and costs nothing more.
-    same = msgspec.structs.replace(question, after=question.before)
+    mode = question.hardware.mode(question.before, "--before")
+    only = question.loop_only if mode.loops and mode.kernels == "layer" else None
+    same = msgspec.structs.replace(question, after=question.before, loop_only=only)
     prepared = prepared_with(same, known)
     return _Setting(question, prepared, _time(prepared, question, {}))
 

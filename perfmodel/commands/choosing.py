@@ -1,5 +1,6 @@
 """choose and advise: the best machine, split, formats and batch under limits, and what one setting could change."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -86,7 +87,7 @@ def choose_command(
     )
 
 
-@shared.asks
+@partial(shared.asks, without=("after", "after_software", "after_profile"))
 @shared.delivers
 def advise_command(
     model: shared.Model, hardware: shared.Hardware, asked: dict[str, Any], *, delivery: delivering.Delivery

@@ -1,5 +1,6 @@
 """The command about layers that run with a probability."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +37,7 @@ def register(app: typer.Typer) -> None:
     )
 
 
-@asks
+@partial(asks, without=("before", "calls"))
 @delivers
 def conditional_command(
     model: Model,

@@ -17,7 +17,7 @@ from perfmodel.estimates.stepping import step_of
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Formats
 from perfmodel.operations.parallel import Parallel
-from perfmodel.operations.work import ACTIVATIONS
+from perfmodel.operations.work import ACTIVATIONS, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -131,11 +131,13 @@ class AdjustableStep:
         )
 
     def _sustained(self, kind: str) -> str:
-        return next(
-            path
-            for path in (f"memory.sustained.{name}" for name in sustained_names(kind))
-            if path in self.hardware.values
-        )
+        """Return the path of the share of a memory's rate that one kind of bytes sustains."""
+        tier, storage = split_kind(kind)
+        if tier:
+            own = f"tiers.{tier}.sustained"
+            return own if own in self.hardware.values else "memory.sustained.weights"
+        paths = (f"memory.sustained.{name}" for name in sustained_names(storage))
+        return next(path for path in paths if path in self.hardware.values)
 
     def priors(self) -> dict[str, Prior]:
         """Return the priors of the parameters that whole steps can tell something of.

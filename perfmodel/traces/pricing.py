@@ -115,7 +115,7 @@ def price_trace(
         recorded_as=times_of(question.ask(fitted, recorded_mode, recorded_mode), "before"),
         predictions=predictions_of(question, fitted, recorded_mode),
         plausible=plausible,
-        notes=(*notes, *first.notes),
+        notes=(*notes, *map(str, first.notes)),
         profile=profile,
     )
 

@@ -130,6 +130,12 @@ def test_bandwidth_and_bytes_give_the_high_end(run, file):
     assert "bytes over bandwidth" in run("trace", file, "--bandwidth", "3.35TB/s", "--bytes", "2.5GB").out
 
 
+def test_what_is_said_of_the_answer_is_text(run, file):
+    asked = ("--model", MODEL, "--hardware", HARDWARE, "--context", "1024", "--offload", "weights=host:0.01")
+    pricing = json.loads(run("trace", file, *asked, "--json").out)["pricing"]
+    assert any("host" in note for note in pricing["notes"])
+
+
 def test_measured_step_is_the_reference(run, file):
     answer = json.loads(run("trace", file, "--measured", "1.5ms", "--json").out)
     assert (answer["prize"]["basis"], answer["prize"]["reference"]) == ("measured", 1.5e-3)
