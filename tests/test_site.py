@@ -64,6 +64,11 @@ def test_the_reference_holds_each_public_name(site):
     assert "- `batch`: " in page
 
 
+def test_each_document_is_in_a_chapter(repository):
+    chapters = (repository / "docs" / "site" / "build.py").read_text(encoding="utf-8")
+    assert [path.stem for path in (repository / "docs").glob("*.md") if f'"{path.stem}"' not in chapters] == []
+
+
 def test_links_that_lead_nowhere_are_found(site, tmp_path):
     pytest.importorskip("sphinx", reason="the site is built where sphinx is installed: make docs")
     faults = site("build").faults

@@ -28,7 +28,7 @@ FIRST = "index.html"  # the explorer
 CHAPTERS = {
     "Begin": ("tutorial", "asking", "explorer", "model"),
     "Guides": ("sweeps", "solving", "traces", "pictures", "hardware", "models", "software"),
-    "Reference": ("cli", "python", "equations", "symbols", "columns", "validation", "architecture"),
+    "Reference": ("cli", "python", "equations", "symbols", "columns", "trust", "validation", "misses", "architecture"),
 }
 LINKS = {
     "Five questions": "tutorial.html",
