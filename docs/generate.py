@@ -34,6 +34,7 @@ from perfmodel.estimates.evidence import groups, name_of  # noqa: E402
 from perfmodel.measurements.rows import all_rows  # noqa: E402
 from perfmodel.measurements.validation import predict  # noqa: E402
 from perfmodel.report.columntables import TABLES as COLUMN_TABLES  # noqa: E402
+from perfmodel.report.explorer.page import Explorer  # noqa: E402
 from perfmodel.specifications.parameters import PARAMETERS  # noqa: E402
 
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
@@ -231,7 +232,9 @@ def notebook(text: str) -> str:
         count += 1
         value = last_value("".join(cell["source"]), names)
         shown = {"text/plain": repr(value).splitlines(keepends=True)}
-        if hasattr(value, "_repr_html_"):
+        if isinstance(value, Explorer):  # a whole page, which only a notebook that runs can show
+            shown = {"text/plain": ["<Explorer>"]}
+        elif hasattr(value, "_repr_html_"):
             shown = {
                 "text/html": value._repr_html_().splitlines(keepends=True),
                 "text/plain": [f"<{type(value).__name__}>"],
