@@ -44,7 +44,7 @@ one question      estimate  request  advise  report  plot  explain  explore
 many              compare  choose  sweep  conditional  report
 backwards         solve  sensitivity
 measurements      trace  validate  calibrate  explain-gap
-what it knows     models  hardware  loops  schema
+what it knows     models  hardware  loops  schema  mcp
 
 perfmodel COMMAND --help shows options and an example. MODEL and HARDWARE are
 catalogue names (perfmodel models list) or files of your own.
@@ -129,6 +129,7 @@ _HOMES = {
     "conditional": "conditions",
     "plot": "drawing",
     "schema": "describing",
+    "mcp": "serving",
     "trace": "tracing",
 }
 _registered: set[str] = set()
