@@ -34,8 +34,8 @@ _CHOOSE = {
 class ToolOffered(NamedTuple):
     """A command as a tool.
 
-    given: its arguments; further: options of its own; asks: whether it has those of a question; axes: whether these take
-    several values.
+    given: its arguments; further: options of its own; asks: whether it has those of a question; axes: whether
+    these take several values.
     """
 
     command: str
@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
     """Add the command of this module to the command line."""
     app.command(
         "mcp",
-        epilog='Example: {"command": "perfmodel", "args": ["mcp"]} in the settings of an assistant.',
+        epilog='Example: perfmodel mcp (an assistant\'s settings have {"command": "perfmodel", "args": ["mcp"]})',
         short_help="The questions as tools for an assistant.",
     )(mcp_command)
 
