@@ -54,6 +54,20 @@ def python(text: str) -> str:
     return repr(text)
 
 
+def shell(text: str) -> str:
+    r"""Return the word of a shell, in one line, that stands for `text`.
+
+    >>> print(shell("a b"), shell("it's"), shell("one" + chr(10) + "two"))
+    'a b' 'it'"'"'s' $'one\ntwo'
+    """
+    import shlex
+
+    if _UNSEEN_OR_BREAK.search(text):
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+        return f"$'{line(escaped)}'"
+    return shlex.quote(text)
+
+
 def latex(text: str) -> str:
     r"""Return LaTeX that prints `text` in one line, outside formulas.
 

@@ -5,6 +5,7 @@ import csv
 import html
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import tokenize
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel import estimate, explain, quoting
@@ -45,6 +46,20 @@ def test_a_comment_stays_a_comment(name):
     kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(program).readline)]
     assert kinds.count(tokenize.COMMENT) == 1
     assert kinds.count(tokenize.NAME) == 2
+
+
+@given(names)
+@settings(max_examples=30, deadline=None)
+def test_a_shell_reads_the_word_back(name):
+    written = quoting.shell(name)
+    assert len(written.splitlines()) == 1
+    assert not CONTROL.search(written)
+    if not re.search("[\0\x80-\x9f\xad\ud800-\udfff]", name):  # what no word of a shell can hold, or only in bytes
+        words = ["bash", "-c", f"printf %s {written}"]
+        done = subprocess.run(
+            words, capture_output=True, check=True, env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
+        )
+        assert done.stdout.decode() == name
 
 
 @given(names)

@@ -1,11 +1,11 @@
 """Measured steps of a file as rows: what a benchmark wrote, what the caller fills in, and the catalogue's names."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from perfmodel import quoting
 from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.measurements.benchmarks import Record, positive, records_of
 from perfmodel.measurements.rows import COLUMNS, Row, row_of
@@ -116,26 +116,21 @@ def _named(record: Record, where: str, aliases: Mapping[str, str]) -> dict[str, 
     try:
         text["model"] = model_name(aliases.get(theirs, theirs), "" if theirs in aliases else text.get("file", ""))
     except UnknownNameError as error:
-        raise UnknownNameError(f"{where}: {error}; say which with --alias {_quoted(theirs)}=NAME") from None
+        raise UnknownNameError(f"{where}: {error}; say which with --alias {quoting.shell(theirs)}=NAME") from None
     try:
         text["hardware"] = find_hardware(aliases.get(device, device)).name
     except UnknownNameError as error:
-        raise UnknownNameError(f"{where}: {error}; say which with --alias {_quoted(device)}=NAME") from None
+        raise UnknownNameError(f"{where}: {error}; say which with --alias {quoting.shell(device)}=NAME") from None
     for key in ("weight_format", "kv_format"):
         if text.get(key):
             text.setdefault(f"{key}_source", text[key])
             try:
                 text[key] = format_name(aliases.get(text[key], text[key]), where)
             except UnknownNameError as error:
-                raise UnknownNameError(
-                    f"{str(error).partition('; known are')[0]}; say which with --alias {_quoted(text[key])}=FORMAT"
-                ) from None
+                why = str(error).partition("; known are")[0]
+                raise UnknownNameError(f"{why}; say which with --alias {quoting.shell(text[key])}=FORMAT") from None
     if not text.get("mode") and text.get("stack"):
         modes = find_hardware(text["hardware"]).modes
         wanted = _MODES.get(text["stack"], ("stream",) if text["stack"].startswith("llama-cpp") else ())
         text["mode"] = next((mode for mode in wanted if mode in modes), "")
     return text
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if re.search(r"[^\w./-]", text) else text

@@ -6,10 +6,12 @@
 import builtins
 import functools
 import gc
+import json
 import math
 
 import pytest
 from answers import QUESTIONS, answers
+from try_all import RESULT, same
 
 plain_sum = builtins.sum
 
@@ -36,6 +38,27 @@ def test_no_answer_rests_on_how_a_python_sums_floats(monkeypatch, repository):
     forget()
     other = answers()
     assert [line for line in usual if usual[line] != other[line]] == []
+
+
+def test_the_kept_result_is_of_all_pythons_with_oldest_and_newest_dependencies():
+    kept = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert {"3.11", "3.12", "3.13"} <= {run["python"] for run in kept["runs"]}
+    assert {run["installed"] for run in kept["runs"]} == {"newest", "sdist", "oldest"}
+    assert all(run["other_digits"] == [] and run["questions"] >= 40 for run in kept["runs"])
+    assert len(kept["checked"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "one", "other", "alike"),
+    [
+        ("sweep x", "1.0000000000000002,llama-3.1-8b", "1.0,llama-3.1-8b", True),
+        ("sweep x", "1.00001,a", "1.0,a", False),
+        ("sweep x", "1.0,a", "1.0,b", False),
+        ("estimate x", "1.0000000000000002", "1.0", False),
+    ],
+)
+def test_which_answers_are_the_same(line, one, other, alike):
+    assert same(line, one, other) is alike
 
 
 def test_another_sum_is_another():
