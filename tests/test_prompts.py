@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfmodel import equations, estimate, sweep
+from perfmodel import equations, estimate, request, sweep
 from perfmodel.errors import UsageError, ValueRangeError
 from perfmodel.estimates.prompting import EFFICIENCIES, KERNELS
 from perfmodel.estimates.sums import summed
@@ -110,7 +110,7 @@ def test_what_cannot_be_asked(run):
 def test_the_answer_as_json_and_its_context(run):
     answer = json.loads(run("estimate", *ASKED, "--prompt", "2k", "--chunk", 512, "--json").out)
     assert answer["context"] == 0
-    assert list(answer["prompt"]) == ["tokens", "chunk", "steps", "before", "after", "speedup"]
+    assert list(answer["prompt"]) == ["tokens", "chunk", "steps", "before", "after", "speedup", "decoding"]
     assert list(answer["prompt"]["before"]) == [
         "time_to_first_token", "tokens_per_second", "low", "high", "bound", "terms"
     ]  # fmt: skip
@@ -178,3 +178,49 @@ def test_a_recurrent_step_has_one_position():
         for parameters in ({}, {"prompts.share": 0.01})
     )
     assert plain == pytest.approx(other, rel=1e-9)
+
+
+@settings(max_examples=12, deadline=None)
+@given(MODELS, MODES, st.integers(1, 64), st.sampled_from([0, 300, 9000]), st.sampled_from([1, 64, 1000]))
+def test_a_chunk_beside_sequences_that_decode_is_one_step(model, mode, others, cached, chunk):
+    """Weights once: no shorter than either alone, no longer than both; with a token of a prompt it is a larger batch."""
+    asked = {"before": mode, "context": 0}
+    alone = estimate(model, "h100-sxm", **asked, prompt=chunk).prompt
+    both = estimate(model, "h100-sxm", **asked, prompt=chunk, decoding=f"{others}:{cached}").prompt
+    step = estimate(model, "h100-sxm", batch=others, **asked | {"context": cached})
+    for side in ("before", "after"):
+        one, other = getattr(alone, side).time_to_first_token, getattr(step, side).time_per_step
+        mixed = getattr(both, side).time_to_first_token
+        assert one * (1 - 1e-9) <= mixed
+        assert mixed == pytest.approx(getattr(both.decoding, side))
+        if chunk == 1000:
+            assert mixed <= (one + other) * (1 + 1e-9)
+    if chunk == 1 and cached == 0:
+        larger = estimate(model, "h100-sxm", batch=others + 1, **asked)
+        assert both.before.time_to_first_token == pytest.approx(larger.before.time_per_step, rel=1e-9)
+
+
+def test_a_request_beside_others():
+    asked = ("llama-3.1-8b", "h100-sxm")
+    alone, beside = (
+        request(*asked, generate=64, prompt=512, chunk=256, **more) for more in ({}, {"decoding": "32:4k"})
+    )
+    assert beside.before.time_to_first_token > alone.before.time_to_first_token
+    # Its later steps are those of 33 sequences.
+    one, many = (estimate(*asked, batch=batch, context=544).before.time_per_step for batch in (1, 33))
+    assert alone.before.time_per_token == pytest.approx(one, rel=1e-3)
+    assert many < beside.before.time_per_token < estimate(*asked, batch=33, context=4096).before.time_per_step
+    assert beside.fits.bytes_needed - alone.fits.bytes_needed == pytest.approx(32 * 4096 * 131072, rel=1e-6)
+
+
+def test_what_cannot_decode_beside(run):
+    for words, code, said in (
+        (("--decoding", 4), 2, "--decoding: needs --prompt"),
+        (("--prompt", 8, "--decoding", "4:x"), 2, "--decoding: 'x' is not a whole number from 0"),
+        (("--prompt", 8, "--decoding", "0"), 1, "--decoding"),
+        (("--prompt", 8, "--decoding", 4, "--draft", 2, "--drafter", "mtp", "--accepted", 1), 2, "without --draft"),
+    ):
+        answer = run("estimate", *ASKED, *words)
+        assert (answer.code, answer.out) == (code, ""), answer
+        assert said in answer.err
+        assert answer.err.count("\n") == 1

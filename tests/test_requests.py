@@ -78,6 +78,7 @@ def test_the_answer_as_json(run):
         "tokens_per_second_per_sequence", "tokens_per_second_per_device", "low", "high",
     }  # fmt: skip
     assert {"speedup", "fits", "energy", "price"} <= set(answer)
+    assert answer.pop("schema")
     assert answer == request(*ASKED, prompt=1024, generate=512, batch=8).to_dict()
     assert run(*words).out.startswith("A request takes ")
 

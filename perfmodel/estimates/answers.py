@@ -66,6 +66,10 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
         """Whether weights and cache fit."""
         needed, available = self.numbers[2], self.prepared.hardware.values["memory.capacity"].value
         enough = self._enough
+        if self.asked.decoding is not None:
+            needed += self.prepared.resident.cache_bytes(*self.asked.decoding)
+            # Who else decodes is known for these devices, not for others.
+            enough = enough if needed <= available else None
         return Fits(
             needed <= available, round(needed), round(available), enough.devices if enough is not None else None
         )
@@ -90,7 +94,9 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
     def prompt(self) -> Prompt | None:
         """How long the prompt takes; None where none is asked."""
         prompt = self.asked.prompt
-        return None if prompt is None else prompt_of(self.prepared, self.batch, self.context, *prompt)
+        return (
+            None if prompt is None else prompt_of(self.prepared, self.batch, self.context, *prompt, self.asked.decoding)
+        )
 
     @property
     def energy(self) -> PerSide:
@@ -181,6 +187,7 @@ def estimate(
     drafter: str | None = None,
     prompt: int | None = None,
     chunk: int | None = None,
+    decoding: str | None = None,
     parallel: str | Mapping[str, Any] | Parallel | None = None,
     loop_at_most: int | None = None,
     loop_only: str | None = None,
@@ -206,7 +213,8 @@ def estimate(
     accepted: drafts accepted on the average, without the target's own token [-]; acceptance: in its place, the chance
     that a draft is accepted if those before it are [-].
     prompt: tokens of a prompt, whose time to the first token is asked too [-]; context is what is cached before it;
-    chunk: most of them in one step [-], None for all.
+    chunk: most of them in one step [-], None for all; decoding: sequences that decode beside each chunk, "32" or, with
+    the context of each, "32:8k".
     loop_at_most: iterations one looped call may hold [-]; None for no limit.
     parallel: how the devices share the work, such as "tp=8,ep=8" or {"tp": 4, "dp": 2} (see `read_parallel`); tensor
     parallelism where nothing is said.
@@ -241,6 +249,7 @@ def estimate(
             drafter=drafter,
             prompt=prompt,
             chunk=chunk,
+            decoding=decoding,
             parallel=parallel,
             loop_at_most=loop_at_most,
             loop_only=loop_only,

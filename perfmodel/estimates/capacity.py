@@ -33,6 +33,10 @@ class Resident(msgspec.Struct, frozen=True):
             first = larger(first, other)
         return first
 
+    def cache_bytes(self, batch: Any, context: Any) -> Any:
+        """Return the bytes [B] of what `batch` sequences of `context` tokens hold, without the weights."""
+        return self.bytes_resident(batch, context) - self.bytes_resident(0, context)
+
 
 @lru_cache(maxsize=1024)
 def resident_work(

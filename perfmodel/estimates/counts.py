@@ -80,7 +80,7 @@ def counts_at(plan: Plan, batch: Number, context: Number, further: Further | Non
             call.pipeline_stage,
             call.alike,
             microbatches,
-            one.sequences * call.hands_over if call.hands_over else None,
+            (one.sequences + load.beside) * call.hands_over if call.hands_over else None,
         )
         for call in plan.calls
     ]
@@ -95,7 +95,8 @@ class _Load(NamedTuple):
 
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
     each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that
-    kernels for few tokens do one by one (D3), None for one token; prompted, network: as the plan says.
+    kernels for few tokens do one by one (D3), None for one token; beside: sequences that decode beside them, one token
+    each [-], with `cached` tokens in the cache [-]; prompted, network: as the plan says.
     """
 
     experts: Number
@@ -104,13 +105,19 @@ class _Load(NamedTuple):
     tokens: Number = 1
     last: Number = 1
     further: Number = None
+    beside: Number = 0
+    cached: Number = 0
     prompted: bool = False
     network: bool = False
 
 
 def _several(plan: Plan, one: _Load, further: Further) -> _Load:
+    beside, cached = plan.beside
     return one._replace(
-        experts=equations.independent_tokens(one.experts, plan.tokens, further.independence),
+        experts=equations.independent_tokens(one.experts, plan.tokens, further.independence)
+        + plan.parallel.tokens(beside),
+        beside=plan.parallel.sequences(beside),
+        cached=cached,
         tokens=plan.tokens,
         last=1 if plan.prompted else plan.tokens,
         further=equations.further_tokens(further.most, one.experts, plan.tokens),
@@ -128,7 +135,7 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
             read = equations.tokens_read(load.context, load.tokens, entry.window)
             seen = equations.tokens_seen(load.context, load.tokens, entry.window)
         else:
-            read = seen = load.context if entry.window is None else smaller(load.context, entry.window)
+            read = seen = _cached(load.context, entry.window)
         cache = cache + entry.bytes * read
         flops = flops + entry.flops * seen
     late: tuple[tuple[int, Number], ...] = ()
@@ -138,7 +145,13 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         weights = tuple(
             size + added(woken for position, woken in late if position == i) for i, size in enumerate(weights)
         )
-    new = load.sequences * tokens
+    cache, flops, new = cache * load.sequences, flops * load.sequences, load.sequences * tokens
+    if load.prompted:
+        # Beside them others decode: a token each, and a cache of its own.
+        held = [(entry, _cached(load.cached, entry.window)) for entry in stage.caches]
+        cache = cache + load.beside * (stage.state + added(entry.bytes * size for entry, size in held))
+        flops = flops + load.beside * (stage.flops + added(entry.flops * size for entry, size in held))
+        new = new + load.beside
     rows: Number = new
     for _, bank in stage.experts:
         rows = equations.rows_of_an_expert(new, bank.count, bank.chosen)
@@ -149,9 +162,9 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         rows = new * tokens
     payloads = tuple([(position, size * new) for position, size in stage.payloads]) if stage.payloads else ()
     return StageCounts(
-        (*weights, cache * load.sequences, stage.activations * new),
+        (*weights, cache, stage.activations * new),
         late,
-        flops * load.sequences,
+        flops,
         payloads,
         stage.held * new,
         stage.state,
@@ -163,6 +176,11 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         stage.flops if several and stage.matrix and not stage.experts else 0.0,
         _wide_bytes(weights, stage.widths, 1.0) if load.prompted else 0.0,
     )
+
+
+def _cached(context: Number, window: Number | None) -> Number:
+    """Return the cached tokens that one new one sees [-]."""
+    return context if window is None else smaller(context, window)
 
 
 def _wide_bytes(weights: Iterable[Number], widths: Iterable[float], above: float) -> Number:

@@ -121,8 +121,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="number",
         most=MOST_DRAFTS,
         metavar="A",
-        help="How many of the K drafts are accepted on average. The model's own token does not count: acceptance length"
-        " - 1.",
+        help="How many of the K drafts are accepted on average: acceptance length less the model's own token.",
         axis=True,
     ),
     Option(
@@ -136,8 +135,7 @@ OPTIONS: tuple[Option, ...] = (
         name="drafter",
         kind="text",
         metavar="DRAFTER",
-        help="What proposes the drafts: mtp or eagle (a head on the model's own layers), ngram (text seen before), a"
-        " smaller MODEL, or the config of an EAGLE head.",
+        help="What drafts: mtp or eagle (a head on the model's layers), ngram, a smaller MODEL, an EAGLE config.",
     ),
     Option(
         name="prompt",
@@ -145,8 +143,7 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=LONGEST_CONTEXT,
         metavar="N",
-        help="Tokens of a prompt. The answer then has the time to the first token too; --context is what is cached"
-        " before it.",
+        help="Tokens of a prompt, whose time to the first token is asked too; --context is what is cached before it.",
     ),
     Option(
         name="chunk",
@@ -157,11 +154,16 @@ OPTIONS: tuple[Option, ...] = (
         help="Most tokens of the prompt that one step takes; all of them if not given.",
     ),
     Option(
+        name="decoding",
+        kind="text",
+        metavar="B[:CONTEXT]",
+        help="Sequences that decode beside each chunk, in the same steps, each with CONTEXT tokens (4k) in the cache.",
+    ),
+    Option(
         name="parallel",
         kind="text",
         metavar="tp=N,ep=N,pp=N,dp=N",
-        help="How the devices share the work: tp splits each matrix, dp the batch of attention, pp the layers; ep"
-        " spreads routed experts.",
+        help="How devices share the work: tp splits each matrix, dp attention's batch, pp layers; ep spreads experts.",
     ),
     Option(
         name="loop_at_most",
@@ -181,8 +183,7 @@ OPTIONS: tuple[Option, ...] = (
         name="offload",
         kind="text",
         metavar="TIER|PART=TIER",
-        help="Keep something in a slower memory: host moves what does not fit. Parts are experts=host,"
-        " weights=host:0.5 or kv=host:0.5, several with commas; experts=host:compute lets the host compute them.",
+        help="A slower memory for what does not fit, or by parts: host, kv=host:0.5, experts=host:compute.",
     ),
     Option(
         name="software",
@@ -246,6 +247,7 @@ class _SameEverywhere(TypedDict, total=False):
     drafter: str | None
     prompt: int | None
     chunk: int | None
+    decoding: str | None
     parallel: "str | Mapping[str, Any] | Parallel | None"
     loop_at_most: int | None
     loop_only: str | None

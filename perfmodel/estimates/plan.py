@@ -54,7 +54,8 @@ class Plan(msgspec.Struct, frozen=True):
     tokens: of a sequence in a step [-]; several: whether they may be more than one; drafts: of a step [-]; drafted:
     whether there may be any; undrafted: the kernel calls, and the fused ones, that are not theirs. prompted: whether
     the tokens are those of a prompt, of which the last alone goes through the head; network: whether it is of no
-    decoder, whose matrices see many positions of an input. kv_tier,
+    decoder, whose matrices see many positions of an input; beside: sequences that decode beside a prompt's tokens, and
+    the context of each [-]. kv_tier,
     kv_share: the slower memory in which a share of the cache lies [-]; host_layers: whose experts the host computes.
     """
 
@@ -72,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     undrafted: tuple[Number, Number] = (0, 0)
     prompted: bool = False
     network: bool = False
+    beside: tuple[Number, Number] = (0, 0)
     kv_tier: str = ""
     kv_share: float = 0.0
     host_layers: int = 0

@@ -1,6 +1,7 @@
 """What is asked of a prompt, and what the kernels that process it reach: by kind of kernels, fitted on measurements."""
 
 from perfmodel.errors import SpecificationError, UsageError, ValueRangeError
+from perfmodel.estimates.options import USUAL_CONTEXT
 from perfmodel.operations import Formats
 from perfmodel.specifications.filetypes import FILE_TYPES
 from perfmodel.specifications.formats import NARROW_SUM, STORAGE_FORMATS, arithmetic_format
@@ -8,6 +9,7 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
 from perfmodel.specifications.software import software_in_use
+from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, read_count
 
 _SOURCE = "fitted on validation/prompts.csv by validation/prompts.py"
 
@@ -21,6 +23,22 @@ def read_prompt(prompt: int | None, chunk: int | None, model: Model) -> tuple[in
     if model.step:
         raise ValueRangeError(f"--prompt: {model.name} is no decoder, so it takes no prompt")
     return prompt, prompt if chunk is None else min(chunk, prompt)
+
+
+def read_decoding(text: str | None, prompt: tuple[int, int] | None, drafts: int) -> tuple[int, int] | None:
+    """Return the sequences that decode beside each chunk and the context of each that --decoding says, None for none.
+
+    drafts: of a step [-]. Raises UsageError without a prompt or with drafts, ValueRangeError for what is no count.
+    """
+    if text is None:
+        return None
+    if prompt is None:
+        raise UsageError("--decoding: needs --prompt, beside whose chunks sequences decode")
+    if drafts:
+        raise UsageError("--decoding: goes without --draft; a step beside a chunk verifies no drafts")
+    sequences, _, context = text.partition(":")
+    cached = read_count(context, "--decoding", 0, LONGEST_CONTEXT, k=1024) if context else USUAL_CONTEXT
+    return read_count(sequences, "--decoding", 1, LARGEST_BATCH), cached
 
 
 def prompt_defaults(hardware: Hardware, formats: Formats, *, network: bool = False) -> Hardware:

@@ -3,7 +3,8 @@
 from perfmodel import equations
 from perfmodel.estimates.intervals import ends_of
 from perfmodel.estimates.prepared import Prepared
-from perfmodel.estimates.results import Prompt, PromptFigures, PromptSide, Speedup
+from perfmodel.estimates.recording import BESIDE
+from perfmodel.estimates.results import Decoding, Prompt, PromptFigures, PromptSide, Speedup
 from perfmodel.estimates.sums import summed
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import added
@@ -13,12 +14,20 @@ from perfmodel.numbers.recorded import Recorder, operand
 _TERMS = len(TERM_NAMES)
 
 
-def prompt_of(prepared: Prepared, batch: int, cached: int, tokens: int, chunk: int) -> Prompt:
+def prompt_of(
+    prepared: Prepared, batch: int, cached: int, tokens: int, chunk: int, decoding: tuple[int, int] | None = None
+) -> Prompt:
     """Return how long prompts of `tokens` tokens [-] take where `cached` are in the cache already, before and after.
 
     batch: sequences that are processed together [-]; chunk: most tokens of each in one step [-].
+    decoding: sequences that decode beside each chunk and the context of each [-], None for none.
     """
-    step = _step_of(prepared)
+    beside = decoding or (0, 0)
+    whole_step = _step_of(prepared)
+
+    def step(batch: int, context: int, new: int) -> tuple[float, ...]:
+        return whole_step(batch, context, new, *beside)
+
     totals = prompt_terms(step, batch, cached, tokens, chunk)
     stages = prepared.parallel.pipeline
     steps = -(-tokens // chunk)
@@ -31,6 +40,7 @@ def prompt_of(prepared: Prepared, batch: int, cached: int, tokens: int, chunk: i
     # Uncertain is each chunk as the middle one is.
     recording = prepared.prompting
     middle = {"batch": batch, "context": cached + (tokens - min(chunk, tokens)) // 2, "tokens": min(chunk, tokens)}
+    middle |= dict(zip(BESIDE, beside, strict=True))
     known = recording.run(middle)
     ends = ends_of(recording, known, {}, prepared.beyond)
     times = [terms.total() for terms in recording.terms(known)]
@@ -43,7 +53,10 @@ def prompt_of(prepared: Prepared, batch: int, cached: int, tokens: int, chunk: i
     value = equations.speedup(before.time_to_first_token, after.time_to_first_token)
     ratio = equations.speedup(*times)
     speedup = Speedup(value, value * ends.low / ratio, value * ends.high / ratio)
-    return Prompt(tokens, chunk, steps, before, after, speedup)
+    others = None
+    if decoding is not None:
+        others = Decoding(*decoding, *(side.time_to_first_token / steps for side in (before, after)))
+    return Prompt(tokens, chunk, steps, before, after, speedup, others)
 
 
 def prompt_terms(step: Replay, batch: int, cached: int, tokens: int, chunk: int) -> list[float]:
@@ -66,10 +79,13 @@ def _side(terms: list[float], slow: float, fast: float, tokens: int) -> PromptSi
 
 
 def _step_of(prepared: Prepared) -> Replay:
-    """Return a function of batch, context and tokens of a sequence that gives the terms [s] of a step of both sides."""
+    """Return a function of batch, context, tokens of a sequence and what decodes beside them.
+
+    It gives the terms [s] of a step of both sides.
+    """
     if prepared.prompt_step is None:
         recorder = Recorder()
-        names = ("batch", "context", "tokens")
+        names = ("batch", "context", "tokens", *BESIDE)
         numbers = dict(zip(names, recorder.inputs(names), strict=True))
         recording = prepared.prompting
         known = recording.run(numbers)

@@ -15,7 +15,7 @@ from perfmodel.estimates.draftcosts import draft_defaults
 from perfmodel.estimates.drafting import Draft, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
 from perfmodel.estimates.placement import Placement, expert_layers, host_defaults, read_offload, what_does_not_fit
-from perfmodel.estimates.prompting import prompt_defaults, read_prompt
+from perfmodel.estimates.prompting import prompt_defaults, read_decoding, read_prompt
 from perfmodel.operations.formats import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
 from perfmodel.operations.storing import formats_of
@@ -40,6 +40,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     placement: what streams from a slower memory tier, None for nothing.
     draft: what is drafted in a step, None for nothing.
     prompt: tokens of the prompt and of a chunk [-], None for no prompt.
+    decoding: sequences that decode beside each chunk, and the context of each [-], None for none.
     arguments: what was given, as `estimate` takes it, so that it can be asked again with changes.
     """
 
@@ -57,6 +58,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement | None
     draft: Draft | None
     prompt: tuple[int, int] | None
+    decoding: tuple[int, int] | None
     arguments: dict[str, Any]
 
     @property
@@ -160,6 +162,7 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
         placement=placement,
         draft=draft,
         prompt=prompt,
+        decoding=read_decoding(given["decoding"], prompt, drafts),
         arguments={"model": model, "hardware": hardware, **given},
     )
 

@@ -41,8 +41,12 @@ class Group(NamedTuple):
     fast: dict[str, float]
 
 
+# Sequences that decode beside a prompt's tokens, and the context of each.
+BESIDE = ("beside", "cached")
+
+
 class Recording:
-    """The lines of a question; those of its prompt have the new tokens of a sequence as an input besides.
+    """The lines of a question; those of its prompt have the tokens of a sequence, and what decodes beside, as inputs.
 
     inputs: each parameter by its name in the lines. values: their numbers where the question stands. lines: all that
     terms and times rest on; time_lines: those that the times rest on, which are time_results, before and after.
@@ -50,13 +54,15 @@ class Recording:
 
     def __init__(self, before: PreparedSide, after: PreparedSide) -> None:
         recorder = Recorder()
-        batch, context, tokens = recorder.inputs(("batch", "context", "tokens"))
+        batch, context, tokens, *beside = recorder.inputs(("batch", "context", "tokens", *BESIDE))
         self.inputs: dict[str, Input] = {}
         self._terms: list[list[Any]] = []
         times, drafting = [], []
         for side, names in zip((before, after), self._named(before, after), strict=True):
             numbers = dict(zip(names, recorder.inputs(list(names.values())), strict=True))
-            plan = msgspec.structs.replace(side.plan, tokens=tokens) if side.plan.prompted else side.plan
+            plan = side.plan
+            if plan.prompted:
+                plan = msgspec.structs.replace(plan, tokens=tokens, beside=tuple(beside))
             step = step_at(plan, side.parameters.costs(numbers), batch, context)
             self._terms.append([operand(term) for term in step.terms()])
             times.append(operand(step.time()))
@@ -64,7 +70,7 @@ class Recording:
                 drafting.append(operand(drafting_time(side, step, numbers)))
         self.time_results, self._drafting = tuple(times), tuple(drafting)
         self.lines = needed(recorder.lines, [*self._terms[0], *self._terms[1], *times, *drafting])
-        self.values = {name: each.quantity.value for name, each in self.inputs.items()}
+        self.values = {name: each.quantity.value for name, each in self.inputs.items()} | dict.fromkeys(BESIDE, 0)
         self._resting: dict[tuple[str, ...], list[Line]] = {}
         self.time_lines = needed(self.lines, times)
 

@@ -13,6 +13,7 @@ from perfmodel.estimates.intervals import Ends, ends_of
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import read_question
+from perfmodel.estimates.recording import BESIDE
 from perfmodel.estimates.results import Fits, PerSide, Prompt, Speedup, flattened
 from perfmodel.estimates.sums import summed
 from perfmodel.numbers.python import function_of
@@ -95,7 +96,7 @@ def request(model: str | Model, hardware: str | Hardware, *, generate: int, **as
     prompt, prepared = answer.prompt, answer.prepared
     assert prompt is not None  # noqa: S101 - it is asked
     first = answer.context + prompt.tokens
-    means, ends = _time_per_token(prepared, answer.batch, first, max(generated - 1, 1))
+    means, ends = _time_per_token(prepared, answer.batch, first, max(generated - 1, 1), answer.asked.decoding)
     before, after = (
         _side(answer, prompt, generated, side, mean, slow, fast)
         for side, mean, slow, fast in zip(
@@ -119,24 +120,32 @@ def request(model: str | Model, hardware: str | Hardware, *, generate: int, **as
         before,
         after,
         _speedup(prompt, ends, before, after, generated),
-        answer.replace(context=first + generated, prompt=None, chunk=None).fits,
+        answer.replace(context=first + generated, prompt=1, chunk=None).fits,
         energy=PerSide(*(None if power is None else power * share for share in shares)),
         price=PerSide(*(None if rental is None else rental / SECONDS_PER_HOUR * share for share in shares)),
         answer=answer,
     )
 
 
-def _time_per_token(prepared: Prepared, batch: int, first: int, count: int) -> tuple[list[float], Ends]:
-    """Return the mean time [s] of a token of both sides over `count` contexts from `first`, with ends as shares."""
+def _time_per_token(
+    prepared: Prepared, batch: int, first: int, count: int, decoding: tuple[int, int] | None
+) -> tuple[list[float], Ends]:
+    """Return the mean time [s] of a token of both sides over `count` contexts from `first`, and its ends as shares.
+
+    decoding: others that decode beside, and the context of each [-]: a step is then that of a chunk of one token.
+    """
     recording, recorder = prepared.recording, Recorder()
+    beside: dict[str, int] = {}
+    if decoding is not None:
+        recording, beside = prepared.prompting, {"tokens": 1, **dict(zip(BESIDE, decoding, strict=True))}
     names = ("batch", "context")
-    known = recording.run(dict(zip(names, recorder.inputs(names), strict=True)))
+    known = recording.run(dict(zip(names, recorder.inputs(names), strict=True)) | beside)
     times = [operand(time) for time in recording.times(known)]
     step = function_of(recorder.needed(times), names, times)
     tokens = prepared.tokens_per_step
     means = [total / count / tokens for total in summed(lambda context: step(batch, context), first, 1, count)]
     # Uncertain is each step as the middle one is.
-    middle = recording.run({"batch": batch, "context": first + (count - 1) // 2})
+    middle = recording.run({"batch": batch, "context": first + (count - 1) // 2} | beside)
     ends, (before, after) = ends_of(recording, middle, {}, prepared.beyond), recording.times(middle)
     ratio = before / after
     shares = Ends(

@@ -87,6 +87,18 @@ class Speedup(msgspec.Struct, frozen=True):
     high: float
 
 
+class Decoding(msgspec.Struct, frozen=True):
+    """Sequences that decode beside a prompt's chunks, and the context of each [-].
+
+    before, after: time from one of their tokens to the next, which is that of a chunk [s].
+    """
+
+    sequences: int
+    context: int
+    before: float
+    after: float
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """How long a prompt takes. tokens: of a sequence; chunk: most of them in a step; steps: how many there are [-]."""
 
@@ -96,6 +108,7 @@ class Prompt(msgspec.Struct, frozen=True):
     before: PromptSide
     after: PromptSide
     speedup: Speedup
+    decoding: Decoding | None = None
 
 
 class Fits(msgspec.Struct, frozen=True):

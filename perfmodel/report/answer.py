@@ -139,6 +139,9 @@ def _prompt(prompt: Prompt) -> Table:
         ("tokens per second", *(rate(side.tokens_per_second) for side in sides)),
         ("bound by", *(side.bound for side in sides)),
     ]
+    if prompt.decoding is not None:
+        beside = prompt.decoding
+        rows.append((f"a token of {beside.sequences:,} beside", *(time(one) for one in (beside.before, beside.after))))
     return Table((f"prompt of {prompt.tokens:,} tokens, {steps}", "before", "after"), rows)
 
 

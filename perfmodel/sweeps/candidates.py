@@ -99,7 +99,7 @@ def _way(question: dict[str, Any], batches: Any) -> Way | None:
     read = read_question(**question)
     prompt = None
     if read.prompt is not None:
-        prompt = prompt_of(prepare_question(read), 1, read.context, *read.prompt)
+        prompt = prompt_of(prepare_question(read), 1, read.context, *read.prompt, read.decoding)
         # Tokens are generated after the prompt, which is in the cache then.
         question = question | {"context": read.context + prompt.tokens, "prompt": None, "chunk": None}
         read = read_question(**question)
