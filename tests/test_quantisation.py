@@ -63,6 +63,14 @@ def test_bytes_of_a_dense_step(case, bits):
     assert estimate(str(CONFIGS / case), "h100-sxm").bytes_per_step == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", BYTES | DENSE)
+def test_an_imported_checkpoint_is_the_one_it_came_from(run, tmp_path, name):
+    """What stands beside a config.json too."""
+    file = tmp_path / "imported.toml"
+    run("models", "import", str(CONFIGS / name), "-o", str(file))
+    assert estimate(str(file), "h100-sxm").bytes_per_step == estimate(str(CONFIGS / name), "h100-sxm").bytes_per_step
+
+
 def torchao(kind, key, modules):
     """Return a quantization_config as torchao's `config_to_dict` writes one for each module."""
     written = {name: said and {"_type": said[0], "_version": 1, "_data": said[1]} for name, said in modules.items()}

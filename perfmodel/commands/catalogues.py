@@ -114,18 +114,17 @@ def models_import(
     import hashlib
 
     from perfmodel.report.files.whole import write_whole
-    from perfmodel.specifications.files import read_bytes, read_json_object
+    from perfmodel.specifications.files import is_folder, read_bytes
     from perfmodel.specifications.ggufs import read_header
-    from perfmodel.specifications.modelfiles import gguf_toml, model_toml
+    from perfmodel.specifications.modelfiles import BESIDE, file_of, gguf_toml, model_toml, read_config
 
-    path = Path(file) / "config.json" if Path(file).is_dir() else Path(file)
+    path = file_of(Path(file)) if is_folder(Path(file)) else Path(file)
     if path.suffix == ".gguf":
         text = gguf_toml(read_header(path), name=name or path.stem, source=f"header of {path.name}")
     else:
-        digest = hashlib.sha256(read_bytes(path)).hexdigest()
-        text = model_toml(
-            read_json_object(path), name=name or path.resolve().parent.name, source=f"{path.name}, SHA-256 {digest}"
-        )
+        files = [path, *(beside for beside in (path.parent / BESIDE,) if beside.is_file())]
+        source = "; ".join(f"{one.name}, SHA-256 {hashlib.sha256(read_bytes(one)).hexdigest()}" for one in files)
+        text = model_toml(read_config(path), name=name or path.resolve().parent.name, source=source)
     if output is None:
         show(text)
     else:

@@ -34,6 +34,8 @@ _KEYS = (
     "blocks",
     "segments",
 )
+# What ModelOpt writes beside a config.json.
+BESIDE = "hf_quant_config.json"
 _KINDS = ("read", "secondary", "derived", "assumed")
 
 
@@ -50,12 +52,11 @@ def load_model(path: Path) -> Model:
 
         return model_from_gguf(read_header(path), name=path.stem, source=str(path), where=str(path), path=str(path))
     if is_folder(path):
-        path = _within(path)
+        path = file_of(path)
         if path.suffix == ".gguf":
             return load_model(path)
-    config = _with_quantisation_beside(read_json_object(path), path.parent / "hf_quant_config.json")
     return model_from_config(
-        config,
+        read_config(path),
         name=path.resolve().parent.name or path.stem,
         source=str(path),
         where=str(path),
@@ -64,8 +65,11 @@ def load_model(path: Path) -> Model:
     )
 
 
-def _within(folder: Path) -> Path:
-    """Return the file of a folder that describes its model: config.json, else the .gguf file (or its first part)."""
+def file_of(folder: Path) -> Path:
+    """Return the file of a folder that describes its model: config.json, else the .gguf file (or its first part).
+
+    Raises SpecificationError where several .gguf files could be meant.
+    """
     config = folder / "config.json"
     if config.exists():
         return config
@@ -77,8 +81,12 @@ def _within(folder: Path) -> Path:
     return found[0] if found else config
 
 
-def _with_quantisation_beside(config: dict[str, Any], beside: Path) -> dict[str, Any]:
-    """Return `config` with what ModelOpt's file beside it says of the quantisation that the config does not."""
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a config.json with what ModelOpt's file beside it says of the quantisation that the config does not.
+
+    Raises SpecificationError for a file that is no JSON object, or ModelOpt's without its object.
+    """
+    config, beside = read_json_object(path), path.parent / BESIDE
     if not beside.is_file():
         return config
     said = read_json_object(beside).get("quantization")
