@@ -19,6 +19,8 @@ def test_a_gain_is_the_ratio_of_two_answers(advice):
         words = shlex.split(one.options)
         asked = dict(zip((word.removeprefix("--") for word in words[::2]), words[1::2], strict=True))
         asked["batch"] = int(asked.get("batch", 16))
+        if "draft" in asked:
+            asked |= {"draft": int(asked["draft"]), "acceptance": float(asked["acceptance"])}
         if "parallel" not in asked:
             asked["devices"] = 8
         then = estimate("llama-3.1-70b", "h100-sxm", **asked).before
@@ -31,7 +33,7 @@ def test_changes_are_ranked_and_cover_each_kind(advice):
     gains = [one.gain.value for one in advice.advice if one.fits]
     assert gains == sorted(gains, reverse=True)
     flags = {one.options.split()[0] for one in advice.advice if one.alone}
-    assert flags == {"--before", "--weights", "--kv", "--batch", "--parallel", "--profile"}
+    assert flags == {"--before", "--weights", "--kv", "--batch", "--parallel", "--profile", "--draft"}
     assert [one.rank for one in advice.advice] == list(range(1, len(advice.advice) + 1))
     assert any(not one.alone for one in advice.advice)
 
@@ -47,3 +49,16 @@ def test_the_command_prints_the_same(run):
     rows = json.loads(printed.out)
     assert set(rows[0]) == {"rank", "change", "options", "gain", "time_per_step", "alone", "fits"}
     assert rows == advise("llama-3.1-8b", "h100-sxm").to_dict()
+
+
+def test_drafts_are_advised_once_and_their_chance_is_uncertain():
+    singles = [one for one in advise("llama-3.1-8b", "h100-sxm").advice if one.alone]
+    drafted = next(one for one in singles if one.options.startswith("--draft"))
+    assert drafted.options == "--draft 3 --drafter eagle --acceptance 0.7"
+    # Between a chance of 0.5 and of 0.85 for each draft lies a factor of 1.7 alone.
+    assert drafted.gain.high / drafted.gain.low > 1.6
+    asked = {"draft": 3, "drafter": "eagle", "acceptance": 0.7}
+    found = advise("llama-3.1-8b", "h100-sxm", **asked)
+    assert not any("--draft" in one.options for one in found.advice)
+    rate = estimate("llama-3.1-8b", "h100-sxm", **asked).before.tokens_per_second
+    assert found.tokens_per_second == pytest.approx(rate, rel=1e-12)

@@ -42,7 +42,9 @@ _CACHES = ("fp8",)
 _PROFILES = {"custom-all-reduce": "exchange by one-shot kernels"}
 _PAIRS = 3  # pairs of the best single changes that are listed too
 # Changes whose options exclude each other.
-_KINDS = ("mode", "weights", "cache", "split", "batch", "exchange")
+_KINDS = ("mode", "weights", "cache", "split", "batch", "exchange", "draft")
+# Drafts that are looked at, and the chance of each where nobody says it, chats to code: low, value, high.
+_DRAFTS, _ACCEPTANCE = 3, (0.5, 0.7, 0.85)
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +139,7 @@ def advise(model: str | Model, hardware: str | Hardware, **asked: Unpack[Asked])
         question.context,
         question.before,
         today.time,
-        question.batch / today.time,
+        question.batch * float(today.prepared.tokens_per_step) / today.time,
         tuple(msgspec.structs.replace(advice, rank=i) for i, advice in enumerate(ranked, 1)),
     )
 
@@ -161,6 +163,10 @@ def _changes(today: _Setting) -> Iterator[_Change]:
         if split != question.parallel:
             yield _Change("split", f"share the work as {split}", {"devices": None, "parallel": str(split)})
     yield _Change("batch", f"twice the batch, {question.batch * 2:,}", {"batch": question.batch * 2})
+    if question.draft is None and not question.step:
+        drafter = "mtp" if question.model.draft_layers else "eagle"
+        words = f"draft {_DRAFTS} tokens a step by {drafter}, each accepted at {_ACCEPTANCE[1]:.0%}".replace("%", " %")
+        yield _Change("draft", words, {"draft": _DRAFTS, "drafter": drafter, "acceptance": _ACCEPTANCE[1]})
     if question.parallel.tensor > 1:
         for profile, words in _PROFILES.items():
             yield _Change("exchange", words, {"profile": profile})
@@ -227,12 +233,17 @@ def _spelled(options: dict[str, Any]) -> str:
     return " ".join(f"{OPTION[name].flag} {value}" for name, value in options.items() if value is not None)
 
 
+def _tokens(setting: _Setting) -> float:
+    """Return the tokens of a step of all sequences [-]."""
+    return setting.question.batch * float(setting.prepared.tokens_per_step)
+
+
 def _gain(today: _Setting, changed: _Setting) -> Interval:
     """Return the ratio of the rates with its interval: the root of the sum of squares of single effects (GUM).
 
-    Each parameter is moved to its ends in both settings alike.
+    Each parameter is moved to its ends in both settings alike, the chance of a draft in the changed one.
     """
-    tokens = changed.question.batch / today.question.batch
+    tokens = _tokens(changed) / _tokens(today)
 
     def ratio(values: dict[str, float]) -> float:
         before = _time(today.prepared, today.question, values)
@@ -245,4 +256,8 @@ def _gain(today: _Setting, changed: _Setting) -> Interval:
         effects = [math.log(ratio({path: end}) / value) for end in (assumption.low, assumption.high)]
         up += max(0.0, *effects) ** 2
         down += max(0.0, *(-effect for effect in effects)) ** 2
+    if changed.question.draft is not None and today.question.draft is None:
+        low, _, high = (float(equations.accepted_drafts(chance, _DRAFTS)) + 1 for chance in _ACCEPTANCE)
+        up += math.log(high / float(changed.prepared.tokens_per_step)) ** 2
+        down += math.log(float(changed.prepared.tokens_per_step) / low) ** 2
     return Interval(value * math.exp(-math.sqrt(down)), value, value * math.exp(math.sqrt(up)))
