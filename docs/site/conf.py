@@ -12,5 +12,6 @@ html_theme = "furo"
 html_title = "perfmodel"
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # a page on a disk may not read another
 html_static_path = ["static"]
 html_css_files = ["site.css"]
