@@ -11,7 +11,7 @@ const NUMBERS = ["devices", "batch", "context", "draft", "acceptance"];
 
 const nearest = (list, value) => list.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(list[best] - value) ? i : best), 0);
 const digits = (x, n = 3) => (x === 0 ? "0" : Math.abs(x) >= 1e4 ? Math.round(x).toLocaleString("en") : Number(x.toPrecision(n)).toLocaleString("en", { maximumSignificantDigits: n }));
-const time = (s) => (s >= 1 ? `${digits(s)}\u00a0s` : s >= 1e-3 ? `${digits(s * 1e3)}\u00a0ms` : s >= 1e-6 || s === 0 ? `${digits(s * 1e6)}\u00a0µs` : "under 1\u00a0µs");
+const time = (s) => (s >= 1 ? `${digits(s)}\u00a0s` : s >= 1e-3 ? `${digits(s * 1e3)}\u00a0ms` : s >= 1e-6 || s === 0 ? `${digits(s * 1e6)}\u00a0µs` : `${digits(s * 1e9)}\u00a0ns`);
 const percent = (x) => `${digits(x * 100)}\u00a0%`;
 function quantity(value, unit) {
   if (unit === "s") return time(value);
