@@ -22,9 +22,10 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+# One table, beside the figures pinned last; `python benchmarks/benchmark.py --pin` keeps new ones.
 benchmark: $(VENV)/ready
 	$(VENV)/bin/python -m compileall -q perfmodel cli.py
-	for program in benchmarks/*.py; do $(VENV)/bin/python $$program || exit 1; done
+	$(VENV)/bin/python benchmarks/benchmark.py
 
 # The ends of intervals against the percentiles of drawn parameters: 2,000 questions, some minutes.
 sampling: $(VENV)/ready
