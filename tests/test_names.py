@@ -99,6 +99,20 @@ def test_no_two_entries_have_a_name_in_common():
             assert seen.setdefault(other.lower().replace("_", "-"), name) == name
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("deepseek-coder-v2-lite", "deepseek-v2-lite"),
+        ("Kimi-K2-0905", "kimi-k2"),
+        ("Mistral-Small-3.1-24B", "mistral-small-24b"),
+        ("Qwen2.5-Coder-3B", "qwen2.5-3b"),
+        ("Qwen3-30B-A3B-2507", "qwen3-30b-a3b"),
+    ],
+)
+def test_what_a_checkpoint_is_tuned_for_may_be_left_out(name, found):
+    assert find_model(name).name == found
+
+
 def test_a_key_that_is_null_stays_null(tmp_path):
     """Mistral takes a window of 4,096 where none is said; null says that there is none."""
     config = LLAMA | {"model_type": "mistral", "num_key_value_heads": 2}
