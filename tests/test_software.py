@@ -1,10 +1,13 @@
 """Kinds of software: which is asked, what it brings, and a step that was measured."""
 
+import math
+
 import pytest
 
 from perfmodel import advise, choose, compare, estimate, explain, sensitivity, solve, sweep
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements.discrepancies import explain_gap
+from perfmodel.specifications.software import find_software
 
 
 def test_a_measured_step_moves_both_sides_and_narrows_them():
@@ -15,7 +18,8 @@ def test_a_measured_step_moves_both_sides_and_narrows_them():
     assert before.after.time_per_step < slower.after.time_per_step < slower.before.time_per_step
     launched = [estimate(**asked, before="stream", after="graph", **more) for more in ({}, {"measured": "9ms"})]
     width = [e.after.low.time_per_step / e.after.high.time_per_step for e in launched]
-    assert width[1] < 0.8 * width[0]
+    # What one step differs by from the next stays; what software differs by is known.
+    assert width[1] < 0.95 * width[0]
     # What is slow besides streaming is what looping removes.
     assert slower.speedup.value > before.speedup.value
     assert slower.to_dict()["measured"]["time_per_step"] == pytest.approx(9e-3)
@@ -74,7 +78,7 @@ def test_modes_of_one_software_share_their_kernels():
     asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "before": "stream", "after": "graph"}
     plain, slow = estimate(**asked), estimate(**asked, measured="9.5ms")
     moved = {a.name: a.value for a in slow.assumptions}
-    assert moved["modes.stream.matrix"] > 1.1 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
+    assert moved["modes.stream.matrix"] > 1.03 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
     assert moved["modes.graph.matrix"] == pytest.approx(moved["modes.stream.matrix"])
     # What the machine differs by as a whole holds for both launches, but for the noise of one row.
     assert 1 < moved["after:software.factor"] < moved["software.factor"]
@@ -104,8 +108,8 @@ def test_other_software_after_shares_the_machine_alone():
     assert values[0]["modes.graph.matrix"] < values[1]["modes.graph.matrix"]
     assert values[0]["memory.sustained.weights"] > values[1]["memory.sustained.weights"]
     # Engines differ among each other, and nothing of that was measured.
-    same = estimate(**asked, before="stream", measured="9ms")
-    assert measured.speedup.high / measured.speedup.low > 1.1 * same.speedup.high / same.speedup.low
+    spread = find_software("engine").values["software.spread"].value
+    assert measured.speedup.high / measured.speedup.low > math.exp(2 * spread)
     changed = estimate(**asked, after_software="engine", parameters={"after:modes.graph.host": "0us"})
     assert changed.before.time_per_step == plain.before.time_per_step
     host = values[0]["after:modes.graph.host"]

@@ -41,6 +41,16 @@ def test_engines_read_the_cache_once():
         assert sum(count * cache_bytes(call) for count, call in schedule.calls) == 28 * 2 * 4 * 128 * 2
 
 
+def test_ggml_launches_the_kernels_of_a_choice_of_experts():
+    """A profile of qwen3.5-35b-a3b counts 1,456 launches a token (github.com/Luce-Org/lucebox PR #332)."""
+    calls, schedule = calls_by_name("qwen3.5-35b-a3b", "separate")
+    assert schedule.kernel_calls == pytest.approx(1456, rel=0.1)
+    # Eight experts: their results are weighed, then added one by one.
+    assert calls["expert_sum"][1].kernels == 8
+    engine = calls_by_name("qwen3.5-35b-a3b", "engine")[1]
+    assert engine.kernel_calls < schedule.kernel_calls / 2
+
+
 def test_copies_are_no_peak():
     eager = estimate("qwen2.5-7b", "a100-sxm-80gb", context=31744, before="eager")
     graph = estimate("qwen2.5-7b", "a100-sxm-80gb", context=31744, before="graph")

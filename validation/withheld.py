@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fit import Effects, Fit
+from fit import Fit, whole, without
 from observations import Observations
 from writing import write_software
 
@@ -23,7 +23,17 @@ from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.software import Software, load_software
 
 HERE = Path(__file__).resolve().parent
-RESTS_ON = ("fit.py", "observations.py", "writing.py", "rows.csv", "pairs.csv", "stacks.toml", "left_out.csv")
+RESTS_ON = (
+    "effects.py",
+    "fit.py",
+    "observations.py",
+    "widths.py",
+    "writing.py",
+    "rows.csv",
+    "pairs.csv",
+    "stacks.toml",
+    "left_out.csv",
+)
 
 
 @lru_cache(maxsize=1)
@@ -33,10 +43,8 @@ def rows_asked() -> tuple[Row, ...]:
 
 
 @lru_cache(maxsize=1)
-def _whole() -> tuple[Observations, Effects, Fit]:
-    seen = Observations(rows_asked())
-    effects = Effects(seen)
-    return seen, effects, Fit(seen, effects)
+def _whole() -> Fit:
+    return whole(Observations(rows_asked()))
 
 
 @lru_cache(maxsize=1)
@@ -49,9 +57,8 @@ def software_without(source: str) -> Callable[[str], Software]:
     """Return what gives software by kind and year as a fit without a source has it."""
     folder = _kept() / source
     if not (folder / "whole").exists():
-        seen, effects, fit = _whole()
         folder.mkdir(parents=True, exist_ok=True)
-        write_software(Fit(seen, effects, source, fit.values), HERE / "left_out.csv", folder)
+        write_software(without(_whole(), source), HERE / "left_out.csv", folder)
         (folder / "whole").touch()
     return lru_cache(maxsize=None)(lambda name: load_software(folder / f"{name}.toml"))
 

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import tomlkit
-from scipy.sparse import diags
+from effects import PARAMETERS, SPREADS, Effect, kind_of
+from widths import independent_shares, package_halves
 
-ROOT = Path(__file__).resolve().parent.parent
-# Standard deviations from the value to the 5th and 95th percentile, of a normal and of a Student distribution of three degrees.
-TO_PERCENTILE, TO_HEAVY_PERCENTILE = 1.645, 2.353
-# Least sources from which a kind has a spread and a noise of its own; all kinds together have those of the others.
-ENOUGH_SOURCES = 5
-# Share of the rows of a source that its interval should hold, averaged over sources.
-INSIDE = 0.85
+SOFTWARE = Path(__file__).resolve().parent.parent / "software"
+# Standard deviations from the value to the 5th and 95th percentile of a Student distribution of three degrees of freedom.
+TO_PERCENTILE = 2.353
+# The same of a normal distribution, and what makes a standard deviation of a median of absolute deviations.
+TO_NORMAL_PERCENTILE = 1.645
 TITLES = {
     "engine": "Engines whose kernels are launched from compiled code: gpt-fast, TensorRT-LLM, MLC-LLM, MLX, ExLlama's successors",
     "framework": "Frameworks that run each operation as it comes: Hugging Face transformers, LitGPT",
@@ -30,7 +29,7 @@ STRUCTURE = {
     "engine": {"stream": "engine", "graph": "engine"},
     "python": {"stream": "engine", "graph": "engine"},
     "ggml": {"stream": "separate", "graph": "separate"},
-    "server": {"stream": "engine", "graph": "engine", "eager": "separate"},
+    "server": {"stream": "engine", "graph": "engine", "eager": "engine"},
 }
 MODE = {
     "framework": "eager",
@@ -45,43 +44,77 @@ MODE = {
 class _Software:
     """One kind and year of software while its file is made."""
 
-    def __init__(self, fit: Any, covariance: np.ndarray, name: str) -> None:
-        self.fit, self.covariance, self.name = fit, covariance, name
-        self.kind = name.partition("-")[0]
+    def __init__(self, fit: Any, covariance: np.ndarray, shares: dict[str, float], name: str) -> None:
+        self.fit, self.covariance, self.shares, self.name = fit, covariance, shares, name
+        self.kind = kind_of(name)
 
     def value(
         self, parameter: str, place: str = "", mode: str = "graph", storage: str = "none"
     ) -> tuple[float, float, float]:
         """Return low, value and high of a parameter on an architecture, '' for any."""
-        from fit import PARAMETERS
+        return self._ends(PARAMETERS[parameter](self.name, place, mode, storage), self.shares[parameter])
 
-        return self._ends(PARAMETERS[parameter](self.name, place, mode, storage))
+    def experts(self, place: str) -> tuple[float, float, float]:
+        """Return low, value and high of what a call with matrices of routed experts loses [s]."""
+        both = [*PARAMETERS["matrix"](self.name, place, "graph", "none")]
+        return self._ends([*both, *PARAMETERS["experts"](self.name, place, "graph", "none")], self.shares["experts"])
 
-    def _ends(self, effects: Iterable[tuple[str, float, float]]) -> tuple[float, float, float]:
+    def _ends(self, effects: Iterable[Effect], share: float) -> tuple[float, float, float]:
         known, total, variance = [], 0.0, 0.0
-        for name, mean, spread in effects:
+        for name, mean, level in effects:
             index = self.fit.effects.index(name)
             if index is None:
-                total, variance = total + mean, variance + spread**2
+                total, variance = total + mean, variance + self.fit.spreads.get(level, SPREADS[level]) ** 2
             else:
                 known.append(index)
                 total += float(self.fit.values[index])
         variance += float(self.covariance[np.ix_(known, known)].sum())
-        half = TO_PERCENTILE * math.sqrt(max(variance, 1e-8))
+        half = TO_PERCENTILE * math.sqrt(max(share * variance, 1e-8))
         return math.exp(total - half), math.exp(total), math.exp(total + half)
 
 
-def write_software(fit: Any, left_out: Path | None, folder: Path = ROOT / "software") -> None:
-    """Write a file for each kind and year that rows speak of."""
+def write_software(fit: Any, left_out: Path, folder: Path = SOFTWARE) -> None:
+    """Write a file for each kind and year that rows speak of into a folder.
+
+    Parameters have the low and high that make, as independent parts, the variance that the fit gives a time. What is
+    left of the half-widths of sources left out, beside them and what the device's file is uncertain by, is the spread.
+    In another folder than the package's spread and noise are as there.
+    """
     covariance = fit.covariance()
+    shares = independent_shares(fit, covariance)
+    rows = _read(left_out)
+    if folder != SOFTWARE:
+        _write(fit, covariance, shares, _written_beyond(), rows, folder)
+        return
+    _write(fit, covariance, shares, {}, rows, folder)
+    halves = package_halves(fit.seen)
+    _write(fit, covariance, shares, _beyond(fit.seen, halves, rows), rows, folder)
+
+
+def _written_beyond() -> dict[str, tuple[float, float]]:
+    """Return spread and noise by kind as the package's files have them."""
+    found = {}
+    for path in sorted(SOFTWARE.glob("*.toml")):
+        told = tomlkit.parse(path.read_text(encoding="utf-8"))["software"]
+        found[kind_of(path.stem)] = float(told["spread"]["value"]), float(told["noise"]["value"])
+    return found
+
+
+def _write(
+    fit: Any,
+    covariance: np.ndarray,
+    shares: dict[str, float],
+    beyond: dict[str, tuple[float, float]],
+    rows: dict[str, dict[str, str]],
+    folder: Path,
+) -> None:
     seen = fit.seen
-    beyond = _beyond(fit, covariance, left_out)
-    errors = _errors(left_out)
+    errors = _errors(rows)
     places = sorted(set(seen.architecture))
     for name in sorted(set(seen.software)):
-        one = _Software(fit, covariance, name)
+        one = _Software(fit, covariance, shares, name)
+        text = _text(one, places, beyond.get(one.kind, (0.0, 0.0)), errors.get(name, []))
         path = folder / f"{name}.toml"
-        text = _text(one, places, beyond.get(name.partition("-")[0], beyond[""]), errors.get(name, []))
         # What drafts.py wrote stays.
         old = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
         if "drafts" in old:
@@ -94,7 +127,7 @@ def write_drafts(kind: str, costs: dict[str, tuple[float, float, float]], source
 
     source: the rows that say so.
     """
-    for path in sorted((ROOT / "software").glob(f"{kind}-*.toml")):
+    for path in sorted(SOFTWARE.glob(f"{kind}-*.toml")):
         drafts = tomlkit.parse("\n".join(_line(key, ends, "s", "drafts") for key, ends in costs.items()))
         path.write_text(_with_drafts(path.read_text(encoding="utf-8"), drafts, source), encoding="utf-8")
 
@@ -160,8 +193,8 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
         key = storage if storage.replace("-", "").isalnum() else f'"{storage}"'
         lines.append(_line(key, one.value("narrow", place, storage=storage), "", source, most=1.5))
     lines += ["", f"[{prefix}units]", _line("stream", one.value("stream", place), "B/s", source)]
+    lines += ["", f"[{prefix}kernels]", _line("tile", one.value("tile", place), "", source)]
     if not place:
-        lines += ["", "[kernels]", _line("tile", one.value("tile"), "", source)]
         lines.append(_line("added", one.value("added"), "", source, most=1.0))
     for mode in ("stream", "graph"):
         lines += ["", f"[{prefix}modes.{mode}]"]
@@ -170,17 +203,17 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
         lines.append(_line("host", one.value("host", place), "s", source))
         if not place:
             lines.append(_line("sequence", one.value("sequence"), "s", source))
-        matrix = one.value("matrix", place)
-        times = one.value("experts")[1]
-        lines.append(_line("matrix", matrix, "s", source))
-        lines.append(_line("experts", (matrix[0] * times, matrix[1] * times, matrix[2] * times), "s", source))
+        lines.append(_line("matrix", one.value("matrix", place), "s", source))
+        lines.append(_line("experts", one.experts(place), "s", source))
         lines.append(_line("exchange", one.value("exchange", place), "s", source))
         lines.append(_line("exchange_rise", one.value("rise", place), "s", source))
         if mode == "stream" and one.kind != "compiled":
             lines.append(_line("issue", one.value("issue", place, "stream"), "s", source))
     # What runs eagerly is a framework, whatever else the software is.
     one = (
-        one if one.kind in ("framework", "server", "compiled") else _Software(one.fit, one.covariance, "framework-2024")
+        one
+        if one.kind in ("framework", "server", "compiled")
+        else _Software(one.fit, one.covariance, one.shares, "framework-2024")
     )
     kind = one.kind
     lines += ["", f"[{prefix}modes.eager]"]
@@ -218,17 +251,17 @@ def _told(seen: Any, rows: list[int]) -> str:
     return f"{len(rows)} rows of {only}: {named}" if rows else "no row"
 
 
-def _read(left_out: Path | None) -> dict[str, dict[str, str]]:
-    if left_out is None:
+def _read(left_out: Path) -> dict[str, dict[str, str]]:
+    if not left_out.exists():
         return {}
     with left_out.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row for row in csv.DictReader(file)}
 
 
-def _errors(left_out: Path | None) -> dict[str, list[tuple[str, int, float]]]:
+def _errors(rows: dict[str, dict[str, str]]) -> dict[str, list[tuple[str, int, float]]]:
     """Return for each software the sources with their rows and median error."""
     found: dict[str, dict[str, list[float]]] = {}
-    for row in _read(left_out).values():
+    for row in rows.values():
         error = abs(float(row["predicted"]) / float(row["measured"]) - 1)
         found.setdefault(row["software"], {}).setdefault(row["source_id"], []).append(error)
     return {
@@ -237,43 +270,27 @@ def _errors(left_out: Path | None) -> dict[str, list[tuple[str, int, float]]]:
     }
 
 
-def _beyond(fit: Any, covariance: np.ndarray, left_out: Path | None) -> dict[str, tuple[float, float]]:
-    """Return spread between sources and noise of a row by kind of software, as half-widths of logarithms; '' for all kinds."""
-    rows = _read(left_out)
-    seen = fit.seen
-    if not rows:
-        return {"": (0.2, 0.1)}
-    _, slopes = fit.slopes(fit.values)
-    known = np.ones(slopes.shape[1])
-    known[fit.effects.parts["source"][:, 0]] = 0.0
-    without_sources = (slopes @ diags(known)).tocsr()
-    variance = np.asarray(without_sources @ covariance)
-    half = TO_PERCENTILE * np.sqrt(np.maximum(np.asarray(without_sources.multiply(variance).sum(1)).ravel(), 0))
-    error = np.array(
-        [math.log(float(rows[r.id]["predicted"]) / r.time_per_step) if r.id in rows else np.nan for r in seen.rows]
-    )
-    kinds = {software.partition("-")[0] for software in seen.software}
-    found = {"": _fitted_beyond(seen, error, half, set(range(len(seen.rows))).__contains__)}
-    for kind in sorted(kinds):
-        mine = [i for i, software in enumerate(seen.software) if software.startswith(kind)]
-        if len({seen.source[i] for i in mine}) >= ENOUGH_SOURCES:
-            chosen = set(mine)
-            found[kind] = _fitted_beyond(seen, error, half, chosen.__contains__)
+def _beyond(seen: Any, halves: np.ndarray, rows: dict[str, dict[str, str]]) -> dict[str, tuple[float, float]]:
+    """Return spread between sources and noise of a row by kind of software, as half-widths of logarithms [-].
+
+    Together they are what is left, in the median over sources, of the half-width of a row whose source was left out
+    beside that of its parameters; the noise is the scatter within a source.
+    """
+    left: dict[str, dict[str, list[float]]] = {}
+    scatter: dict[str, dict[str, list[float]]] = {}
+    for row, software, source, half in zip(seen.rows, seen.software, seen.source, halves, strict=True):
+        told = rows.get(row.id)
+        if told is None:
+            continue
+        whole = math.log(float(told["high"]) / float(told["low"])) / 2
+        left.setdefault(kind_of(software), {}).setdefault(source, []).append(whole**2 - half**2)
+        error = math.log(float(told["predicted"]) / row.time_per_step)
+        scatter.setdefault(kind_of(software), {}).setdefault(source, []).append(error)
+    found = {}
+    for kind, sources in left.items():
+        total = max(float(np.median([np.median(squares) for squares in sources.values()])), 0.0)
+        many = [np.array(errors) for errors in scatter[kind].values() if len(errors) > 4]
+        each = float(np.median([np.median(np.abs(errors - np.median(errors))) for errors in many])) if many else 0.05
+        noise = min(TO_NORMAL_PERCENTILE * 1.4826 * each, math.sqrt(total / 2))
+        found[kind] = math.sqrt(total - noise**2), noise
     return found
-
-
-def _fitted_beyond(seen: Any, error: np.ndarray, half: np.ndarray, chosen: Any) -> tuple[float, float]:
-    sources: dict[str, list[int]] = {}
-    for i, source in enumerate(seen.source):
-        # Pairs test a ratio: their engines are of every sort. Headlines of trust C say little of a spread.
-        if chosen(i) and not np.isnan(error[i]) and not source.startswith("pair-") and seen.rows[i].trust in "AB":
-            sources.setdefault(source, []).append(i)
-    scatter = [np.median(np.abs(error[rows] - np.median(error[rows]))) for rows in sources.values() if len(rows) > 4]
-    noise = TO_PERCENTILE * 1.4826 * float(np.median(scatter)) if scatter else 0.1
-    for spread in np.arange(0.0, 1.5, 0.01):
-        inside = [
-            np.mean(np.abs(error[rows]) <= np.sqrt(half[rows] ** 2 + spread**2 + noise**2)) for rows in sources.values()
-        ]
-        if np.mean(inside) >= INSIDE:
-            break
-    return float(spread), noise

@@ -12,11 +12,13 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel._layout import Framed
+from perfmodel.equations.uncertainty import Effect, combined_spread, moments
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.conditioning import conditioned, prepared_with
 from perfmodel.estimates.figures import terms_at
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import OPTION, Asked
+from perfmodel.estimates.positions import moves_with, standing_at
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.splits import splits
@@ -24,7 +26,7 @@ from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import MODES
-from perfmodel.specifications.quantities import Interval
+from perfmodel.specifications.quantities import Interval, Quantity
 from perfmodel.specifications.storage import nominal_bits
 
 # What each launch mode is, as a change to make.
@@ -239,9 +241,9 @@ def _tokens(setting: _Setting) -> float:
 
 
 def _gain(today: _Setting, changed: _Setting) -> Interval:
-    """Return the ratio of the rates with its interval: the root of the sum of squares of single effects (GUM).
+    """Return the ratio of the rates with its interval: what independent parts make together (U2).
 
-    Each parameter is moved to its ends in both settings alike, the chance of a draft in the changed one.
+    Each group of parameters is moved to its ends in both settings alike, the chance of a draft in the changed one.
     """
     tokens = _tokens(changed) / _tokens(today)
 
@@ -250,14 +252,21 @@ def _gain(today: _Setting, changed: _Setting) -> Interval:
         return tokens * float(equations.speedup(before, _time(changed.prepared, changed.question, values)))
 
     value = ratio({})
-    up = down = 0.0
-    uncertain = {a.name: a for s in (changed, today) for a in s.prepared.assumptions if a.low < a.high}
-    for path, assumption in uncertain.items():
-        effects = [math.log(ratio({path: end}) / value) for end in (assumption.low, assumption.high)]
-        up += max(0.0, *effects) ** 2
-        down += max(0.0, *(-effect for effect in effects)) ** 2
+    groups: dict[str, dict[str, Quantity]] = {}
+    for setting in (changed, today):
+        for path, (_, quantity) in setting.prepared.before.parameters.used.items():
+            if quantity.low < quantity.high:
+                groups.setdefault(moves_with(path), {})[path] = quantity
+    effects = []
+    for group in groups.values():
+        slow, fast = (
+            math.log(ratio({path: standing_at(path, one, end) for path, one in group.items()}) / value)
+            for end in (-1.0, 1.0)
+        )
+        effects.append(Effect(slow, fast))
     if changed.question.draft is not None and today.question.draft is None:
+        tokens = float(changed.prepared.tokens_per_step)
         low, _, high = (float(equations.accepted_drafts(chance, _DRAFTS)) + 1 for chance in _ACCEPTANCE)
-        up += math.log(high / float(changed.prepared.tokens_per_step)) ** 2
-        down += math.log(float(changed.prepared.tokens_per_step) / low) ** 2
-    return Interval(value * math.exp(-math.sqrt(down)), value, value * math.exp(math.sqrt(up)))
+        effects.append(Effect(math.log(low / tokens), math.log(high / tokens)))
+    spread = combined_spread(moments(effects))
+    return Interval(value * math.exp(spread.below), value, value * math.exp(spread.above))

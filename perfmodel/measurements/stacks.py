@@ -94,7 +94,7 @@ def why_apart(row: Row) -> str:
 def _matches(rule: Mapping[str, Any], row: Row) -> bool:
     """Whether a row has one of the values of every list in `rule`."""
     columns = {"sources": "source_id", "stacks": "stack", "engines": "engine", "modes": "mode", "models": "model"}
-    columns["weight_formats"] = "weight_format"
+    columns |= {"weight_formats": "weight_format", "ids": "id"}
     return all(getattr(row, column) in rule[key] for key, column in columns.items() if key in rule)
 
 

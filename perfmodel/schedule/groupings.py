@@ -40,8 +40,9 @@ _EXPERT_PRIMITIVES = 2
 MATRICES = ("linear", "head")
 
 
-# Kernels of an operation when an engine gives each operation its own: query and key apart.
-SEPARATE = {"rotary": 2, "cache_write": 2}
+# Kernels of an operation when an engine gives each operation its own: query and key apart; the choice of experts as in
+# the graph of ggml: softmax, sort, the chosen ones' weights gathered, summed and divided by the sum.
+_SEPARATE = {"rotary": 2, "cache_write": 2, "expert_choice": 5}
 
 
 def _grouped(**groups: str) -> dict[str, str]:
@@ -137,6 +138,16 @@ def primitive_kernels(operation: Operation) -> int:
         if kind != ON_CHIP and STORAGE_FORMATS[kind].bits < 16
     )
     return _PRIMITIVES.get(operation.kind, 1) + unpacking
+
+
+def separate_kernels(operation: Operation) -> int:
+    """Kernels of an operation when an engine gives each operation its own.
+
+    The chosen experts' results are weighed, then added one after the other: as many as are chosen.
+    """
+    if operation.kind == "expert_sum":
+        return max(round(operation.reads / operation.writes), 1)
+    return _SEPARATE.get(operation.kind, 1)
 
 
 def with_groups(operations: Iterable[Operation], groups: dict[str, str]) -> Iterable[tuple[str, Operation]]:

@@ -6,7 +6,7 @@ from itertools import groupby
 from perfmodel.operations import Operation, Step
 from perfmodel.operations.work import Work
 from perfmodel.schedule.calls import Call, Segment, Stage
-from perfmodel.schedule.groupings import GROUPS, MATRICES, SEPARATE, primitive_kernels, with_groups
+from perfmodel.schedule.groupings import GROUPS, MATRICES, primitive_kernels, separate_kernels, with_groups
 from perfmodel.schedule.styles import engine_groups, tuned_groups
 
 
@@ -20,7 +20,7 @@ def plain_calls(step: Step, kernels: str) -> Iterable[Call]:
             if alike not in made and kernels == "primitive":
                 made[alike] = plain_call(operation.kind, (operation.run_unfused(),), primitive_kernels(operation))
             elif alike not in made:
-                made[alike] = plain_call(operation.kind, (operation,), SEPARATE.get(operation.kind, 1))
+                made[alike] = plain_call(operation.kind, (operation,), separate_kernels(operation))
             yield made[alike]
         return
     if step.names:

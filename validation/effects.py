@@ -1,0 +1,296 @@
+# ruff: noqa: INP001, ARG001
+"""What the fit moves: each parameter of a kind of software as a sum of effects, and the time of a row that they give.
+
+Imported by fit.py. An effect has a name, a mean and a level; effects of one level have one spread, which starts at
+SPREADS and is fitted with them.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from observations import Observations
+from scipy.sparse import coo_matrix, csr_matrix
+
+# Hosts by the architecture of the device they hold.
+HOSTS = {
+    "ampere": "server-2020", "volta": "server-2020", "cdna2": "server-2020", "hopper": "server-2023", "blackwell": "server-2023",
+    "cdna3": "server-2023", "cdna4": "server-2023", "jetson": "board", "trainium": "server-2020", "gaudi": "server-2020",
+}  # fmt: skip
+# Means by kind of software: host time and its part for a sequence [s], issue of a call in eager and in stream [s], rows of a tile.
+HOST = {"engine": 40e-6, "framework": 500e-6, "server": 800e-6, "ggml": 100e-6, "python": 200e-6, "compiled": 200e-6}
+SEQUENCE = {"server": 10e-6}
+# A framework's call from Python, a server's module of several; ggml's launches and those from Python take 9 us by profiles.
+EAGER_ISSUE = {"framework": 14e-6, "server": 40e-6}
+STREAM_ISSUE = {"ggml": 9e-6, "python": 9e-6}
+TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "python": 4.0, "ggml": 2.0}
+# What a library adds to a collective [s]: llama.cpp copies from card to card and waits, 34 and 57 us by a profile.
+EXCHANGE = {"ggml": 90e-6}
+# Hopper's matrix units take 64 rows at once, in the libraries that servers and frameworks call.
+HOPPER_ROWS, ROWS_OF_HOPPER = 64.0, ("server", "framework")
+# Spread that each level of effects starts with, and is drawn to.
+SPREADS = {
+    "source": 0.05, "fixed": 1e-9,
+    "weights|software": 0.04, "weights|shared": 0.03, "weights|own": 0.03,
+    "narrow|all": 0.15, "narrow|format": 0.1, "narrow|kind format": 0.1, "narrow|family": 0.1, "narrow|kind family": 0.1,
+    "narrow|shared": 0.1, "narrow|own": 0.08,
+    "kv|all": 0.2, "kv|software": 0.5, "kv|shared": 0.15, "kv|own": 0.15,
+    "stream|all": 0.2, "stream|software": 0.4, "stream|shared": 0.15, "stream|own": 0.08,
+    "host|kind": 0.7, "host|software": 0.5, "host|shared": 0.3, "host|own": 0.2,
+    "sequence|kind": 0.7, "sequence|software": 0.4,
+    "matrix|all": 0.4, "matrix|kind": 0.3, "matrix|software": 0.5, "matrix|shared": 0.3, "matrix|own": 0.3,
+    "experts|all": 0.4, "experts|kind": 0.4,
+    "issue|kind": 0.4, "issue|place": 0.5, "issue|own": 0.3,
+    "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4,
+    "exchange|all": 0.7, "exchange|software": 0.7, "exchange|shared": 0.4, "exchange|own": 0.2,
+    "rise|all": 0.7, "rise|software": 0.7, "rise|shared": 0.4, "rise|own": 0.2,
+}  # fmt: skip
+# Formats whose kernels are alike: what is known of one says something of the others.
+FAMILIES = {
+    "fp8": "8 bits", "int8": "8 bits", "llm-int8": "8 bits", "mxfp4": "fp4", "nvfp4": "fp4", "q4f16": "int4",
+    "q4_0": "ggml", "q4_1": "ggml", "q5_0": "ggml", "q5_1": "ggml", "q8_0": "ggml",
+}  # fmt: skip
+
+Effect = tuple[str, float, str]
+
+
+def family(storage: str) -> str:
+    """Return the family of a storage format, its own name where it has no relatives."""
+    for mark, name in (("mlx", "mlx"), ("int4", "int4"), ("iq", "iq")):
+        if storage.startswith(mark):
+            return name
+    return "k-quants" if "_k" in storage else FAMILIES.get(storage, storage)
+
+
+def kind_of(software: str) -> str:
+    """Return the kind of a kind-year."""
+    return software.partition("-")[0]
+
+
+def _of_vendor(software: str, architecture: str) -> str:
+    """Return the software whose kernels run: what compiles a step is each vendor's own."""
+    return f"{architecture}/{software}" if kind_of(software) == "compiled" else software
+
+
+def _placed(parameter: str, software: str, place: str) -> list[Effect]:
+    """Return the effects of a place: what all software shares there, and its own."""
+    return [
+        (f"{parameter} on {place}", 0.0, f"{parameter}|shared"),
+        (f"{parameter} {software} on {place}", 0.0, f"{parameter}|own"),
+    ]
+
+
+def weights(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the reach of 16-bit weights [-]."""
+    software = _of_vendor(software, architecture)
+    own = (f"weights {software}", math.log(0.97), "weights|software")
+    return [own, *_placed("weights", software, architecture)]
+
+
+def narrow(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the reach of weights below 16 bits [-]."""
+    kind = kind_of(software)
+    return [
+        ("narrow", 0.0, "narrow|all"),
+        (f"narrow {storage}", 0.0, "narrow|format"),
+        (f"narrow {kind} {storage}", 0.0, "narrow|kind format"),
+        (f"narrow family {family(storage)}", 0.0, "narrow|family"),
+        (f"narrow family {kind} {family(storage)}", 0.0, "narrow|kind family"),
+        *_placed("narrow", software, architecture),
+    ]
+
+
+def _three(parameter: str, mean: float, software: str, architecture: str) -> list[Effect]:
+    own = (f"{parameter} {software}", 0.0, f"{parameter}|software")
+    return [(parameter, mean, f"{parameter}|all"), own, *_placed(parameter, software, architecture)]
+
+
+def cache(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the reach of cache and state [-]."""
+    return _three("kv", 0.0, software, architecture)
+
+
+def stream(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the rate of a unit [B/s]."""
+    return _three("stream", math.log(35e9), software, architecture)
+
+
+def host(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the host time of a step [s]."""
+    usual, software = HOST[kind_of(software)], _of_vendor(software, architecture)
+    own = (f"host {software}", 0.0, "host|software")
+    return [
+        (f"host {kind_of(software)}", math.log(usual), "host|kind"),
+        own,
+        *_placed("host", software, HOSTS.get(architecture, "desktop")),
+    ]
+
+
+def sequence(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the host time of a sequence [s]."""
+    kind = kind_of(software)
+    mean = math.log(SEQUENCE.get(kind, 2e-6))
+    return [(f"sequence {kind}", mean, "sequence|kind"), (f"sequence {software}", 0.0, "sequence|software")]
+
+
+def matrix(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the loss of a call with a matrix [s]."""
+    software = _of_vendor(software, architecture)
+    kind = (f"matrix {kind_of(software)}", 0.0, "matrix|kind")
+    return [*_three("matrix", math.log(5e-6), software, architecture), kind]
+
+
+def experts(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the loss with experts' matrices over that of others [-]."""
+    return [("experts", math.log(2.0), "experts|all"), (f"experts {kind_of(software)}", 0.0, "experts|kind")]
+
+
+def issue(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the host time to issue a call [s]."""
+    if mode not in ("eager", "stream"):
+        return [("issue of a graph", math.log(1e-9), "fixed")]
+    kind, place = kind_of(software), HOSTS.get(architecture, "desktop")
+    usual = EAGER_ISSUE.get(kind, 10e-6) if mode == "eager" else STREAM_ISSUE.get(kind, 5e-6)
+    return [
+        (f"issue {mode} {kind}", math.log(usual), "issue|kind"),
+        (f"issue {place}", 0.0, "issue|place"),
+        (f"issue {software} {mode} {place}", 0.0, "issue|own"),
+    ]
+
+
+def tile(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the rows of a tile [-]."""
+    kind = kind_of(software)
+    if architecture == "hopper" and kind in ROWS_OF_HOPPER:
+        return [(f"tile {kind} on hopper", math.log(HOPPER_ROWS), "tile|own")]
+    return [(f"tile {kind}", math.log(TILE[kind]), "tile|kind"), (f"tile {kind} on {architecture}", 0.0, "tile|own")]
+
+
+def added(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the share of the shorter that is added [-]."""
+    return [("added", math.log(0.5), "added|all")]
+
+
+def exchange(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the what the library adds to a collective [s]."""
+    usual = math.log(EXCHANGE.get(kind_of(software), 6e-6) / 6e-6)
+    effects = _three("exchange", math.log(6e-6), _of_vendor(software, architecture), architecture)
+    return [*effects, (f"exchange of {kind_of(software)}", usual, "fixed")]
+
+
+def rise(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the what it adds for a doubling of the devices [s]."""
+    return _three("rise", math.log(2e-6), _of_vendor(software, architecture), architecture)
+
+
+PARAMETERS: dict[str, Callable[[str, str, str, str], list[Effect]]] = {
+    "weights": weights, "narrow": narrow, "kv": cache, "stream": stream, "host": host, "sequence": sequence, "matrix": matrix,
+    "experts": experts, "issue": issue, "tile": tile, "added": added, "exchange": exchange, "rise": rise,
+}  # fmt: skip
+# Derivatives are taken over so much of a logarithm to each side, so that a kink of a larger() turns them bit by bit.
+_STEP = 0.03
+
+
+def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the time of each row [s] by (R1), (R2), (S1), (B1), (B2), (C4), (S2), as the package has it."""
+    limit = number["stream"] * seen.units
+
+    def rate(reach: np.ndarray, sustained: np.ndarray) -> np.ndarray:
+        return np.minimum(np.minimum(reach * sustained, 1.0) * seen.bandwidth, limit)
+
+    of = seen.of
+    plain = rate(number["weights"], seen.sustained)[of]
+    narrow_rate = rate(number["narrow"], seen.sustained_narrow)[of]
+    cache_rate = rate(number["kv"], seen.sustained_cache)[of]
+    # Activations move at what the memory sustains, whatever the kernels of the weights reach.
+    moved = np.minimum(seen.sustained * seen.bandwidth, limit)[of]
+    streaming = seen.plain / plain + seen.narrow / narrow_rate + seen.cache / cache_rate + seen.moved / moved
+    padded = np.maximum(seen.flops, number["tile"][of] * (seen.plain + seen.narrow) * seen.matrix)
+    arithmetic = padded / seen.arithmetic[of]
+    both = np.maximum(streaming, arithmetic) + np.minimum(number["added"], 1.0)[of] * np.minimum(streaming, arithmetic)
+    calls = np.bincount(of, both, len(seen.rows))
+    lost = number["matrix"] * (seen.matrices + number["experts"] * seen.experts)
+    exchanged = seen.exchange_time + seen.exchanges * (number["exchange"] + seen.doublings * number["rise"])
+    busy = seen.calls_made * seen.boundary + lost + calls + exchanged + seen.sequences * number["sequence"]
+    return number["host"] + np.maximum(busy, seen.calls_made * number["issue"])
+
+
+class Effects:
+    """The effects that are fitted: names, means and levels, and which of them make each parameter of each row."""
+
+    def __init__(self, seen: Observations) -> None:
+        self.seen, self.rows = seen, len(seen.rows)
+        self.names: list[str] = []
+        self.levels: list[str] = []
+        self._mean: list[float] = []
+        self._index: dict[str, int] = {}
+        lines, columns = [], []
+        of_rows = list(zip(seen.software, seen.architecture, seen.mode, seen.format, strict=True))
+        for number, effects_of in enumerate(PARAMETERS.values()):
+            known = lru_cache(None)(lambda *row, of=effects_of: [self._add(*effect) for effect in of(*row)])
+            for row, described in enumerate(of_rows):
+                found = known(*described)
+                columns += found
+                lines += [number * self.rows + row] * len(found)
+        self.source = np.array([self._add(f"source {name}", 0.0, "source") for name in seen.source])
+        self.mean = np.array(self._mean)
+        # Of each effect the least and the last source whose rows have it.
+        known = sorted(set(seen.source))
+        numbers = np.array([known.index(name) for name in seen.source])
+        self._sources = known
+        self._first, self._last = np.full(len(self.names), len(known)), np.full(len(self.names), -1)
+        at, of = (
+            np.concatenate([columns, self.source]).astype(int),
+            np.concatenate([np.array(lines) % self.rows, np.arange(self.rows)]),
+        )
+        np.minimum.at(self._first, at, numbers[of])
+        np.maximum.at(self._last, at, numbers[of])
+        self._lines, self._columns = np.array(lines), np.array(columns)
+        shape = (len(PARAMETERS) * self.rows, len(self.names))
+        self.parts = csr_matrix((np.ones(len(lines)), (self._lines, self._columns)), shape)
+
+    def _add(self, name: str, mean: float, level: str) -> int:
+        if name not in self._index:
+            self._index[name] = len(self.names)
+            self.names.append(name)
+            self._mean.append(mean)
+            self.levels.append(level)
+        return self._index[name]
+
+    def index(self, name: str) -> int | None:
+        """Return the position of an effect, None where no row has it."""
+        return self._index.get(name)
+
+    def of_only(self, source: str) -> np.ndarray:
+        """Return a mask of the effects that rows of one source alone have."""
+        number = self._sources.index(source) if source in self._sources else -1
+        return (self._first == number) & (self._last == number)
+
+    def numbers(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Return each parameter at every row [base units]."""
+        logs = (self.parts @ values).reshape(len(PARAMETERS), self.rows)
+        return {name: np.exp(log) for name, log in zip(PARAMETERS, logs, strict=True)}
+
+    def predicted(self, values: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the time of each row, without the effect of its source."""
+        return np.log(times(self.seen, self.numbers(values)))
+
+    def slopes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is predicted, and its derivatives by the logarithm of each parameter, one line a parameter."""
+        number = self.numbers(values)
+
+        def moved(name: str, by: float) -> np.ndarray:
+            return np.log(times(self.seen, number | {name: number[name] * math.exp(by)}))
+
+        slopes = [(moved(name, _STEP) - moved(name, -_STEP)) / (2 * _STEP) for name in PARAMETERS]
+        return np.log(times(self.seen, number)), np.array(slopes)
+
+    def by_effect(self, slopes: np.ndarray, *, sources: bool) -> csr_matrix:
+        """Return the derivatives by every effect, those of sources among them or not."""
+        numbers, lines, columns = slopes.ravel()[self._lines], self._lines % self.rows, self._columns
+        if sources:
+            numbers = np.concatenate([numbers, np.ones(self.rows)])
+            lines = np.concatenate([lines, np.arange(self.rows)])
+            columns = np.concatenate([columns, self.source])
+        return coo_matrix((numbers, (lines, columns)), (self.rows, len(self.names))).tocsr()
