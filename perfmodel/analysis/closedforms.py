@@ -1,4 +1,7 @@
-"""A closed form written out: frozen records of texts and numbers, and the program and the LaTeX they make."""
+"""A closed form written out: frozen records of texts and numbers, and the program and the LaTeX they make.
+
+They stand apart from `explanations` and `formulas`, which load sympy: reports and schemas know them without it.
+"""
 
 from typing import Any
 
