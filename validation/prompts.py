@@ -10,11 +10,9 @@ measured many cards, also each card: "a card unseen".
 import csv
 import math
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
 
 import numpy
@@ -27,6 +25,9 @@ from perfmodel.estimates.question import read_question
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.numbers.python import function_of
 from perfmodel.numbers.recorded import Recorder, operand
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from figures import grouped, said
 
 HERE = Path(__file__).resolve().parent
 SHARES = [0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9]
@@ -151,14 +152,6 @@ def fitted(found: Sequence[Row], others: Sequence[Row]) -> tuple[Reached, float]
     return reached, overlap
 
 
-def grouped(found: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
-    """Return the rows by what `key` gives."""
-    groups: dict[Any, list[Row]] = defaultdict(list)
-    for row in found:
-        groups[key(row)].append(row)
-    return dict(groups)
-
-
 def left_out(key: Callable[[Row], Any]) -> list[tuple[Row, float]]:
     """Return each row with the logarithm of predicted over measured time, all rows of its group left out of the fit.
 
@@ -182,35 +175,24 @@ def _of_other_kernels(found: Iterable[Row], kernels: tuple[str, bool]) -> list[R
     return [row for row in found if (row.kernels, row.served) != kernels and not row.served and not row.saving]
 
 
-def said(name: str, errors: Sequence[float]) -> str:
-    """Return a line of figures."""
-    if not errors:
-        return f"{name}: no rows"
-    sizes = sorted(abs(error) for error in errors)
-    inside = sum(size <= math.log(WIDTH) / 2 for size in sizes) / len(sizes)
-    width = math.exp(2 * sizes[math.ceil(0.9 * len(sizes)) - 1])
-    return (
-        f"{name}: {len(errors)} rows, median {math.expm1(median(sizes)):.1%}, {inside:.0%} inside a band of width"
-        f" {WIDTH:g}, 90 % inside one of {width:.2f}"
-    )
-
-
 def main() -> int:
     """Print what is fitted and the figures."""
     print("fitted on all rows: kernels, share [-], half [rows], operations a joule, overlap [-], rows")
     for (kernels, served), own in sorted(grouped(rows(), lambda row: (row.kernels, row.served)).items()):
         reached, overlap = fitted(own, _of_other_kernels(rows(), (kernels, served)))
         errors = [row.off(reached, overlap) for row in own]
-        print(" ", f"{kernels}{' served' if served else ''}:", *reached, overlap, said("", errors))
+        print(" ", f"{kernels}{' served' if served else ''}:", *reached, overlap, said("", errors, WIDTH))
     for title, key in (("sources left out", lambda row: row.source), ("cards left out", lambda row: row.card)):
         print(title)
         errors = left_out(key)
-        print(" ", said("engines", [error for row, error in errors if not row.served]))
-        print(" ", said("servers, first token as a client sees it", [error for row, error in errors if row.served]))
+        print(" ", said("engines", [error for row, error in errors if not row.served], WIDTH))
+        print(
+            " ", said("servers, first token as a client sees it", [error for row, error in errors if row.served], WIDTH)
+        )
         for kernels, own in sorted(
             grouped((row for row, _ in errors if not row.served), lambda row: row.kernels).items()
         ):
-            print("   ", said(kernels, [error for row, error in errors if row in own]))
+            print("   ", said(kernels, [error for row, error in errors if row in own], WIDTH))
     return 0
 
 
