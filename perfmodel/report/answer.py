@@ -8,7 +8,7 @@ from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.facts import Beside, facts, how_sure, measured_nearby
 from perfmodel.report.pictures.captions import counted
 from perfmodel.report.text import Document, Table, to_plain
-from perfmodel.report.words import percent, ranged, rate, shortened, term_label, time
+from perfmodel.report.words import how_many, percent, ranged, rate, shortened, term_label, time
 from perfmodel.units import format_quantity
 
 _NAMES = {
@@ -83,7 +83,7 @@ def short_text(answer: Estimate) -> str:
 
 
 def _question(answer: Estimate) -> str:
-    devices = f"{answer.devices} x " if answer.devices > 1 else ""
+    devices = how_many(answer.devices, answer.hardware)
     # Tensor parallelism alone is what the number of devices says.
     shared = f" ({answer.parallel})" if "," in answer.parallel else ""
     text = (

@@ -33,7 +33,7 @@ from perfmodel.report.pictures.maps import Map
 from perfmodel.report.pictures.picture import Picture
 from perfmodel.report.pictures.waterfalls import Waterfall
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import percent, rate, ratio, term_label, time
+from perfmodel.report.words import how_many, percent, rate, ratio, term_label, time
 
 
 def answer_page(answer: Estimate, *, command: str) -> str:
@@ -84,7 +84,7 @@ def _page(report: Report, beside: Beside, form: Explanation, command: str) -> st
     from perfmodel._layout import __version__
 
     answer = report.answer
-    devices = f"{answer.devices} x " if answer.devices > 1 else ""
+    devices = how_many(answer.devices, answer.hardware)
     title = f"{answer.model} on {devices}{answer.hardware}: {answer.after.mode} against {answer.before.mode}"
     listed = assumption_words(answer.assumptions)
     live = _live(answer)

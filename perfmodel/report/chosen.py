@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import ratio
+from perfmodel.report.words import how_many, ratio
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _nothing(selection: "Selection") -> str:
 
 
 def _machine(choice: "Chosen") -> str:
-    many = f"{choice.devices} x " if choice.devices > 1 else ""
+    many = how_many(choice.devices, choice.hardware)
     return f"{many}{choice.hardware}" + (f" as {choice.parallel}" if "," in choice.parallel else "")
 
 
@@ -107,7 +107,7 @@ def _row(choice: "Chosen") -> tuple[str, ...]:
 
 def advice_document(found: "AdviceList") -> Document:
     """Return the changes to one setting as a verdict and a table, best first."""
-    many = f"{found.devices} x " if found.devices > 1 else ""
+    many = how_many(found.devices, found.hardware)
     head = (
         f"{found.model} on {many}{found.hardware}, batch {found.batch:,}, context {found.context:,}: today"
         f" {found.today},"

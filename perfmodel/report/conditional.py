@@ -2,6 +2,7 @@
 
 from perfmodel.analysis.conditional import ConditionReport, Treatment
 from perfmodel.report.text import Document, Table
+from perfmodel.report.words import how_many
 from perfmodel.units import format_quantity
 
 
@@ -16,7 +17,7 @@ def conditional_document(report: ConditionReport) -> Document:
         )
     else:
         verdict = f"Fastest is {best.name}: {best.speedup:.3g} x the rate of running every layer always."
-    devices = f"{report.devices} x " if report.devices > 1 else ""
+    devices = how_many(report.devices, report.hardware)
     question = (
         f"{report.model} on {devices}{report.hardware}, {report.mode}, batch {report.batch:,}, context"
         f" {report.context:,}\nlayers that run with a probability: {', '.join(report.conditions) or 'none'}"

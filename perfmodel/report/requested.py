@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import ranged, rate
+from perfmodel.report.words import how_many, ranged, rate
 from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def request_document(found: "Request") -> Document:
     """Return a request as a verdict, its question, and a table of both sides."""
     value, low, high = (f"{x:.3g}" for x in (found.speedup.value, found.speedup.low, found.speedup.high))
-    devices = f"{found.devices} x " if found.devices > 1 else ""
+    devices = how_many(found.devices, found.hardware)
     cached = f" on {found.context:,} cached" if found.context else ""
     fits = "" if found.fits.fits else "; it does not fit: figures are as if it did"
     question = (

@@ -6,7 +6,7 @@ from perfmodel.analysis.closedforms import BranchCondition, Explanation, SideFor
 from perfmodel.analysis.sensitivities import Sensitivity
 from perfmodel.analysis.solver import Solution
 from perfmodel.report.text import Document, Table
-from perfmodel.report.words import percent, time
+from perfmodel.report.words import how_many, percent, time
 from perfmodel.units import format_quantity
 
 _MOST_CONDITIONS = 4
@@ -27,7 +27,7 @@ def solution_document(solution: Solution, *, formula: bool = True) -> Document:
         )
         for side_name, side in (("before", answer.before), ("after", answer.after))
     ]
-    devices = f"{answer.devices} x " if answer.devices > 1 else ""
+    devices = how_many(answer.devices, answer.hardware)
     question = (
         f"{answer.model} on {devices}{answer.hardware}, batch {answer.batch:,}, context {answer.context:,}, weights"
         f" {answer.weight_format}, cache {answer.kv_format}"
@@ -137,7 +137,7 @@ def explanation_document(explanation: Explanation) -> Document:
     """
     e = explanation
     times = [format_quantity(side.time_per_step, "s") for side in (e.before, e.after)]
-    devices = f"{e.devices} x " if e.devices > 1 else ""
+    devices = how_many(e.devices, e.hardware)
     parts: list[str | Table] = [
         f"The step takes {times[0]} before and {times[1]} after, {e.speedup:.4g} x: the sums below.",
         f"{e.model} on {devices}{e.hardware}, batch {e.batch:,}, context {e.context:,}",

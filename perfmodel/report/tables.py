@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.report.text import Document, Table, to_plain
-from perfmodel.report.words import percent, rate, ratio, term_label
+from perfmodel.report.words import how_many, percent, rate, ratio, term_label
 
 if TYPE_CHECKING:
     from perfmodel.sweeps.columns import Grid
@@ -118,7 +118,7 @@ def _ladder_verdict(found: "Comparison") -> str:
 
 def label(choice: "Choice", side: str = "after") -> str:
     """Return a choice in few words. side: whose mode is named."""
-    devices = f"{choice.devices} x " if choice.devices > 1 else ""
+    devices = how_many(choice.devices, choice.hardware)
     return f"{choice.model} on {devices}{choice.hardware}, {choice.mode if side == 'after' else choice.against}"
 
 

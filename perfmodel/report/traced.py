@@ -11,7 +11,7 @@ from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
     from perfmodel.traces.priced import TracePricing
-from perfmodel.report.words import percent, ranged, ratio, shortened
+from perfmodel.report.words import how_many, percent, ranged, ratio, shortened
 from perfmodel.specifications.quantities import Interval
 
 _CAUSES = {
@@ -225,7 +225,7 @@ def _prize(summary: TraceSummary) -> Table:
 
 
 def _priced(pricing: "TracePricing") -> list[str | Table]:
-    devices = f"{pricing.devices} x " if pricing.devices > 1 else ""
+    devices = how_many(pricing.devices, pricing.hardware)
     where = f"{pricing.model} on {devices}{pricing.hardware}, batch {pricing.batch:,}, context {pricing.context:,}"
     how = (
         f"weights {pricing.weight_format}, cache {pricing.kv_format}; recorded in mode {pricing.mode};"

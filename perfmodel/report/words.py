@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from perfmodel.errors import PerfModelError
+from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.units import UNITS, format_quantity
 
 
@@ -55,6 +57,21 @@ def unit_of(largest: float, dimension: str) -> tuple[str, float]:
         ((name, spellings[name]) for name in names if abs(largest) >= spellings[name]),
         (names[-1], spellings[names[-1]]),
     )
+
+
+def how_many(devices: int, hardware: str) -> str:
+    """Return what stands in front of a device's name: `8 x `, or nothing for one, or for a system with as many.
+
+    >>> how_many(8, "h100-sxm"), how_many(8, "dgx-h100"), how_many(4, "dgx-h100"), how_many(16, "dgx-h100")
+    ('8 x ', '', '4 devices of ', '2 x ')
+    """
+    try:
+        each = find_hardware(hardware).devices
+    except PerfModelError:  # of a file
+        each = 1
+    if devices % each:
+        return f"{devices:,} devices of "
+    return f"{devices // each:,} x " if devices > each else ""
 
 
 def term_label(term: str) -> str:

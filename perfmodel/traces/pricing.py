@@ -202,8 +202,8 @@ def _notes(
         notes.append("the step has collectives: give the number of devices that shared it")
     if measured is None and mode != "graph":
         notes.append(
-            "a profiler inflates a step whose kernels are launched one by one up to two-fold: predictions rest on busy"
-            " time; give the unprofiled step as measured"
+            "where kernels are launched one by one, a profiler makes a step up to twice as long. So predictions rest on"
+            " the busy time. Give the time of a step without the profiler, with --measured"
         )
     if fastest > PERCENTILE:
         notes.append(

@@ -112,9 +112,9 @@ def _reference(
     if measured is None:
         if host_bound:
             notes.append(
-                f"{host / step.time:.0%} of the recorded step waits for launches, which a profiler inflates: gains"
-                f" count from the step without them ({graph * 1e3:.4g} ms), which a graph reaches; give the unprofiled"
-                " step as measured"
+                f"{100 * host / step.time:.0f} % of the recorded step waits for launches, which a profiler makes"
+                f" longer. So gains count from the step without them ({graph * 1e3:.4g} ms), which a graph reaches."
+                " Give the time of a step without the profiler, with --measured"
             )
             return graph, "graph"
         return step.time, "recorded"

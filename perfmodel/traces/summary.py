@@ -51,7 +51,7 @@ def summarise(
     between = _median([each.before for each in complete if each.before is not None])
     if between is not None and between > _NOTABLE * step.time:
         notes.append(
-            f"{between * 1e3:.4g} ms lie idle between steps: they are the host's, and in no figure of the step"
+            f"{between * 1e3:.4g} ms lie idle between two steps. They are the host's, and in no figure of the step"
         )
     return TraceSummary(
         source=trace.source,

@@ -297,11 +297,11 @@ def test_lesson_5_busy_time_predicts_the_graph_step():
     assert slower.prediction("looped").speedup.value == pytest.approx(
         eager.prediction("looped").speedup.value, rel=0.02
     )
-    assert any("unprofiled step" in note for note in eager.notes)
+    assert any("a step without the profiler" in note for note in eager.notes)
     # A measured step takes the doubt away.
     sure = price_trace(eager_trace(), MODEL, HARDWARE, context=1024, mode="eager", step_time=2e-3)
     assert sure.host.low == sure.host.value == pytest.approx(2e-3 - sure.active)
-    assert not any("unprofiled step" in note for note in sure.notes)
+    assert not any("a step without the profiler" in note for note in sure.notes)
 
 
 def test_mode_of_the_recording():

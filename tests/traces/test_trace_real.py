@@ -147,7 +147,7 @@ def test_5_busy_time_foretells_the_graph_step():
     prize = summarise(eager).prize
     assert (prize.basis, prize.reference) == ("graph", pytest.approx(50 * 4e-6))
     assert prize.gaps_only.speedup == pytest.approx(1)
-    assert any("unprofiled step as measured" in note for note in summarise(eager).notes)
+    assert any("with --measured" in note for note in summarise(eager).notes)
     assert summarise(eager).bound == "host"
     # Measured without a profiler, in a graph, nearer to the kernels than the recording: only what is left can be won.
     graph = build_trace(

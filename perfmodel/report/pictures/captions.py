@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.results import Assumption
 from perfmodel.report.pictures.picture import Caption
+from perfmodel.report.words import how_many
 from perfmodel.units import format_quantity
 
 
@@ -12,7 +13,9 @@ def question_line(answer: Estimate, *leave_out: str) -> str:
     """Return the question in one line; leave_out: devices, batch or context, where a picture goes over these."""
     several = answer.devices > 1 and "devices" not in leave_out
     shared = f" ({answer.parallel})" if several and "," in answer.parallel else ""
-    parts = [f"{answer.model} on {f'{answer.devices} x ' if several else ''}{answer.hardware}{shared}"]
+    parts = [
+        f"{answer.model} on {how_many(answer.devices, answer.hardware) if several else ''}{answer.hardware}{shared}"
+    ]
     if "batch" not in leave_out:
         parts.append(f"batch {answer.batch:,}")
     if "context" not in leave_out and not answer.asked.step:
