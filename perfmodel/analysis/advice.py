@@ -265,8 +265,8 @@ def _gain(today: _Setting, changed: _Setting) -> Interval:
         )
         effects.append(Effect(slow, fast))
     if changed.question.draft is not None and today.question.draft is None:
-        tokens = float(changed.prepared.tokens_per_step)
+        expected = float(changed.prepared.tokens_per_step)
         low, _, high = (float(equations.accepted_drafts(chance, _DRAFTS)) + 1 for chance in _ACCEPTANCE)
-        effects.append(Effect(math.log(low / tokens), math.log(high / tokens)))
+        effects.append(Effect(math.log(low / expected), math.log(high / expected)))
     spread = combined_spread(moments(effects))
     return Interval(value * math.exp(spread.below), value, value * math.exp(spread.above))
