@@ -7,6 +7,8 @@ import pytest
 from perfmodel import advise, choose, compare, estimate, explain, sensitivity, solve, sweep
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements.discrepancies import explain_gap
+from perfmodel.measurements.rows import row_of
+from perfmodel.measurements.validation import predict
 from perfmodel.specifications.software import find_software
 
 
@@ -219,3 +221,12 @@ def test_a_rate_with_drafts_counts_the_accepted_tokens():
     answer = estimate("llama-3.1-8b", "h100-sxm", measured="300tok/s", **drafted)
     assert answer.before.tokens_per_second == pytest.approx(300, rel=2e-3)
     assert answer.before.time_per_step == pytest.approx(3 / 300, rel=2e-3)
+
+
+def test_calls_may_stand_in_a_row_of_measurements():
+    said = {"model": "llama-2-7b", "hardware": "a100-sxm-80gb", "mode": "stream", "time_per_step": "0.0087"}
+    plain, counted = (predict(row_of(said | more, "mine.csv: line 2", 2)) for more in ({}, {"calls": "700"}))
+    assert counted.kernel_calls == 700
+    assert counted.time > plain.time
+    with pytest.raises(PerfModelError, match="calls: 'many' is not a whole number"):
+        row_of(said | {"calls": "many"}, "mine.csv: line 2", 2)
