@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from perfmodel import equations, estimate, find_model
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.question import formats_of
-from perfmodel.operations import decode_step
-from perfmodel.schedule.cutting import fused_step, make_schedule
+from perfmodel.operations import decode_step, pipeline_stages
+from perfmodel.operations.parallel import Parallel
+from perfmodel.schedule.cutting import fused_step, make_pipeline, make_schedule
+from perfmodel.schedule.made import schedule_of
 
 NO_SCRATCHPADS = {"on_chip.shared_per_unit": 1.0}
 HELD = 45_056  # what the widest stage of Llama 3.1 8B has in and out for a sequence [B]
@@ -48,6 +50,19 @@ def test_whole_tiled_split(room, fits, prefetch, calls):
     )
     assert bool(answer.loops) == (fits != "split")
     assert answer.to_dict()["on_chip"]["fits"] == fits
+
+
+@pytest.mark.parametrize("room", [None, 40e3, 50e6, 30e3])
+@pytest.mark.parametrize("stages", [1, 3])
+@pytest.mark.parametrize(("kernels", "loops"), [("layer", True), ("layer", False), ("step", True), ("tuned", False)])
+def test_what_is_made_once_is_what_would_be_made_anew(room, stages, kernels, loops):
+    """Devices with room share their calls; one with too little has its own."""
+    model = find_model("llama-3.1-8b")
+    formats, way = formats_of(model, None, None), Parallel(pipeline=stages)
+    cut = pipeline_stages(decode_step(model, formats, way), model.hidden, formats, stages)
+    anew = make_pipeline(cut, kernels, loops=loops, room=room)
+    assert schedule_of(model, formats, way, (), kernels, loops=loops, room=room) == anew
+    assert bool(anew.split) == (kernels != "tuned" and room is not None and room < HELD)
 
 
 def test_a_stage_without_room_moves_what_a_plain_call_moves():

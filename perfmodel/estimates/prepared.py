@@ -1,6 +1,6 @@
 """Questions: what a query needs that does not depend on batch and context, prepared once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 
 import msgspec
@@ -21,12 +21,13 @@ from perfmodel.estimates.sides import Drafts, Lies, PreparedSide
 from perfmodel.estimates.splits import fewest
 from perfmodel.numbers.choices import Number
 from perfmodel.numbers.python import Replay
-from perfmodel.operations import Formats, Step, decode_step, pipeline_stages
+from perfmodel.operations import Formats, Step
 from perfmodel.operations.drafters import HEADS
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
-from perfmodel.schedule.calls import LoopOnly, Schedule
-from perfmodel.schedule.cutting import make_pipeline, read_loop_only
+from perfmodel.schedule.calls import Schedule
+from perfmodel.schedule.cutting import make_schedule, read_loop_only
+from perfmodel.schedule.made import schedule_of, steps_of
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
@@ -96,32 +97,22 @@ class Prepared:
         loop_only: str | None,
     ) -> list[Schedule]:
         """Return the kernel calls of both modes, then those of a draft in both, if a model drafts."""
-        parallel, formats = self.parallel, self.formats
-        stages = [
-            pipeline_stages(
-                decode_step(self.model, formats, parallel, machine.replicates),
-                self.model.hidden,
-                formats,
-                parallel.pipeline,
-                parallel.stage_devices,
-            )
-            for machine in machines
-        ]
-        only = read_loop_only(loop_only, stages[0])
+        shares = [(self.model, self.formats, self.parallel, machine.replicates) for machine in machines]
+        only = read_loop_only(loop_only, steps_of(*shares[0]))
         if only is not None and not any(mode.loops and mode.kernels == "layer" for mode in modes):
             raise ValueRangeError(
                 f"--loop-only: neither {modes[0].name} nor {modes[1].name} loops over layers; ask for --after looped"
             )
-        cuts: list[tuple[Sequence[Step], Mode, LoopOnly | None]] = [
-            (steps, mode, only) for steps, mode in zip(stages, modes, strict=True)
-        ]
-        if drafting is not None:
-            cuts += [((drafting,), mode, None) for mode in modes]
         room = on_chip_room(self.hardware)
         schedules = [
-            make_pipeline(steps, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=loops, room=room)
-            for steps, mode, loops in cuts
+            schedule_of(*share, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=only, room=room)
+            for share, mode in zip(shares, modes, strict=True)
         ]
+        if drafting is not None:
+            schedules += [
+                make_schedule(drafting, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, room=room)
+                for mode in modes
+            ]
         placement = self.placement
         return schedules if placement is None else [placement.schedule(schedule) for schedule in schedules]
 

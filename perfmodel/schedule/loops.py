@@ -1,6 +1,7 @@
 """Find the loops in a sequence of calls: the repeats that leave the fewest calls."""
 
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -22,8 +23,13 @@ def find_loops(signatures: Sequence[Hashable]) -> list[Run]:
     """Cut `signatures` into runs so that the fewest are left, ties to the shortest bodies, then to the earliest.
 
     Each run becomes one call. The runs, unrolled in order, give back the sequence. Takes time in the
-    square of the length.
+    square of the length, once for each pattern.
     """
+    return list(_cut(tuple(signatures)))
+
+
+@lru_cache(maxsize=256)
+def _cut(signatures: tuple[Hashable, ...]) -> tuple[Run, ...]:
     length = len(signatures)
     # best[i]: runs and summed body lengths of the best cut of signatures[i:], and the first run of it.
     best: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)] * (length + 1)
@@ -43,7 +49,7 @@ def find_loops(signatures: Sequence[Hashable]) -> list[Run]:
     while start < length:
         runs.append(Run(start, best[start][2], best[start][3]))
         start = runs[-1].stop
-    return runs
+    return tuple(runs)
 
 
 def _smallest_periods(signatures: Sequence[Hashable], start: int) -> list[int]:
