@@ -2,7 +2,8 @@
 
 Generated are the output of each `$ perfmodel ...` line in a console block (`| head -n 12` keeps its first lines),
 docs/equations.md from the docstrings of the equations, docs/cli.md from the help of the commands, the tables between
-`<!-- generated: NAME -->` and `<!-- end -->`, the outputs of the notebooks in examples/, and docs/waterfall.svg.
+`<!-- generated: NAME -->` and `<!-- end -->`, the outputs of the notebooks in examples/,
+docs/waterfall.svg, and index.json of the hardware and the models, from which commands list them and find their names.
 Of the picture `--check` compares the texts only, since the drawing may differ between versions of matplotlib.
 """
 
@@ -35,6 +36,9 @@ from perfmodel.measurements.rows import all_rows  # noqa: E402
 from perfmodel.measurements.validation import predict  # noqa: E402
 from perfmodel.report.columntables import TABLES as COLUMN_TABLES  # noqa: E402
 from perfmodel.report.explorer.page import Explorer  # noqa: E402
+from perfmodel.report.listed import read_list  # noqa: E402
+from perfmodel.specifications.catalogue import read_called  # noqa: E402
+from perfmodel.specifications.indexes import INDEX_FILE, index_text  # noqa: E402
 from perfmodel.specifications.parameters import PARAMETERS  # noqa: E402
 
 CONSOLE = re.compile(r"(^( *)```console\n *\$ (perfmodel[^\n]*)\n)(.*?)(^ *```)", re.DOTALL | re.MULTILINE)
@@ -335,6 +339,8 @@ def regenerated(path: Path) -> str:
         return command_page()
     if path.name == "columns.md":
         return columns_page()
+    if path.name == INDEX_FILE:
+        return index_text(path.parent.name, read_called(path.parent.name), read_list(path.parent.name))
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         return notebook(text)
@@ -349,6 +355,7 @@ def main() -> int:
     os.environ.pop("COLUMNS", None)
     stale = []
     for path in [
+        *(ROOT / kind / INDEX_FILE for kind in ("hardware", "models")),  # first: commands read them
         ROOT / "README.md",
         *sorted({*(ROOT / "docs").glob("*.md"), ROOT / "docs" / "columns.md"}),
         ROOT / "docs" / "waterfall.svg",

@@ -35,14 +35,11 @@ def models_list(
     delivery: Delivery,
 ) -> None:
     """The models in the catalogue, with parameters counted from their shapes."""
-    from perfmodel.report.catalogued import models_document, models_rows
-    from perfmodel.specifications.catalogue import find_model
-    from perfmodel.specifications.catalogue import names as catalogue_names
+    from perfmodel.report.listed import listed, models_document, models_rows
 
-    models = [find_model(name) for name in catalogue_names("models")] if word is not None or family is not None else []
-    named = [{"name": m.name, "title": m.title, "aliases": m.aliases} for m in models]
-    some = [row["name"] for row in having(word, named, "models")] if word is not None else None
-    of_family = chosen("--family", family, sorted({model.family for model in models}))
+    models = listed("models") if word is not None or family is not None else []
+    some = [row["name"] for row in having(word, models, "models")] if word is not None else None
+    of_family = chosen("--family", family, sorted({row["family"] for row in models}))
     numbers = at_least(least, model_value)
 
     def rows() -> list[dict[str, Any]]:

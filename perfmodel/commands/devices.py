@@ -45,8 +45,7 @@ def hardware_list(
     delivery: Delivery,
 ) -> None:
     """The devices in the catalogue."""
-    from perfmodel.report.catalogued import devices_document, devices_rows
-    from perfmodel.specifications.catalogue import find_hardware, names
+    from perfmodel.report.listed import devices_document, devices_rows, listed
     from perfmodel.specifications.parameters import MODES
 
     sortable = ("name", "vendor", "year", "bandwidth", "capacity", "bf16")
@@ -56,10 +55,9 @@ def hardware_list(
         raise UnknownNameError(
             f"--mode: {shown(mode)} is not a launch mode{nearest(mode, MODES)}; known are {', '.join(MODES)}"
         )
-    devices = [find_hardware(name) for name in names("hardware")] if word is not None or vendor is not None else []
-    named = [{"name": d.name, "title": d.title, "aliases": d.aliases} for d in devices]
-    some = [row["name"] for row in having(word, named, "devices")] if word is not None else None
-    of_vendor = chosen("--vendor", vendor, sorted({device.vendor for device in devices}))
+    devices = listed("hardware") if word is not None or vendor is not None else []
+    some = [row["name"] for row in having(word, devices, "devices")] if word is not None else None
+    of_vendor = chosen("--vendor", vendor, sorted({row["vendor"] for row in devices}))
     numbers = at_least(least, device_value)
 
     def rows() -> list[dict[str, Any]]:

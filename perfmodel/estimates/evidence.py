@@ -12,7 +12,7 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.estimates.prepared import Prepared
-from perfmodel.specifications.files import read_text
+from perfmodel.specifications.files import read_bytes, read_text
 from perfmodel.specifications.software import software_in_use
 from perfmodel.specifications.storage import nominal_bits, weights_format
 
@@ -185,7 +185,6 @@ def nearby_to(prepared: Prepared, batch: int, context: int) -> tuple[Nearby, ...
         for row in _rows_with(prepared.model.name, prepared.hardware.name)
         if int(row["devices"]) == prepared.devices
     ]
-    inside = _insides()
     return tuple(
         Nearby(
             row["id"],
@@ -196,7 +195,7 @@ def nearby_to(prepared: Prepared, batch: int, context: int) -> tuple[Nearby, ...
             int(row["batch"]),
             int(row["context"]),
             float(row["time_per_step"]),
-            inside.get(row["id"]),
+            _inside(row["id"]),
         )
         for row in sorted(near, key=distance)[:_MOST]
     )
@@ -206,15 +205,24 @@ _MOST = 5
 
 
 def _rows_with(model: str, hardware: str) -> list[dict[str, str]]:
-    """Return the published rows of a model on a device; lines of others are not parsed."""
-    header, *lines = read_text(data_folder("validation") / "rows.csv").splitlines()
-    chosen = [line for line in lines if f",{model},{hardware}," in line]
-    rows = csv.DictReader([header, *chosen])
+    """Return the published rows of a model on a device; only their lines are cut out of the file and parsed."""
+    data = read_bytes(data_folder("validation") / "rows.csv")
+    named, chosen, place = f",{model},{hardware},".encode("utf-8", "surrogatepass"), [data[: data.find(b"\n")]], 0
+    while (place := data.find(named, place)) >= 0:
+        end = data.find(b"\n", place) % (len(data) + 1)  # the last line may have no end
+        chosen.append(data[data.rfind(b"\n", 0, place) + 1 : end])
+        place = end
+    rows = csv.DictReader(line.decode("utf-8") for line in chosen)
     return [row for row in rows if (row["model"], row["hardware"]) == (model, hardware)]
 
 
 @lru_cache(maxsize=1)
-def _insides() -> dict[str, bool]:
-    """Return whether each published row that can be asked lies in the interval of its prediction."""
-    lines = read_text(data_folder("validation") / "inside.csv").split()[1:]
-    return {name: told == "true" for name, _, told in (line.partition(",") for line in lines)}
+def _insides() -> bytes:
+    """Return for each published row that can be asked whether it lies in the interval of its prediction, as CSV."""
+    return read_bytes(data_folder("validation") / "inside.csv")
+
+
+def _inside(name: str) -> bool | None:
+    """Return whether the published row `name` lies in the interval of its prediction, None where it cannot be asked."""
+    _, found, rest = _insides().partition(f"\n{name},".encode())
+    return rest.startswith(b"true") if found else None

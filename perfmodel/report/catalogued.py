@@ -1,63 +1,16 @@
-"""The catalogue as rows and documents: models, their operations and loops, devices and their values."""
+"""One entry of the catalogue as rows and documents: operations and loops of a model, values of a device."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from perfmodel.analysis.loopreports import LoopReport
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, active_parameter_count, parameter_count
-from perfmodel.operations.storing import formats_of
 from perfmodel.report.text import Document, Table
-from perfmodel.specifications.catalogue import find_hardware, find_model, names
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
 from perfmodel.units import format_quantity
-
-
-def models_rows(
-    chosen: Sequence[str] | None = None, family: str = "", least: Mapping[str, float] | None = None
-) -> list[dict[str, Any]]:
-    """Return one row for each model of the catalogue, parameters counted from their shapes.
-
-    chosen: names of these only; family: '' for any; least: columns with the least number of them.
-    """
-    found: list[dict[str, Any]] = []
-    for name in names("models") if chosen is None else chosen:
-        model = find_model(name)
-        if family not in ("", model.family):
-            continue
-        found.append(
-            {
-                "name": name,
-                "title": model.title,
-                "family": model.family,
-                "parameters": parameter_count(model),
-                "active": active_parameter_count(model),
-                "layers": len(model.layers),
-                "hidden": model.hidden,
-                "weight_format": formats_of(model, None, None).weights,
-                "source": model.source,
-            }
-        )
-    return [row for row in found if all(row[column] >= number for column, number in (least or {}).items())]
-
-
-def models_document(rows: list[dict[str, Any]]) -> Document:
-    """Return the models of `models_rows` as a table."""
-    cells = [
-        (r["name"], f"{r['parameters']:,}", f"{r['active']:,}", str(r["layers"]), r["weight_format"]) for r in rows
-    ]
-    return Document(
-        [
-            Table(
-                ("name", "parameters", "used by a token", "layers", "weights"),
-                cells,
-                frozenset({1, 2, 3}),
-                spare=(3, 4, 2),
-            )
-        ]
-    )
 
 
 def operations_rows(times: Mapping[Operation, int]) -> list[dict[str, Any]]:
@@ -133,66 +86,6 @@ def loops_document(report: LoopReport) -> Document:
     )
     cells = [(str(part.count), part.layers, _shortened(part.calls), part.reason) for part in report.parts]
     return Document([head, Table(("times", "layers", "body", "why"), cells, frozenset({0}))])
-
-
-def devices_rows(
-    vendor: str, mode: str, sort: str, chosen: Sequence[str] | None = None, least: Mapping[str, float] | None = None
-) -> list[dict[str, Any]]:
-    """Return one row for each device of a vendor and with a launch mode, '' for any, sorted by a column.
-
-    chosen: names of these only; least: keys with the least value of them [base units], which a device must have.
-    """
-    found: list[dict[str, Any]] = []
-    for name in names("hardware") if chosen is None else chosen:
-        device = find_hardware(name)
-        values = device.values
-        if any(key not in values or values[key].value < number for key, number in (least or {}).items()):
-            continue
-        if vendor.lower() not in ("", device.vendor.lower()) or mode not in ("", *device.modes):
-            continue
-        bf16 = values.get("arithmetic.bf16") or values.get("arithmetic.fp16")
-        found.append(
-            {
-                "name": name,
-                "title": device.title,
-                "vendor": device.vendor,
-                "year": device.year,
-                "status": device.status,
-                "bandwidth": values["memory.bandwidth"].value,
-                "capacity": values["memory.capacity"].value,
-                "bf16": bf16.value if bf16 else None,
-                "default_mode": device.default_mode,
-                "modes": " ".join(device.modes),
-            }
-        )
-    if sort in ("name", "vendor"):
-        return sorted(found, key=lambda r: str(r[sort]))
-    return sorted(found, key=lambda r: -(r[sort] or 0))
-
-
-def devices_document(rows: list[dict[str, Any]]) -> Document:
-    """Return the devices of `devices_rows` as a table."""
-    cells = [
-        (
-            r["name"],
-            r["vendor"],
-            format_quantity(r["bandwidth"], "B/s"),
-            format_quantity(r["capacity"], "B"),
-            format_quantity(r["bf16"], "FLOP/s"),
-            r["default_mode"],
-        )
-        for r in rows
-    ]
-    return Document(
-        [
-            Table(
-                ("name", "vendor", "bandwidth", "capacity", "16-bit rate", "before"),
-                cells,
-                frozenset({2, 3, 4}),
-                spare=(5, 1),
-            )
-        ]
-    )
 
 
 def device_rows(values: Mapping[str, Quantity]) -> list[dict[str, Any]]:

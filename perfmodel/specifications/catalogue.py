@@ -10,6 +10,7 @@ from perfmodel._layout import data_folder
 from perfmodel.errors import UnknownNameError, UnreadableValueError, nearest, shown
 from perfmodel.specifications.devicefiles import load_hardware
 from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.indexes import index_of
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
 from perfmodel.specifications.othernames import counted_device, is_closed
@@ -132,7 +133,13 @@ def _is_device(name: str) -> bool:
 @lru_cache(maxsize=1)
 def _vendors() -> dict[str, str]:
     """Return the makers of devices, by their names in small letters."""
-    return {vendor.lower(): vendor for vendor in (find_hardware(name).vendor for name in names("hardware"))}
+    index = index_of("hardware")
+    every = (
+        [find_hardware(name).vendor for name in names("hardware")]
+        if index is None
+        else [row["vendor"] for row in index.rows]
+    )
+    return {vendor.lower(): vendor for vendor in every}
 
 
 def _meant_as_path(name: str) -> bool:
@@ -176,6 +183,12 @@ def _refuse_other_kind(kind: str, name: str) -> None:
 
 @lru_cache(maxsize=4)
 def _called(kind: str) -> dict[str, str]:
+    """Return the names of `read_called`, from the index of the catalogue where there is one of it."""
+    index = index_of(kind)
+    return read_called(kind) if index is None else index.called
+
+
+def read_called(kind: str) -> dict[str, str]:
     """Return every name, alias and origin of `kind` as `spelled` writes it, with the name of its file."""
     found: dict[str, str] = {}
     alone: dict[str, str] = {}
