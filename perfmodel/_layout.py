@@ -111,6 +111,7 @@ def function_at(place: str) -> Any:
 FRAGMENTS = {
     "Comparison": "perfmodel.report.notebook:comparison_fragment",
     "Estimate": "perfmodel.report.notebook:estimate_fragment",
+    "Request": "perfmodel.report.notebook:request_fragment",
     "Selection": "perfmodel.report.notebook:selection_fragment",
     "Sweep": "perfmodel.report.notebook:sweep_fragment",
 }
@@ -119,6 +120,7 @@ TEXTS = {"Comparison": "perfmodel.report.tables:comparison_text", "Estimate": "p
 PLOTS = {
     "Comparison": "perfmodel.report.pictures.plotting:plot_comparison",
     "Estimate": "perfmodel.report.pictures.plotting:plot_estimate",
+    "Request": "perfmodel.report.pictures.plotting:plot_request",
     "Selection": "perfmodel.report.pictures.plotting:plot_selection",
     "Sweep": "perfmodel.report.pictures.plotting:plot_sweep",
 }

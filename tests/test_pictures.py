@@ -8,7 +8,7 @@ import msgspec
 import numpy
 import pytest
 
-from perfmodel import PerfModelError, choose, compare, estimate, sweep
+from perfmodel import PerfModelError, choose, compare, estimate, request, sweep
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.around import report_data
 from perfmodel.report.bars import bar, document
@@ -326,6 +326,37 @@ def test_bars_fit_a_terminal(report, kind):
     assert max(map(len, to_plain(document(data)).splitlines()[3:])) <= 88
 
 
+def test_a_front_of_what_choose_lists(run):
+    """The numbers of the picture are those of the command, in its order; without limits on devices it tries 16."""
+    words = ("llama-3.1-8b", "h100-sxm,b200", "--tpot", "5ms", "--weights", "bf16,fp8", "--most", "9")
+    listed = json.loads(run("choose", *words, "--json").out)
+    drawn = json.loads(run("plot", "choose", *words, "--json").out)
+    assert len(drawn["points"]) == len(listed) == 9
+    assert {choice["devices"] for choice in listed} - {1}
+    for point, choice in zip(drawn["points"], listed, strict=True):
+        assert point["rate_per_user"] == choice["before"]["tokens_per_second_per_sequence"]
+        assert point["looped"][1] == choice["after"]["tokens_per_second_per_device"]
+        assert point["front"] == choice["front"]
+    assert "at most 5 ms a token" in drawn["caption"]["question"]
+
+
+def test_bars_of_a_request(run):
+    words = ("llama-3.1-8b", "h100-sxm", "--prompt", "1k", "--generate", "64", "--batch", "8")
+    answer = json.loads(run("request", *words, "--json").out)
+    drawn = json.loads(run("plot", "request", *words, "--json").out)
+    for drawn_bar in drawn["bars"]:
+        side = answer[drawn_bar["side"]]
+        assert [drawn_bar[name] for name in ("time_to_first_token", "time", "low", "high")] == [
+            side["time_to_first_token"], side["time"], side["high"]["time"], side["low"]["time"],
+        ]  # fmt: skip
+    axes = request("llama-3.1-8b", "h100-sxm", prompt=1024, generate=64, batch=8).plot()
+    widths = {patch.get_gid(): patch.get_width() for patch in axes.patches if patch.get_gid()}
+    for side in ("before", "after"):
+        first, whole = answer[side]["time_to_first_token"], answer[side]["time"]
+        share = widths[f"{side} first"] / (widths[f"{side} first"] + widths[f"{side} further"])
+        assert share == pytest.approx(first / whole)
+
+
 def test_plot_writes_files(run, tmp_path):
     for ending, start in (("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF")):
         path = tmp_path / f"picture.{ending}"
@@ -344,6 +375,11 @@ def test_plot_writes_files(run, tmp_path):
         (("tornado", *ASK, "--batch", "1,8"), 2, "batch takes one value"),
         (("compare", *ASK), 1, "nothing beside it"),
         (("pareto", *ASK), 1, "has no front"),
+        (("choose", *ASK[:2], "--devices", "8", "--batch", "1", "--tpot", "1us"), 1, "no choice keeps the limits"),
+        (("choose", *ASK[:2], "--generate", "8"), 2, "plot request has"),
+        (("batch", *ASK, "--tpot", "5ms"), 2, "plot choose has"),
+        (("request", *ASK, "--prompt", "1k"), 2, "--generate"),
+        (("request", *ASK, "--prompt", "1k", "--generate", "8", "--batch", "1,2"), 2, "batch takes one value"),
         (("scaling", *ASK[:2], "--devices", "0:8:+2"), 1, "--devices"),
     ],
 )

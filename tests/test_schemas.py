@@ -52,6 +52,8 @@ LINES = [
     ("plot", "validation", *QUESTION),
     ("plot", "ladder", *QUESTION),
     *(("plot", kind, *QUESTION, "--batch", "1,2") for kind in ("sweep", "compare", "pareto")),
+    ("plot", "choose", *QUESTION, "--devices", "1,2", "--batch", "1", "--tpot", "50ms"),
+    ("plot", "request", *QUESTION, "--prompt", "128", "--generate", "16"),
 ]  # fmt: skip
 
 

@@ -130,9 +130,9 @@ def columns(_: typer.Context, incomplete: str) -> list[str]:
 
 def pictures(_: typer.Context, incomplete: str) -> list[str]:
     """Offer the kinds of pictures."""
-    from perfmodel.report.pictures.kinds import CHOICE_KINDS, KINDS
+    from perfmodel.report.pictures.kinds import CHOICE_KINDS, COMMAND_KINDS, KINDS
 
-    return offered((*KINDS, *CHOICE_KINDS), incomplete)
+    return offered((*KINDS, *CHOICE_KINDS, *COMMAND_KINDS), incomplete)
 
 
 def figures(_: typer.Context, incomplete: str) -> list[str]:

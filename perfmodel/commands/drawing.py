@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.commands import completing, delivering, shared
-from perfmodel.errors import UnknownNameError, nearest, shown
+from perfmodel.commands.choosing import Confidence, Most, Rank, Tpot, Ttft, selection_of
+from perfmodel.commands.requesting import Generate
+from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.estimates.options import OPTION
+from perfmodel.units import LONGEST_CONTEXT, read_count
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
@@ -21,7 +24,8 @@ Kind = Annotated[
         metavar="KIND",
         autocompletion=completing.pictures,
         help=(
-            "waterfall, roofline, scaling, context, batch, map, tornado, validation; sweep, compare, ladder or pareto."
+            "waterfall, roofline, scaling, context, batch, map, tornado, validation; sweep, compare, ladder, pareto;"
+            " choose or request."
         ),
     ),
 ]
@@ -83,7 +87,7 @@ def register(app: typer.Typer) -> None:
     )(plot_command)
 
 
-@shared.asks_grid
+@partial(shared.asks_grid, left_open=("batch",))
 @partial(shared.delivers, output=PlotOutput)
 def plot_command(
     kind: Kind,
@@ -94,6 +98,12 @@ def plot_command(
     figure: Figure = "speedup",
     title: Title = None,
     no_caption: NoCaption = False,
+    tpot: Tpot = None,
+    ttft: Ttft = None,
+    confidence: Confidence = None,
+    rank: Rank = None,
+    most: Most = None,
+    generate: Generate = None,
     delivery: delivering.Delivery,
 ) -> None:
     """One picture, as SVG, PNG, PDF or bars in the terminal; --json and --csv give its numbers.
@@ -106,11 +116,13 @@ def plot_command(
     validation: predicted against published measurements, of MODEL and of HARDWARE if given.
     sweep, compare: choices as lines, map or bars; ladder: the launch modes; pareto: rate per user against all.
 
+    choose: what choose lists, today and looped; request: a request from its prompt to its last token.
+
     An axis takes its points: plot scaling MODEL HARDWARE --devices 1:16:x2, plot context ... --context 1k:16k:x2.
     """
-    from perfmodel.report.pictures.kinds import CHOICE_KINDS, KINDS
+    from perfmodel.report.pictures.kinds import CHOICE_KINDS, COMMAND_KINDS, KINDS
 
-    kinds = (*KINDS, *CHOICE_KINDS)
+    kinds = (*KINDS, *CHOICE_KINDS, *COMMAND_KINDS)
     if kind not in kinds:
         if hardware is None and model is not None:
             raise typer.BadParameter(f"plot needs the picture first: perfmodel plot waterfall {kind} {model}")
@@ -120,12 +132,16 @@ def plot_command(
     chosen, output = delivery.form(_ENDINGS), delivery.output
     if kind != "validation" and (model is None or hardware is None):
         raise typer.BadParameter(f"plot {kind} needs MODEL and HARDWARE")
+    limits = {"tpot": tpot, "ttft": ttft, "confidence": confidence, "rank": rank, "most": most}
+    _check_own(kind, limits, generate, asked)
     if delivery.is_line():
         return
     data = (
         _validation(model, hardware)
         if kind == "validation"
-        else _picture(kind, model or "", hardware or "", asked, figure)
+        else _choices(model or "", hardware or "", asked, limits)
+        if kind == "choose"
+        else _picture(kind, model or "", hardware or "", asked, figure, generate)
     )
     if chosen in ("svg", "png", "pdf") and output is not None:
         from perfmodel.report.files.whole import write_bytes_whole
@@ -140,10 +156,40 @@ def plot_command(
     _deliver(data, chosen, delivery, title, caption=not no_caption)
 
 
-def _picture(kind: str, model: str, hardware: str, asked: dict[str, Any], figure: str) -> "Picture":
+def _check_own(kind: str, limits: dict[str, str | None], generate: str | None, asked: dict[str, Any]) -> None:
+    """Raise BadParameter for an option that the picture has no use for, or lacks."""
+    given = [name for name, text in limits.items() if text is not None]
+    if given and kind != "choose":
+        raise typer.BadParameter(f"plot {kind} has no --{given[0]}; plot choose has")
+    if generate is not None and kind != "request":
+        raise typer.BadParameter(f"plot {kind} has no --generate; plot request has")
+    if kind == "request" and (generate is None or asked["prompt"] is None):
+        raise typer.BadParameter("plot request needs --prompt and --generate, the tokens of both")
+
+
+def _choices(model: str, hardware: str, asked: dict[str, Any], limits: dict[str, str | None]) -> "Picture":
+    """Return the numbers of the picture of what `choose` lists."""
+    from perfmodel.report.pictures.fronts import chosen_front
+
+    # Many devices and batches are tried where nothing is said.
+    known = {name: value for name, value in asked.items() if name not in ("devices", "batch") or value is not None}
+    found = selection_of(model, hardware, known, limits)
+    picture = chosen_front(found)
+    if picture is None:
+        many = "one choice keeps" if found.choices else "no choice keeps"
+        raise ValueRangeError(
+            f"plot choose: {many} the limits, which makes no front; give more machines or wider limits"
+        )
+    return picture
+
+
+def _picture(
+    kind: str, model: str, hardware: str, asked: dict[str, Any], figure: str, generate: str | None
+) -> "Picture":
     """Return the numbers of a picture of one answer, or of several where the question has several."""
     from perfmodel.report.pictures.kinds import AXIS_OF, CHOICE_KINDS, choices_data, is_grid, picture_data, points_given
 
+    asked = asked | {"batch": asked["batch"] or str(OPTION["batch"].default)}
     own = _OWN_AXES.get(kind, ())
     parameters = asked.get("parameters") or {}
     several = [
@@ -160,8 +206,23 @@ def _picture(kind: str, model: str, hardware: str, asked: dict[str, Any], figure
         )
     at = {axis: points_given(axis, asked[axis]) for axis in own if is_grid(asked[axis])}
     point = {axis: str(at[axis][0]) if axis in at else asked[axis] for axis in _NUMBERS}
-    answer = answer_of(model, hardware, asked | {axis: shared.count(text, axis) for axis, text in point.items()})
+    one = asked | {axis: shared.count(text, axis) for axis, text in point.items()}
+    if kind == "request":
+        return _request(model, hardware, one, generate)
+    answer = answer_of(model, hardware, one)
     return picture_data(kind, answer, at=at, figure=figure)
+
+
+def _request(model: str, hardware: str, asked: dict[str, Any], generate: str | None) -> "Picture":
+    """Return the numbers of the picture of a request."""
+    from perfmodel.estimates.requests import request
+    from perfmodel.report.pictures.requests import request_bars
+
+    found = request(
+        model, hardware, **asked, generate=read_count(generate or "", "--generate", 1, LONGEST_CONTEXT, k=1024)
+    )
+    delivering.warn(found.answer, "picture")
+    return request_bars(found)
 
 
 def _deliver(data: "Picture", chosen: str, delivery: delivering.Delivery, title: str | None, *, caption: bool) -> None:

@@ -38,7 +38,7 @@ def unused(command: str, given: Mapping[str, Any], asked: Mapping[str, Any]) -> 
 def _shows_costs(command: str, given: Mapping[str, Any]) -> bool:
     """Return whether the answer of `command` has energy and price."""
     columns, ending = given.get("columns"), Path(given.get("output") or "").suffix
-    if command in _SHOW_COSTS:
+    if command in _SHOW_COSTS or given.get("kind") in ("choose", "request"):
         return True
     if columns is not None:
         return any(name.strip() == "all" or name.strip().partition(".")[0] in COSTS for name in columns.split(","))

@@ -132,12 +132,16 @@ def asks(command: Callable[..., None], *, without: Sequence[str] = (), bare: boo
     return _with_question(command, options, _point)
 
 
-def asks_grid(command: Callable[..., None]) -> Callable[..., None]:
+def asks_grid(command: Callable[..., None], *, left_open: Sequence[str] = ()) -> Callable[..., None]:
     """Give a command the options of a question, each of which takes a grid, in place of its argument `asked`.
 
-    asked gets them as the arguments of `sweep`.
+    asked gets them as the arguments of `sweep`. left_open: options that come as None where they are not given.
     """
-    return _with_question(command, [_GRID_SETTINGS if o.kind == "settings" else o for o in OPTIONS], _grid)
+    options = [
+        msgspec.structs.replace(o, default=None, shown=str(o.default)) if o.name in left_open else o
+        for o in (_GRID_SETTINGS if o.kind == "settings" else o for o in OPTIONS)
+    ]
+    return _with_question(command, options, _grid)
 
 
 def asks_choices(command: Callable[..., None]) -> Callable[..., None]:

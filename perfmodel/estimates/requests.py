@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import msgspec
 
 from perfmodel import equations
-from perfmodel._layout import Framed
+from perfmodel._layout import Framed, ShownInNotebooks
 from perfmodel.errors import UsageError
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.costs import SECONDS_PER_HOUR, power_and_rental
@@ -44,7 +44,7 @@ class RequestSide(RequestFigures, frozen=True):
     high: RequestFigures
 
 
-class Request(msgspec.Struct, Framed, frozen=True):
+class Request(msgspec.Struct, ShownInNotebooks, Framed, frozen=True, eq=False):
     """How long a request takes. context: tokens cached before its prompt [-]; generate: tokens it generates [-].
 
     time_per_token: the mean over the contexts that its steps read. energy: at the power limit [J], and price at the

@@ -9,6 +9,7 @@ from perfmodel.report.pictures.fronts import Front
 from perfmodel.report.pictures.lines import Lines
 from perfmodel.report.pictures.maps import Map
 from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.requests import RequestBars
 from perfmodel.report.pictures.rooflines import Roofline
 from perfmodel.report.pictures.scatters import Validated
 from perfmodel.report.pictures.sidebars import Bars
@@ -66,6 +67,7 @@ def picture_table(data: Picture) -> Table:
         Lines: _lines,
         Bars: _choices,
         Front: _front,
+        RequestBars: _request,
     }
     return makers[type(data)](data)
 
@@ -144,11 +146,31 @@ def _choices(data: Bars) -> Table:
 
 def _front(data: Front) -> Table:
     largest = max(point.rate for point in data.points)
+    ranked = any(point.looped for point in data.points)
     rows = [
         (point.name, rate(point.rate_per_user), rate(point.rate), bar(0, point.rate, largest, 16))
-        for point in data.on_front()
+        for point in (data.points if ranked else data.on_front())
     ]
-    return Table(("on the front", "tok/s per user", "tok/s", ""), rows, frozenset({1, 2}), frozenset({3}))
+    return Table(
+        ("best first, today" if ranked else "on the front", "tok/s per user", "tok/s", ""),
+        rows,
+        frozenset({1, 2}),
+        frozenset({3}),
+    )
+
+
+def _request(data: RequestBars) -> Table:
+    largest = max(side.time for side in data.bars)
+    rows = [
+        (f"{side.side}: {side.mode}", words, format_quantity(end - start, "s", 3), bar(start, end, largest))
+        for side in data.bars
+        for words, start, end in (
+            ("first token", 0.0, side.time_to_first_token),
+            ("further tokens", side.time_to_first_token, side.time),
+            ("end to end", 0.0, side.time),
+        )
+    ]
+    return Table(("", "", "time", ""), rows, frozenset({2}), frozenset({3}))
 
 
 def _names(names: Sequence[str]) -> str:

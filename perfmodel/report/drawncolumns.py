@@ -150,12 +150,22 @@ PICTURES: dict[tuple[str, ...], Own] = {
         **_FITS,
         "gain": ("-", "rate over that of the mode before it; empty where there is no ladder"),
     },
-    ("pareto",): {
+    ("pareto", "choose"): {
         "name": ("", "the choice"),
         "rate_per_user": ("tok/s", "tokens of one sequence"),
         "rate": _RATE,
         "front": ("", "true where no other choice is better in both"),
         **_FITS,
         "looped": ("tok/s", "both rates with looped layers"),
+    },
+    ("request",): {
+        "side": ("", "before or after"),
+        "mode": ("", "the launch mode"),
+        "time_to_first_token": ("s", "until the prompt is processed"),
+        "time_per_token": ("s", "of the further tokens, the mean over their contexts"),
+        "time": ("s", "end to end"),
+        "low": ("s", "end to end, at the optimistic end"),
+        "high": ("s", "end to end, at the pessimistic end"),
+        "tokens_per_second": ("tok/s", "of all requests of the batch"),
     },
 }

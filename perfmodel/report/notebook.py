@@ -11,13 +11,16 @@ from perfmodel.report.pictures.choices import COLUMN_OF, sweep_picture
 from perfmodel.report.pictures.fronts import chosen_front
 from perfmodel.report.pictures.lines import setting
 from perfmodel.report.pictures.paper import to_svg
+from perfmodel.report.pictures.requests import request_bars
 from perfmodel.report.pictures.sidebars import comparison_bars
 from perfmodel.report.pictures.waterfalls import waterfall
+from perfmodel.report.requested import request_document
 from perfmodel.report.tables import comparison_document
 from perfmodel.report.text import Document, Table
 from perfmodel.report.words import rate
 
 if TYPE_CHECKING:
+    from perfmodel.estimates.requests import Request
     from perfmodel.sweeps.choosing import Selection
     from perfmodel.sweeps.comparisons import Comparison
     from perfmodel.sweeps.sweeps import Sweep
@@ -54,6 +57,11 @@ def selection_fragment(found: "Selection") -> str:
     """Return the choices of `choose`: their verdict, today and looped as a picture, and their table."""
     picture = chosen_front(found)
     return _led(selection_document(found), "" if picture is None else to_svg(picture))
+
+
+def request_fragment(found: "Request") -> str:
+    """Return a Request: its verdict, both sides as bars, and its table."""
+    return _led(request_document(found), to_svg(request_bars(found)))
 
 
 def sweep_fragment(found: "Sweep") -> str:

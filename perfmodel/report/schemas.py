@@ -26,6 +26,7 @@ from perfmodel.report.pictures.fronts import Front
 from perfmodel.report.pictures.lines import Lines
 from perfmodel.report.pictures.maps import Map
 from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.requests import RequestBars
 from perfmodel.report.pictures.rooflines import Roofline
 from perfmodel.report.pictures.scatters import Validated
 from perfmodel.report.pictures.sidebars import Bars
@@ -39,7 +40,7 @@ from perfmodel.traces.records import TraceSummary
 Schema = dict[str, Any]
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PICTURES: tuple[type[Picture], ...] = (
-    Waterfall, Roofline, Curves, Map, Tornado, Validated, Lines, Bars, Front,
+    Waterfall, Roofline, Curves, Map, Tornado, Validated, Lines, Bars, Front, RequestBars,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Choices by rate per user and total rate, and the front of those that no other beats in both."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,11 +13,13 @@ from perfmodel.report.pictures.picture import Caption, Picture, Room
 from perfmodel.report.pictures.sidebars import naming
 from perfmodel.sweeps.choosing import Selection
 from perfmodel.sweeps.comparisons import Comparison
+from perfmodel.units import format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_NAMES, _NAME_WIDE = 16, 250.0
+_MOST_NAMES, _NAME_WIDE, _NEAR = 16, 240.0, 14.0
+GREY = SERIES[4].colour
 _CHOSEN = ("model", "hardware", "devices", "batch", "context", "weight_format", "kv_format")
 
 
@@ -46,17 +49,24 @@ class Front(Picture, frozen=True):
 
     def note(self) -> str:
         """Return what the line and the markers are."""
+        if self._ranked():
+            return (
+                "Numbers are ranks. The line joins the choices that no other candidate beats in both rates. Arrows lead"
+                " to the same choice with its layers looped."
+            )
         note = (
             "The line joins the choices that no other beats in both rates; their names stand right, from fast per user"
             " on."
         )
-        if any(point.looped for point in self.points):
-            note += " Arrows lead to the same choice with its layers looped."
         return note + ("" if all(p.fits for p in self.points) else " Hollow markers: weights and cache do not fit.")
+
+    def _ranked(self) -> bool:
+        """Return whether these are choices in the order of their ranks, with the rates that looping brings."""
+        return any(point.looped for point in self.points)
 
     def room(self) -> Room:
         """Return where the axes lie."""
-        return Room(MARGIN + 62, 18.0, 540.0, 398.0)
+        return Room(MARGIN + 62, 18.0, 500.0 if self._ranked() else 540.0, 398.0)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each choice."""
@@ -68,8 +78,6 @@ class Front(Picture, frozen=True):
 
     def draw(self, axes: "Axes", *, beside: bool = True) -> "Axes":
         """Draw a marker for each choice and a stepped line along the front, numbered, with the names beside it."""
-        from matplotlib.lines import Line2D
-
         dressed(axes)
         reached = [(p.rate_per_user, p.rate) for p in self.points] + [p.looped for p in self.points if p.looped]
         limited(axes, "x", [x for x, _ in reached], room=1.3)
@@ -93,18 +101,16 @@ class Front(Picture, frozen=True):
                 zorder=3,
             )
         entries = []
-        for number, point in enumerate(front[:_MOST_NAMES], 1):
-            place = (point.rate_per_user, point.rate)
-            axes.annotate(str(number), place, (5, 5), textcoords="offset points", size=11, weight="bold", color=INK)
-            words = f"{number}  {shortened(point.name, _NAME_WIDE, 11)}"
-            entries.append(Line2D([], [], linestyle="none", marker="o", color=BLUE, label=words))
-        entries.append(
-            Line2D([], [], linestyle="none", marker="D", markersize=5, color="#8c8c8c", label="beaten by another")
-        )
+        named = list(self.points) if self._ranked() else front
+        for number, point in enumerate(named[:_MOST_NAMES], 1):
+            words = f"{number}  {shortened(point.name, _NAME_WIDE + (40 if self._ranked() else 0), 11)}"
+            entries.append(_marker(words, front=point.front))
+        _numbers(axes, [(point.rate_per_user, point.rate) for point in named[:_MOST_NAMES]])
+        entries.append(_marker("beaten by another", front=False))
         key(axes, entries, (20, 6) if beside else None, right=True, size=11)
-        if len(front) > _MOST_NAMES:
+        if len(named) > _MOST_NAMES:
             axes.annotate(
-                f"and {len(front) - _MOST_NAMES} more on the front",
+                f"and {len(named) - _MOST_NAMES} more" + ("" if self._ranked() else " on the front"),
                 (1, 0),
                 (20, 4),
                 xycoords="axes fraction",
@@ -114,6 +120,29 @@ class Front(Picture, frozen=True):
                 annotation_clip=False,
             )
         return axes
+
+
+def _numbers(axes: "Axes", places: Sequence[tuple[float, float]]) -> None:
+    """Write the number of each place beside it, from 1 on; those of places that touch stand in one label."""
+    labels: list[tuple[Any, tuple[float, float], list[str]]] = []
+    for number, place in enumerate(places, 1):
+        at = axes.transData.transform(place) * 72.0 / axes.figure.dpi
+        near = next((words for other, _, words in labels if max(abs(at - other)) < _NEAR), None)
+        if near is None:
+            labels.append((at, place, [str(number)]))
+        else:
+            near.append(str(number))
+    for _, place, words in labels:
+        joined = ", ".join(words)
+        axes.annotate(joined, place, (5, 5), textcoords="offset points", size=11, weight="bold", color=INK)
+
+
+def _marker(words: str, *, front: bool) -> Any:
+    """Return the entry of a key for choices on the front, or for others."""
+    from matplotlib.lines import Line2D
+
+    look: dict[str, Any] = {"marker": "o", "color": BLUE} if front else {"marker": "D", "color": GREY, "markersize": 5}
+    return Line2D([], [], linestyle="none", label=words, **look)
 
 
 def pareto(found: Comparison) -> Front:
@@ -134,6 +163,8 @@ def chosen_front(found: Selection) -> Front | None:
         return None
     differing = [key for key in _CHOSEN if len({getattr(choice, key) for choice in found.choices}) > 1]
     said = [setting(key, getattr(found.choices[0], key)) for key in _CHOSEN if key not in differing]
+    limits = ((found.time_per_token, "a token"), (found.time_to_first_token, "to the first token"))
+    said += [f"at most {format_quantity(limit, 's', 3)} {what}" for limit, what in limits if limit is not None]
     points = tuple(
         FrontPoint(
             ", ".join(setting(key, getattr(choice, key)) for key in differing),

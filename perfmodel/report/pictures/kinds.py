@@ -21,6 +21,8 @@ from perfmodel.specifications.model import Model
 KINDS = ("waterfall", "roofline", "scaling", "context", "batch", "map", "tornado", "validation")
 # Pictures of choices: every key of the question takes several values.
 CHOICE_KINDS = ("sweep", "compare", "ladder", "pareto")
+# Pictures of what other commands answer, with the options of those.
+COMMAND_KINDS = ("choose", "request")
 # What the curves go over, by the name of their picture.
 AXIS_OF = {"scaling": "devices", "context": "context", "batch": "batch"}
 _USUAL = {"devices": doubling(1, 16, 1), "batch": doubling(1, 1024, 1), "context": doubling(128, CURVE_CONTEXT, 128)}

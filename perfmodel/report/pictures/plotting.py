@@ -8,12 +8,14 @@ from perfmodel.report.pictures.fronts import chosen_front, pareto
 from perfmodel.report.pictures.kinds import KINDS, picture_data, points_given
 from perfmodel.report.pictures.paper import axes_of
 from perfmodel.report.pictures.picture import Picture
+from perfmodel.report.pictures.requests import request_bars
 from perfmodel.report.pictures.sidebars import comparison_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from perfmodel.estimates.answers import Estimate
+    from perfmodel.estimates.requests import Request
     from perfmodel.sweeps.choosing import Selection
     from perfmodel.sweeps.comparisons import Comparison
     from perfmodel.sweeps.sweeps import Sweep
@@ -78,6 +80,19 @@ def plot_selection(
     """Return the axes with what `choose` listed, by rate per user and rate of a device, today and looped."""
     _known(kind, ("pareto",))
     return _drawn(chosen_front(found), ax, title=title, caption=caption)
+
+
+def plot_request(
+    found: "Request",
+    kind: str | None = None,
+    ax: "Axes | None" = None,
+    *,
+    title: str | None = None,
+    caption: bool = True,
+) -> "Axes":
+    """Return the axes with a request: the time to its first token and that of the others, before and after."""
+    _known(kind, ("bars",))
+    return _drawn(request_bars(found), ax, title=title, caption=caption)
 
 
 def _known(kind: str | None, kinds: tuple[str, ...]) -> None:
