@@ -91,12 +91,12 @@ def fail(monkeypatch, what, number):
 
 
 def block_of(i):
-    return {"x": Column(numpy.arange(3) + i)}
+    return {"batch": Column(numpy.arange(3) + i)}
 
 
 def written(form):
     return lambda folder: write_blocks(
-        folder / f"a.{form}", form, ["x"], block_of, 3, "q", beside=lambda: {folder / "a.meta": b"{}"}
+        folder / f"a.{form}", form, ["batch"], block_of, 3, "q", beside=lambda: {folder / "a.meta": b"{}"}
     )
 
 
@@ -201,17 +201,17 @@ def test_one_writer_at_a_time(tmp_path):
     path = tmp_path / "a.csv"
     with only_writer(path):
         with pytest.raises(PerfModelError, match="another process is writing this file"):
-            write_blocks(path, "csv", ["x"], block_of, 3, "q")
-        write_blocks(tmp_path / "b.csv", "csv", ["x"], block_of, 3, "q")
-        write_blocks(path, "csv", ["x"], block_of, 3, "q", mark=".mine")
-    write_blocks(path, "csv", ["x"], block_of, 3, "q")
+            write_blocks(path, "csv", ["batch"], block_of, 3, "q")
+        write_blocks(tmp_path / "b.csv", "csv", ["batch"], block_of, 3, "q")
+        write_blocks(path, "csv", ["batch"], block_of, 3, "q", mark=".mine")
+    write_blocks(path, "csv", ["batch"], block_of, 3, "q")
     assert sorted(tree(tmp_path)) == ["a.csv", "b.csv"]
 
 
 def test_a_lock_left_by_a_killed_writer_holds_nobody(tmp_path):
     path = tmp_path / "a.csv"
     whole.hidden(path, "lock").write_bytes(b"")
-    write_blocks(path, "csv", ["x"], block_of, 3, "q")
+    write_blocks(path, "csv", ["batch"], block_of, 3, "q")
     assert list(tree(tmp_path)) == ["a.csv"]
 
 
@@ -220,7 +220,7 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypat
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(locks, "_take", without)
-    write_blocks(tmp_path / "a.csv", "csv", ["x"], block_of, 3, "q")
+    write_blocks(tmp_path / "a.csv", "csv", ["batch"], block_of, 3, "q")
     assert list(tree(tmp_path)) == ["a.csv"]
 
 
@@ -320,7 +320,7 @@ def test_long_names_do_not_meet_in_a_hidden_one(tmp_path):
     first, second = tmp_path / ("é" * 100 + "1.csv"), tmp_path / ("é" * 100 + "2.csv")
     assert set(partial_paths(first)).isdisjoint(partial_paths(second))
     for path in (first, second):
-        write_blocks(path, "csv", ["x"], block_of, 3, "q")
+        write_blocks(path, "csv", ["batch"], block_of, 3, "q")
     assert len(tree(tmp_path)) == 2
 
 

@@ -23,6 +23,16 @@ Hardwares = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the file that an interrupted run left unfinished.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a billion points.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Processes that write .csv and .jsonl side by side. [default: one on each core]",
+    ),
+]
 AllModes = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +94,7 @@ def sweep_command(
     resume: Resume = False,
     yes: Yes = False,
     dask: OnDask = None,
+    jobs: Jobs = None,
     *,
     delivery: delivering.Delivery,
 ) -> None:
@@ -105,6 +116,7 @@ def sweep_command(
         raise typer.BadParameter("--resume needs -o FILE with the ending .csv, .jsonl or .parquet")
     if delivery.is_line():
         return
+    from perfmodel.sweeps.jobs import cores
     from perfmodel.sweeps.summaries import fingerprint, grid_notes
     from perfmodel.sweeps.sweeps import make_grid
 
@@ -119,14 +131,14 @@ def sweep_command(
         from perfmodel.report.files.blocks import text_blocks
 
         try:
-            for text in text_blocks(form, grid.columns, _blocks(grid)):
+            for text in text_blocks(form, grid.columns, *_blocks(grid), jobs or cores()):
                 delivering.show(text)
         except KeyboardInterrupt:
             raise StoppedError(
                 "the rows so far are whole; with -o FILE.csv a stopped sweep can go on (--resume)"
             ) from None
     else:
-        _write(grid, Path(output), form, fingerprint(grid, form), resume=resume)
+        _write(grid, Path(output), form, fingerprint(grid, form), resume=resume, jobs=jobs or cores())
 
 
 def _on_cluster(
@@ -152,20 +164,19 @@ def _on_cluster(
     delivering.show(f"{manifest}\n")
 
 
-def _blocks(grid: "Grid") -> Any:
+def _blocks(grid: "Grid") -> "tuple[Callable[[int], Any], int]":
+    """Return what gives a block of a grid, and how many there are."""
     from perfmodel.sweeps.columns import block_columns
-    from perfmodel.sweeps.grids import blocks
+    from perfmodel.sweeps.grids import block_at, block_count
 
-    return (block_columns(grid, part) for part in blocks(grid.counts))
+    return lambda i: block_columns(grid, block_at(grid.counts, i)), block_count(grid.counts)
 
 
-def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) -> None:
+def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool, jobs: int = 1) -> None:
     """Stream a grid to a file, with its sidecar beside it."""
     from perfmodel._layout import __version__
     from perfmodel.report.files.blocks import write_blocks
     from perfmodel.report.files.delimited import to_json
-    from perfmodel.sweeps.columns import block_columns
-    from perfmodel.sweeps.grids import block_at, block_count
     from perfmodel.sweeps.summaries import assumptions, specification_hashes
 
     def beside() -> dict[Path, bytes]:
@@ -179,18 +190,9 @@ def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool) 
         }
         return {Path(f"{path}.meta.json"): to_json(meta).encode()}
 
-    count = block_count(grid.counts)
     with Watched("rows", grid.size) as report:
         write_blocks(
-            path,
-            form,
-            grid.columns,
-            lambda i: block_columns(grid, block_at(grid.counts, i)),
-            count,
-            question,
-            resume=resume,
-            report=report,
-            beside=beside,
+            path, form, grid.columns, *_blocks(grid), question, resume=resume, report=report, beside=beside, jobs=jobs
         )
 
 

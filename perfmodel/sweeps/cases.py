@@ -6,6 +6,7 @@ an axis of its own or all along one.
 """
 
 from collections.abc import Mapping
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy
@@ -22,6 +23,8 @@ from perfmodel.numbers.recorded import greater
 
 Array = Any  # a numpy array that broadcasts to the points, or a float
 Number = Any  # a float or a recorded number
+# Threads share what is prepared and recorded, but one at a time prepares it.
+PREPARING = RLock()
 
 
 class Points(NamedTuple):
@@ -79,8 +82,9 @@ class Case:
         out: contiguous arrays of the points' shape, into which columns may be put.
         """
         key = (*points.axes.items(), points.counts, wanted)
-        if key not in self._programs:
-            self._programs[key] = self._record(points, wanted)
+        with PREPARING:
+            if key not in self._programs:
+                self._programs[key] = self._record(points, wanted)
         columns = self._programs[key].run(points.inputs(), points.shape, out)
         for name in ("bytes_per_step", "flops_per_step"):
             if name in columns:

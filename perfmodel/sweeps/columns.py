@@ -20,7 +20,7 @@ from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.software import software_in_use
-from perfmodel.sweeps.cases import Array, Case, Points
+from perfmodel.sweeps.cases import PREPARING, Array, Case, Points
 from perfmodel.sweeps.columnkinds import AXIS_COLUMNS, FURTHER, KEYS, Column, axis_values, column_of, is_float, kind_of
 from perfmodel.sweeps.grids import Axis, points
 
@@ -179,7 +179,9 @@ def block_columns(
     for case in cases(grid, part):
         here = tuple(slice(None) if i in vectors else case[i] - part[i][0] for i in range(len(shape)))
         workload = {name: grid.axes[i][case[i]] for i, name in enumerate(KEYS) if name in _WORKLOAD - set(arrays)}
-        _put_case(question_of(grid, case), asked.at(workload), grid, here, shape, whole, labels)
+        with PREPARING:
+            question = question_of(grid, case)
+        _put_case(question, asked.at(workload), grid, here, shape, whole, labels)
         for name, value in workload.items():
             if name in wanted:
                 whole.setdefault(name, numpy.empty(shape))[here] = value

@@ -1,7 +1,7 @@
 """Sweeps: a grid over models, devices, workloads, formats, modes and parameters, as columns of numpy arrays."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 
 import msgspec
@@ -19,6 +19,8 @@ from perfmodel.sweeps.cases import Array
 from perfmodel.sweeps.columnkinds import is_float, none_for_unknown
 from perfmodel.sweeps.columns import MOST_PREPARED, Grid, arguments_at, block_columns, cases, question_of
 from perfmodel.sweeps.grids import BLOCK, MOST_POINTS, Axis, blocks
+from perfmodel.sweeps.jobs import MOST_JOBS, by_threads, cores
+from perfmodel.units import whole_number
 
 # The axes and the twelve main figures; parameters that are swept stand between them.
 MAIN_FIGURES = (
@@ -77,6 +79,7 @@ def sweep(
     *,
     columns: Sequence[str] | str | None = None,
     yes: bool = False,
+    jobs: int | None = None,
     **asked: Unpack[AskedGrid],
 ) -> Sweep:
     """Answer `estimate` at every point of a grid.
@@ -90,45 +93,55 @@ def sweep(
     software holds at the others too.
     columns: names of `Estimate.rows`, "all", or None for the axes and the main figures.
     yes: work out more points than MOST_POINTS.
+    jobs: how many threads work on a large grid [-], None for one on each core; the answer is the same.
     Raises PerfModelError before any work, with one line that says what can.
 
     >>> found = sweep("llama-3.1-8b", "sn40l", devices="8,16", batch="1:16:x4")
     >>> found["speedup.value"].reshape(2, 3).round(1).tolist()
     [[1.6, 1.5, 1.4], [1.9, 1.8, 1.5]]
     """
-    return work_out(make_grid(models, hardware, columns=columns, yes=yes, **asked))
+    threads = None if jobs is None else whole_number(jobs, "jobs", 1, MOST_JOBS)
+    return work_out(make_grid(models, hardware, columns=columns, yes=yes, **asked), threads)
 
 
-def work_out(grid: Grid) -> Sweep:
-    """Return every point of a grid in memory."""
+def work_out(grid: Grid, jobs: int | None = None) -> Sweep:
+    """Return every point of a grid in memory. jobs: how many threads work on it, None for one on each core."""
     if grid.size <= BLOCK:
         parts = [block_columns(grid, part) for part in blocks(grid.counts)]
         whole = {name: column.array() for name, column in parts[0].items()}
     else:
-        whole = _in_memory(grid)
+        whole = _in_memory(grid, jobs or cores())
     return Sweep(whole, tuple(axis.name for axis in grid.axes), grid.counts)
 
 
-def _in_memory(grid: Grid) -> dict[str, Array]:
+def _in_memory(grid: Grid, jobs: int) -> dict[str, Array]:
     """Return all columns, block by block into arrays made beforehand."""
     whole: dict[str, Array] = {name: numpy.empty(grid.size) for name in grid.columns if is_float(name)}
-    start = 0
-    for part in blocks(grid.counts):
-        stop = start + math.prod(last - first for first, last in part)
-        found = block_columns(
-            grid, part, {name: values[start:stop] for name, values in whole.items() if is_float(name)}
-        )
-        for name, column in found.items():
-            if is_float(name):
-                continue
-            values = column.array()
+    floats = dict(whole)
+
+    def others(place: tuple[slice, Sequence[tuple[int, int]]]) -> tuple[slice, dict[str, Array]]:
+        """Put the floats of a block where they belong; return its other columns."""
+        rows, part = place
+        found = block_columns(grid, part, {name: values[rows] for name, values in floats.items()})
+        return rows, {name: column.array() for name, column in found.items() if name not in floats}
+
+    for rows, found in by_threads(others, _rows(grid), jobs):
+        for name, values in found.items():
             if name not in whole:
                 whole[name] = numpy.empty(grid.size, values.dtype)
             elif whole[name].dtype != values.dtype:
                 whole[name] = whole[name].astype(numpy.result_type(whole[name].dtype, values.dtype))
-            whole[name][start:stop] = values
-        start = stop
+            whole[name][rows] = values
     return {name: none_for_unknown(name, whole[name]) for name in grid.columns}
+
+
+def _rows(grid: Grid) -> Iterator[tuple[slice, tuple[tuple[int, int], ...]]]:
+    """Yield the rows of every block, with the block."""
+    start = 0
+    for part in blocks(grid.counts):
+        stop = start + math.prod(last - first for first, last in part)
+        yield slice(start, stop), part
+        start = stop
 
 
 def make_grid(

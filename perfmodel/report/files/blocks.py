@@ -21,6 +21,7 @@ from perfmodel.estimates.progress import Report
 from perfmodel.report.files.locks import only_writer
 from perfmodel.report.files.rowfiles import Block, ParquetRows, TextRows, parquet_library
 from perfmodel.report.files.whole import check_name, explained, hidden, publish
+from perfmodel.report.files.workers import by_processes
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 
@@ -46,6 +47,7 @@ def write_blocks(
     report: Report | None = None,
     mark: str = "",
     beside: Callable[[], Mapping[Path, bytes]] | None = None,
+    jobs: int = 1,
 ) -> None:
     """Write blocks 0 to `count` - 1 to `path`, which appears only when whole.
 
@@ -56,6 +58,7 @@ def write_blocks(
     mark: sets hidden files apart where several processes may write the same file; the last whole one stays. Without
     one there is a single writer at a time.
     beside: gives files that appear together with this one.
+    jobs: how many processes make text of blocks side by side; the bytes are the same.
     Raises PerfModelError where a file cannot be written, or another process is writing it; no half file is left then.
     """
     with explained(path):
@@ -68,7 +71,7 @@ def write_blocks(
                 " --resume, or write .csv, .jsonl or, with --dask, a folder"
             )
     with contextlib.nullcontext() if mark else only_writer(path), explained(path):
-        job = _Job(path, form, columns, block_of, count, question, report, mark)
+        job = _Job(path, form, columns, block_of, count, question, report, mark, jobs)
         job.write(beside, resume=resume)
 
 
@@ -85,10 +88,12 @@ class _Job:
         question: str,
         report: Report | None,
         mark: str,
+        jobs: int,
     ) -> None:
         self._path, self._form, self._columns = path, form, columns
         self._block_of, self._count, self._question, self._report = block_of, count, question, report
         self._partial, self._state_path = partial_paths(path, mark)
+        self._jobs = jobs
 
     def write(self, beside: Callable[[], Mapping[Path, bytes]] | None, *, resume: bool) -> None:
         """Write the hidden file from where it stands, then give it its name together with those beside it."""
@@ -139,8 +144,10 @@ class _Job:
                 else TextRows(file, self._form, self._columns, started=bool(done))
             )
             try:
-                for i in range(done, self._count):
-                    data = writer.write(self._block_of(i))
+                places, jobs = range(done, self._count), self._jobs if writer.resumes else 1
+                made = by_processes(lambda i: writer.ready(self._block_of(i)), places, jobs)
+                for i, rows in zip(places, made, strict=True):
+                    data = writer.write(rows)
                     if writer.resumes:
                         file.flush()
                         size, checksum = size + len(data), zlib.crc32(data, checksum)
@@ -193,9 +200,10 @@ def _reached(partial: Path, state_path: Path, question: str) -> _State | None:
     return state if not left and checksum == state.checksum else None
 
 
-def text_blocks(form: str, columns: Sequence[str], parts: Iterator[Block]) -> Iterator[str]:
+def text_blocks(
+    form: str, columns: Sequence[str], block_of: Callable[[int], Block], count: int, jobs: int = 1
+) -> Iterator[str]:
     """Yield what `write_blocks` would write, as text, block by block; form: csv or jsonl."""
-    buffer = io.BytesIO()
-    writer = TextRows(buffer, form, columns, started=False)
-    for block in parts:
-        yield writer.write(block).decode()
+    writer = TextRows(io.BytesIO(), form, columns, started=False)
+    for rows in by_processes(lambda i: writer.ready(block_of(i)), range(count), jobs):
+        yield writer.write(rows).decode()

@@ -103,12 +103,15 @@ class TextRows:
         self._file, self._rows = file, csv_rows if form == "csv" else json_rows
         self._head = csv_header(columns) if form == "csv" and not started else b""
 
-    def write(self, block: Block) -> bytes:
-        """Append a block and return its bytes."""
+    def ready(self, block: Block) -> bytes:
+        """Return the rows of a block as they are written."""
         rows = len(next(iter(block.values())).values)
         # Few rows at a time: as Python objects they take many times the room that they take as arrays.
-        data = b"".join([self._head, *(self._rows(block, start, start + _ROWS) for start in range(0, rows, _ROWS))])
-        self._head = b""
+        return b"".join([self._rows(block, start, start + _ROWS) for start in range(0, rows, _ROWS)])
+
+    def write(self, rows: bytes) -> bytes:
+        """Append rows that are ready and return all bytes that were written."""
+        data, self._head = self._head + rows, b""
         self._file.write(data)
         return data
 
@@ -129,6 +132,10 @@ class ParquetRows:
         del columns
         self._arrow, self._parquet = parquet_library()
         self._file, self._writer = file, None
+
+    def ready(self, block: Block) -> Block:
+        """Return the block: the library makes its bytes."""
+        return block
 
     def write(self, block: Block) -> bytes:
         """Append a row group."""
