@@ -4,8 +4,8 @@ A model, a device or a kernel may be called anything at all. Nothing in a name r
 cell, moves the cursor of a terminal or is a formula to a spreadsheet: what is not for reading is shown as its code.
 """
 
-import json
 import re
+from functools import lru_cache
 
 # Controls of both sets, what reorders or hides the letters around it, line ends that are no newline, half surrogates.
 _HIDDEN = (
@@ -13,8 +13,6 @@ _HIDDEN = (
     "\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
     "\\ud800-\\udfff\\U000e0000-\\U000e007f"
 )
-_UNSEEN = re.compile(f"[{_HIDDEN}]")
-_UNSEEN_OR_BREAK = re.compile(f"[\\t\\n{_HIDDEN}]")
 # Signs of Markdown; an underscore inside a word is none.
 _MARKDOWN = re.compile(r"[\\`*\[\]|]|^#|^~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LATEX = {
@@ -27,13 +25,20 @@ _LATEX = {
 _FORMULA = re.compile(r"\s*[=+\-@\t\r]")
 
 
+@lru_cache(maxsize=2)
+def _unseen(also: str = "") -> re.Pattern[str]:
+    """Return the pattern of what is not shown, and of what `also` names; of so many letters it takes long to make."""
+    return re.compile(f"[{also}{_HIDDEN}]")
+
+
 def terminal(text: str) -> str:
     r"""Return text for a terminal, a pipe or a text file: lines and tabs stay, all other controls are shown as codes.
 
     >>> terminal("gemm" + chr(27) + "[2J")
     'gemm\\x1b[2J'
     """
-    return _UNSEEN.sub(_code, text)
+    # A text of letters that all can be seen is most of them, and needs no pattern.
+    return text if text.replace("\n", "").isprintable() else _unseen().sub(_code, text)
 
 
 def line(text: str) -> str:
@@ -42,7 +47,7 @@ def line(text: str) -> str:
     >>> line("one" + chr(10) + "import os")
     'one\\nimport os'
     """
-    return _UNSEEN_OR_BREAK.sub(_code, text)
+    return text if text.isprintable() else _unseen("\\t\\n").sub(_code, text)
 
 
 def python(text: str) -> str:
@@ -62,7 +67,7 @@ def shell(text: str) -> str:
     """
     import shlex
 
-    if _UNSEEN_OR_BREAK.search(text):
+    if line(text) != text:
         escaped = text.replace("\\", "\\\\").replace("'", "\\'")
         return f"$'{line(escaped)}'"
     return shlex.quote(text)
@@ -100,8 +105,10 @@ def markdown(text: str) -> str:
 
 def json_text(value: object, *, indent: int | None = None) -> str:
     """Return `value` as JSON that may be shown in a terminal. Raises ValueError for a number that is not finite."""
+    import json
+
     written = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    return _UNSEEN.sub(_json_code, written)
+    return _unseen().sub(_json_code, written)
 
 
 def cell(text: str) -> str:
@@ -123,4 +130,6 @@ def _code(match: re.Match[str]) -> str:
 
 
 def _json_code(match: re.Match[str]) -> str:
+    import json
+
     return json.dumps(match[0])[1:-1]

@@ -14,7 +14,8 @@ from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import active_parameter_count, decode_step, embedding_elements, parameter_count
 from perfmodel.specifications.catalogue import names
-from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.specifications.huggingface import model_from_config
+from perfmodel.specifications.huggingface.readers import KNOWN_TYPES
 from perfmodel.specifications.mixers import Attention
 from perfmodel.specifications.model import Layer
 from perfmodel.specifications.modelfiles import load_model

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from perfmodel import PerfModelError, estimate
 from perfmodel.specifications.catalogue import find_hardware, find_model
-from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.specifications.huggingface import model_from_config
+from perfmodel.specifications.huggingface.readers import KNOWN_TYPES
 
 CONFIG = {
     "model_type": "llama",

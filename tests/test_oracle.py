@@ -9,7 +9,8 @@ import pytest
 from perfmodel import PerfModelError, find_model
 from perfmodel.operations import decode_step, embedding_elements, parameter_count, total_work
 from perfmodel.operations.formats import plain_formats
-from perfmodel.specifications.huggingface import KNOWN_TYPES, model_from_config
+from perfmodel.specifications.huggingface import model_from_config
+from perfmodel.specifications.huggingface.readers import KNOWN_TYPES
 from perfmodel.specifications.mixers import Attention, CompressedAttention, LatentAttention
 
 FOLDER = Path(__file__).parent / "oracle"

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.errors import UnknownNameError, UnreadableValueError, nearest, shown
-from perfmodel.specifications.spellings import spelled
 
 Word = Annotated[
     str | None, typer.Argument(metavar="[WORD]", help="Only those with this word in their name, title or aliases.")
@@ -35,6 +34,8 @@ def having(word: str | None, rows: Sequence[dict[str, Any]], what: str) -> list[
     """
     if word is None:
         return list(rows)
+    from perfmodel.specifications.spellings import spelled
+
     said = spelled(word).replace("-", "")
     found = [
         row

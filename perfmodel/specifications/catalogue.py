@@ -14,7 +14,6 @@ from perfmodel.specifications.indexes import index_of
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
 from perfmodel.specifications.othernames import counted_device, is_closed
-from perfmodel.specifications.spellings import device_meant, model_meant, plain_forms, spelled, stored_as
 
 
 @lru_cache(maxsize=512)
@@ -76,6 +75,11 @@ def _catalogued(kind: str, name: str) -> Path | None:
         return None
     if "/" not in name and "\\" not in name and (path := folder / f"{name}.toml").is_file():
         return path
+    from perfmodel.specifications.spellings import (  # with its patterns, where a name is not as files have it
+        device_meant,
+        spelled,
+    )
+
     known = _called(kind)
     called = known.get(spelled(name))
     if called is None and kind == "hardware" and not _meant_as_path(name):
@@ -85,6 +89,8 @@ def _catalogued(kind: str, name: str) -> Path | None:
 
 def _path(kind: str, name: str) -> Path:
     """Return `name` as a path where it is one, or is meant as one."""
+    from perfmodel.specifications.spellings import model_meant, spelled
+
     path = Path(name)
     if (kind == "hardware" and _meant_as_path(name)) or (
         kind == "models" and name and (_exists(path) or _written_as_path(name))
@@ -150,6 +156,8 @@ def _meant_as_path(name: str) -> bool:
 
 def _stored_otherwise(name: str) -> str:
     """Return what of the catalogue a quantised or repacked checkpoint is made of, and how to ask for it, or ''."""
+    from perfmodel.specifications.spellings import plain_forms, stored_as
+
     for form in plain_forms(name):
         if called := _called("models").get(form) or _alone().get(form.replace("-", "")):
             stored = stored_as(name)
@@ -176,6 +184,8 @@ def _exists(path: Path) -> bool:
 
 def _refuse_other_kind(kind: str, name: str) -> None:
     """Raise UnknownNameError where `name` is one of the other catalogue: the words are in the wrong order."""
+    from perfmodel.specifications.spellings import spelled
+
     other, is_one = ("models", "a model") if kind == "hardware" else ("hardware", "a device")
     if spelled(name) in _called(other):
         raise UnknownNameError(f"{shown(name)} is {is_one}; the order is MODEL HARDWARE")
@@ -190,6 +200,8 @@ def _called(kind: str) -> dict[str, str]:
 
 def read_called(kind: str) -> dict[str, str]:
     """Return every name, alias and origin of `kind` as `spelled` writes it, with the name of its file."""
+    from perfmodel.specifications.spellings import spelled
+
     found: dict[str, str] = {}
     alone: dict[str, str] = {}
     for name in names(kind):

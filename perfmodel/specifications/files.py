@@ -1,6 +1,5 @@
 """Read a TOML or JSON file safely, and write TOML: size, bytes and syntax are checked before any meaning."""
 
-import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -83,6 +82,8 @@ def _dotted_deeply(text: str) -> bool:
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object that a JSON file holds; NaN and infinity are kept as floats for the reader to refuse."""
+    import json
+
     try:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:

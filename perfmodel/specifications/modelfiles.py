@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import SpecificationError, shown
-from perfmodel.specifications.checkpoints import stored_bytes
 from perfmodel.specifications.fields import Fields
 from perfmodel.specifications.files import is_folder, read_json_object, read_toml, toml_text
 from perfmodel.specifications.huggingface import model_from_config
@@ -55,6 +54,8 @@ def load_model(path: Path) -> Model:
         path = file_of(path)
         if path.suffix == ".gguf":
             return load_model(path)
+    from perfmodel.specifications.checkpoints import stored_bytes
+
     return model_from_config(
         read_config(path),
         name=path.resolve().parent.name or path.stem,

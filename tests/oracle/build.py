@@ -17,7 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from perfmodel._layout import data_folder
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.huggingface.fields import is_without_work
-from perfmodel.specifications.huggingface.reader import DECODER_TYPES
+from perfmodel.specifications.huggingface.readers import DECODER_TYPES
 from perfmodel.specifications.huggingface.wrappers import FLAT, WRAPPERS
 from tests.oracle import measure
 from tests.oracle.tiny import CLASSES, tiny

@@ -13,7 +13,7 @@ import transformers
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from perfmodel.specifications.huggingface.fields import is_without_work
-from perfmodel.specifications.huggingface.reader import KNOWN_TYPES
+from perfmodel.specifications.huggingface.readers import KNOWN_TYPES
 
 TARGET = Path("perfmodel/specifications/huggingface/defaults.json")
 

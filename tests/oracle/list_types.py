@@ -5,7 +5,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from perfmodel.specifications.huggingface.reader import DECODER_TYPES, KNOWN_TYPES
+from perfmodel.specifications.huggingface.readers import DECODER_TYPES, KNOWN_TYPES
 
 FOLDER = Path(__file__).parent
 

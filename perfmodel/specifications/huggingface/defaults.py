@@ -1,6 +1,5 @@
 """What the `transformers` library takes for keys that a config.json leaves out, and its other names of keys."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,10 @@ UNKNOWN = Family({}, {})
 
 
 @lru_cache(maxsize=1)
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads((Path(__file__).parent / "defaults.json").read_text(encoding="utf-8"))
-    return table
+def _table() -> dict[str, msgspec.Raw]:
+    """Return the text of each model_type's entry, of which a model needs one or two."""
+    data = (Path(__file__).parent / "defaults.json").read_bytes()
+    return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
 
 
 @lru_cache(maxsize=512)
@@ -45,7 +45,8 @@ def family_of(model_type: str, *, nested: bool = False) -> Family:
 
     nested: it is the part of a larger config, whose size may be left out too.
     """
-    entry = _table().get(model_type)
+    text = _table().get(model_type)
+    entry = None if text is None else msgspec.json.decode(text)
     if not isinstance(entry, dict):
         return UNKNOWN
     defaults = {key: value for key, value in entry["defaults"].items() if nested or key not in _STATED}

@@ -1,5 +1,6 @@
 """Dense decoders: Llama and its kin, Gemma, Cohere, Phi, OLMo, Granite, SmolLM."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -270,3 +271,22 @@ def read_gemma3n(fields: ConfigFields) -> Shape:
         fields.integer("vocab_size_per_layer_input", default=262_144, most=100_000_000) * layers * streams.layer_input
     )
     return {"layers": built, "other_parameters": table + idle, "tied_default": True, "vocabulary_default": 262_400}
+
+
+# Types that most models are of, so that only these readers load with them.
+READERS: dict[str, Callable[[ConfigFields], Shape]] = {
+    "cohere2": read_cohere2,
+    "gemma": read_gemma,
+    "gemma2": read_gemma2,
+    "gemma3_text": read_gemma3,
+    "gemma3n_text": read_gemma3n,
+    "granite": read_granite,
+    "llama": read_llama,
+    "mimo": read_mimo,
+    "mistral": read_mistral,
+    "olmo2": read_olmo2,
+    "phi3": read_phi3,
+    "qwen2": read_qwen2,
+    "qwen3": read_qwen3,
+    "smollm3": read_smollm3,
+}
