@@ -89,7 +89,7 @@ def test_each_question_of_the_tutorial_is_one_of_the_page(repository):
     asked = [
         dict(part.split("=") for part in line.split("&")) for line in re.findall(r"<!-- explorer: (\S+) -->", text)
     ]
-    assert len(asked) == text.count("\n## ") == 5
+    assert len(asked) == text.count("\n## ") == 6
     for question in asked:
         names = {key: question[key] for key in ("before", "after") if key in question}
         answer = perfmodel.estimate(

@@ -31,7 +31,7 @@ CHAPTERS = {
     "Reference": ("cli", "python", "equations", "symbols", "columns", "trust", "validation", "misses", "architecture"),
 }
 LINKS = {
-    "Five questions": "tutorial.html",
+    "Six questions": "tutorial.html",
     "Options": "asking.html",
     "Equations": "equations.html",
     "All documents": "contents.html",
