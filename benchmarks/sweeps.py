@@ -47,7 +47,7 @@ def in_memory(label: str, model: str, hardware: str, **keys: object) -> None:
     best, copying, rows = 1e9, 1e9, 0
     for _ in range(3):
         start = time.process_time()
-        found = sweep(model, hardware, columns=FIGURES, **keys)
+        found = sweep(model, hardware, columns=FIGURES, jobs=1, **keys)
         best, rows = min(best, time.process_time() - start), len(found)
         start = time.process_time()
         copies = [values.copy() for values in found.columns.values()]

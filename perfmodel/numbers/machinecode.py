@@ -20,6 +20,7 @@ from perfmodel.numbers.recorded import Line
 
 Array = Any
 _LANES = 8
+_SUFFIX = f"v{_LANES}f64"
 _ARITHMETIC = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 
 
@@ -74,15 +75,27 @@ class InnerLoop:
             )
             for array, varies in zip(inputs, self._varies, strict=True)
         ]
-        results = [outs[name] for name in self._results]
-        for array in results:
+        wanted = [outs[name] for name in self._results]
+        for array in wanted:
             if not array.flags.c_contiguous or array.dtype != float:
                 raise ValueError("results need contiguous arrays of floats")
+        outer, inner = size
+        results = wanted
+        if inner < _LANES:  # points are worked out so many at a time
+            more = _LANES - inner
+            full = [
+                numpy.pad(array, ((0, 0), (0, more)), "edge") if varies[1] else array
+                for array, varies in zip(full, self._varies, strict=True)
+            ]
+            results = [numpy.empty((outer, _LANES)) for _ in wanted]
         addresses = [
             (ctypes.c_void_p * max(1, len(arrays)))(*(array.ctypes.data for array in arrays))
             for arrays in (full, results)
         ]
-        self._call(addresses[0], addresses[1], *size)
+        self._call(addresses[0], addresses[1], outer, max(inner, _LANES))
+        if inner < _LANES:
+            for array, padded in zip(wanted, results, strict=True):
+                array[...] = padded[:, :inner]
 
 
 class _Text:
@@ -106,30 +119,30 @@ class _Text:
         self._lines.append(f"  br {text}")
 
     def module(self) -> str:
-        """Return the module: for each outer index, eight inner ones at a time, then those left one by one."""
-        functions = "".join(self._function(name, lanes) for name in ("log", "exp") for lanes in (_LANES, 1))
+        """Return the module: for each outer index eight inner ones at a time, of which there are eight or more.
+
+        The last eight may begin among those before, which then are worked out again to the same numbers.
+        """
+        functions = "".join(self._function(name) for name in ("log", "exp"))
         addresses = [
             self._do(f"load ptr, ptr {self._do(f'getelementptr ptr, ptr %{group}, i64 {i}')}")
             for group, count in (("inputs", len(self._varies)), ("outs", len(self._kernel.results)))
             for i in range(count)
         ]
         inputs, outs = addresses[: len(self._varies)], addresses[len(self._varies) :]
-        whole = self._do(f"and i64 %inner, {-_LANES}")
+        last = self._do(f"sub i64 %inner, {_LANES}")
         self._jump("label %outer_test")
         self._label("outer_test")
         self._lines.append("  %o = phi i64 [0, %entry], [%o_next, %outer_end]")
-        self._jump(f"i1 {self._do('icmp slt i64 %o, %outer')}, label %wide_test, label %done")
-        for name, lanes, begin, before, end, then in (
-            ("wide", _LANES, "0", "outer_test", whole, "single_test"),
-            ("single", 1, whole, "wide_test", "%inner", "outer_end"),
-        ):
-            self._label(f"{name}_test")
-            self._lines.append(f"  %{name}_i = phi i64 [{begin}, %{before}], [%{name}_next, %{name}]")
-            self._jump(f"i1 {self._do(f'icmp slt i64 %{name}_i, {end}')}, label %{name}, label %{then}")
-            self._label(name)
-            self._points(lanes, f"%{name}_i", inputs, outs)
-            self._lines.append(f"  %{name}_next = add i64 %{name}_i, {lanes}")
-            self._jump(f"label %{name}_test")
+        self._jump(f"i1 {self._do('icmp slt i64 %o, %outer')}, label %inner_test, label %done")
+        self._label("inner_test")
+        self._lines.append("  %i = phi i64 [0, %outer_test], [%i_next, %inner_loop]")
+        self._jump(f"i1 {self._do('icmp slt i64 %i, %inner')}, label %inner_loop, label %outer_end")
+        self._label("inner_loop")
+        self._lines.append(f"  %at = call i64 @llvm.smin.i64(i64 %i, i64 {last})")
+        self._points("%at", inputs, outs)
+        self._lines.append(f"  %i_next = add i64 %i, {_LANES}")
+        self._jump("label %inner_test")
         self._label("outer_end")
         self._lines.append("  %o_next = add i64 %o, 1")
         self._jump("label %outer_test")
@@ -140,20 +153,24 @@ class _Text:
             ' "prefer-vector-width"="512" }\n'
         )
 
-    def _points(self, lanes: int, i: str, inputs: Sequence[str], outs: Sequence[str]) -> None:
+    def _points(self, i: str, inputs: Sequence[str], outs: Sequence[str]) -> None:
         """All operations on some points."""
-        kind = _kind("double", lanes)
+        kind = _kind("double")
         place = self._do(f"add i64 {self._do('mul i64 %o, %inner')}, {i}")
         values: dict[str, str] = {}
-        for key, varies, address in zip(self._kernel.inputs, self._varies, inputs, strict=True):
-            values[key] = self._load(kind, lanes, varies, address, i)
+        places = dict(zip(self._kernel.inputs, zip(self._varies, inputs, strict=True), strict=True))
         for line in self._kernel.lines:
-            values[line.target] = self._operation(line, kind, lanes, values)
+            # An input is loaded where it is needed first, so that few are held at a time.
+            for key in (line.left, line.right):
+                if isinstance(key, str) and key not in values:
+                    varies, address = places[key]
+                    values[key] = self._load(kind, varies, address, i)
+            values[line.target] = self._operation(line, kind, values)
         for key, address in zip(self._kernel.results, outs, strict=True):
             at = self._do(f"getelementptr double, ptr {address}, i64 {place}")
             self._lines.append(f"  store {kind} {values[key]}, ptr {at}, align 8")
 
-    def _load(self, kind: str, lanes: int, varies: tuple[bool, bool], address: str, i: str) -> str:
+    def _load(self, kind: str, varies: tuple[bool, bool], address: str, i: str) -> str:
         """An input at some points: element o x inner + i, without the axes that it lacks."""
         index = "0"
         for along, length, at in ((varies[0], "%outer", "%o"), (varies[1], "%inner", i)):
@@ -163,91 +180,85 @@ class _Text:
         if varies[1]:
             return self._do(f"load {kind}, ptr {at}, align 8")
         value = self._do(f"load double, ptr {at}, align 8")
-        if lanes == 1:
-            return value
         first = self._do(f"insertelement {kind} poison, double {value}, i64 0")
-        return self._do(f"shufflevector {kind} {first}, {kind} poison, <{lanes} x i32> zeroinitializer")
+        return self._do(f"shufflevector {kind} {first}, {kind} poison, <{_LANES} x i32> zeroinitializer")
 
-    def _operation(self, line: Line, kind: str, lanes: int, values: Mapping[str, str]) -> str:
-        left, right = (values[x] if isinstance(x, str) else _number(x, lanes) for x in (line.left, line.right))
+    def _operation(self, line: Line, kind: str, values: Mapping[str, str]) -> str:
+        left, right = (values[x] if isinstance(x, str) else _number(x) for x in (line.left, line.right))
         operation = line.operation
         if operation in _ARITHMETIC:
             return self._do(f"{_ARITHMETIC[operation]} {kind} {left}, {right}")
         if operation in ("log", "exp"):
-            return self._do(f"call {kind} @{operation}{lanes}({kind} {left})")
+            return self._do(f"call {kind} @{operation}{_LANES}({kind} {left})")
         if operation == "**":
-            return self._power(line.right, left, right, kind, lanes)
-        truth = f"<{lanes} x i1>" if lanes > 1 else "i1"
+            return self._power(line.right, left, right, kind)
+        truth = _kind("i1")
         less = self._do(f"fcmp {'olt' if operation == 'minimum' else 'ogt'} {kind} {left}, {right}")
         if operation == "greater":
-            left, right = _number(1.0, lanes), _number(0.0, lanes)
+            left, right = _number(1.0), _number(0.0)
         return self._do(f"select {truth} {less}, {kind} {left}, {kind} {right}")
 
-    def _power(self, exponent: Any, left: str, right: str, kind: str, lanes: int) -> str:
+    def _power(self, exponent: Any, left: str, right: str, kind: str) -> str:
         if exponent == 0.5:
-            return self._do(f"call {kind} @llvm.sqrt.{_suffix(lanes)}({kind} {left})")
-        logarithm = self._do(f"call {kind} @log{lanes}({kind} {left})")
+            return self._do(f"call {kind} @llvm.sqrt.{_SUFFIX}({kind} {left})")
+        logarithm = self._do(f"call {kind} @log{_LANES}({kind} {left})")
         product = self._do(f"fmul {kind} {logarithm}, {right}")
-        return self._do(f"call {kind} @exp{lanes}({kind} {product})")
+        return self._do(f"call {kind} @exp{_LANES}({kind} {product})")
 
-    def _function(self, name: str, lanes: int) -> str:
+    def _function(self, name: str) -> str:
         """The text of a logarithm or exponential of some normal positive, or not too large, numbers at once."""
-        kind = _kind("double", lanes)
-        result = self._logarithm(kind, lanes) if name == "log" else self._exponential(kind, lanes)
+        kind = _kind("double")
+        result = self._logarithm(kind) if name == "log" else self._exponential(kind)
         body, self._lines = "\n".join(self._lines), []
-        return f"define internal {kind} @{name}{lanes}({kind} %x) #0 {{\n{body}\n  ret {kind} {result}\n}}\n"
+        return f"define internal {kind} @{name}{_LANES}({kind} %x) #0 {{\n{body}\n  ret {kind} {result}\n}}\n"
 
-    def _logarithm(self, kind: str, lanes: int) -> str:
+    def _logarithm(self, kind: str) -> str:
         """With x = 2**e m, m from sqrt(1/2) to sqrt(2): e log(2) + 2 artanh((m - 1) / (m + 1))."""
-        whole, truth = _kind("i64", lanes), _kind("i1", lanes)
+        whole, truth = _kind("i64"), _kind("i1")
         bits = self._do(f"bitcast {kind} %x to {whole}")
-        exponent = self._do(f"lshr {whole} {bits}, {_whole(52, lanes)}")
-        fraction = self._do(f"and {whole} {bits}, {_whole((1 << 52) - 1, lanes)}")
-        half = self._do(f"bitcast {whole} {self._do(f'or {whole} {fraction}, {_whole(1022 << 52, lanes)}')} to {kind}")
-        small = self._do(f"fcmp olt {kind} {half}, {_number(math.sqrt(0.5), lanes)}")
+        exponent = self._do(f"lshr {whole} {bits}, {_whole(52)}")
+        fraction = self._do(f"and {whole} {bits}, {_whole((1 << 52) - 1)}")
+        half = self._do(f"bitcast {whole} {self._do(f'or {whole} {fraction}, {_whole(1022 << 52)}')} to {kind}")
+        small = self._do(f"fcmp olt {kind} {half}, {_number(math.sqrt(0.5))}")
         m = self._do(f"select {truth} {small}, {kind} {self._do(f'fadd {kind} {half}, {half}')}, {kind} {half}")
-        bias = self._do(f"select {truth} {small}, {whole} {_whole(1023, lanes)}, {whole} {_whole(1022, lanes)}")
+        bias = self._do(f"select {truth} {small}, {whole} {_whole(1023)}, {whole} {_whole(1022)}")
         e = self._do(f"sitofp {whole} {self._do(f'sub {whole} {exponent}, {bias}')} to {kind}")
-        over, under = (self._do(f"fadd {kind} {m}, {_number(number, lanes)}") for number in (-1.0, 1.0))
+        over, under = (self._do(f"fadd {kind} {m}, {_number(number)}") for number in (-1.0, 1.0))
         t = self._do(f"fdiv {kind} {over}, {under}")
         square = self._do(f"fmul {kind} {t}, {t}")
-        series = self._series(square, [2 / (2 * i + 1) for i in range(11)], kind, lanes)
-        product = self._do(f"fmul {kind} {e}, {_number(math.log(2), lanes)}")
+        series = self._series(square, [2 / (2 * i + 1) for i in range(11)], kind)
+        product = self._do(f"fmul {kind} {e}, {_number(math.log(2))}")
         return self._do(f"fadd {kind} {product}, {self._do(f'fmul {kind} {t}, {series}')}")
 
-    def _exponential(self, kind: str, lanes: int) -> str:
+    def _exponential(self, kind: str) -> str:
         """With x = k log(2) + r, r at most log(2) / 2: 2**k times the series of exp(r)."""
-        whole = _kind("i64", lanes)
-        turns = self._do(f"fmul {kind} %x, {_number(1 / math.log(2), lanes)}")
-        k = self._do(f"call {kind} @llvm.rint.{_suffix(lanes)}({kind} {turns})")
-        back = self._do(f"fmul {kind} {k}, {_number(math.log(2), lanes)}")
+        whole = _kind("i64")
+        turns = self._do(f"fmul {kind} %x, {_number(1 / math.log(2))}")
+        k = self._do(f"call {kind} @llvm.rint.{_SUFFIX}({kind} {turns})")
+        back = self._do(f"fmul {kind} {k}, {_number(math.log(2))}")
         rest = self._do(f"fsub {kind} %x, {back}")
-        series = self._series(rest, [1 / math.factorial(i) for i in range(14)], kind, lanes)
-        steps = self._do(f"add {whole} {self._do(f'fptosi {kind} {k} to {whole}')}, {_whole(1023, lanes)}")
-        scale = self._do(f"bitcast {whole} {self._do(f'shl {whole} {steps}, {_whole(52, lanes)}')} to {kind}")
+        series = self._series(rest, [1 / math.factorial(i) for i in range(14)], kind)
+        steps = self._do(f"add {whole} {self._do(f'fptosi {kind} {k} to {whole}')}, {_whole(1023)}")
+        scale = self._do(f"bitcast {whole} {self._do(f'shl {whole} {steps}, {_whole(52)}')} to {kind}")
         return self._do(f"fmul {kind} {series}, {scale}")
 
-    def _series(self, x: str, coefficients: Sequence[float], kind: str, lanes: int) -> str:
+    def _series(self, x: str, coefficients: Sequence[float], kind: str) -> str:
         """The sum of coefficients times powers of x."""
-        total = _number(coefficients[-1], lanes)
+        total = _number(coefficients[-1])
         for coefficient in reversed(coefficients[:-1]):
-            product = self._do(f"fmul {kind} {total}, {x}")
-            total = self._do(f"fadd {kind} {product}, {_number(coefficient, lanes)}")
+            operands = f"{kind} {total}, {kind} {x}, {kind} {_number(coefficient)}"
+            total = self._do(f"call {kind} @llvm.fmuladd.{_SUFFIX}({operands})")
         return total
 
 
-def _kind(kind: str, lanes: int) -> str:
-    return f"<{lanes} x {kind}>" if lanes > 1 else kind
+def _kind(kind: str) -> str:
+    return f"<{_LANES} x {kind}>"
 
 
-def _suffix(lanes: int) -> str:
-    return f"v{lanes}f64" if lanes > 1 else "f64"
+def _whole(number: int) -> str:
+    return f"<{', '.join([f'i64 {number}'] * _LANES)}>"
 
 
-def _whole(number: int, lanes: int) -> str:
-    return f"<{', '.join([f'i64 {number}'] * lanes)}>" if lanes > 1 else str(number)
-
-
-def _number(value: float, lanes: int) -> str:
+def _number(value: float) -> str:
     number = f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
-    return f"<{', '.join([f'double {number}'] * lanes)}>" if lanes > 1 else number
+    return f"<{', '.join([f'double {number}'] * _LANES)}>"

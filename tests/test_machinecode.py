@@ -1,0 +1,51 @@
+"""Machine code gives what numpy gives, however many points there are beside eight at a time."""
+
+import math
+
+import numpy
+import pytest
+
+from perfmodel.numbers.arrays import RecordedLoop, _Pieces
+from perfmodel.numbers.machinecode import InnerLoop, available
+from perfmodel.numbers.recorded import Line
+
+pytestmark = pytest.mark.skipif(not available(), reason="llvmlite is not installed")
+VARIES = [(True, True), (True, False), (False, True), (False, False)]
+LINES = (
+    Line("a", "*", "x0", "x1"),
+    Line("b", "+", "a", "x2"),
+    Line("c", "/", "b", "x3"),
+    Line("d", "maximum", "c", 2.0),
+    Line("e", "minimum", "d", "x0"),
+    Line("f", "greater", "e", "x2"),
+    Line("g", "-", "f", "e"),
+    Line("h", "**", "d", 0.5),
+)
+FURTHER = (Line("i", "log", "c", 0.0), Line("j", "exp", "i", 0.0), Line("k", "**", "c", 1.7))
+
+
+@pytest.mark.parametrize("inner", [1, 2, 7, 8, 9, 15, 16, 17, 300])
+@pytest.mark.parametrize("outer", [1, 3])
+def test_machine_code_gives_what_numpy_gives(outer, inner):
+    kernel = RecordedLoop(("x0", "x1", "x2", "x3"), LINES + FURTHER, ("d", "g", "h", "i", "j", "k"))
+    random = numpy.random.default_rng(inner)
+    inputs = [random.uniform(0.5, 9.0, (outer if o else 1, inner if i else 1)) for o, i in VARIES]
+    found, expected = ({name: numpy.full((outer, inner), math.nan) for name in kernel.results} for _ in range(2))
+    InnerLoop(kernel, VARIES).run(inputs, found, (outer, inner))
+    _Pieces(kernel).run(inputs, expected, (outer, inner))
+    for name in ("d", "g", "h"):
+        assert numpy.array_equal(found[name], expected[name]), name
+    for name in ("i", "j", "k"):
+        numpy.testing.assert_allclose(found[name], expected[name], rtol=1e-14, atol=1e-16, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["log", "exp"])
+def test_logarithms_and_exponentials_are_right_to_the_last_digits(name):
+    kernel = RecordedLoop(("x",), (Line("y", name, "x", 0.0),), ("y",))
+    values = numpy.concatenate([numpy.geomspace(1e-30, 1e30, 4001), numpy.linspace(0.5, 2.0, 4001)])
+    values = numpy.log(values) if name == "exp" else values
+    found = {"y": numpy.empty((1, values.size))}
+    InnerLoop(kernel, [(False, True)]).run([values.reshape(1, -1)], found, (1, values.size))
+    expected = getattr(numpy, name)(values)
+    error = numpy.abs(found["y"][0] - expected) / numpy.maximum(numpy.abs(expected), 1e-2)
+    assert error.max() <= (1e-14 if name == "exp" else 4e-16)
