@@ -168,7 +168,7 @@ def test_an_unknown_model_type_names_the_nearest_and_where_all_are(run, tmp_path
 
 
 def test_all_known_types_are_in_the_documents(repository):
-    listed = set(re.findall(r"`(\w+)`", (repository / "docs" / "models.md").read_text(encoding="utf-8")))
+    listed = set(re.findall(r"`([\w-]+)`", (repository / "docs" / "models.md").read_text(encoding="utf-8")))
     assert set(KNOWN_TYPES) <= listed
 
 

@@ -195,7 +195,7 @@ def test_sensitivity_in_every_form(run):
     words = ("sensitivity", "llama-3.1-8b", "sn40l", "--devices", "8")
     assert run(*words).out.startswith("Measure modes.layer-fused.boundary next: it is ")
     found = sensitivity("llama-3.1-8b", "sn40l", devices=8)
-    assert json.loads(run(*words, "--json").out) == json.loads(json.dumps(found.to_dict()))
+    assert json.loads(run(*words, "--json").out) == {"schema": "1.0"} | json.loads(json.dumps(found.to_dict()))
     header = run(*words, "--csv").out.splitlines()[0].split(",")
     assert header == list(found.rows()[0])
     assert {"name", "at_low", "at_high", "base", "swing", "share", "before", "after", "speedup"} <= set(header)

@@ -292,7 +292,7 @@ def test_solve_in_every_form(run):
     assert "35 - 4*target" not in text
     assert "35 - 4*target" in run(*words, "--formula").out
     found = solve("llama-3.1-8b", "sn40l", devices=8, unknown="boundary", target="speedup=1.2")
-    assert json.loads(run(*words, "--json").out) == json.loads(json.dumps(found.to_dict()))
+    assert json.loads(run(*words, "--json").out) == {"schema": "1.0"} | json.loads(json.dumps(found.to_dict()))
     header, row = run(*words, "--csv").out.splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True))["value"] == repr(found.value)
     assert (

@@ -86,6 +86,7 @@ def question_of(row: Row, device: Hardware, after: Row, after_device: Hardware, 
         placement=None,
         draft=None,
         prompt=None,
+        decoding=None,
         arguments=_arguments(row, measured=measured),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.capacity import resident_work
-from perfmodel.estimates.prepared import ask
+from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.splits import obstacle
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.catalogue import find_model, names
