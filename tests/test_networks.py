@@ -319,7 +319,9 @@ def test_weights_that_do_not_stay_on_chip_are_said_so():
         "do not stay on the chip" in note
         for note in estimate("lstm-ptb-medium-on-chip", "a100-sxm-80gb", weights="fp32").notes
     )
-    assert not any("do not stay on the chip" in note for note in estimate("lstm-ptb-medium-on-chip", "a100-sxm-80gb").notes)
+    assert not any(
+        "do not stay on the chip" in note for note in estimate("lstm-ptb-medium-on-chip", "a100-sxm-80gb").notes
+    )
     with pytest.raises(PerfModelError, match=r"on_chip\.bandwidth.*--set"):
         estimate("lstm-ptb-medium-on-chip", "rtx-3090")
 

@@ -206,9 +206,7 @@ def test_explain_in_every_form(run, tmp_path):
     assert "35*modes_layer_fused_boundary" in text
     assert "holds while" in text
     whole = json.loads(run(*ask_words, "--json").out)
-    assert whole == {"schema": "1.0"} | json.loads(
-        json.dumps(explain("llama-3.1-8b", "sn40l", devices=8).to_dict())
-    )
+    assert whole == {"schema": "1.0"} | json.loads(json.dumps(explain("llama-3.1-8b", "sn40l", devices=8).to_dict()))
     assert run(*ask_words, "--csv").out.splitlines()[0] == "side,mode,formula,numbers,time"
     program = tmp_path / "step.py"
     assert run(*ask_words, "--python", "-o", str(program)).out == ""

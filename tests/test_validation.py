@@ -376,7 +376,9 @@ def test_calibration_finds_what_was_put_in(tmp_path):
 
 def test_one_row_helps_and_says_that_nothing_is_left_to_test_on(tmp_path):
     rows = read_rows(
-        write_rows(tmp_path / "rows.csv", *made_up("a100-sxm-80gb", {"memory.sustained.weights": 0.75}, contexts=(512,)))
+        write_rows(
+            tmp_path / "rows.csv", *made_up("a100-sxm-80gb", {"memory.sustained.weights": 0.75}, contexts=(512,))
+        )
     )
     result = calibrate(rows)
     assert result.error_after < 0.7 * result.error_before
