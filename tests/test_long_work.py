@@ -61,16 +61,16 @@ class AtTerminal:
 
 
 def test_a_stopped_sweep_names_what_it_keeps_and_goes_on(repository, tmp_path):
-    words = ("sweep", "llama-3.2-1b", "h100-sxm", "--batch", "1:1500:+1", "--context", "0:1499:+1")
+    words = ("sweep", "llama-3.2-1b", "h100-sxm", "--batch", "1:6000:+1", "--context", "0:1499:+1")
     words = (*words, "--columns", "batch,context,speedup.value", "-o", "x.csv")
     state = tmp_path / ".x.csv.state"
-    run = AtTerminal(repository, tmp_path, *words)
+    run = AtTerminal(repository, tmp_path, *words, "--jobs", "1")  # slow enough to be stopped
     run.until(lambda: state.exists() and "left" in run.said)
     code, last = run.stop()
     assert code == 130
     assert last.startswith("perfmodel: stopped; '.x.csv.partial' keeps ")
     assert "--resume goes on" in last
-    assert re.search(r"#+ +\d+% of 2,250,000 rows, \d+ (s|min) left", run.said)
+    assert re.search(r"#+ +\d+% of 9,000,000 rows, \d+ (s|min) left", run.said)
     kept = json.loads(state.read_text())["blocks"]
     assert f"keeps {kept} of " in last
     assert (tmp_path / ".x.csv.partial").exists()
@@ -78,7 +78,7 @@ def test_a_stopped_sweep_names_what_it_keeps_and_goes_on(repository, tmp_path):
     line = [sys.executable, "-m", "perfmodel", *words, "--resume"]
     subprocess.run(line, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(repository)}, check=True)
     with (tmp_path / "x.csv").open() as file:
-        assert sum(1 for _ in file) == 2_250_001
+        assert sum(1 for _ in file) == 9_000_001
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".x")]
 
 
