@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Unpack
 
 import msgspec
 
+from perfmodel.equations.uncertainty import TO_PERCENTILE
 from perfmodel.errors import SpecificationError, UnreadableValueError, UsageError, ValueRangeError, shown
 from perfmodel.estimates.figures import peak_at
 from perfmodel.estimates.intervals import effects_of
@@ -25,8 +26,6 @@ from perfmodel.specifications.parameters import lookup
 from perfmodel.specifications.quantities import Quantity
 from perfmodel.units import format_quantity, parse_quantity
 
-# Standard deviations from the median to the 95th percentile of a normal distribution.
-TO_PERCENTILE = 1.6448536269514722
 # A measured step differs from the next of the same machine by this half-width of its logarithm.
 NOISE = 0.02
 # The time is not linear in what is moved, so that it is moved again from where it came to.

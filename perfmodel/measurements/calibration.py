@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.equations.uncertainty import TO_PERCENTILE
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.progress import Report, watched
-from perfmodel.measurements.fitting import TO_PERCENTILE, Prior, largest
+from perfmodel.measurements.fitting import Prior, largest
 from perfmodel.measurements.leastsquares import MeasuredStep, joint_fit, measured_step, priors_of
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of

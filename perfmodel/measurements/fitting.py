@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from perfmodel.equations.uncertainty import TO_PERCENTILE
 from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.placement import Placement
@@ -24,8 +25,6 @@ from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import lookup
 from perfmodel.specifications.quantities import Quantity
 
-# Standard deviations from the median to the 95th percentile of a normal distribution.
-TO_PERCENTILE = 1.6448536269514722
 # Spread of a parameter whose catalogue interval is closed or reaches zero on one side: a factor of two.
 _LEAST_SPREAD, _OPEN_SPREAD = 0.005, math.log(2.0)
 _KEYS = ("boundary", "matrix", "experts", "stage", "host", "sequence", "issue", "kv", "exchange", "exchange_rise")
