@@ -77,11 +77,13 @@ class Framed:
         flat: names with underscores, such as `before_time_per_step`, in place of dots and dashes.
         Raises PerfModelError where pandas is not installed.
         """
-        return _library("pandas").DataFrame(_renamed(self._frame(), flat=flat))
+        frame: pandas.DataFrame = _library("pandas").DataFrame(_renamed(self._frame(), flat=flat))
+        return frame
 
     def to_polars(self, *, flat: bool = False) -> "polars.DataFrame":
         """Return the answer as a polars DataFrame, as `to_pandas` does."""
-        return _library("polars").DataFrame(_renamed(self._frame(), flat=flat))
+        frame: polars.DataFrame = _library("polars").DataFrame(_renamed(self._frame(), flat=flat))
+        return frame
 
 
 def _library(name: str) -> Any:
