@@ -3,8 +3,8 @@
 
     python validation/build.py measured.csv measured2.csv [OUTPUT_FOLDER]
 
-Every row of the input ends in exactly one of the two files; a difference of two rows carries both ids. Standard library only, same input
-same bytes. All words are translated by names.toml; the rules are told in README.md.
+The tables named are read first, then those of this folder, measured*.csv, by name. Every row of the input ends in exactly one of the two
+files; a difference of two rows carries both ids. Standard library only, same input same bytes. All words are translated by names.toml; the rules are told in README.md.
 """
 
 import csv
@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: build.py MEASURED.csv [MORE.csv ...] [OUTPUT_FOLDER]\n")
         return 2
     sources: list[Source] = []
-    for path in paths:
+    for path in [*paths, *sorted(HERE.glob("measured*.csv"))]:
         with path.open(encoding="utf-8", newline="") as file:
             sources += csv.DictReader(file)
     names = tomllib.loads((HERE / "names.toml").read_text(encoding="utf-8"))
