@@ -47,7 +47,9 @@ import sys
 from pathlib import Path
 from perfmodel.commands.sweeping import _write
 from perfmodel.sweeps.sweeps import make_grid
-grid = make_grid("llama-3.1-8b", "sn40l", batch="1:100:+1", context="1024:102400:+1024", parameters={"modes.looped.stage": f"0us:4us:{sys.argv[1]}"})
+axis = f"0us:4us:{sys.argv[1]}"
+grid = make_grid("llama-3.1-8b", "sn40l", batch="1:100:+1", context="1024:102400:+1024",
+                 parameters={"modes.looped.stage": axis})
 _write(grid, Path(sys.argv[2]), "csv", "benchmark", resume=False)
 status = Path("/proc/self/status").read_text()
 print(int(status.partition("VmHWM:")[2].split()[0]) * 1024)
@@ -113,7 +115,8 @@ def starts() -> dict[str, float]:
 
 
 def sweeps() -> dict[str, float]:
-    """Return points a second of nine columns [millions], and the time of the sweep beside that of a copy of its output."""
+    """Return points a second of nine columns [millions],
+    and the time of the sweep beside that of a copy of its output."""
     found = {}
     for hardware, stage in (("sn40l", "modes.looped.stage"), ("h100-sxm", "modes.looped.stage")):
         grid = {"batch": "1:100:+1", "context": "1024:32768:32", "parameters": {stage: "1us:5us:400"}}

@@ -2,7 +2,8 @@
 
 Every estimate asks another batch and context. Printed beside a bare Python loop of the same machine,
 since machines differ and are noisy. Goals: 20,000 a second on one H100 (1,000 turns of the bare loop each), 14,000 on
-eight, 16,000 for the megakernel and for eight SN40L; the first estimate of Llama under 10 ms, of DeepSeek-V3 under 80 ms.
+eight, 16,000 for the megakernel and for eight SN40L; the first estimate of Llama under 10 ms, of DeepSeek-V3 under 80
+ms.
 """
 
 import time

@@ -2,8 +2,8 @@
 
 python benchmarks/explorer.py [explorer.html]
 
-Goals: under 3 MB; first paint under 1 s from disk; verdict and both sides within 16 ms of a move at the 95th percentile,
-curves and map within 100 ms. Needs chromium, chromedriver and selenium, and says so where one is missing.
+Goals: under 3 MB; first paint under 1 s from disk; verdict and both sides within 16 ms of a move at the 95th
+percentile, curves and map within 100 ms. Needs chromium, chromedriver and selenium, and says so where one is missing.
 """
 
 import random
@@ -95,7 +95,8 @@ def main() -> None:
             ]
             for name, times in zip(("verdict and both sides", "curves and map"), zip(*moves, strict=True), strict=True):
                 print(
-                    f"  {name:24s}median {statistics.median(times):5.1f} ms, 95th percentile {percentile(times):5.1f} ms"
+                    f"  {name:24s}median {statistics.median(times):5.1f} ms, 95th percentile "
+                    f"{percentile(times):5.1f} ms"
                 )
 
 

@@ -33,12 +33,14 @@ def main() -> None:
             end = time.perf_counter()
             total += end - start
             print(
-                f"  {kind:12s} {1e3 * (middle - start):8.1f} ms numbers {1e3 * (end - middle):7.1f} ms drawing {len(svg) / 1e3:7.1f} kB"
+                f"  {kind:12s} {1e3 * (middle - start):8.1f} ms numbers {1e3 * (end - middle):7.1f} ms drawing "
+                f"{len(svg) / 1e3:7.1f} kB"
             )
         start = time.perf_counter()
         text = answer_page(answer, command="")
         print(
-            f"  {'all pictures':12s} {total:8.2f} s; page again {time.perf_counter() - start:.2f} s, {len(text.encode()) / 1e3:.0f} kB"
+            f"  {'all pictures':12s} {total:8.2f} s; page again {time.perf_counter() - start:.2f} s, "
+            f"{len(text.encode()) / 1e3:.0f} kB"
         )
 
 

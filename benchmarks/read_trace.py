@@ -101,7 +101,8 @@ def main() -> None:
         done = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         print(
-            f"{path.stat().st_size / 1e6:.0f} MB, {len(trace.kernels):,} kernels, {summary.steps_found} steps of {summary.layers} layers"
+            f"{path.stat().st_size / 1e6:.0f} MB, {len(trace.kernels):,} kernels, {summary.steps_found} steps of "
+            f"{summary.layers} layers"
         )
         print(f"read {read - started:.1f} s, summarise {done - read:.1f} s, peak memory {peak / 1e6:.0f} MB")
 

@@ -4,8 +4,8 @@
 
 Needs torch and a GPU, nothing else: weights are random, nothing is downloaded. It writes to FOLDER
 
-    eager.json, compiled.json, graph.json   Chrome traces, for: perfmodel trace graph.json --model MODEL --hardware HARDWARE
-    hardware.toml                           a device file with what was measured, for: perfmodel estimate MODEL hardware.toml
+    eager.json, compiled.json, graph.json   Chrome traces, for: perfmodel trace graph.json --model M --hardware H
+    hardware.toml                           a device file with what was measured: perfmodel estimate M hardware.toml
     rows.csv                                steps timed without a profiler, for: perfmodel calibrate rows.csv
 
 HARDWARE in rows.csv is NAME, a device of the catalogue, or the path of hardware.toml if none is given.
@@ -95,7 +95,8 @@ class Step(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What was measured of a device. bandwidth [B/s] as sold; arithmetic [FLOP/s]; times [s]; None where it could not be measured."""
+    """What was measured of a device. bandwidth [B/s] as sold; arithmetic [FLOP/s]; times [s];
+    None where it could not be measured."""
 
     name: str
     capacity: int
@@ -134,7 +135,8 @@ def bytes_needed(shapes: Shapes, batch: int, context: int) -> int:
 def fit_line(volumes: Sequence[float], times: Sequence[float]) -> Line:
     """Fit T = a + V/b with equal weight on relative errors; a is not below 0.
 
-    volumes: V, any unit; times: T [s]. Raises ValueError for fewer than two different volumes or times that do not grow with V.
+    volumes: V, any unit; times: T [s]. Raises ValueError for fewer than two different volumes or times that do not grow
+    with V.
     """
     if len(volumes) != len(times) or len(set(volumes)) < 2 or min(times, default=0.0) <= 0:
         raise ValueError("a line needs two different volumes, and a time above 0 for each")
@@ -169,7 +171,8 @@ def datasheet_bandwidth(clock_khz: int, bus_width_bits: int) -> float:
 
 
 def hardware_toml(machine: Machine) -> str:
-    """Return a device file for perfmodel: what was measured, and the defaults of a device of no known make for the rest."""
+    """Return a device file for perfmodel: what was measured,
+    and the defaults of a device of no known make for the rest."""
     best = max((machine.reads.rate, *machine.read_rates.values()))
     bandwidth = max(machine.bandwidth, best)
     typical = min(1.0, machine.reads.rate / bandwidth)
@@ -191,7 +194,8 @@ def hardware_toml(machine: Machine) -> str:
         f'capacity = {{ value = {_text(f"{machine.capacity} B")}, kind = "measured", source = "here" }}',
         "",
         "[memory.sustained]",
-        f"# T = {machine.reads.seconds * 1e6:.3g} us + V / {machine.reads.rate / 1e9:.4g} GB/s, within {machine.reads.residual:.1%}; by size: {sizes}",
+        f"# T = {machine.reads.seconds * 1e6:.3g} us + V / {machine.reads.rate / 1e9:.4g} GB/s",
+        f"# within {machine.reads.residual:.1%}; by size: {sizes}",
         f"weights = {_range(Spread(low, typical, min(1.0, best / bandwidth)))}",
     ]
     if machine.arithmetic is not None:
@@ -199,7 +203,7 @@ def hardware_toml(machine: Machine) -> str:
             "",
             "[arithmetic]",
             f"bf16 = {_range(machine.arithmetic, 'FLOP/s')}",
-            'sustained = { value = 1.0, kind = "measured", source = "here", note = "the rate above is itself measured" }',
+            'sustained = { value = 1.0, kind = "measured", source = "here", note = "the rate above is measured" }',
         ]
     modes = {
         "eager": {"issue": machine.issue},
@@ -283,7 +287,8 @@ def read_sizes(free: int) -> list[int]:
 def make_step(
     torch: Any, shapes: Shapes, batch: int, context: int, device: str = "cuda"
 ) -> tuple[Callable[[Any], Any], Any]:
-    """Return a function from token ids to the next token ids, with weights and a cache of `context` tokens on the device, and ids to begin with."""
+    """Return a function from token ids to the next token ids,
+    with weights and a cache of `context` tokens on the device, and ids to begin with."""
     functional = torch.nn.functional
     options = {"device": device, "dtype": torch.bfloat16}
 
@@ -441,7 +446,8 @@ def grid_barrier(torch: Any) -> Spread:
 
 
 def read_times(torch: Any) -> dict[int, float]:
-    """Return the time [s] to read buffers of several sizes [B] by a matrix-vector product or a sum, whichever is faster.
+    """Return the time [s] to read buffers of several sizes [B] by a matrix-vector product or a sum, whichever is
+    faster.
 
     As many buffers take turns as the last-level cache cannot hold.
     """
@@ -540,7 +546,8 @@ def _warmed(work: Callable[[Any], Any], ids: Any) -> Callable[[Any], Any]:
 
 
 def attempt(what: str, work: Callable[[], Any]) -> Any:
-    """Return what `work` gives, or None and one line on stderr when it fails: what one device cannot do is no reason to measure nothing."""
+    """Return what `work` gives, or None and one line on stderr when it fails:
+    what one device cannot do is no reason to measure nothing."""
     try:
         return work()
     except Exception as error:  # noqa: BLE001 (drivers and compilers raise anything)
@@ -587,7 +594,8 @@ def main(words: Sequence[str]) -> None:
     needed = bytes_needed(shapes, asked.batch, asked.context)
     if needed > 0.85 * free:
         sys.exit(
-            f"record_decode: {asked.model} at this batch and context needs {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free; ask for less"
+            f"record_decode: {asked.model} at this batch and context needs {needed / 1e9:.3g} GB, {free / 1e9:.3g} "
+            "GB are free; ask for less"
         )
     try:
         asked.out.mkdir(parents=True, exist_ok=True)
@@ -600,9 +608,8 @@ def main(words: Sequence[str]) -> None:
     if machine is not None:
         (asked.out / "hardware.toml").write_text(hardware_toml(machine), encoding="utf-8")
         where = where or str(asked.out / "hardware.toml")
-        report(
-            f"reads {machine.reads.rate / 1e9:.4g} GB/s, {bytes_per_step(shapes, asked.batch, asked.context) / machine.reads.rate * 1e3:.4g} ms for the bytes of a step"
-        )
+        seconds = bytes_per_step(shapes, asked.batch, asked.context) / machine.reads.rate
+        report(f"reads {machine.reads.rate / 1e9:.4g} GB/s, {seconds * 1e3:.4g} ms for the bytes of a step")
     name = torch.cuda.get_device_properties(0).name
     if where is None:
         report("rows.csv left out: give --hardware, for the device could not be measured")

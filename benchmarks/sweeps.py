@@ -34,7 +34,9 @@ import sys
 from pathlib import Path
 from perfmodel.commands.sweeping import _write
 from perfmodel.sweeps.sweeps import make_grid
-grid = make_grid("llama-3.1-8b", "sn40l", batch="1:100:+1", context="1024:102400:+1024", parameters={"modes.looped.stage": f"0us:4us:{int(sys.argv[1])}"})
+axis = f"0us:4us:{int(sys.argv[1])}"
+grid = make_grid("llama-3.1-8b", "sn40l", batch="1:100:+1", context="1024:102400:+1024",
+                 parameters={"modes.looped.stage": axis})
 _write(grid, Path(sys.argv[2]), "csv", "benchmark", resume=False)
 # Since the program began: what a process inherits from the one that started it is in ru_maxrss.
 print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024)
@@ -74,7 +76,8 @@ def in_blocks(label: str, model: str, hardware: str, **keys: object) -> None:
                 numpy.copyto(one, two)
         copying = min(copying, time.process_time() - start)
     print(
-        f"{f'{label}, in blocks':58s} {grid.size / best / 1e6:8.2f} million points/s; a copy of the output {100 * BLOCK / copying / 1e6:8.1f}"
+        f"{f'{label}, in blocks':58s} {grid.size / best / 1e6:8.2f} million points/s; a copy of the output "
+        f"{100 * BLOCK / copying / 1e6:8.1f}"
     )
 
 
@@ -103,7 +106,8 @@ def every_parameter(label: str, model: str, hardware: str, points: int) -> None:
         array.copy()
     copying = time.process_time() - start
     print(
-        f"{f'{label} ({len(values)} arrays)':58s} {points / best / 1e6:8.2f} million points/s; a copy of the output {points / copying / 1e6:8.1f}"
+        f"{f'{label} ({len(values)} arrays)':58s} {points / best / 1e6:8.2f} million points/s; a copy of the output "
+        f"{points / copying / 1e6:8.1f}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Regenerate what the documents show: `python docs/generate.py` writes, `--check` only compares (exit 1 on a difference).
+"""Regenerate what the documents show: `python docs/generate.py` writes, `--check` only compares, exit 1 if they differ.
 
 Generated are the output of each `$ perfmodel ...` line in a console block (`| head -n 12` keeps its first lines),
 docs/equations.md from the docstrings of the equations, docs/cli.md from the help of the commands, the tables between
@@ -60,10 +60,10 @@ EQUATION_TOPICS = (
 
 COLUMNS_HEAD = """# Columns
 
-`--csv`, `-o FILE.csv` and data frames have these columns. `--columns all` gives every one of a command, `--columns A,B` those you
-name. Numbers stand in base units. `-` is a number without a unit; a text has none. Parquet files hold the units as metadata of
-their columns. JSON has the same names, nested: `before.time_per_step` is `time_per_step` inside `before`. `perfmodel schema COMMAND`
-prints its JSON Schema.
+`--csv`, `-o FILE.csv` and data frames have these columns. `--columns all` gives every one of a command, `--columns A,B`
+those you name. Numbers stand in base units. `-` is a number without a unit; a text has none. Parquet files hold the
+units as metadata of their columns. JSON has the same names, nested: `before.time_per_step` is `time_per_step` inside
+`before`. `perfmodel schema COMMAND` prints its JSON Schema.
 
 `to_pandas(flat=True)` and `to_polars(flat=True)` write the names with underscores: `before_time_per_step`."""
 
@@ -89,22 +89,21 @@ def printed(line: str) -> str:
 
 def equations_page() -> str:
     """Return docs/equations.md: each equation's docstring as it stands in the code."""
-    parts = [
-        "# Equations\n\nGenerated from `perfmodel/equations/`; each stands there once and serves numbers, arrays and symbols.\n"
-    ]
+    parts = ["# Equations\n"]
+    parts.append(
+        "Generated from `perfmodel/equations/`; each stands there once and serves numbers, arrays and symbols.\n"
+    )
     parts.append("```text\n" + inspect.getdoc(equations) + "\n```\n")
     for topic in EQUATION_TOPICS:
         module = importlib.import_module(f"perfmodel.equations.{topic}")
         parts.append(f"## {module.__doc__.rstrip('.')}\n")
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
-                parts.append(
-                    f"### {name}\n\n```text\n{name}{inspect.signature(function)}\n\n{inspect.getdoc(function)}\n```\n".replace(
-                        ": 'Number'", ""
-                    ).replace(" -> 'Number'", "")
-                )
+                signature = str(inspect.signature(function)).replace(": 'Number'", "").replace(" -> 'Number'", "")
+                parts.append(f"### {name}\n\n```text\n{name}{signature}\n\n{inspect.getdoc(function)}\n```\n")
     return re.sub(
-        r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: collections\.abc\.\w+\[typing\.Any\]",
+        r": Any|: Iterable\[Any\]|: Sequence\[Any\]| -> Any|: typing\.Any| -> typing\.Any|: "
+        r"collections\.abc\.\w+\[typing\.Any\]",
         "",
         "\n".join(parts),
     )
@@ -113,9 +112,10 @@ def equations_page() -> str:
 def command_page() -> str:
     """Return docs/cli.md: the help of every command, as the program prints it."""
     os.environ["TERMINAL_WIDTH"] = "80"
-    parts = [
-        "# Command line\n\nGenerated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"
-    ]
+    parts = ["# Command line\n"]
+    parts.append(
+        "Generated from the program. Exit codes: 0 answered; 1 an error, or a check that found a fault; 2 usage.\n"
+    )
     parts.append(f"```console\n$ perfmodel\n{printed('perfmodel')}```\n")
     load_command_line().register_commands()
     application = typer.main.get_command(load_command_line().app)
@@ -219,8 +219,10 @@ def trust_line() -> str:
         return f"{sum(1 / factor <= ratio <= factor for ratio in every) / len(every) * 100:.0f} %"
 
     return (
-        f"{len(every):,} published measurements of {len(ratios)} sources were each predicted without that source. Half of the\n"
-        f"sources are off by {middle * 100:.0f} % or less. Of the measurements {within(1.25)} are within a factor of 1.25 and "
+        f"{len(every):,} published measurements of {len(ratios)} sources were each predicted without that source. "
+        "Half of the\n"
+        f"sources are off by {middle * 100:.0f} % or less. Of the measurements {within(1.25)} are within a factor of "
+        "1.25 and "
         f"{within(1.5)} within 1.5.\n"
     )
 
@@ -279,9 +281,10 @@ def markdown(lines: list[list[str]]) -> str:
 
 # Groups of rows that docs/trust.md shows: software, mode and width as in validation/evidence.csv.
 TRUSTED = (
-    ("engine-2025", "graph", "16"), ("engine-2025", "", "below"), ("engine-2024", "", ""), ("server-2025", "", ""), ("server-2024", "", ""),
-    ("ggml-2025", "", ""), ("ggml-2024", "", ""), ("python-2024", "", ""), ("framework-2024", "eager", ""), ("compiled-2024", "", ""), ("", "looped", ""),
-    ("", "megakernel", ""), ("", "megakernel-generated", ""), ("", "", ""),
+    ("engine-2025", "graph", "16"), ("engine-2025", "", "below"), ("engine-2024", "", ""),
+    ("server-2025", "", ""), ("server-2024", "", ""), ("ggml-2025", "", ""), ("ggml-2024", "", ""),
+    ("python-2024", "", ""), ("framework-2024", "eager", ""), ("compiled-2024", "", ""),
+    ("", "looped", ""), ("", "megakernel", ""), ("", "megakernel-generated", ""), ("", "", ""),
 )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""Writes idle.json.gz: what a PyTorch profiler would record of a 1B decoder whose GPU waits 40 % of each step. Made, not measured.
+"""Writes idle.json.gz: what a PyTorch profiler would record of a decoder whose GPU waits 40 % of each step.
+
+It is made, not measured: a model of one billion parameters.
 
 python examples/make_idle_trace.py
 """

@@ -11,7 +11,8 @@ from perfmodel.report.answerpage import answer_page
 from perfmodel.report.explorer.page import explorer_page
 
 AXE = os.environ.get("AXE", "")
-RUN = "const done = arguments[0]; axe.run(document).then((found) => done(found.violations), (error) => done(String(error)))"
+RUN = """const done = arguments[0];
+axe.run(document).then((found) => done(found.violations), (error) => done(String(error)))"""
 
 
 @pytest.fixture(scope="module")

@@ -43,13 +43,16 @@ def kill_when(folder, client, killed):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    grid = make_grid("llama-3.1-8b", "sn40l", batch="1:40:+1", context="1k:50k:+1k", parameters={"modes.looped.stage": "0us:1us:300"}, columns=sys.argv[2])
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50) as cluster, Client(cluster) as client:
+    grid = make_grid("llama-3.1-8b", "sn40l", batch="1:40:+1", context="1k:50k:+1k",
+                     parameters={"modes.looped.stage": "0us:1us:300"}, columns=sys.argv[2])
+    local = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50)
+    with local as cluster, Client(cluster) as client:
         killed = []
         watch = threading.Thread(target=kill_when, args=(folder, client, killed), daemon=True)
         watch.start()
         seen = []
-        sweep_on_cluster(grid, folder, cluster.scheduler_address, report=lambda done, of: seen.append((done, of)), blocks=1)
+        report = lambda done, of: seen.append((done, of))
+        sweep_on_cluster(grid, folder, cluster.scheduler_address, report=report, blocks=1)
         watch.join(10)
         print(len(killed), len(seen), seen[-1])
 """

@@ -1,4 +1,5 @@
-"""What the tab key offers, what a bare `perfmodel` says, and that a wrong word is answered with the nearest right one."""
+"""What the tab key offers, what a bare `perfmodel` says,
+and that a wrong word is answered with the nearest right one."""
 
 import os
 import re

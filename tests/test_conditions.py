@@ -1,4 +1,5 @@
-"""Layers that run with a probability: limits in which the answer is known, expectations by enumeration, and words that cannot be."""
+"""Layers that run with a probability: limits in which the answer is known, expectations by enumeration,
+and words that cannot be."""
 
 import json
 from itertools import product
@@ -94,7 +95,8 @@ def test_a_loop_that_ends_has_more_calls():
 
 
 def test_a_split_that_always_runs_costs_its_boundaries():
-    """With free conditions and a probability near one, ending the loop in the middle costs one boundary, one fill and one refill more."""
+    """With free conditions and a probability near one, ending the loop in the middle costs one boundary,
+    one fill and one refill more."""
     answer = estimate("llama-3.1-8b", "h100-sxm")
     boundary = {a.name: a.value for a in answer.assumptions}
     always, *_, device, _, _ = times(parameters=FREE, run_together="16-31=0.999999999")
@@ -237,7 +239,8 @@ def test_the_command_shows_the_treatments_side_by_side(run):
 
 
 def test_a_layer_that_does_not_fit_on_chip_is_no_loop_here_either():
-    """With next to no room on chip every layer is split into its stages; the treatments then differ by boundaries only where calls are made."""
+    """With next to no room on chip every layer is split into its stages;
+    the treatments then differ by boundaries only where calls are made."""
     tiny = {"on_chip.capacity": "1 kB", "on_chip.shared_per_unit": "1 B"}
     asked = {"parameters": tiny | FREE, "batch": 4}
     plain = estimate("llama-3.1-8b", "h100-sxm", **asked).after

@@ -6,7 +6,8 @@ from perfmodel.errors import UnknownNameError
 from perfmodel.specifications.catalogue import find_hardware, names
 from perfmodel.specifications.spellings import device_meant, spelled
 
-# As torch.cuda.get_device_name, nvidia-smi, rocminfo, npu-smi, jax and /proc/cpuinfo print them, and as people type them.
+# As torch.cuda.get_device_name, nvidia-smi, rocminfo, npu-smi, jax and /proc/cpuinfo print them, and as people type
+# them.
 SPELLINGS = {
     "NVIDIA H100 80GB HBM3": "h100-sxm",
     "NVIDIA H100 PCIe": "h100-pcie",

@@ -1,4 +1,5 @@
-"""The documents say what the program does: shown outputs are made anew and compared, every symbol and key is described."""
+"""The documents say what the program does: shown outputs are made anew and compared,
+every symbol and key is described."""
 
 import csv
 import doctest
@@ -33,7 +34,8 @@ def test_generated_parts_are_current(repository):
 
 
 def test_the_notebook_is_one_that_jupyter_reads(repository):
-    """Its cells are run and their outputs compared with the other generated parts; here is the shape that readers expect."""
+    """Its cells are run and their outputs compared with the other generated parts;
+    here is the shape that readers expect."""
     (path,) = (repository / "examples").glob("*.ipynb")
     held = json.loads(path.read_text(encoding="utf-8"))
     assert (held["nbformat"], held["nbformat_minor"]) == (4, 5)

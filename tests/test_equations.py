@@ -128,7 +128,8 @@ def test_every_label_of_the_design_stands_at_one_equation():
 
 
 class Buffer:
-    """A prefetch buffer, simulated event by event: the memory fetches in order, at most `window` ahead of what is consumed."""
+    """A prefetch buffer, simulated event by event: the memory fetches in order,
+    at most `window` ahead of what is consumed."""
 
     def __init__(self, window):
         self.window, self.time, self.ahead, self.idle = window, 0.0, 0.0, 0.0

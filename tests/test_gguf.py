@@ -1,4 +1,5 @@
-"""GGUF files: the header alone gives the model, every tensor in its own format; damaged and hostile files are one line."""
+"""GGUF files: the header alone gives the model, every tensor in its own format;
+damaged and hostile files are one line."""
 
 import struct
 
@@ -326,7 +327,8 @@ TENSORS = {
 
 
 def recurrent(o, mixer, hidden):
-    """Return the tensors of an operation of a recurrent mixer, as name, shape and type; None where it has one of its own."""
+    """Return the tensors of an operation of a recurrent mixer, as name, shape and type;
+    None where it has one of its own."""
     delta, state = isinstance(mixer, DeltaAttention), isinstance(mixer, StateSpace)
     if o.name == "convolution" and isinstance(mixer, ShortConvolution):
         return [("shortconv.conv.weight", (mixer.taps, mixer.width), "fp32")]

@@ -1,4 +1,5 @@
-"""Golden figures, each with where it comes from. A row that starts with `hand` or `derived` says how it was worked out."""
+"""Golden figures, each with where it comes from.
+A row that starts with `hand` or `derived` says how it was worked out."""
 
 import csv
 from pathlib import Path
@@ -9,7 +10,8 @@ from perfmodel import estimate, find_model
 from perfmodel.operations import parameter_count
 
 GOLDEN = Path(__file__).parent / "golden"
-# High over low in time. Since low and high are fitted over sources of a kind of software, not over the one that was asked.
+# High over low in time. Since low and high are fitted over sources of a kind of software, not over the one that was
+# asked.
 WIDEST = 2.3
 
 
@@ -65,7 +67,8 @@ def test_parameters_from_shapes(row):
 
 
 def test_the_papers_own_table_row():
-    """Llama 3.1 8B, BF16, batch 1, 4096: 14.9 of parameters, 0.5 of cache, 15.4 in all, printed as GB but binary; nominal 8e9 parameters."""
+    """Llama 3.1 8B, BF16, batch 1, 4096: 14.9 of parameters, 0.5 of cache, 15.4 in all, printed as GB but binary;
+    nominal 8e9 parameters."""
     nominal_parameters = 8e9 * 2 / 2**30
     empty, full = (estimate("llama-3.1-8b", "sn40l", context=context).bytes_per_step for context in (0, 4096))
     cache = (full - empty) / 2**30

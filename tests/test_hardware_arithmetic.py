@@ -14,8 +14,9 @@ DEVICES = [path.stem for path in FILES if "system_of" not in tomllib.loads(path.
 ARCHITECTURES = sorted((data_folder("hardware") / "architectures").glob("*.toml"))
 
 # Names that the interface promises.
-PROMISED = """sn40l h100-sxm h100-pcie h100-nvl h200-sxm h20 gh200 b200 a100-sxm-80gb a100-sxm-40gb a100-pcie-80gb a100-pcie-40gb
-rtx-3090 rtx-4090 rtx-5090 l40s a10 mi210 mi250x mi250x-gcd mi300x mi355x dgx-spark strix-halo m2-ultra m4-max gaudi-2 gaudi-3
+PROMISED = """sn40l h100-sxm h100-pcie h100-nvl h200-sxm h20 gh200 b200 a100-sxm-80gb a100-sxm-40gb a100-pcie-80gb
+a100-pcie-40gb rtx-3090 rtx-4090 rtx-5090 l40s a10 mi210 mi250x mi250x-gcd mi300x mi355x dgx-spark
+strix-halo m2-ultra m4-max gaudi-2 gaudi-3
 tpu-v5e tpu-v6e trainium2 inferentia2 wse-3 groq-lpu""".split()
 
 # Clock and bus width against the printed bandwidth. Elsewhere only the last printed digit may differ.

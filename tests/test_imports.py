@@ -31,7 +31,15 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def modules_after(repository, *words):
-    code = f"import sys, json; sys.argv = {['perfmodel', *words]!r}\nfrom perfmodel.__main__ import main\ntry:\n    main()\nexcept SystemExit: pass\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    code = f"""
+import sys, json
+sys.argv = {["perfmodel", *words]!r}
+from perfmodel.__main__ import main
+try:
+    main()
+except SystemExit: pass
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository, check=True)
     return set(json.loads(done.stderr.splitlines()[-1]))
 
@@ -58,7 +66,7 @@ def test_importing_the_package_loads_next_to_nothing(repository):
         [
             sys.executable,
             "-c",
-            "import sys, typing; before = set(sys.modules); import perfmodel; print(*sorted(set(sys.modules) - before))",
+            "import sys, typing; old = set(sys.modules); import perfmodel; print(*sorted(set(sys.modules) - old))",
         ],
         capture_output=True,
         text=True,
@@ -80,7 +88,12 @@ def test_importing_the_package_loads_next_to_nothing(repository):
     ],
 )
 def test_estimate_is_the_function_whatever_was_imported_before(repository, first):
-    code = f"import {first}\nfrom perfmodel import estimate, Hardware, Model\nassert callable(estimate) and estimate.__name__ == 'estimate'\nassert isinstance(Hardware, type) and isinstance(Model, type)"
+    code = f"""
+import {first}
+from perfmodel import estimate, Hardware, Model
+assert callable(estimate) and estimate.__name__ == "estimate"
+assert isinstance(Hardware, type) and isinstance(Model, type)
+"""
     subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
 
 

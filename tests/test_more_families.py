@@ -11,8 +11,10 @@ from perfmodel.specifications.huggingface import model_from_config
 
 LLADA = {
     "model_type": "llada", "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_hidden_size": 12288,
-    "embedding_size": 126464, "vocab_size": 126464, "weight_tying": False, "include_bias": False, "include_qkv_bias": False,
-    "activation_type": "silu", "block_type": "llama", "layer_norm_type": "rms", "attention_layer_norm": False, "rope": True,
+    "embedding_size": 126464, "vocab_size": 126464, "weight_tying": False, "include_bias": False,
+    "include_qkv_bias": False,
+    "activation_type": "silu", "block_type": "llama", "layer_norm_type": "rms", "attention_layer_norm": False,
+    "rope": True,
     "max_sequence_length": 4096, "mask_token_id": 126336, "mlp_ratio": 4, "precision": "amp_bf16",
 }  # fmt: skip
 LLADA_2 = {
@@ -25,7 +27,8 @@ LLADA_2 = {
 LING = LLADA_2 | {"model_type": "bailing_moe", "use_qk_norm": True, "moe_router_enable_expert_bias": True}
 LING_LITE = {
     "model_type": "bailing_moe", "hidden_size": 2048, "intermediate_size": 1408, "moe_intermediate_size": 1408,
-    "num_experts": 64, "num_shared_experts": 2, "num_attention_heads": 16, "num_key_value_heads": 4, "num_experts_per_tok": 6,
+    "num_experts": 64, "num_shared_experts": 2, "num_attention_heads": 16, "num_key_value_heads": 4,
+    "num_experts_per_tok": 6,
     "num_hidden_layers": 28, "first_k_dense_replace": 0, "vocab_size": 126464, "use_bias": False, "use_qkv_bias": False,
     "norm_topk_prob": True, "tie_word_embeddings": False,
 }  # fmt: skip
@@ -40,7 +43,8 @@ GPT_NEO = {
     "intermediate_size": None, "activation_function": "gelu_new",
 }  # fmt: skip
 DREAM = {
-    "model_type": "Dream", "hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
+    "model_type": "Dream", "hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28,
+    "num_key_value_heads": 4,
     "intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False, "mask_token_id": 151666,
 }  # fmt: skip
 LONGCAT = {
@@ -158,7 +162,8 @@ def test_a_draft_head_in_a_file_drafts(tmp_path):
     assert parameter_count(find_model(path)) == 202_700_416
     asked = {"draft": 1, "accepted": 0, "context": 0, "drafter": path}
     drafted, plain = estimate("qwen3-4b", "h100-sxm", **asked), estimate("qwen3-4b", "h100-sxm", context=0)
-    # All of its matrices and norms once, and what the second verified token reads of the first: keys and values of 36 layers.
+    # All of its matrices and norms once, and what the second verified token reads of the first: keys and values of 36
+    # layers.
     read_more = 2 * (202_700_416 - 151_936 - 32_000) + 36 * 2 * 8 * 128 * 2
     assert drafted.bytes_per_step - plain.bytes_per_step == read_more
     assert not {"drafts.layers", "drafts.vocabulary"} & {a.name for a in drafted.assumptions}
@@ -166,8 +171,10 @@ def test_a_draft_head_in_a_file_drafts(tmp_path):
 
 def test_the_first_eagle_shares_its_targets_head(tmp_path):
     config = {
-        "architectures": ["EagleLlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": 1, "vocab_size": 128256, "bias": False,
+        "architectures": ["EagleLlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": 1, "vocab_size": 128256,
+        "bias": False,
     }  # fmt: skip
     path = written(tmp_path, config)
     drafted = estimate("llama-3.1-8b", "h100-sxm", draft=1, accepted=0, drafter=path, context=0)

@@ -1,4 +1,5 @@
-"""Networks that are no transformers: counts and loops against hand-written expectations, both cases of reused weights, and broken files."""
+"""Networks that are no transformers: counts and loops against hand-written expectations, both cases of reused weights,
+and broken files."""
 
 import copy
 import tomllib
@@ -207,7 +208,8 @@ def test_the_flops_of_a_denoising_step_are_those_of_its_convolutions_and_matrice
                 ("56-58", ("widening",), 3),
             ],
         ),
-        # Ten transformer layers at the lowest resolution: inside the body of a longer loop where what is around them repeats too, else a loop of their own.
+        # Ten transformer layers at the lowest resolution: inside the body of a longer loop where what is around them
+        # repeats too, else a loop of their own.
         (
             "sdxl-unet",
             [
@@ -253,7 +255,8 @@ def test_a_loop_of_a_u_net_stays_within_its_resolution():
 
 
 def test_norms_and_elementwise_work_ride_in_their_neighbours():
-    """What stands between two matrices never makes a call of its own in careful kernels, and one call together in an engine."""
+    """What stands between two matrices never makes a call of its own in careful kernels,
+    and one call together in an engine."""
     body = [
         {"kind": "normalisation", "name": "norm", "width": 8},
         {"kind": "linear", "name": "up", "inputs": 8, "outputs": 8},
@@ -579,7 +582,8 @@ def test_the_example_of_the_documents(run, tmp_path, repository):
 
 
 def test_the_flops_of_stable_diffusion_are_near_those_published():
-    """1.67952e12 for a step of two (with classifier-free guidance) in a talk of NVIDIA's on this U-Net, which does not say what it counts besides matrices."""
+    """1.67952e12 for a step of two (with classifier-free guidance) in a talk of NVIDIA's on this U-Net,
+    which does not say what it counts besides matrices."""
     assert estimate("sd-1.5-unet", "a100-sxm-80gb", batch=2).flops_per_step == pytest.approx(1.67952e12, rel=0.05)
 
 
@@ -618,7 +622,8 @@ reader = [{"kind": "linear", "name": "reader", "inputs": 8, "outputs": 8}]
 )
 @settings(max_examples=150, deadline=None)
 def test_random_networks(segments, at_most, devices):
-    """Loops, unrolled, give back the blocks; work and parameters do not depend on how calls are cut; looping never adds calls."""
+    """Loops, unrolled, give back the blocks; work and parameters do not depend on how calls are cut;
+    looping never adds calls."""
     raw = {
         "network": {"step": "step"},
         "segments": [

@@ -30,8 +30,10 @@ PUBLISHED, WRAPPED = kept("published")["published"], kept("wrappers")["wrappers"
 NO_CORRECTION = "the library's router always has a correction; here it has one where topk_method noaux_tc says so"
 NO_KEYS = "the published files hold keys and values of layers that share caches, which the library leaves out"
 PARAMETERS = {
-    "deepseek_v3": NO_CORRECTION, "deepseek_v32": NO_CORRECTION, "glm_moe_dsa": NO_CORRECTION, "sarvam_mla": NO_CORRECTION,
-    "kimi_k25": NO_CORRECTION, "gemma3n_text": NO_KEYS, "gemma3n": NO_KEYS, "gemma-3n-e2b": NO_KEYS, "gemma-3n-e4b": NO_KEYS,
+    "deepseek_v3": NO_CORRECTION, "deepseek_v32": NO_CORRECTION, "glm_moe_dsa": NO_CORRECTION,
+    "sarvam_mla": NO_CORRECTION,
+    "kimi_k25": NO_CORRECTION, "gemma3n_text": NO_KEYS, "gemma3n": NO_KEYS, "gemma-3n-e2b": NO_KEYS,
+    "gemma-3n-e4b": NO_KEYS,
 }  # fmt: skip
 DIFFERING = {
     "longcat_flash": {"experts"},  # the library makes gates and ups for experts that have no weights
@@ -39,17 +41,22 @@ DIFFERING = {
 }
 CACHES = {
     "falcon": "the library keeps keys and values for every head, whatever num_kv_heads says",
-    "deepseek_v32": "index keys are kept in fp8 with a scale here", "glm_moe_dsa": "index keys are kept in fp8 with a scale here",
-    "deepseek_v4": "the library counts a key twice, as key and as value, and keeps the tokens of a group that is not full",
+    "deepseek_v32": "index keys are kept in fp8 with a scale here",
+    "glm_moe_dsa": "index keys are kept in fp8 with a scale here",
+    "deepseek_v4": "the library counts a key twice, as key and value, and keeps the tokens of a group that is not full",
 }  # fmt: skip
 ABSORBED = "latent attention is decoded absorbed here; the library expands every cached token to all heads in each step"
 STATES = "the library multiplies states by matrices, which are elementwise work here"
 FLOPS = {
-    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "minicpm3", "mistral4", "sarvam_mla", "youtu", "bailing_hybrid", "kimi_linear"), ABSORBED),
-    **dict.fromkeys(("bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "mamba", "mamba2", "minimax", "nemotron_h", "olmo_hybrid", "qwen3_5_moe_text", "qwen3_5_text",
+    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "minicpm3",
+    "mistral4", "sarvam_mla", "youtu", "bailing_hybrid", "kimi_linear"), ABSORBED),
+    **dict.fromkeys(("bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "mamba", "mamba2", "minimax",
+    "nemotron_h", "olmo_hybrid", "qwen3_5_moe_text", "qwen3_5_text",
                      "qwen3_next", "lfm2", "lfm2_moe", "lfm3", "lara_mini"), STATES),
-    "llama4_text": "the library runs every expert for every token", "minimax_m3_vl_text": "the library masks what its index leaves out, and multiplies it all the same",
-    "gemma3n_text": "the router of the streams runs twice, elementwise here", "deepseek_v4": "weights of streams and masks are multiplied whole by the library",
+    "llama4_text": "the library runs every expert for every token",
+    "minimax_m3_vl_text": "the library masks what its index leaves out, and multiplies it all the same",
+    "gemma3n_text": "the router of the streams runs twice, elementwise here",
+    "deepseek_v4": "weights of streams and masks are multiplied whole by the library",
 }  # fmt: skip
 
 
@@ -178,7 +185,8 @@ UNCOMPARED = ("gemma3n_text", "longcat_flash")  # count what no step reads, see 
 
 @pytest.mark.parametrize("family", VARIED)
 def test_what_a_key_changes(family):
-    """A model with one key changed, or left out, has the library's parameters and windows, or is refused in one line."""
+    """A model with one key changed, or left out, has the library's parameters and windows,
+    or is refused in one line."""
     base, answered = SMALL[family]["config"], 0
     for key, value, parameters, windows in VARIED[family]:
         config = {k: v for k, v in base.items() if k != key} if value == "absent" else base | {key: value}

@@ -20,7 +20,8 @@ from perfmodel.specifications.parameters import COLLECTIVES
 from perfmodel.specifications.profiles import find_profile, with_profile
 from perfmodel.specifications.software import find_software, with_software
 
-# github.com/te42kyfo/gpu-benches gpu-small-kernels, T = a + V/b fitted from 64 KB to 0.4 x L2 (us): stream, graph, grid barrier.
+# github.com/te42kyfo/gpu-benches gpu-small-kernels, T = a + V/b fitted from 64 KB to 0.4 x L2 (us): stream, graph, grid
+# barrier.
 BARE = [
     ("gh200", 2.43, 1.23, 1.24),
     ("a100-sxm-80gb", 2.61, 1.32, 1.27),
@@ -41,7 +42,8 @@ def test_published_bare_boundaries_are_inside(name, stream, graph, barrier):
 
 
 def time_of_collective(hardware, mode, kind, size, devices, position=0.0):
-    """A collective in a call of its own, its bare boundary [s] included; position: all of its parameters slow (-1), at their value or fast (1)."""
+    """A collective in a call of its own, its bare boundary [s] included; position: all of its parameters slow (-1),
+    at their value or fast (1)."""
     call = Call(kind, (Segment(1, (Stage(kind, Work(), (Collective(kind, size, devices),)),)),))
     plan = make_plan(Schedule(((1, call),)), ("bf16", "kv", "activations"), Parallel(tensor=devices))
     parameters = SideParameters(hardware, hardware.mode(mode, "a test"), plan, "bf16")
@@ -52,8 +54,8 @@ def time_of_collective(hardware, mode, kind, size, devices, position=0.0):
 
 NO_CHAIN = Chain(*[0.0] * len(Chain._fields))
 
-# Published latencies of collectives, launch included, the quickest of each row (us): device, mode, devices, bytes, latency, source.
-# Mode "stream" where the source says that no graph was used.
+# Published latencies of collectives, launch included, the quickest of each row (us): device, mode, devices, bytes,
+# latency, source. Mode "stream" where the source says that no graph was used.
 PUBLISHED = [
     ("h100-sxm", "graph", 8, 24_576, 6.18, "microsoft/mscclpp test/deploy, regression baseline"),
     ("h100-sxm", "graph", 8, 49_152, 6.62, "microsoft/mscclpp test/deploy, regression baseline"),
@@ -89,7 +91,8 @@ PUBLISHED = [
     ("a100-pcie-80gb", "graph", 8, 65_536, 49.8, "vllm-project/vllm issue 50576, A800, NCCL; hierarchical 52.9"),
     ("a100-pcie-80gb", "graph", 8, 262_144, 91.2, "vllm-project/vllm issue 50576, A800, hierarchical"),
 ]
-# With more in the figure than a collective and its boundary: a launch that copies into a symmetric buffer first, or a norm in the same kernel.
+# With more in the figure than a collective and its boundary: a launch that copies into a symmetric buffer first, or a
+# norm in the same kernel.
 WITH_MORE = [
     ("h100-sxm", 6, 524_288, 13.0, "bare ramp", "vllm-project/vllm pull 24111, best of one-shot, two-shot, multimem"),
     ("h100-sxm", 6, 1_048_576, 16.0, "bare ramp", "vllm-project/vllm pull 24111, best of one-shot, two-shot, multimem"),
@@ -180,7 +183,8 @@ def test_published_collectives_of_a_stack_are_inside(profile, name, mode, kind, 
 
 
 def test_the_quickest_algorithm_is_taken():
-    """One shot for a few KB, the switch for many: on 8 x H100 they meet where (n - 1 - 1.125) M / link is about one hop."""
+    """One shot for a few KB, the switch for many:
+    on 8 x H100 they meet where (n - 1 - 1.125) M / link is about one hop."""
     hardware = find_hardware("h100-sxm")
     alone = {
         name: msgspec.structs.replace(hardware, algorithms=Offered((name,), "assumed", "a test"))
@@ -244,7 +248,8 @@ def test_seven_well_made_kernels_lose_far_less_than_ten_ordinary_ones(tmp_path):
     """The control case of the literature: fewer calls, and matrices that lose little. The mode can say which it is."""
     profile = tmp_path / "well-made.toml"
     profile.write_text(
-        'name = "well-made"\n[modes.graph]\nkernels = "tuned"\nmatrix = { value = "0.1 us", kind = "assumed", source = "a test" }\n',
+        'name = "well-made"\n[modes.graph]\nkernels = "tuned"\nmatrix = '
+        '{ value = "0.1 us", kind = "assumed", source = "a test" }\n',
         encoding="utf-8",
     )
     ordinary = estimate("llama-3.1-8b", "h100-sxm", devices=8)
@@ -291,7 +296,8 @@ def test_nccl_is_a_profile_of_its_own():
 
 
 def test_a_group_that_spans_domains_goes_over_the_network():
-    """Eight devices to a domain: groups of two inside it, or one from each of two domains; stages of four, or of eight devices."""
+    """Eight devices to a domain: groups of two inside it, or one from each of two domains; stages of four,
+    or of eight devices."""
 
     def used(parallel, model="llama-3.1-70b"):
         return {a.name for a in estimate(model, "h100-sxm", parallel=parallel, batch=16).assumptions}

@@ -14,8 +14,8 @@ from perfmodel.specifications.filetypes import FILE_TYPES, Quantised, block_form
 from perfmodel.specifications.publishedfiles import published_files
 from perfmodel.specifications.storage import read_weights, spelled
 
-# Bits an element over whole files of Llama 3.1 8B, github.com/ggml-org/llama.cpp tools/quantize/README.md. The two iq4 types
-# were made without an importance matrix there, which stores an eighth of the down projections wider.
+# Bits an element over whole files of Llama 3.1 8B, github.com/ggml-org/llama.cpp tools/quantize/README.md. The two iq4
+# types were made without an importance matrix there, which stores an eighth of the down projections wider.
 LLAMA = {
     "iq1_s": 2.0042,
     "iq1_m": 2.1460,

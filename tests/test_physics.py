@@ -324,7 +324,8 @@ def test_a_fused_call_without_prefetch_takes_what_its_stages_take(batch):
 
 
 def test_a_slower_memory_or_slower_arithmetic_never_makes_an_iteration_faster():
-    """Stages of random latency, bytes and arithmetic: longer streaming or computing of one of them never shortens (L1)."""
+    """Stages of random latency, bytes and arithmetic:
+    longer streaming or computing of one of them never shortens (L1)."""
     random = Random(19)
     for _ in range(20_000):
         count = random.randint(1, 7)

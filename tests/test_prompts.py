@@ -1,4 +1,5 @@
-"""Prompts: many tokens a sequence by the equations of a step, and the sums over contexts that they and requests need."""
+"""Prompts: many tokens a sequence by the equations of a step,
+and the sums over contexts that they and requests need."""
 
 import json
 import math
@@ -183,7 +184,8 @@ def test_a_recurrent_step_has_one_position():
 @settings(max_examples=12, deadline=None)
 @given(MODELS, MODES, st.integers(1, 64), st.sampled_from([0, 300, 9000]), st.sampled_from([1, 64, 1000]))
 def test_a_chunk_beside_sequences_that_decode_is_one_step(model, mode, others, cached, chunk):
-    """Weights once: no shorter than either alone, no longer than both; with a token of a prompt it is a larger batch."""
+    """Weights once: no shorter than either alone, no longer than both;
+    with a token of a prompt it is a larger batch."""
     asked = {"before": mode, "context": 0}
     alone = estimate(model, "h100-sxm", **asked, prompt=chunk).prompt
     both = estimate(model, "h100-sxm", **asked, prompt=chunk, decoding=f"{others}:{cached}").prompt

@@ -1,4 +1,5 @@
-"""Quantised checkpoints: each module of the model in the format its file gives it, or one line that says what is not understood."""
+"""Quantised checkpoints: each module of the model in the format its file gives it,
+or one line that says what is not understood."""
 
 import json
 from itertools import permutations
@@ -28,8 +29,8 @@ BYTES = {
     "ct-mixed-moe": 2.976,
     "awq-moe-skip": 3.80,
 }
-# The layers of the dense case have 6,979,321,856 elements in matrices, its head 525,336,576 and its embedding as many; at
-# 4,096 tokens the cache is 536,870,912 bytes in 16 bits and norms are 0.5 MB.
+# The layers of the dense case have 6,979,321,856 elements in matrices, its head 525,336,576 and its embedding as many;
+# at 4,096 tokens the cache is 536,870,912 bytes in 16 bits and norms are 0.5 MB.
 LAYERS, HEAD, CACHE, NORMS = 6_979_321_856, 525_336_576, 536_870_912, 65 * 4096 * 2
 DENSE = {
     "auto-round": (4 + 16 / 128, 16, 1),
@@ -101,7 +102,8 @@ ATTENTION = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024)
             LAYERS * 4.25 + 4096 * 4096 * (8 - 4.25) + HEAD * 16,
         ),
         (
-            torchao("FqnToConfig", "fqn_to_config", {"re:.*self_attn.*": ("Int8WeightOnlyConfig", {}), "_default": None}),
+            torchao("FqnToConfig", "fqn_to_config", {"re:.*self_attn.*": ("Int8WeightOnlyConfig", {}),
+            "_default": None}),
             LAYERS * 16 - ATTENTION * 8 + HEAD * 16,
         ),
         # As in pytorch/Qwen3-4B-INT8-INT4, where the embedding has a configuration too.
@@ -119,7 +121,8 @@ ATTENTION = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024)
         # Half of the values, and a bit for each place.
         ({"sparsity_config": SPARSE, "config_groups": {}, "format": "dense"}, LAYERS * 9 + HEAD * 16),
         (
-            {"sparsity_config": SPARSE, "config_groups": {"g": FP8}, "format": "float-quantized", "ignore": ["lm_head"]},
+            {"sparsity_config": SPARSE, "config_groups": {"g": FP8}}
+            | {"format": "float-quantized", "ignore": ["lm_head"]},
             LAYERS * 5 + HEAD * 16,
         ),
     ],

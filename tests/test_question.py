@@ -17,15 +17,16 @@ from perfmodel.sweeps.columnkinds import KEYS
 from perfmodel.traces.pricing import price_trace
 
 QUESTION = ("llama-3.1-8b", "h100-sxm")
-# Options without a meaning for a command that asks, by command: a recording has one launch mode, given by --mode; advice
-# changes today's side; conditions are those of the looped side.
+# Options without a meaning for a command that asks, by command: a recording has one launch mode, given by --mode;
+# advice changes today's side; conditions are those of the looped side.
 EXCEPTIONS = {
     "trace": {"before", "after"},
     "advise": {"after", "after_software", "after_profile"},
     "conditional": {"before", "calls"},
 }
 COMMANDS = set(
-    "estimate compare sweep solve sensitivity explain plot report explain-gap conditional trace choose advise request".split()
+    "estimate compare sweep solve sensitivity explain plot report explain-gap conditional trace choose advise "
+    "request".split()
 )
 
 

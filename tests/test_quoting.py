@@ -24,8 +24,10 @@ from perfmodel.report.text import Document, Table, to_markdown, to_plain, to_ter
 NASTY = st.sampled_from(
     [
         '"""', "'''", "\\", "\n", "\r", "\r\n", "\x1b[2J", "\x9b31m", "\x00", "\u2028", "\u202e", "\ud800", "</script>",
-        "<!--", "]]>", "&amp;", "=1+1", "@SUM(A1)", "+", "-", "\t", ";", "%", "\\input{x}", "^^M", "$", "{", "}", "#", "|",
-        "`", "*", "_", "__import__('os')", "import os", "{{7*7}}", "\x07", "\x08", "\x7f", "\ufeff", "é", "模", " ", "%00",
+        "<!--", "]]>", "&amp;", "=1+1", "@SUM(A1)", "+", "-", "\t", ";", "%", "\\input{x}", "^^M", "$", "{", "}", "#",
+        "|",
+        "`", "*", "_", "__import__('os')", "import os", "{{7*7}}", "\x07", "\x08", "\x7f", "\ufeff", "é", "模", " ",
+        "%00",
     ]
 )  # fmt: skip
 names = st.one_of(st.text(), st.lists(st.one_of(NASTY, st.text(max_size=4)), max_size=8).map("".join))

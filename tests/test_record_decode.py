@@ -34,7 +34,12 @@ def machine(script, **more):
 
 
 def test_it_imports_torch_and_the_standard_library_only(repository):
-    code = "import sys; sys.path.insert(0, 'benchmarks'); import record_decode; print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    code = """
+import sys
+sys.path.insert(0, 'benchmarks')
+import record_decode
+print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)
+"""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code.replace("'benchmarks'", repr(str(repository / "benchmarks")))],
         capture_output=True,

@@ -1,4 +1,5 @@
-"""Reports and notebook answers: everything in one page, nothing fetched from anywhere, read in a browser where there is one."""
+"""Reports and notebook answers: everything in one page, nothing fetched from anywhere,
+read in a browser where there is one."""
 
 import base64
 import csv
@@ -132,7 +133,8 @@ def test_the_page_of_a_large_model_takes_less_than_five_seconds():
 
 
 def test_a_report_leaves_out_what_has_no_answer():
-    """A split over devices is for one number of them; a network without a cache knows no context; its rates count steps."""
+    """A split over devices is for one number of them; a network without a cache knows no context;
+    its rates count steps."""
     split = report_data(estimate("llama-3.1-70b", "h100-sxm", devices=8, parallel="tp=2,pp=4"))
     assert not [picture for picture in split.pictures if getattr(picture, "axis", "") == "devices"]
     assert not [w for w in split.what_ifs if "devices" in w.change]

@@ -1,4 +1,5 @@
-"""What is printed as data keeps to its description: JSON to its schema, columns to their table, Parquet to its units."""
+"""What is printed as data keeps to its description: JSON to its schema, columns to their table,
+Parquet to its units."""
 
 import csv
 import io

@@ -143,7 +143,8 @@ def test_what_to_measure_next_closes_most_of_the_interval():
             closed = estimate("llama-3.1-8b", "sn40l", devices=8, parameters={influence.name: influence.value}).speedup
             widths[influence.name] = math.log(closed.high / closed.low)
     assert found.measure_next.name == min(widths, key=widths.get)
-    # A share is one of the variance, so that widths go with its root; the two halves of an interval are not quite equal.
+    # A share is one of the variance, so that widths go with its root; the two halves of an interval are not quite
+    # equal.
     left = (widths[found.measure_next.name] / math.log(found.high / found.low)) ** 2
     assert found.measure_next.share == pytest.approx(1 - left, abs=0.02)
     # Those that move together share one; all shares together are the whole.

@@ -1,4 +1,5 @@
-"""Random stacks of every mixer and feed-forward kind: loops, bytes and parameters do not depend on how a step is called or shared."""
+"""Random stacks of every mixer and feed-forward kind: loops,
+bytes and parameters do not depend on how a step is called or shared."""
 
 import tomllib
 

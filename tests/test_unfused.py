@@ -1,4 +1,5 @@
-"""What a framework that runs a model out of primitive kernels does besides: copies, visits to every expert, unpacking."""
+"""What a framework that runs a model out of primitive kernels does besides: copies, visits to every expert,
+unpacking."""
 
 import pytest
 

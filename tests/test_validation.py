@@ -1,6 +1,7 @@
 """Predictions beside published measurements, and what is built on them: the error table, calibration, gaps.
 
-`python tests/test_validation.py` writes golden/validation.csv and the tables of docs/validation.md anew; say in CHANGELOG.md under Predictions what moved.
+`python tests/test_validation.py` writes golden/validation.csv and the tables of docs/validation.md anew; say in
+CHANGELOG.md under Predictions what moved.
 """
 
 import csv
@@ -37,7 +38,8 @@ CLASSES = ("well-made-16-bit", "looped", "megakernel", "megakernel-generated", "
 
 
 def groups(way, result):
-    """The rows that are pinned: every source, every class, and the well-made stacks of trust A and B; with profiles, only of stacks that have one."""
+    """The rows that are pinned: every source, every class, and the well-made stacks of trust A and B; with profiles,
+    only of stacks that have one."""
     chosen = [p for p in result.predicted if p.profile] if way == "profiles" else list(result.predicted)
     found = {f"class {name}": [p for p in chosen if p.row.row_class == name] for name in CLASSES}
     careful = [
@@ -106,14 +108,16 @@ def diary_table(way):
 
 
 def climbs():
-    """The table of docs/validation.md for ladders: of launch modes, and of devices and batches from their first rung."""
+    """The table of docs/validation.md for ladders: of launch modes,
+    and of devices and batches from their first rung."""
     lines = ["| ladder | figures | within the goal | median error |", "| --- | ---: | ---: | ---: |"]
     for way in (False, True):
         found = ladders(validate(all_rows(), profiles=way).predicted)
         right, near = sum(one.right_order for one in found), sum(abs(one.error) <= 0.15 for one in found)
         name = f"launch modes, {'profiles' if way else 'first principles'}"
         lines.append(
-            f"| {name} | {len(found)} | {near} within 15 %, {right} in the right order | {100 * percentile([abs(one.error) for one in found], 0.5):.1f} % |"
+            f"| {name} | {len(found)} | {near} within 15 %, {right} in the right order | "
+            f"{100 * percentile([abs(one.error) for one in found], 0.5):.1f} % |"
         )
     for climb in CLIMBS:
         by_source = {}
@@ -121,7 +125,8 @@ def climbs():
             by_source.setdefault(p.row.source_id, []).append(abs(p.error))
         for source, errors in sorted(by_source.items()):
             lines.append(
-                f"| {climb}, {source} | {len(errors)} | {sum(e <= 0.1 for e in errors)} within 10 % | {100 * percentile(errors, 0.5):.1f} % |"
+                f"| {climb}, {source} | {len(errors)} | {sum(e <= 0.1 for e in errors)} within 10 % | "
+                f"{100 * percentile(errors, 0.5):.1f} % |"
             )
     return "\n".join(lines) + "\n"
 
@@ -221,7 +226,8 @@ def test_a_layer_split_is_one_device_at_a_time():
 
 def test_ladders_are_in_the_right_order(ways):
     found = ladders(ways["first principles"].predicted)
-    # Three that are not: an application's own eager loop against its kernels; six: a megakernel whose tasks nobody counted (docs/validation.md).
+    # Three that are not: an application's own eager loop against its kernels; six: a megakernel whose tasks nobody
+    # counted (docs/validation.md).
     uncounted = [ladder for ladder in found if "rtx-5090-laptop" in ladder.name]
     assert len(found) > 70
     assert len(uncounted) < 20

@@ -3,8 +3,9 @@
 
     python validation/build.py measured.csv measured2.csv [OUTPUT_FOLDER]
 
-The tables named are read first, then those of this folder, measured*.csv, by name. Every row of the input ends in exactly one of the two
-files; a difference of two rows carries both ids. Standard library only, same input same bytes. All words are translated by names.toml; the rules are told in README.md.
+The tables named are read first, then those of this folder, measured*.csv, by name. Every row of the input ends in
+exactly one of the two files; a difference of two rows carries both ids. Standard library only, same input same bytes.
+All words are translated by names.toml; the rules are told in README.md.
 """
 
 import csv
@@ -45,11 +46,11 @@ COLUMNS = (
     "caveat",
 )
 REASONS = {
-    "not-a-step-time": "ratios, utilisations, fit coefficients, bandwidths, costs of a primitive, times of single operators",
+    "not-a-step-time": "ratios, utilisations, coefficients, bandwidths, costs of a primitive, times of operators",
     "speculative": "several tokens a step (speculative decoding, multi-token prediction)",
     "cpu": "computed by a CPU",
     "offload": "part of the model on a CPU",
-    "hardware-unknown": "the device is not stated, or only a family whose members differ by more than a tenth in bandwidth",
+    "hardware-unknown": "the device is not stated, or only a family whose bandwidths differ by more than a tenth",
     "mixed-devices": "devices of different kinds share the model",
     "devices-unknown": "the number of devices is not stated",
     "model-unknown": "no public shapes, or a model nobody can name",
@@ -127,7 +128,7 @@ class Row:
         )
 
     def figure(self) -> tuple[Any, ...]:
-        """What two rows share if one repeats the other: machine and model as the source spells them, the question and the answer."""
+        """What two rows share if one repeats the other: machine and model as spelled, question and answer."""
         asked = tuple(
             self.values[name]
             for name in (
@@ -342,7 +343,8 @@ def cache_format(
         return known
     if (stack, weights) == ("tensorrt-llm-serve", "fp8") and source["model"].startswith("Llama"):
         remarks.append(
-            "cache format not stated; fp8, since with 16 bits the fastest of these rows would exceed the datasheet bandwidth"
+            "cache format not stated; fp8, since with 16 bits the fastest of these rows would exceed the datasheet "
+            "bandwidth"
         )
         return "fp8"
     remarks.append("cache format not stated")
@@ -466,7 +468,7 @@ def lengths(row: Row) -> tuple[float, float]:
 
 
 def pairs(group: list[Row]) -> Iterator[tuple[Row, Row | None]]:
-    """Pair requests of long outputs with ones of at most half the output and the nearest prompt; each row is used once."""
+    """Pair requests of long outputs with ones of at most half the output and the nearest prompt, each once."""
     left = sorted(group, key=lambda row: (-lengths(row)[1], lengths(row)[0]))
     while left:
         long = left.pop(0)

@@ -1,9 +1,10 @@
 # ruff: noqa: INP001, T201
-"""Fit what a host's cores reach with experts on cpu_experts.csv, each source left out in turn, and say how far rates are off.
+"""Fit what a host's cores reach with experts on cpu_experts.csv, and say how far rates of a source left out are.
 
     python validation/cpu_experts.py
 
-Fitted are the share of the host memory's rating that its kernels reach, by sockets, and what a core streams where few bind.
+Fitted are the share of the host memory's rating that its kernels reach, by sockets, and what a core streams where few
+bind.
 """
 
 import csv
@@ -26,7 +27,10 @@ WIDTH = 2.5
 
 
 class Row(NamedTuple):
-    """A measured rate. rest: time of a token but for the host's cores [s]; size: bytes they read [B]; cores: 0 where unknown."""
+    """A measured rate.
+
+    rest: time of a token but for the host's cores [s]; size: bytes they read [B]; cores: 0 where unknown.
+    """
 
     id: str
     source: str

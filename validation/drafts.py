@@ -6,9 +6,9 @@
 With --write the costs of the host go into the files of the kinds of software; what kernels take for a token stands in
 perfmodel/estimates/draftcosts.py.
 
-A row is the gain of a stack with drafts over the same stack without. Trees are priced as they run: `steps` drafts one after the
-other, then a step that verifies `nodes` of them. The gain is that of the prediction on both sides, nothing of the row but
-what was accepted is used; "calibrated" multiplies a stack's other rows by what one of its rows is off.
+A row is the gain of a stack with drafts over the same stack without. Trees are priced as they run: `steps` drafts one
+after the other, then a step that verifies `nodes` of them. The gain is that of the prediction on both sides, nothing of
+the row but what was accepted is used; "calibrated" multiplies a stack's other rows by what one of its rows is off.
 """
 
 import csv
@@ -152,7 +152,7 @@ def _priced(row: dict[str, str]) -> Row:
 
 
 class Costs(NamedTuple):
-    """What is fitted: the share or operations of each kind of kernels, the times of a draft and of a step [s] by host."""
+    """What is fitted: share or operations of each kind of kernels, times of a draft and of a step [s] by host."""
 
     kernels: dict[str, float]
     hosts: dict[tuple[str, str], tuple[float, float]]

@@ -15,13 +15,17 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 # Hosts by the architecture of the device they hold.
 HOSTS = {
-    "ampere": "server-2020", "volta": "server-2020", "cdna2": "server-2020", "hopper": "server-2023", "blackwell": "server-2023",
-    "cdna3": "server-2023", "cdna4": "server-2023", "jetson": "board", "trainium": "server-2020", "gaudi": "server-2020",
+    "ampere": "server-2020", "volta": "server-2020", "cdna2": "server-2020", "hopper": "server-2023",
+    "blackwell": "server-2023",
+    "cdna3": "server-2023", "cdna4": "server-2023", "jetson": "board", "trainium": "server-2020",
+    "gaudi": "server-2020",
 }  # fmt: skip
-# Means by kind of software: host time and its part for a sequence [s], issue of a call in eager and in stream [s], rows of a tile.
+# Means by kind of software: host time and its part for a sequence [s], issue of a call in eager and in stream [s], rows
+# of a tile.
 HOST = {"engine": 40e-6, "framework": 500e-6, "server": 800e-6, "ggml": 100e-6, "python": 200e-6, "compiled": 200e-6}
 SEQUENCE = {"server": 10e-6}
-# A framework's call from Python, a server's module of several; ggml's launches and those from Python take 9 us by profiles.
+# A framework's call from Python, a server's module of several; ggml's launches and those from Python take 9 us by
+# profiles.
 EAGER_ISSUE = {"framework": 14e-6, "server": 40e-6}
 STREAM_ISSUE = {"ggml": 9e-6, "python": 9e-6}
 TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "python": 4.0, "ggml": 2.0}
@@ -33,7 +37,8 @@ HOPPER_ROWS, ROWS_OF_HOPPER = 64.0, ("server", "framework")
 SPREADS = {
     "source": 0.05, "fixed": 1e-9,
     "weights|software": 0.04, "weights|shared": 0.03, "weights|own": 0.03,
-    "narrow|all": 0.15, "narrow|format": 0.1, "narrow|kind format": 0.1, "narrow|family": 0.1, "narrow|kind family": 0.1,
+    "narrow|all": 0.15, "narrow|format": 0.1, "narrow|kind format": 0.1, "narrow|family": 0.1,
+    "narrow|kind family": 0.1,
     "narrow|shared": 0.1, "narrow|own": 0.08,
     "kv|all": 0.2, "kv|software": 0.5, "kv|shared": 0.15, "kv|own": 0.15,
     "stream|all": 0.2, "stream|software": 0.4, "stream|shared": 0.15, "stream|own": 0.08,
@@ -185,7 +190,8 @@ def rise(software: str, architecture: str, mode: str, storage: str) -> list[Effe
 
 
 PARAMETERS: dict[str, Callable[[str, str, str, str], list[Effect]]] = {
-    "weights": weights, "narrow": narrow, "kv": cache, "stream": stream, "host": host, "sequence": sequence, "matrix": matrix,
+    "weights": weights, "narrow": narrow, "kv": cache, "stream": stream, "host": host, "sequence": sequence,
+    "matrix": matrix,
     "experts": experts, "issue": issue, "tile": tile, "added": added, "exchange": exchange, "rise": rise,
 }  # fmt: skip
 # Derivatives are taken over so much of a logarithm to each side, so that a kink of a larger() turns them bit by bit.

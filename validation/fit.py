@@ -99,7 +99,7 @@ class Fit:
         return gradient, (counted.T @ counted).toarray() + np.diag(1 / self.spread**2)
 
     def _minimum(self, start: np.ndarray, enough: float, most: int) -> np.ndarray:
-        """Return the effects at the least loss, by Newton's steps from `start` on, until two gain less than `enough`."""
+        """Return the effects at the least loss, by Newton's steps from `start` until two gain less than `enough`."""
         values, loss, quiet = start.copy(), self.loss(start), 0
         for _ in range(most):
             gradient, hessian = self.curvature(values)
@@ -233,7 +233,8 @@ def _predicted_without(source: str) -> tuple[str, np.ndarray, np.ndarray]:
 def beyond(seen: Observations, error: np.ndarray, variance: np.ndarray) -> dict[str, float]:
     """Return by kind of software the standard deviation of what parameters do not explain [-].
 
-    The one with which intervals of sources left out hold a share of their rows nearest to INSIDE, each source counted once.
+    The one with which intervals of sources left out hold a share of their rows nearest to INSIDE, each source counted
+    once.
     """
     kinds = np.array([kind_of(software) for software in seen.software])
     found = {}

@@ -3,8 +3,8 @@
 
     python validation/goals.py
 
-Reads left_out.csv, which `python validation/fit.py --left-out` writes, and the rows. Medians are over sources, shares the
-mean of the sources' shares. Standard library only.
+Reads left_out.csv, which `python validation/fit.py --left-out` writes, and the rows. Medians are over sources, shares
+the mean of the sources' shares. Standard library only.
 """
 
 import csv
@@ -63,7 +63,7 @@ def width(line: Line) -> float:
 
 
 def pairs(rows: dict[str, Line], predicted: list[Line]) -> list[tuple[str, str, float, float]]:
-    """Return source, modes, and the logarithms of measured and predicted ratio of every two launch modes of one question."""
+    """Return source, modes, and logarithms of measured and predicted ratio of two launch modes of a question."""
     groups: dict[tuple[str, ...], list[Line]] = {}
     keys = ("source_id", "stack", "model", "hardware", "devices", "parallel", "weight_format", "batch", "context")
     for line in predicted:

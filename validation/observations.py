@@ -117,7 +117,8 @@ class Observations:
             fixed.boundary, side.plan.kernel_calls, made["matrix"], made["experts"],
             exchanges, exchange_time, math.log2(widest) - 1, side.plan.parallel.sequences(row.batch),
             device.values["memory.bandwidth"].value, units, rates.arithmetic * rates.arithmetic_share,
-            device.values["memory.sustained.weights"].value, _share(hardware, mode, storage), _share(hardware, mode, CACHE),
+            device.values["memory.sustained.weights"].value, _share(hardware, mode, storage), _share(hardware, mode,
+            CACHE),
         )  # fmt: skip
         calls = [(float(bool(name)), *line) for name, line in together.items()]
         return single, calls, (software.name, (*device.architectures, "generic")[0], mode, storage)

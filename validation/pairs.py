@@ -52,7 +52,8 @@ HARDWARE = {
 PDL_ON_A_GUESS = "not in the excerpt (PR has sections for DGX Spark and larger Blackwell"
 FORMATS = {"q4f16_1": "q4f16", "q4f16_ft": "q4f16"}
 COLUMNS = (
-    "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source", "kv_format", "batch",
+    "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source",
+    "kv_format", "batch",
     "context", "engine", "mode", "stack", "time_per_step", "class", "ladder", "settings", "source", "caveat",
 )  # fmt: skip
 
@@ -76,10 +77,13 @@ def side(pair: dict[str, str], which: str, model: str, hardware: str) -> dict[st
         return None
     source = pair["source"].partition(" ")[0].removeprefix("github.com/").partition("/")[2]
     return {
-        "id": f"{pair['id']}-{which}", "source_id": f"pair-{source.lower()}", "trust": pair["trust"], "model": model, "hardware": hardware,
-        "devices": pair["devices"], "parallel": pair["parallel"] if "=" in pair["parallel"] else "", "weight_format": FORMATS.get(pair["weight_format"], pair["weight_format"]),
+        "id": f"{pair['id']}-{which}", "source_id": f"pair-{source.lower()}", "trust": pair["trust"], "model": model,
+        "hardware": hardware,
+        "devices": pair["devices"], "parallel": pair["parallel"] if "=" in pair["parallel"] else "",
+        "weight_format": FORMATS.get(pair["weight_format"], pair["weight_format"]),
         "weight_format_source": pair["weight_format"], "kv_format": pair["kv_format"], "batch": pair["batch"],
-        "context": pair["context"] or "128", "engine": engine, "mode": mode, "stack": stack, "time_per_step": pair[f"time_{which}_s"],
+        "context": pair["context"] or "128", "engine": engine, "mode": mode, "stack": stack,
+        "time_per_step": pair[f"time_{which}_s"],
         "class": "pair", "ladder": f"a-{pair['id']}", "settings": "", "source": pair["source"],
         "caveat": pair["caveat"] if pair["context"] else f"context assumed: 128; {pair['caveat']}",
     }  # fmt: skip

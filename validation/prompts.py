@@ -3,7 +3,8 @@
 
     python validation/prompts.py
 
-Of each row the time to process the prompt on an empty cache is predicted. Left out are whole sources; of the one source that
+Of each row the time to process the prompt on an empty cache is predicted. Left out are whole sources; of the one source
+that
 measured many cards, also each card: "a card unseen".
 """
 
@@ -51,8 +52,8 @@ Reached = tuple[float, float, float]
 class Row(NamedTuple):
     """A measured prompt.
 
-    timed: gives its time [s] at a share, half rows and operations a joule, without any overlap of chunks; saving: what whole overlap
-    would save of that, as a share of it; felt: whether a power limit is part of it.
+    timed: gives its time [s] at a share, half rows and operations a joule, without any overlap of chunks; saving: what
+    whole overlap would save of that, as a share of it; felt: whether a power limit is part of it.
     """
 
     id: str
@@ -128,14 +129,14 @@ def _asked(row: dict[str, str]) -> Row:
 
 @cache
 def errors_of(row: Row) -> Any:
-    """Return the logarithm of predicted over measured time at each share, half rows and operations a joule, no overlap."""
+    """Return the logarithm of predicted over measured time at each share, half rows, operations a joule; no overlap."""
     efficiencies = EFFICIENCIES if row.felt else EFFICIENCIES[-1:]
     found = [[[row.off((s, h, e), 0.0) for e in efficiencies] for h in HALVES] for s in SHARES]
     return numpy.broadcast_to(numpy.array(found), (len(SHARES), len(HALVES), len(EFFICIENCIES)))
 
 
 def fitted(found: Sequence[Row], others: Sequence[Row]) -> tuple[Reached, float]:
-    """Return what gives the least sum of absolute errors: share, half rows and operations a joule; then the overlap of chunks.
+    """Return what gives the least sum of absolute errors: share, half rows, operations a joule; then the overlap.
 
     others: rows of other kernels, which decide where the own ones say nothing.
     """
@@ -155,7 +156,8 @@ def fitted(found: Sequence[Row], others: Sequence[Row]) -> tuple[Reached, float]
 def left_out(key: Callable[[Row], Any]) -> list[tuple[Row, float]]:
     """Return each row with the logarithm of predicted over measured time, all rows of its group left out of the fit.
 
-    Where no other row has its kernels, what the package assumes is left, which rests on them: such a row is not counted.
+    Where no other row has its kernels, what the package assumes is left, which rests on them: such a row is not
+    counted.
     """
     errors = []
     for kernels, alike in grouped(rows(), lambda row: (row.kernels, row.served)).items():

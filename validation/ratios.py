@@ -139,7 +139,8 @@ def main(arguments: list[str]) -> int:
             figures = "  ".join("{:.2f} ({:.2f} to {:.2f})".format(*pair.ways[way]) for way in WAYS)
             modes = f"{pair.before.stack} {pair.before.mode} to {pair.after.stack} {pair.after.mode}"
             out.append(
-                f"{pair.before.source_id:24s} {pair.before.id}, {pair.after.id}: {modes}: {pair.measured:.2f}: {figures}"
+                f"{pair.before.source_id:24s} {pair.before.id}, {pair.after.id}: {modes}: {pair.measured:.2f}: "
+                f"{figures}"
             )
     sys.stdout.write("\n".join(out) + "\n")
     return 0

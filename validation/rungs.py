@@ -1,5 +1,5 @@
 # ruff: noqa: INP001
-"""Print, and write to rungs.csv, how right the rungs of a ladder are from its first one, each source left out of the fit.
+"""Print, and write to rungs.csv, how right the rungs of a ladder are from its first one, each source left out.
 
     python validation/rungs.py
 
@@ -24,7 +24,7 @@ from perfmodel.measurements.stacks import software_of_row, why_apart
 
 
 class Rung(NamedTuple):
-    """A rung above the first: predicted over measured time, less 1, from first principles and from the first rung [-]."""
+    """A rung above the first: predicted over measured time, less 1, from first principles and from the first."""
 
     row: Row
     plain: float

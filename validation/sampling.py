@@ -1,9 +1,9 @@
 """Compares the ends of intervals with the 5th and the 95th percentile of what drawn parameters give.
 
 Random questions of the whole catalogue. Each group of uncertain parameters is drawn from a normal distribution with
-another spread on each side, on a logarithmic scale where the low end is not zero, such that low and high are its 5th and
-95th percentile; the recorded equations give both times and the speed-up of every draw. An end is right if it is within
-5 % of the percentile. Goal: each figure's ends right in 95 % of 2,000 questions of 10,000 draws.
+another spread on each side, on a logarithmic scale where the low end is not zero, such that low and high are its 5th
+and 95th percentile; the recorded equations give both times and the speed-up of every draw. An end is right if it is
+within 5 % of the percentile. Goal: each figure's ends right in 95 % of 2,000 questions of 10,000 draws.
 
     python validation/sampling.py [--questions 2000] [--draws 10000] [--seed 1]
 """

@@ -20,7 +20,8 @@ from perfmodel.measurements.stacks import row_formats
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.software import load_software, with_software
 
-# Least share of a parameter's variance, what each share is drawn to one with, and what a time's variance is compared with.
+# Least share of a parameter's variance, what each share is drawn to one with, and what a time's variance is compared
+# with.
 _LEAST, _DRAWN, _BESIDE = 0.05, 0.05, 0.1**2
 
 

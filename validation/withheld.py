@@ -69,7 +69,7 @@ def device_of(row: Row, named: Callable[[str], Software]) -> Hardware:
 
 
 def question_of(row: Row, device: Hardware, after: Row, after_device: Hardware, *, measured: bool) -> Question:
-    """Return the question whose before side is `row`, as measured or not, and whose after side is in the mode of `after`."""
+    """Return the question whose before side is `row`, measured or not, its after side in the mode of `after`."""
     model = find_model(row.model)
     return Question(
         model=model,

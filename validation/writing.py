@@ -13,12 +13,14 @@ from effects import PARAMETERS, SPREADS, Effect, kind_of
 from widths import independent_shares, package_halves
 
 SOFTWARE = Path(__file__).resolve().parent.parent / "software"
-# Standard deviations from the value to the 5th and 95th percentile of a Student distribution of three degrees of freedom.
+# Standard deviations from the value to the 5th and 95th percentile of a Student distribution of three degrees of
+# freedom.
 TO_PERCENTILE = 2.353
 # The same of a normal distribution, and what makes a standard deviation of a median of absolute deviations.
 TO_NORMAL_PERCENTILE = 1.645
 TITLES = {
-    "engine": "Engines whose kernels are launched from compiled code: gpt-fast, TensorRT-LLM, MLC-LLM, MLX, ExLlama's successors",
+    "engine": "Engines whose kernels are launched from compiled code: gpt-fast, TensorRT-LLM, MLC-LLM, MLX, "
+    "ExLlama's successors",
     "framework": "Frameworks that run each operation as it comes: Hugging Face transformers, LitGPT",
     "server": "Serving engines: vLLM, SGLang, TensorRT-LLM serve, TGI",
     "ggml": "llama.cpp and what is built on ggml: Ollama, mistral.rs",

@@ -143,7 +143,8 @@ def main() -> None:
     pages = list(SITE.rglob("*.html"))
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file())
     print(
-        f"{SITE / FIRST}: {len(pages)} pages, {size / 1e6:.1f} MB; every link leads somewhere, nothing is loaded from elsewhere"
+        f"{SITE / FIRST}: {len(pages)} pages, {size / 1e6:.1f} MB; every link leads somewhere, nothing is loaded "
+        "from elsewhere"
     )
 
 

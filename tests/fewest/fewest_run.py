@@ -23,7 +23,8 @@ MOST = 64  # devices that are tried
 WORKLOADS = ((1, 4096), (8, 32_768))  # batch, context
 DEVICES = (
     "a10 a100-sxm-40gb a100-sxm-80gb a40 ascend-910b2 b200 b300 gaudi-2 gaudi-3 gb200 gh200 h100-nvl h100-pcie h100-sxm"
-    " h200-sxm h20 l4 l40s m2-ultra mi210 mi300x mi355x rtx-3090 rtx-4090 rtx-5090 sn40l tpu-v5e tpu-v5p trainium2 v100-sxm-32gb"
+    " h200-sxm h20 l4 l40s m2-ultra mi210 mi300x mi355x rtx-3090 rtx-4090 rtx-5090 sn40l tpu-v5e tpu-v5p trainium2 "
+    "v100-sxm-32gb"
 ).split()
 
 

@@ -149,4 +149,7 @@ def _other_value(data: bytes, _others: list[bytes], random_: random.Random) -> b
         return data
 
 
-_CHANGES = (_flipped, _cut, _repeated, _spliced, _inserted, _other_number, _other_number, _other_line, _other_value, _other_value)  # fmt: skip
+_CHANGES = (
+    *(_flipped, _cut, _repeated, _spliced, _inserted, _other_line),
+    *(_other_number, _other_number, _other_value, _other_value),
+)

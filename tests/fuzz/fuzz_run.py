@@ -51,7 +51,8 @@ def input_of(target: str, seed: int, number: int) -> bytes:
 
 
 def outcome(target: str, data: bytes) -> tuple[str, str, float]:
-    """Return how an input ended (answered, refused, crashed), the traceback of a crash, and its time [s of a processor]."""
+    """Return how an input ended (answered, refused, crashed), the traceback of a crash,
+    and its time [s of a processor]."""
     from fuzz_targets import tried
 
     def stop(_signal: int, _frame: object) -> None:

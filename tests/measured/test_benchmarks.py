@@ -186,7 +186,8 @@ def test_columns_of_other_names_mean_ours(tmp_path):
 
 
 def test_rows_without_ids_are_numbered_and_told_apart(tmp_path):
-    table = "id,model,hardware,time_per_step\n,llama-3-8b,a10,0.03\n,llama-3-8b,a10,0.04\nx,llama-3-8b,a10,0.05\nx,llama-3-8b,a10,0.06\n"
+    rows = (",llama-3-8b,a10,0.03", ",llama-3-8b,a10,0.04", "x,llama-3-8b,a10,0.05", "x,llama-3-8b,a10,0.06")
+    table = "\n".join(["id,model,hardware,time_per_step", *rows, ""])
     assert [row.id for row in read(tmp_path, table, "a.csv")] == ["line-2", "line-3", "x", "x-2"]
 
 

@@ -1,7 +1,7 @@
 """Try random pairs of questions that differ in one parameter: python tests/monotony/monotony_run.py --pairs 200000.
 
-A development program, run by `make monotony`. What was tried, by key, and every pair that went against its direction, is
-written beside this program (result.json). The pairs are the same for the same seed.
+A development program, run by `make monotony`. What was tried, by key, and every pair that went against its direction,
+is written beside this program (result.json). The pairs are the same for the same seed.
 """
 
 import argparse

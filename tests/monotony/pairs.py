@@ -1,8 +1,9 @@
-"""Random pairs of questions that differ in one parameter: the step of either side must follow the parameter's direction.
+"""Random pairs of questions that differ in one parameter: the step of either side must follow the parameter's
+direction.
 
 The direction of each parameter stands in the table of parameters (`Parameter.slower` in
-perfmodel/specifications/parameters.py): a larger value makes a step slower, faster, or has none (capacities that only say
-what fits, counts, clocks, prices, widths of an interval).
+perfmodel/specifications/parameters.py): a larger value makes a step slower, faster, or has none (capacities that only
+say what fits, counts, clocks, prices, widths of an interval).
 """
 
 import math
@@ -24,11 +25,11 @@ from perfmodel.specifications.software import software_names
 from perfmodel.units import BOUNDS
 
 _CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")}
-# A step goes against a direction where it does so by more than this share of it: rounding, and a window that counts at the
-# datasheet rate beside arithmetic that binds, the wrong way by 3e-9 to 2e-7 about once in 200,000.
+# A step goes against a direction where it does so by more than this share of it: rounding, and a window that counts at
+# the datasheet rate beside arithmetic that binds, the wrong way by 3e-9 to 2e-7 about once in 200,000.
 ROUNDING = 1e-6
-# Keys on which more rests than the recorded equations, the cutting into calls and the chunks of a prompt: the question is
-# asked anew for each value.
+# Keys on which more rests than the recorded equations, the cutting into calls and the chunks of a prompt: the question
+# is asked anew for each value.
 ANEW = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count", "prompts.overlap")
 # Keys that few files give, or none: some questions set them.
 _SETTINGS: tuple[dict[str, float], ...] = (
@@ -40,8 +41,8 @@ _SETTINGS: tuple[dict[str, float], ...] = (
     {"modes.{before}.calls": 400.0, "software.factor": 0.9},
 )
 # The prefetch window counts at the datasheet rate (L1), whatever holds the stream below it. Where few tasks or loads in
-# flight hold it, or weights come from another memory, a faster memory empties the window sooner and streams no faster: up
-# to 1e-4 of a step the wrong way, so that memory.bandwidth is not among what is moved there.
+# flight hold it, or weights come from another memory, a faster memory empties the window sooner and streams no faster:
+# up to 1e-4 of a step the wrong way, so that memory.bandwidth is not among what is moved there.
 _HELD = ("memory.bytes_in_flight", "units.block_bandwidth", "on_chip.bandwidth")
 _CORES = {"tiers.host.cores": 32.0, "tiers.host.core_stream": 3e9}
 _ON_CHIP = "lstm-ptb-medium-on-chip"  # the one model that keeps weights on chip
@@ -193,7 +194,8 @@ def follows(low: float, high: float, slower: int) -> bool:
 
 
 def tried_anew(seed: str) -> Tried:
-    """Try one pair of a parameter on which more rests than the recorded equations: the question is asked at both values."""
+    """Try one pair of a parameter on which more rests than the recorded equations:
+    the question is asked at both values."""
     random_ = random.Random(seed)
     while True:
         (model, device, asked), prepared = draw(random_)

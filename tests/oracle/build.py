@@ -1,7 +1,8 @@
 """Count every family as `transformers` builds it, and keep the counts for the suite to check against: `make oracle`.
 
-A development program that needs the extra `oracle` (torch and transformers). It writes four files beside it: a small model of each
-family with its parameters by part, cache, state and FLOPs; what single keys change of it; the catalogue's models at full size.
+A development program that needs the extra `oracle` (torch and transformers). It writes four files beside it: a small
+model of each family with its parameters by part, cache, state and FLOPs; what single keys change of it; the catalogue's
+models at full size.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Write what `transformers` takes for keys that a config.json leaves out, and its other names of keys, by model_type.
 
-A development program, not part of the suite: `make oracle`. Only numbers, truth values and texts are kept, and only of types that
-the reader knows (their parts included).
+A development program, not part of the suite: `make oracle`. Only numbers, truth values and texts are kept, and only of
+types that the reader knows (their parts included).
 """
 
 import dataclasses

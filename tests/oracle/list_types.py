@@ -1,4 +1,5 @@
-"""Write types.csv, every model_type of the library's maps and whether it is answered, and the list in docs/models.md."""
+"""Write types.csv, every model_type of the library's maps and whether it is answered,
+and the list in docs/models.md."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""Counts of a model that `transformers` builds: parameters by part, cache, recurrent state, windows, multiplications of a step."""
+"""Counts of a model that `transformers` builds: parameters by part, cache, recurrent state, windows,
+multiplications of a step."""
 
 import re
 import warnings
@@ -64,7 +65,8 @@ def part_of(name: str, *, whole: bool) -> str:
 
 
 def windows(config: Any) -> list[list[int | None]]:
-    """Return the sliding windows of the caches of all layers with one, [tokens, layers], None for caches of all tokens."""
+    """Return the sliding windows of the caches of all layers with one, [tokens, layers],
+    None for caches of all tokens."""
     layers = DynamicCache(config=config).layers
     kept = [layer for layer in layers if not hasattr(layer, "recurrent_states") or hasattr(layer, "keys")]
     counted = Counter(getattr(layer, "sliding_window", None) for layer in kept)
@@ -92,7 +94,8 @@ def _elements(value: Any) -> int:
 
 
 def step(model: Any, context: int) -> dict[str, int]:
-    """Return cache and state elements behind `context` tokens, and the FLOPs of multiplications of the step that follows."""
+    """Return cache and state elements behind `context` tokens,
+    and the FLOPs of multiplications of the step that follows."""
     tokens = torch.randint(1, 100, (1, context + 1))
     with torch.no_grad():
         first = model(input_ids=tokens[:, :context], use_cache=True)

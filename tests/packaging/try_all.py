@@ -1,4 +1,5 @@
-"""Builds the package, checks it, and asks it the same questions on every Python found, with oldest and newest dependencies.
+"""Builds the package, checks it, and asks it the same questions on every Python found, with oldest and newest
+dependencies.
 
 A development program, run by `make packaging`; it needs a package index, and some minutes. What it found is kept beside
 it, in result.json.
@@ -82,7 +83,8 @@ def check_contents(wheel: Path, sdist: Path) -> list[str]:
 def same(line: str, one: str, other: str) -> bool:
     """Whether two answers to `line` are the same, to the last digit.
 
-    The ends of ranges in a sweep rest on numpy's logarithms, whose last digits depend on its version: they agree to 1e-12.
+    The ends of ranges in a sweep rest on numpy's logarithms, whose last digits depend on its version: they agree to
+    1e-12.
     """
     if not line.startswith("sweep"):
         return one == other

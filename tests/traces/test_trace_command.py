@@ -1,4 +1,5 @@
-"""perfmodel trace: the report, the pricing against a model, the saved profile; on made traces always, on recorded ones where they are."""
+"""perfmodel trace: the report, the pricing against a model, the saved profile; on made traces always,
+on recorded ones where they are."""
 
 import csv
 import io
@@ -22,7 +23,8 @@ BODY = ["norm", "qkv", "flash_fwd_kernel", "out", "norm", "gate_up", "silu", "do
 
 
 def made_step(boundary, *, launches=None, bandwidth=3.35e12 * 0.9, extra=0):
-    """Names and durations [ns] of a step whose kernels stream the model's bytes at `bandwidth`, each with `boundary` inside its duration."""
+    """Names and durations [ns] of a step whose kernels stream the model's bytes at `bandwidth`,
+    each with `boundary` inside its duration."""
     answer = estimate(MODEL, HARDWARE, context=1024)
     weighty = {"qkv", "flash_fwd_kernel", "out", "gate_up", "down"}
     names = ["embed", *BODY * LAYERS, "norm", "head", "sample", *["extra"] * extra]
@@ -280,7 +282,8 @@ def test_saved_profile_gives_the_recorded_step(make, measured, tmp_path):
 
 
 def test_lesson_5_busy_time_predicts_the_graph_step():
-    """The eager recording is several times as long as its kernels: the graph takes the kernels' time, whatever the wall says."""
+    """The eager recording is several times as long as its kernels: the graph takes the kernels' time,
+    whatever the wall says."""
     eager = price_trace(eager_trace(every=30_000), MODEL, HARDWARE, context=1024, mode="eager")
     slower = price_trace(eager_trace(every=60_000), MODEL, HARDWARE, context=1024, mode="eager")
     busy = sum(duration for _, duration in made_step(2e-6)) / 1e9
@@ -333,7 +336,8 @@ def test_what_does_not_match_is_told():
 
 
 def test_a_prefill_is_no_decode_step(run, tmp_path):
-    """Kernels that compute ten times as long as their bytes take: no boundary explains that, and the verdict does not claim it."""
+    """Kernels that compute ten times as long as their bytes take: no boundary explains that,
+    and the verdict does not claim it."""
     events = [
         Event(200_000 * n, 199_000, name, "0", "7", "kernel", 1 + n // 131, 200_000 * n - 9_000)
         for n, name in enumerate(["embed", *BODY * LAYERS, "norm", "head"] * 2)

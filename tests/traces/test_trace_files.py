@@ -156,8 +156,10 @@ def nsight(path, *, names=NAMES, kernels="CUPTI_ACTIVITY_KIND_KERNEL", extra="",
     with sqlite3.connect(path) as connection:
         connection.executescript(f"""
             CREATE TABLE StringIds (id INTEGER PRIMARY KEY, value TEXT);
-            CREATE TABLE {kernels} (start INTEGER, "{end}" INTEGER, deviceId INTEGER, streamId INTEGER, correlationId INTEGER, globalPid INTEGER, demangledName INTEGER, shortName INTEGER);
-            CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (start INTEGER, end INTEGER, globalTid INTEGER, correlationId INTEGER, nameId INTEGER);
+            CREATE TABLE {kernels} (start INTEGER, "{end}" INTEGER, deviceId INTEGER, streamId INTEGER,
+            correlationId INTEGER, globalPid INTEGER, demangledName INTEGER, shortName INTEGER);
+            CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (start INTEGER, end INTEGER, globalTid INTEGER,
+            correlationId INTEGER, nameId INTEGER);
             CREATE TABLE NVTX_EVENTS (start INTEGER, end INTEGER, text TEXT, textId INTEGER);
             CREATE TABLE TARGET_INFO_SYSTEM_ENV (name TEXT, nameEnum INTEGER, value TEXT);
             INSERT INTO TARGET_INFO_SYSTEM_ENV VALUES ('SECRET_TOKEN', 0, 'hunter2');
@@ -200,15 +202,17 @@ def test_environment_of_the_recording_machine_is_never_read(tmp_path, monkeypatc
     path = nsight(tmp_path / "view.sqlite", extra="CREATE TABLE TARGET_INFO_GPU (name TEXT);")
     with sqlite3.connect(path) as connection:
         connection.executescript(
-            "DROP TABLE TARGET_INFO_GPU; CREATE VIEW TARGET_INFO_GPU AS SELECT value AS name FROM TARGET_INFO_SYSTEM_ENV;"
+            "DROP TABLE TARGET_INFO_GPU; CREATE VIEW TARGET_INFO_GPU AS SELECT value AS name FROM "
+            "TARGET_INFO_SYSTEM_ENV;"
         )
     connection.close()
     assert "hunter2" not in repr(read_trace(path))
 
 
+GENERATED = "Generating SQLite file report.sqlite\nProcessing [report.sqlite] with [cuda_gpu_trace.py]... \n\n"
 TABLES = {
     "nsys cuda_gpu_trace": (
-        "Generating SQLite file report.sqlite\nProcessing [report.sqlite] with [cuda_gpu_trace.py]... \n\nStart (ns),Duration (ns),CorrId,GrdX,Bytes (MB),Device,Ctx,Strm,Name\n",
+        f"{GENERATED}Start (ns),Duration (ns),CorrId,GrdX,Bytes (MB),Device,Ctx,Strm,Name\n",
         lambda n, name: f'{10**9 + 5000 * n},4000,{n},1,,NVIDIA H100 (0),1,7,"{name}"\n',
     ),
     "nsys in microseconds": (
@@ -238,7 +242,13 @@ def test_tables_with_times(tmp_path, kind):
 
 
 def test_tables_of_totals(tmp_path):
-    text = '"Name","Calls","TotalDurationNs","AverageNs","Percentage"\n"gemm",10,50000,5000,80.0\n"nccl_all_reduce",4,12000,3000,20.0\n'
+    lines = (
+        '"Name","Calls","TotalDurationNs","AverageNs","Percentage"',
+        '"gemm",10,50000,5000,80.0',
+        '"nccl_all_reduce",4,12000,3000,20.0',
+        "",
+    )
+    text = "\n".join(lines)
     summary = summarise(read_trace(written(tmp_path, text, "stats.csv")))
     assert (summary.busy, summary.step_time, summary.prize) == (pytest.approx(62e-6), None, None)
     assert summary.shares.collectives == pytest.approx(12 / 62)
@@ -413,7 +423,8 @@ def test_databases_of_another_schema(tmp_path, changes, says):
         path = tmp_path / "a.sqlite"
         with sqlite3.connect(path) as connection:
             connection.executescript(
-                'CREATE TABLE StringIds (id INTEGER, text TEXT); CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, "end", deviceId, streamId, shortName);'
+                "CREATE TABLE StringIds (id INTEGER, text TEXT); CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, "
+                '"end", deviceId, streamId, shortName);'
             )
         connection.close()
     else:
@@ -447,7 +458,10 @@ def test_errors_are_the_package_s_own():
 
 
 def test_import_is_cheap():
-    code = "import sys, perfmodel.traces; print([m for m in ('numpy', 'sqlite3', 'gzip', 'msgspec', 'csv', 'ijson') if m in sys.modules])"
+    code = """
+import sys, perfmodel.traces
+print([m for m in ('numpy', 'sqlite3', 'gzip', 'msgspec', 'csv', 'ijson') if m in sys.modules])
+"""
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

@@ -140,7 +140,8 @@ def test_4_the_gap_is_not_the_prize(trace):
 
 
 def test_5_busy_time_foretells_the_graph_step():
-    """An eager step with launches every 20 us and kernels of 4 us: the graph takes the kernels' time, not the wall's."""
+    """An eager step with launches every 20 us and kernels of 4 us: the graph takes the kernels' time,
+    not the wall's."""
     names = ["embed", *["qkv", "attention", "up", "down"] * 12, "head"]
     events = [Event(20_000 * n + 8_000, 4_000, name, "0", "7", "kernel", n, 20_000 * n) for n, name in enumerate(names)]
     eager = build_trace("made", "made", events)

@@ -19,7 +19,8 @@ QUICK = settings(max_examples=60, deadline=None, derandomize=True, suppress_heal
 
 @st.composite
 def schedules(draw, fewest=8, most=40, smallest=3):
-    """Return prologue, body, count and epilogue; the body holds one attention kernel, and no other makes up half of it."""
+    """Return prologue, body, count and epilogue; the body holds one attention kernel,
+    and no other makes up half of it."""
     size = draw(st.integers(smallest, 24))
     numbers = st.lists(st.integers(0, size), min_size=size - 1, max_size=size - 1)
     body = [
@@ -48,7 +49,8 @@ def timed(names: Sequence[str], seed: int, *, start=1_000_000, jitter=1.0, strea
 
 
 def renamed(names: Sequence[str], first: int, stop: int, seed: int, share: float = 0.05) -> list[str]:
-    """Return names with `share` of those in [first, stop) replaced by variants; the two at the ends, which alone tell where layers begin, stay."""
+    """Return names with `share` of those in [first, stop) replaced by variants; the two at the ends,
+    which alone tell where layers begin, stay."""
     dice = random.Random(seed)
     changed = list(names)
     for place in dice.sample(range(first + 1, stop - 1), round(share * (stop - first))):
