@@ -72,6 +72,7 @@ def _main(
 def estimate_command(model: Model, hardware: Hardware, asked: dict[str, Any], *, delivery: Delivery) -> None:
     """How fast MODEL generates tokens on HARDWARE, before and after looping, and where the time goes."""
     from perfmodel.estimates.answers import estimate
+    from perfmodel.report.files.delimited import DEFAULT_COLUMNS
 
     chosen = delivery.form()
     answer = estimate(model, hardware, **asked)
@@ -80,7 +81,7 @@ def estimate_command(model: Model, hardware: Hardware, asked: dict[str, Any], *,
     warn(answer, chosen)
 
     def rows() -> list[dict[str, Any]]:
-        return answer.rows()
+        return answer.rows(DEFAULT_COLUMNS if delivery.columns is None else None)
 
     def shown_document() -> "Document":
         from perfmodel.report.answer import document
@@ -95,8 +96,6 @@ def estimate_command(model: Model, hardware: Hardware, asked: dict[str, Any], *,
         return {"version": __version__, "command": reproducing_line()} | {
             key: everything[key] for key in ("loops", "assumptions", "notes")
         }
-
-    from perfmodel.report.files.delimited import DEFAULT_COLUMNS
 
     delivery.deliver(
         chosen,

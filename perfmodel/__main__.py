@@ -10,7 +10,11 @@ from perfmodel._layout import load_command_line  # noqa: E402
 
 def main() -> None:
     """Run the command line."""
-    load_command_line().main()
+    try:
+        load_command_line().main()
+    finally:
+        # The process ends: what is left is not looked through for circles once more.
+        gc.freeze()
 
 
 if __name__ == "__main__":

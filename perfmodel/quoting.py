@@ -14,15 +14,15 @@ _HIDDEN = (
     "\\ud800-\\udfff\\U000e0000-\\U000e007f"
 )
 # Signs of Markdown; an underscore inside a word is none.
-_MARKDOWN = re.compile(r"[\\`*\[\]|]|^#|^~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_MARKDOWN = r"[\\`*\[\]|]|^#|^~|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
     "~": r"\textasciitilde{}",
     **{letter: f"\\{letter}" for letter in "#$%&_{}"},
 }
-# What a spreadsheet takes for the beginning of a formula, behind spaces too.
-_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+# What a spreadsheet takes for the beginning of a formula, behind spaces too; tabs and returns before anything are one.
+_FORMULA = ("=", "+", "-", "@")
 
 
 @lru_cache(maxsize=2)
@@ -99,7 +99,7 @@ def markdown(text: str) -> str:
     >>> print(markdown("a|b *c* <d>"))
     a\|b \*c\* &lt;d&gt;
     """
-    safe = _MARKDOWN.sub(r"\\\g<0>", line(text))
+    safe = re.sub(_MARKDOWN, r"\\\g<0>", line(text))
     return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -108,7 +108,7 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     import json
 
     written = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
-    return _unseen().sub(_json_code, written)
+    return written if written.replace("\n", "").isprintable() else _unseen().sub(_json_code, written)
 
 
 def cell(text: str) -> str:
@@ -118,7 +118,9 @@ def cell(text: str) -> str:
     "'=HYPERLINK(1)"
     """
     shown = terminal(text)
-    return f"'{shown}" if _FORMULA.match(text) else shown
+    read = text.lstrip()
+    spaces = text[: len(text) - len(read)]
+    return f"'{shown}" if read.startswith(_FORMULA) or "\t" in spaces or "\r" in spaces else shown
 
 
 def _code(match: re.Match[str]) -> str:

@@ -153,14 +153,17 @@ def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, r
     wanted = f"is not a whole number from {least} to {most:,}"
     if _comma_in(text):
         raise UnreadableValueError(f"{where}: {_without_comma(text)}")
-    match = _COUNT.fullmatch(text)
-    if match is None:
-        grid = "; several values are for compare and sweep: 1:64:x2" if _GRID.fullmatch(text) else ""
-        raise UnreadableValueError(f"{where}: {shown(text)} {wanted}{grid}")
-    factor = {"": 1, "k": k, "m": k * k}[match[2].lower()]
-    number = float(match[1].replace("_", ""))
-    exact = match[1].replace("_", "").lstrip("+-")
-    value = int(match[1].replace("_", "")) * factor if exact.isdecimal() and len(exact) < 40 else 0
+    digits, letter = text, ""
+    if not (text.isascii() and text.isdecimal()):  # most are plain, and need no pattern
+        match = re.fullmatch(_COUNT, text)
+        if match is None:
+            grid = "; several values are for compare and sweep: 1:64:x2" if re.fullmatch(_GRID, text) else ""
+            raise UnreadableValueError(f"{where}: {shown(text)} {wanted}{grid}")
+        digits, letter = match[1].replace("_", ""), match[2].lower()
+    factor = {"": 1, "k": k, "m": k * k}[letter]
+    number = float(digits)
+    exact = digits.lstrip("+-")
+    value = int(digits) * factor if exact.isdecimal() and len(exact) < 40 else 0
     if not value and math.isfinite(number * factor):
         value = int(number * factor)
     if value != number * factor or (ranged and not least <= value <= most):
@@ -168,14 +171,14 @@ def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, r
     return value
 
 
-_COUNT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([kKmM]?)\s*")
-_GRID = re.compile(r"\s*\d\w*\s*(?::|\.\.|-)\s*\d.*")
-_GROUPED = re.compile(r"\s*[+-]?\d[\d_,.]*")
+_COUNT = r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([kKmM]?)\s*"
+_GRID = r"\s*\d\w*\s*(?::|\.\.|-)\s*\d.*"
+_GROUPED = r"\s*[+-]?\d[\d_,.]*"
 
 
 def _comma_in(text: str) -> bool:
     """Whether a number is written with a comma."""
-    match = _GROUPED.match(text)
+    match = re.match(_GROUPED, text) if "," in text else None
     return match is not None and "," in match[0]
 
 

@@ -91,6 +91,16 @@ def test_csv_has_a_header_and_one_row_of_the_same_figures(run):
     assert len(everything) > 50
 
 
+def test_what_no_column_shows_is_not_worked_out():
+    answer = estimate("llama-3.1-8b", "sn40l", devices=8)
+    (main,) = answer.rows(DEFAULT_COLUMNS)
+    assert "breakeven_batch" not in vars(answer)
+    (whole,) = answer.rows()
+    assert {name: main[name] for name in DEFAULT_COLUMNS} == {name: whole[name] for name in DEFAULT_COLUMNS}
+    assert set(main) < set(whole)
+    assert answer.rows(["breakeven_batch"])[0]["breakeven_batch"] == whole["breakeven_batch"]
+
+
 def test_a_csv_file_has_its_loops_and_assumptions_beside_it(run, tmp_path):
     path = tmp_path / "answer.csv"
     written = run(*ASK, "-o", str(path))

@@ -1,15 +1,18 @@
 """Kinds of software: which is asked, what it brings, and a step that was measured."""
 
 import math
+import tomllib
 
 import pytest
 
 from perfmodel import advise, choose, compare, estimate, explain, sensitivity, solve, sweep
-from perfmodel.errors import PerfModelError
+from perfmodel._layout import data_folder
+from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.measurements.discrepancies import explain_gap
 from perfmodel.measurements.rows import row_of
 from perfmodel.measurements.validation import predict
-from perfmodel.specifications.software import find_software
+from perfmodel.specifications.devicetables import layer_of
+from perfmodel.specifications.software import find_software, load_software, software_names
 
 
 def test_a_measured_step_moves_both_sides_and_narrows_them():
@@ -230,3 +233,32 @@ def test_calls_may_stand_in_a_row_of_measurements():
     assert counted.time > plain.time
     with pytest.raises(PerfModelError, match="calls: 'many' is not a whole number"):
         row_of(said | {"calls": "many"}, "mine.csv: line 2", 2)
+
+
+@pytest.mark.parametrize("name", software_names())
+def test_layers_read_when_they_are_asked_for_are_those_of_the_whole_file(name):
+    path = data_folder("software") / f"{name}.toml"
+    raw, software = tomllib.loads(path.read_text(encoding="utf-8")), load_software(path)
+    on, sources = raw.pop("on"), raw["sources"]
+    assert len(on) > 10
+    assert set(on) <= {file.stem for file in (data_folder("hardware") / "architectures").glob("*.toml")}
+    assert {each: software.on[each] for each in software.on} == {
+        each: layer_of(tables | {"sources": sources}, path)[1:] for each, tables in on.items()
+    }
+    assert software.values == layer_of(raw, path, dict.fromkeys(("kind", "mode", "fitted_on", "tested_on"), str))[1]
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        ("[on.hopper.reach]\nweights = true", r"mine.toml: reach.weights.value: "),
+        ("[on.hopper.reach]\nweights =", r"mine.toml: is not TOML"),
+        ('[on."my chip".reach]\n', r"mine.toml: on: '\"my chip\"' is not a file of hardware/architectures"),
+        ("on = 3", r"mine.toml: 'on' is not a key"),
+    ],
+)
+def test_a_faulty_layer_is_told_when_it_is_read(tmp_path, tables, told):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'kind = "engine"\nyear = 2025\n{tables}\n', encoding="utf-8")
+    with pytest.raises(SpecificationError, match=told):
+        load_software(path).on["hopper"]

@@ -5,7 +5,6 @@ from functools import cached_property
 import msgspec
 
 from perfmodel._layout import SCHEMA
-from perfmodel.estimates.breakeven import last_paying_batch
 from perfmodel.estimates.columns import drafting_of, placed_of
 from perfmodel.estimates.evidence import Evidence, Nearby, evidence_of, nearby_to
 from perfmodel.estimates.parts import ModelPart, parts_of
@@ -126,4 +125,6 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
 
         None where it is not so at the batch asked, and where it is so at every batch.
         """
+        from perfmodel.estimates.breakeven import last_paying_batch
+
         return last_paying_batch(self.asked, self.prepared)

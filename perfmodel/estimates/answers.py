@@ -1,6 +1,6 @@
 """The estimate: specifications, operations, calls and equations put together. The only room that does."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -141,10 +141,11 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
             plain[side]["terms"] = getattr(self, side).terms._asdict()
         return plain
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self, columns: Collection[str] | None = None) -> list[dict[str, Any]]:
         """Return the answer as one flat row with dotted names.
 
         Loops, parts, assumptions, notes, what is on chip and the best numbers of drafts are left out.
+        columns: those that are looked at, None for all; what none of them shows is not worked out.
         """
         left_out = (
             "schema",
@@ -158,7 +159,8 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
             "measured",
             "nearby",
         )
-        plain = self._plain(name for name in FIELDS if name not in left_out)
+        wanted = None if columns is None else {"before", "after", *(name.partition(".")[0] for name in columns)}
+        plain = self._plain(name for name in FIELDS if name not in left_out and (wanted is None or name in wanted))
         plain |= {"draft": drafts_of(self.prepared), "software": self.software or ""}
         for side in ("before", "after"):
             plain[side]["time_drafting"] = plain[side]["time_drafting"] or 0.0

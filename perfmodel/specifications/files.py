@@ -57,7 +57,11 @@ def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file."""
-    text = read_text(path)
+    return toml_tables(read_text(path), path)
+
+
+def toml_tables(text: str, path: Path) -> dict[str, Any]:
+    """Return the tables of TOML, `text` or a part of what stands in the file `path`."""
     if _dotted_deeply(text):
         raise SpecificationError(f"{path}: a key has more than {_DEEPEST} parts, more than any specification")
     try:

@@ -117,14 +117,14 @@ STORAGE_FORMATS: dict[str, StorageFormat] = _Formats(
 )
 
 _LISTED = tuple(STORAGE_FORMATS)
-_INTEGERS = re.compile(r"int([2-8])(?:-(?:g(\d{1,5})|(channel)))?(?:-(sym|zp16))?")
-_MLX = re.compile(r"mlx-q([2-8])(?:-g(\d{1,5}))?")
-_EXL = re.compile(r"(exl[23])-(\d(?:\.\d{1,2})?)")
+_INTEGERS = r"int([2-8])(?:-(?:g(\d{1,5})|(channel)))?(?:-(sym|zp16))?"
+_MLX = r"mlx-q([2-8])(?:-g(\d{1,5}))?"
+_EXL = r"(exl[23])-(\d(?:\.\d{1,2})?)"
 
 
 def _numbered(name: str) -> StorageFormat | None:
     """Return the format whose numbers stand in its name, such as int4-g32-sym, mlx-q4, exl2-4.65, else None."""
-    if found := _INTEGERS.fullmatch(name):
+    if found := re.fullmatch(_INTEGERS, name):
         bits, group, zero = int(found[1]), int(found[2] or 128), found[4]
         if found[3]:
             return StorageFormat(name, bits, f"a 16-bit scale per channel {_SMALL}", _WIDE)
@@ -132,11 +132,11 @@ def _numbered(name: str) -> StorageFormat | None:
         said = f"and a {point}-bit zero point" if point else "and no zero point"
         layout = f"groups of {group} with a 16-bit scale {said}"
         return StorageFormat(name, bits + (16 + point) / group, layout, _WIDE) if group else None
-    if found := _MLX.fullmatch(name):
+    if found := re.fullmatch(_MLX, name):
         group = int(found[2] or 64)
         layout = f"MLX affine: groups of {group} with a 16-bit scale and a 16-bit bias"
         return StorageFormat(name, int(found[1]) + 32 / group, layout) if group else None
-    if (found := _EXL.fullmatch(name)) and 1 <= float(found[2]) <= 8:
+    if (found := re.fullmatch(_EXL, name)) and 1 <= float(found[2]) <= 8:
         layout = (
             f"ExLlamaV{found[1][-1]}: each matrix a mixture of widths; the name gives the mean over the layers, scales"
             " included; the head has 6 by default"

@@ -70,7 +70,7 @@ _KEYS = {
     "mbu": "memory.sustained.weights",
     "efficiency": "memory.sustained.weights",
 }
-_CLOSED = re.compile(r"(?:openai/)?(?:gpt-?[345]|chatgpt|o[134]\b)|claude|gemini|grok-?[3-9]", re.IGNORECASE)
+_CLOSED = r"(?:openai/)?(?:gpt-?[345]|chatgpt|o[134]\b)|claude|gemini|grok-?[3-9]"
 
 
 def mode_meant(name: str) -> str:
@@ -115,7 +115,7 @@ def is_closed(name: str) -> bool:
     >>> is_closed("gpt-4o"), is_closed("claude-opus"), is_closed("gpt-oss-120b"), is_closed("gpt2-xl")
     (True, True, False, False)
     """
-    return _CLOSED.match(name.strip()) is not None
+    return re.match(_CLOSED, name.strip(), re.IGNORECASE) is not None
 
 
 def counted_device(name: str) -> tuple[int, str] | None:

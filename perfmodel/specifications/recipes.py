@@ -105,7 +105,7 @@ def _matched(kinds: _Targets, module: ModuleNames, classes: Sequence[str]) -> tu
     return max(found, default=None)
 
 
-_LAYER = re.compile(r"(.*\.)?(?:layers|h|blocks)\.(\d{1,6})(?:\.(.*))?")
+_LAYER = r"(.*\.)?(?:layers|h|blocks)\.(\d{1,6})(?:\.(.*))?"
 
 
 def _sorted_targets(targets: Iterable[str]) -> _Targets:
@@ -120,7 +120,7 @@ def _sorted_targets(targets: Iterable[str]) -> _Targets:
             # `*` is any text; the name may go on on both sides by whole words.
             middle = ".*".join(re.escape(word) for word in target.split("*"))
             patterns.append(re.compile(rf"(?:.*\.)?{middle}(?:\..*)?$"))
-        elif (found := _LAYER.fullmatch(target)) is None:
+        elif (found := re.fullmatch(_LAYER, target)) is None:
             words.update((target, *(target.removeprefix(root) for root in _ROOTS if target.startswith(root))))
         elif (found[1] or "model.") in _ROOTS:
             layered.setdefault(int(found[2]), set()).add(found[3] or "")

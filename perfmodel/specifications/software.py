@@ -4,9 +4,9 @@ A file in software/ says it of one kind and year: costs by launch mode, what its
 under [on.ARCHITECTURE] what differs there. The values are fitted over sources by validation/fit.py, which writes them.
 """
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -14,7 +14,7 @@ from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 from perfmodel.specifications.devicefiles import merge_mode
 from perfmodel.specifications.devicetables import layer_of
-from perfmodel.specifications.files import read_toml
+from perfmodel.specifications.files import read_text, toml_tables
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.othernames import software_meant
 from perfmodel.specifications.quantities import Quantity
@@ -25,6 +25,26 @@ DEFAULT_KIND = "engine"
 NO_SOFTWARE = "none"
 
 _Layer = tuple[dict[str, Quantity], dict[str, Mode]]
+
+
+class _Layers(Mapping[str, _Layer]):
+    """What differs on each architecture, read when it is asked for: an answer asks for two or three of twenty."""
+
+    def __init__(self, path: Path, sources: dict[str, str], texts: dict[str, str]) -> None:
+        self._path, self._sources, self._texts = path, sources, texts
+        self._read: dict[str, _Layer] = {}
+
+    def __getitem__(self, name: str) -> _Layer:
+        if name not in self._read:
+            tables = toml_tables(self._texts[name], self._path)["on"][name]
+            self._read[name] = layer_of({**tables, "sources": self._sources}, self._path)[1:]
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 class Software(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -42,7 +62,7 @@ class Software(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     mode: str
     values: dict[str, Quantity]
     modes: dict[str, Mode]
-    on: dict[str, _Layer]
+    on: Mapping[str, _Layer]
     fitted_on: str
     tested_on: str
     path: str
@@ -80,20 +100,18 @@ def find_software(name: str) -> Software:
 
 
 def load_software(path: Path) -> Software:
-    """Read the file of a kind of software.
+    """Read the file of a kind of software; what differs on an architecture is read when it is asked for.
 
     Raises SpecificationError with file, key and what would be right.
     """
-    raw = read_toml(path)
-    on: dict[str, Any] = raw.pop("on", {})
+    own, on = _cut(read_text(path), path)
+    raw = toml_tables(own, path)
     sources = raw.get("sources", {})
     head, values, modes = layer_of(raw, path, {"kind": str, "mode": str, "fitted_on": str, "tested_on": str})
     if head.get("kind") not in KINDS:
         raise SpecificationError(f"{path}: kind: {shown(head.get('kind'))} is not one of {', '.join(KINDS)}")
     if "year" not in head:
         raise SpecificationError(f"{path}: has no year")
-    if not isinstance(on, dict) or not all(isinstance(tables, dict) for tables in on.values()):
-        raise SpecificationError(f"{path}: on: expected tables named by architectures of hardware/architectures")
     return Software(
         name=path.stem,
         title=head.get("title") or path.stem,
@@ -102,11 +120,27 @@ def load_software(path: Path) -> Software:
         mode=head.get("mode", ""),
         values=values,
         modes=modes,
-        on={name: layer_of({**tables, "sources": sources}, path)[1:] for name, tables in on.items()},
+        on=_Layers(path, sources, on),
         fitted_on=head.get("fitted_on", ""),
         tested_on=head.get("tested_on", ""),
         path=str(path),
     )
+
+
+def _cut(text: str, path: Path) -> tuple[str, dict[str, str]]:
+    """Return what the file says of all devices, and the tables on.ARCHITECTURE, as text by architecture."""
+    own: list[str] = []
+    on: dict[str, str] = {}
+    for table in f"\n{text}".split("\n["):
+        prefix, _, rest = table.partition(".")
+        if prefix != "on":
+            own.append(table)
+            continue
+        name = rest.partition("]")[0].partition(".")[0]
+        if not name.replace("-", "").isalnum():
+            raise SpecificationError(f"{path}: on: {shown(name)} is not a file of hardware/architectures")
+        on[name] = f"{on.get(name, '')}\n[{table}"
+    return "\n[".join(own), on
 
 
 @lru_cache(maxsize=512)

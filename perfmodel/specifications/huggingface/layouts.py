@@ -26,7 +26,7 @@ class Settings(ConfigFields):
 
 _LONGEST_PATTERN = 2_000
 # A repeated group that is repeated inside: such a pattern can take for ever to fail.
-_SLOW = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")
+_SLOW = r"\([^()]*[+*}][^()]*\)[+*{]"
 
 
 def integers(inner: Settings, bits: int, group: int | None, *, symmetric: bool, zero_bits: int | None = None) -> str:
@@ -100,7 +100,7 @@ def targets(inner: Settings, listed: list[str]) -> tuple[str, ...]:
             re.compile(name[3:])
         except (re.error, RecursionError, OverflowError):
             raise SpecificationError(f"{inner.where}: {shown(name)} is not a regular expression") from None
-        if len(name) > _LONGEST_PATTERN or _SLOW.search(name):
+        if len(name) > _LONGEST_PATTERN or re.search(_SLOW, name):
             raise SpecificationError(
                 f"{inner.where}: {shown(name)} is a pattern that could take for ever; name modules"
             )
