@@ -132,7 +132,9 @@ def climbs():
 
 
 def with_tables(text):
-    """Return the diary with its tables made from what is pinned."""
+    """Return the diary with its tables made from what is pinned, and the counts of rows."""
+    counts = f"holds {len(all_rows()):,} published measurements of {len({row.source_id for row in all_rows()})} sources"
+    text = re.sub(r"holds [\d,]+ published measurements of \d+ sources", counts, text)
     return re.sub(
         r"(<!-- errors: ([a-z ]+) -->\n).*?(<!-- end -->)",
         lambda m: m[1] + diary_table(m[2]) + m[3],

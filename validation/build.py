@@ -5,7 +5,8 @@
 
 The tables named are read first, then those of this folder, measured*.csv, by name. Every row of the input ends in
 exactly one of the two files; a difference of two rows carries both ids. Standard library only, same input same bytes.
-All words are translated by names.toml; the rules are told in README.md.
+All words are translated by names.toml; the rules are told in README.md, whose counts are written anew with files that
+go to this folder.
 """
 
 import csv
@@ -164,6 +165,9 @@ def main(arguments: list[str]) -> int:
     write(folder / "rows.csv", COLUMNS, rows)
     write(folder / "dropped.csv", ("id", "source_id", "reason", "detail"), dropped)
     sys.stdout.write(tables(rows, dropped))
+    if folder == HERE:
+        readme = HERE / "README.md"
+        readme.write_text(with_counts(readme.read_text(encoding="utf-8"), rows, dropped), encoding="utf-8")
     return 0
 
 
@@ -563,6 +567,27 @@ def tables(rows: list[dict[str, Any]], dropped: list[dict[str, Any]]) -> str:
     lines += ["", "| reason | rows | meaning |", "| --- | ---: | --- |"]
     lines += [f"| {name} | {count} | {REASONS[name]} |" for name, count in reasons.most_common()]
     return "\n".join(lines) + "\n"
+
+
+def with_counts(text: str, rows: list[dict[str, Any]], dropped: list[dict[str, Any]]) -> str:
+    """Return README.md with the counts of these rows: in its sentences, its table of classes and its last chapter."""
+    differences = sum("-minus-" in row["id"] for row in rows)
+    whole = len(rows) - differences
+    text = re.sub(
+        r"[\d,]+ rows of \d+ sources", f"{len(rows):,} rows of {len({row['source_id'] for row in rows})} sources", text
+    )
+    text = re.sub(
+        r"each of the [\d,]+ rows of the tables, once: [\d,]+ rows are asked as they are,"
+        r" [\d,]+ as [\d,]+ differences of two, [\d,]+ are",
+        f"each of the {whole + 2 * differences + len(dropped):,} rows of the tables, once: {whole:,} rows are asked as"
+        f" they are, {2 * differences} as {differences} differences of two, {len(dropped):,} are",
+        text,
+    )
+    for name, count in Counter(row["class"] for row in rows).items():
+        text = re.sub(rf"(?m)^(\| \d \| {re.escape(name)} \| .*\| )\d+ \|$", rf"\g<1>{count} |", text)
+    sources, _, rest = tables(rows, dropped).partition("\n\n")
+    reasons = rest.partition("\n\n")[2]
+    return text[: text.index("## Counts")] + f"## Counts\n\n{sources}\n\n{reasons}"
 
 
 def write(path: Path, columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:

@@ -1,10 +1,11 @@
 # ruff: noqa: INP001
-"""Make pairs.csv, rows of two launch modes of one question, from a table of ladders with both sides measured.
+"""Make pairs.csv, rows of two launch modes of one question, from tables of ladders with both sides measured.
 
     python validation/pairs.py ladders.csv
 
-Each side of a pair becomes a row as in rows.csv, tagged with the pair. What cannot be asked is counted by reason. Same
-input, same bytes; standard library only.
+The tables named are read first, then those of this folder, ladders*.csv, by name. Each side of a pair becomes a row as
+in rows.csv, tagged with the pair. What cannot be asked is counted by reason. Same input, same bytes; standard library
+only.
 """
 
 import csv
@@ -16,6 +17,18 @@ HERE = Path(__file__).resolve().parent
 MODES = ("eager", "stream", "graph", "pdl", "layer-fused", "looped", "megakernel")
 # Words of the engines, first match first: the stack, and the mode where the stack's is another than the table says.
 STACKS = (
+    ("etx", "etx", ""),
+    ("fleet", "fleet", ""),
+    ("hazyresearch", "hazy-megakernels", ""),
+    ("cohere megakernel", "cohere-megakernel", ""),
+    ("luce megakernel", "luce-megakernel", ""),
+    ("qwen_megakernel", "qwen-megakernel", ""),
+    ("mirage", "mirage", ""),
+    ("hf transformers", "hf-eager", ""),
+    ("pegainfer glm", "pegainfer", ""),
+    ("tensorrt edge-llm", "tensorrt-edge-llm", ""),
+    ("zerfoo", "zerfoo", ""),
+    ("pdl, fused kernels", "graph-and-pdl", ""),
     ("mega_triton", "triton-dist", "megakernel-generated"),
     ("triton_dist", "triton-dist", ""),
     ("torch + cudagraph", "pytorch-graph", ""),
@@ -50,6 +63,8 @@ HARDWARE = {
     "Arc Pro B70": "arc-pro-b70",
 }
 PDL_ON_A_GUESS = "not in the excerpt (PR has sections for DGX Spark and larger Blackwell"
+# Pairs that contradict physics or their own source.
+OUTLIERS = {"pie348-eg": "39 GB of weights in 15.4 ms would need 2.5 TB/s of a device of 2.0"}
 FORMATS = {"q4f16_1": "q4f16", "q4f16_ft": "q4f16"}
 COLUMNS = (
     "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source",
@@ -75,7 +90,7 @@ def side(pair: dict[str, str], which: str, model: str, hardware: str) -> dict[st
     mode = mode or pair[f"mode_{which}"]
     if not stack or mode not in (*MODES, "megakernel-generated"):
         return None
-    source = pair["source"].partition(" ")[0].removeprefix("github.com/").partition("/")[2]
+    source = pair["source"].partition(" ")[0].removeprefix("github.com/").partition("/")[2].replace("/", "-")
     return {
         "id": f"{pair['id']}-{which}", "source_id": f"pair-{source.lower()}", "trust": pair["trust"], "model": model,
         "hardware": hardware,
@@ -89,37 +104,41 @@ def side(pair: dict[str, str], which: str, model: str, hardware: str) -> dict[st
     }  # fmt: skip
 
 
+def sides(pair: dict[str, str]) -> list[dict[str, str]] | str:
+    """Return both sides of a pair as rows, or why it cannot be asked."""
+    hardware = HARDWARE.get(pair["hardware"], pair["hardware"])
+    model = MODELS.get(pair["model"], pair["model"])
+    if pair["id"] in OUTLIERS:
+        return "contradicts physics"
+    if not pair["batch"]:
+        return "batch not stated"
+    if pair["hardware"].startswith(PDL_ON_A_GUESS) or "not stated" in hardware or " " in hardware:
+        return "device not stated, or not in the catalogue"
+    if not pair["weight_format"] or pair["weight_format"] in ("not stated", "q2") or " " in pair["weight_format"]:
+        return "format not stated"
+    if pair["mode_before"] == pair["mode_after"]:
+        return "the same mode: other kernels, which test call counts"
+    if " " in model:
+        return "model without a public shape"
+    both = [row for which in ("before", "after") if (row := side(pair, which, model, hardware)) is not None]
+    return both if len(both) == len(("before", "after")) else "engine or mode unknown"
+
+
 def main(arguments: list[str]) -> int:
-    """Read the table named first, write pairs.csv."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: pairs.py LADDERS.csv\n")
+    """Read the tables named and those of this folder, write pairs.csv."""
+    if not arguments:
+        sys.stderr.write("usage: pairs.py LADDERS.csv [MORE.csv ...]\n")
         return 2
     reasons: Counter[str] = Counter()
     rows: list[dict[str, str]] = []
-    with Path(arguments[0]).open(encoding="utf-8", newline="") as file:
-        for pair in csv.DictReader(file):
-            hardware = HARDWARE.get(pair["hardware"], pair["hardware"])
-            if not pair["batch"]:
-                reasons["batch not stated"] += 1
-            elif pair["hardware"].startswith(PDL_ON_A_GUESS) or "not stated" in hardware or " " in hardware:
-                reasons["device not stated, or not in the catalogue"] += 1
-            elif (
-                not pair["weight_format"]
-                or pair["weight_format"] in ("not stated", "q2")
-                or " " in pair["weight_format"]
-            ):
-                reasons["format not stated"] += 1
-            elif pair["mode_before"] == pair["mode_after"]:
-                reasons["the same mode: other kernels, which test call counts"] += 1
-            elif " " in MODELS.get(pair["model"], pair["model"]):
-                reasons["model without a public shape"] += 1
-            else:
-                model = MODELS.get(pair["model"], pair["model"])
-                both = [side(pair, which, model, hardware) for which in ("before", "after")]
-                if None in both:
-                    reasons["engine or mode unknown"] += 1
+    for path in [*map(Path, arguments), *sorted(HERE.glob("ladders*.csv"))]:
+        with path.open(encoding="utf-8", newline="") as file:
+            for pair in csv.DictReader(file):
+                both = sides(pair)
+                if isinstance(both, str):
+                    reasons[both] += 1
                 else:
-                    rows += [row for row in both if row is not None]
+                    rows += both
     with (HERE / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
