@@ -6,6 +6,7 @@ A larger() or smaller() whose sides do not overlap is decided while the equation
 import math
 from typing import Any
 
+from perfmodel.numbers.choices import log
 from perfmodel.numbers.recorded import Recorded, Recorder
 
 Number = Any
@@ -18,15 +19,18 @@ class GridRecorder(Recorder):
     """Notes operations with the axes and the range of every number.
 
     exact: whether to keep to the last bit what the equations give; while it is not set, a division by what has fewer
-    axes becomes a product with its inverse, and sums take numbers with few axes first.
+    axes becomes a product with its inverse, sums take numbers with few axes first, and a difference of logarithms
+    becomes the logarithm of a quotient, which is near one. loose: what was noted then.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.exact = True
+        self.loose: set[str] = set()
         self.axes: dict[str, int] = {}
         self._ranges: dict[str, tuple[float, float]] = {}
         self._made: dict[str, tuple[str, Any, Any]] = {}
+        self._quotients: set[Recorded] = set()
 
     def input(self, name: str, axes: int, low: float, high: float) -> Number:
         """Return the argument `name`, which varies along `axes` between `low` and `high`.
@@ -65,6 +69,10 @@ class GridRecorder(Recorder):
                 return left * (1.0 / right)
             if operation == "+":
                 left, right = self._few_axes_first(left, right)
+            if operation == "-" and self._made_by("log", left) and self._made_by("log", right):
+                quotient = self._quotient(self._made[left.name][1], self._made[right.name][1])
+                if quotient is not None:
+                    return log(quotient)
         if operation in _COMMUTE and _key(right) < _key(left):
             left, right = right, left
         known = len(self.lines)
@@ -75,6 +83,8 @@ class GridRecorder(Recorder):
             if low < 0 and operation == "-" and self._at_least(left, right):
                 low = 0.0
             self._ranges[result.name] = low, high
+            if not self.exact:
+                self.loose.add(result.name)
             self._made[result.name] = operation, left, right
         return result
 
@@ -112,16 +122,33 @@ class GridRecorder(Recorder):
             return True
         return operation == "-" and self.range_of(right)[0] >= 0 and self._at_least(one, left, depth - 1)
 
+    def _made_by(self, operation: str, value: Number) -> bool:
+        """Whether `value` is what `operation` made."""
+        return value.__class__ is Recorded and self._made.get(value.name, "")[:1] == (operation,)
+
+    def _quotient(self, left: Number, right: Number) -> Number | None:
+        """Return `left` over `right`, as one plus a share where both are a number plus what has few axes.
+
+        None where one of them is a quotient already, whose logarithm is wanted anyway.
+        """
+        if left in self._quotients or right in self._quotients:
+            return None
+        inverse, share = 1.0 / right, None
+        if self._made_by("+", left) and self._made_by("+", right):
+            for whole, mine in (pair := self._made[left.name][1:], pair[::-1]):
+                for other, its in (pair := self._made[right.name][1:], pair[::-1]):
+                    if whole is other and self.axes_of(mine) | self.axes_of(its) != self.axes_of(left):
+                        share = mine - its
+        quotient = left * inverse if share is None else 1.0 + share * inverse
+        if quotient.__class__ is Recorded:
+            self._quotients.add(quotient)
+        return quotient
+
     def _few_axes_first(self, left: Number, right: Number) -> tuple[Number, Number]:
         """Return two numbers with the same sum: (few + all) + few is all + (few + few)."""
         for whole, part in ((left, right), (right, left)):
             axes = self.axes_of(whole)
-            if (
-                whole.__class__ is Recorded
-                and self._made.get(whole.name, "")[:1] == ("+",)
-                and self.axes_of(part) != axes
-                and self.axes_of(part) | axes == axes
-            ):
+            if self._made_by("+", whole) and self.axes_of(part) != axes and self.axes_of(part) | axes == axes:
                 _, one, two = self._made[whole.name]
                 for few, rest in ((one, two), (two, one)):
                     if self.axes_of(few) != axes and self.axes_of(few) | self.axes_of(part) != axes:
