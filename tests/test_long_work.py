@@ -24,6 +24,8 @@ class AtTerminal:
     def __init__(self, repository, folder, *words):
         self._ours, theirs = pty.openpty()
         environment = os.environ | {"PYTHONPATH": str(repository)}
+        # Tests that run in the background may have been told to ignore it, and so would their children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "perfmodel", *words],
             cwd=folder,

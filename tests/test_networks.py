@@ -14,6 +14,7 @@ from perfmodel.analysis.loopreports import loop_report
 from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import decode_step, parameter_count
+from perfmodel.schedule.calls import Cutting
 from perfmodel.schedule.cutting import make_schedule
 from perfmodel.specifications.modelfiles import load_model
 from perfmodel.specifications.networks import model_from_network
@@ -268,15 +269,15 @@ def test_norms_and_elementwise_work_ride_in_their_neighbours():
     ]
     step = decode_step(model := network(body, repeat=3), formats_of(model, None, None), 1)
     calls = {
-        style: [call.name for count, call in make_schedule(step, style, loops=False).calls for _ in range(count)]
+        style: [call.name for count, call in make_schedule(step, Cutting(style)).calls for _ in range(count)]
         for style in ("separate", "engine", "tuned", "layer")
     }
     assert len(calls["separate"]) == 21
     # The sum at the end of a block runs with the norm of the next one.
-    assert sum(count for count, _ in make_schedule(step, "engine", loops=False).calls) == 13
-    assert sum(count for count, _ in make_schedule(step, "tuned", loops=False).calls) == 6
+    assert sum(count for count, _ in make_schedule(step, Cutting("engine")).calls) == 13
+    assert sum(count for count, _ in make_schedule(step, Cutting("tuned")).calls) == 6
     assert calls["layer"] == ["part"] * 3
-    (fused,) = (call for _, call in make_schedule(step, "layer", loops=False).calls)
+    (fused,) = (call for _, call in make_schedule(step, Cutting("layer")).calls)
     assert [stage.name for stage in fused.segments[0].stages] == ["up", "down"]
 
 
@@ -284,7 +285,7 @@ def test_norms_and_elementwise_work_ride_in_their_neighbours():
 @pytest.mark.parametrize("style", ["primitive", "separate", "engine", "tuned", "layer", "step"])
 def test_no_work_is_lost_however_calls_are_cut(name, style):
     step = decode_step(find_model(name), formats_of(find_model(name), None, None), 1)
-    schedule = make_schedule(step, style, loops=style == "layer")
+    schedule = make_schedule(step, Cutting(style, loops=style == "layer"))
     works = [
         stage.work.times(count * segment.iterations)
         for count, call in schedule.calls
@@ -641,7 +642,7 @@ def test_random_networks(segments, at_most, devices):
     assert [name for part in report.parts for name in part.calls * part.count] == names
     assert report.calls_looped <= report.calls_fused
     schedules = [
-        make_schedule(step, style, loops=loops, loop_at_most=at_most)
+        make_schedule(step, Cutting(style, loops, at_most))
         for style, loops in (
             ("separate", False),
             ("engine", False),

@@ -11,6 +11,7 @@ from perfmodel.errors import PerfModelError
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import decode_step, pipeline_stages
 from perfmodel.operations.parallel import Parallel
+from perfmodel.schedule.calls import Cutting
 from perfmodel.schedule.cutting import fused_step, make_pipeline, make_schedule
 from perfmodel.schedule.made import schedule_of
 
@@ -60,8 +61,9 @@ def test_what_is_made_once_is_what_would_be_made_anew(room, stages, kernels, loo
     model = find_model("llama-3.1-8b")
     formats, way = formats_of(model, None, None), Parallel(pipeline=stages)
     cut = pipeline_stages(decode_step(model, formats, way), model.hidden, formats, stages)
-    anew = make_pipeline(cut, kernels, loops=loops, room=room)
-    assert schedule_of(model, formats, way, (), kernels, loops=loops, room=room) == anew
+    cutting = Cutting(kernels, loops, room=room)
+    anew = make_pipeline(cut, cutting)
+    assert schedule_of(model, formats, way, (), cutting) == anew
     assert bool(anew.split) == (kernels != "tuned" and room is not None and room < HELD)
 
 
@@ -73,9 +75,7 @@ def test_a_stage_without_room_moves_what_a_plain_call_moves():
     model = find_model("llama-3.1-8b")
     step = decode_step(model, formats_of(model, None, None), 1)
     stages = fused_step(step).calls[1].segments[0].stages
-    plain = [
-        call.segments[0].stages[0] for count, call in make_schedule(step, "tuned", loops=False).calls if count == 32
-    ]
+    plain = [call.segments[0].stages[0] for count, call in make_schedule(step, Cutting("tuned")).calls if count == 32]
     held = sum(stage.held for stage in stages)
     assert held + sum(stage.work.activations for stage in stages) == sum(stage.work.activations for stage in plain)
     # All but what the room keeps of each stage.

@@ -12,6 +12,7 @@ from perfmodel.analysis.loopreports import loop_report
 from perfmodel.estimates.question import formats_of
 from perfmodel.operations import decode_step, parameter_count, pipeline_stages, plain_formats, total_work
 from perfmodel.operations.parallel import Parallel
+from perfmodel.schedule.calls import Cutting
 from perfmodel.schedule.cutting import fused_step, loop_runs, make_pipeline, make_schedule
 from perfmodel.specifications.mixers import Attention, DeltaAttention, LatentAttention, StateSpace
 from perfmodel.specifications.model import Experts, FeedForward, Layer, Model
@@ -122,8 +123,8 @@ def test_loops_unrolled_give_back_the_calls(model, stages):
         assert unrolled(found, runs) == found.calls
         assert len(runs) <= len(found.calls)
         # The looped schedule says the same: iterations of each stage as often as its call is made.
-        looped, plain = (stage_counts(make_schedule(stage, "layer", loops=loops)) for loops in (True, False))
-        assert looped == plain == stage_counts(make_schedule(stage, "step", loops=True))
+        looped, plain = (stage_counts(make_schedule(stage, Cutting("layer", loops))) for loops in (True, False))
+        assert looped == plain == stage_counts(make_schedule(stage, Cutting("step", loops=True)))
 
 
 def stage_counts(schedule):
@@ -153,7 +154,7 @@ def test_parameters_and_bytes_do_not_depend_on_how_it_is_called(model, at_most, 
         ("layer", True, at_most),
         ("step", True, None),
     ):
-        schedule = make_pipeline((step,), kernels, loops=loops, loop_at_most=most)
+        schedule = make_pipeline((step,), Cutting(kernels, loops, most))
         works = [
             stage.work.times(count * segment.iterations)
             for count, call in schedule.calls

@@ -6,6 +6,7 @@ import pytest
 from perfmodel import estimate
 from perfmodel.operations import decode_step
 from perfmodel.operations.storing import formats_of
+from perfmodel.schedule.calls import Cutting
 from perfmodel.schedule.cutting import make_schedule
 from perfmodel.specifications.catalogue import find_model
 from perfmodel.specifications.formats import STORAGE_FORMATS
@@ -13,7 +14,7 @@ from perfmodel.specifications.formats import STORAGE_FORMATS
 
 def calls_by_name(model, kernels="primitive", weights="bf16"):
     found = find_model(model)
-    schedule = make_schedule(decode_step(found, formats_of(found, weights, None), 1), kernels, loops=False)
+    schedule = make_schedule(decode_step(found, formats_of(found, weights, None), 1), Cutting(kernels))
     return {call.name: (count, call) for count, call in schedule.calls}, schedule
 
 

@@ -5,6 +5,7 @@ import msgspec
 from perfmodel.operations import decode_step, pipeline_stages
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.storing import formats_of
+from perfmodel.schedule.calls import Cutting
 from perfmodel.schedule.cutting import fused_step, layer_range, loop_runs, make_pipeline, read_loop_only
 from perfmodel.specifications.model import Model
 
@@ -73,10 +74,7 @@ def loop_report(
     return LoopReport(
         model.name,
         tuple(parts),
-        *(
-            make_pipeline(stages, kernels, loops=loops, loop_at_most=loop_at_most, loop_only=only).kernel_calls
-            for kernels, loops in styles
-        ),
+        *(make_pipeline(stages, Cutting(kernels, loops, loop_at_most, only)).kernel_calls for kernels, loops in styles),
     )
 
 

@@ -14,7 +14,7 @@ from perfmodel.estimates.stepping import step_at
 from perfmodel.estimates.terms import busy_time
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, Step, decode_step
-from perfmodel.schedule.calls import Schedule
+from perfmodel.schedule.calls import Cutting, Schedule
 from perfmodel.schedule.cutting import make_schedule
 from perfmodel.specifications.quantities import Quantity
 
@@ -216,7 +216,7 @@ class PricedStep:
         """Return the calls of these layers alone; a single one is a fused call too, as it is inside the loop."""
         step = Step((), tuple(layers), (), ("layer",) * len(layers))
         schedule = make_schedule(
-            step, "layer", loops=True, loop_at_most=self._loop_at_most, room=self._question.after.room
+            step, Cutting("layer", loops=True, loop_at_most=self._loop_at_most, room=self._question.after.room)
         )
         return msgspec.structs.replace(
             schedule,

@@ -25,7 +25,7 @@ from perfmodel.operations import Formats, Step
 from perfmodel.operations.drafters import HEADS
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
-from perfmodel.schedule.calls import Schedule
+from perfmodel.schedule.calls import Cutting, Schedule
 from perfmodel.schedule.cutting import make_schedule, read_loop_only
 from perfmodel.schedule.made import schedule_of, steps_of
 from perfmodel.specifications.hardware import Hardware, Mode
@@ -104,15 +104,11 @@ class Prepared:
                 f"--loop-only: neither {modes[0].name} nor {modes[1].name} loops over layers; ask for --after looped"
             )
         room = on_chip_room(self.hardware)
-        schedules = [
-            schedule_of(*share, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, loop_only=only, room=room)
-            for share, mode in zip(shares, modes, strict=True)
-        ]
+        cuttings = [Cutting(mode.kernels, mode.loops, loop_at_most, only, room) for mode in modes]
+        schedules = [schedule_of(*share, cutting) for share, cutting in zip(shares, cuttings, strict=True)]
         if drafting is not None:
-            schedules += [
-                make_schedule(drafting, mode.kernels, loops=mode.loops, loop_at_most=loop_at_most, room=room)
-                for mode in modes
-            ]
+            whole = (msgspec.structs.replace(cutting, loop_only=None) for cutting in cuttings)
+            schedules += [make_schedule(drafting, cutting) for cutting in whole]
         placement = self.placement
         return schedules if placement is None else [placement.schedule(schedule) for schedule in schedules]
 

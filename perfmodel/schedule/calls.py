@@ -59,6 +59,23 @@ class LoopOnly(msgspec.Struct, frozen=True):
         return name in self.names or any(first <= layer <= last for first, last in self.layers)
 
 
+class Cutting(msgspec.Struct, frozen=True):
+    """How the operations of a step are cut into kernel calls.
+
+    kernels: the kernel style of the launch mode: primitive, separate, engine, tuned, layer or step.
+    loops: whether runs of the same call become one looped call.
+    loop_at_most: iterations that one looped call may hold, None for no limit [-].
+    loop_only: what may be looped, None for all.
+    room: on-chip memory [B], None where it is not known; a layer that one sequence overfills is split.
+    """
+
+    kernels: str
+    loops: bool = False
+    loop_at_most: int | None = None
+    loop_only: LoopOnly | None = None
+    room: float | None = None
+
+
 class Schedule(msgspec.Struct, frozen=True):
     """The calls of a step, equal ones counted. loops: the outermost, left to right; runs of one are not listed.
 

@@ -13,54 +13,25 @@ import msgspec
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
 from perfmodel.operations import Operation, Step
 from perfmodel.operations.work import Work
-from perfmodel.schedule.calls import Call, Loop, LoopOnly, Schedule, Segment, Stage
+from perfmodel.schedule.calls import Call, Cutting, Loop, LoopOnly, Schedule, Segment, Stage
 from perfmodel.schedule.groupings import STAGES
 from perfmodel.schedule.loops import Run, find_loops
 from perfmodel.schedule.plaincalls import activation_traffic, matrix_of, plain_call, plain_calls
 from perfmodel.schedule.styles import tuned_groups
 
 
-def make_schedule(
-    step: Step,
-    kernels: str,
-    *,
-    loops: bool,
-    loop_at_most: int | None = None,
-    loop_only: LoopOnly | None = None,
-    room: float | None = None,
-) -> Schedule:
-    """Cut the operations of `step` into kernel calls.
-
-    kernels: the kernel style of the mode: primitive, separate, engine, tuned, layer or step.
-    loops: whether runs of the same call become one looped call.
-    loop_at_most: iterations that one looped call may hold, None for no limit [-].
-    loop_only: what may be looped, None for all.
-    room: on-chip memory [B], None where it is not known; a layer that one sequence overfills is split.
-    """
-    if kernels == "layer":
-        return _layer_calls(step, loops, loop_at_most, loop_only, room)
-    if kernels == "step":
-        return _one_call(step, room)
-    return Schedule(_counted(plain_calls(step, kernels)))
+def make_schedule(step: Step, cutting: Cutting) -> Schedule:
+    """Cut the operations of `step` into kernel calls."""
+    if cutting.kernels == "layer":
+        return _layer_calls(step, cutting)
+    if cutting.kernels == "step":
+        return _one_call(step, cutting.room)
+    return Schedule(_counted(plain_calls(step, cutting.kernels)))
 
 
-def make_pipeline(
-    stages: Sequence[Step],
-    kernels: str,
-    *,
-    loops: bool,
-    loop_at_most: int | None = None,
-    loop_only: LoopOnly | None = None,
-    room: float | None = None,
-) -> Schedule:
-    """Cut the operations of each stage of a pipeline into kernel calls, as `make_schedule` does.
-
-    No call spans stages.
-    """
-    schedules = [
-        make_schedule(stage, kernels, loops=loops, loop_at_most=loop_at_most, loop_only=loop_only, room=room)
-        for stage in stages
-    ]
+def make_pipeline(stages: Sequence[Step], cutting: Cutting) -> Schedule:
+    """Cut the operations of each stage of a pipeline into kernel calls; no call spans stages."""
+    schedules = [make_schedule(stage, cutting) for stage in stages]
     if len(schedules) == 1:
         return schedules[0]
     alike: dict[tuple[tuple[int, Call], ...], int] = {}
@@ -193,14 +164,12 @@ def _split_call(name: str, operations: Sequence[Operation]) -> tuple[Call, ...]:
     )
 
 
-def _layer_calls(
-    step: Step, loops: bool, loop_at_most: int | None, only: LoopOnly | None, room: float | None
-) -> Schedule:
-    found = fused_step(step, room)
-    if not loops:
+def _layer_calls(step: Step, cutting: Cutting) -> Schedule:
+    found = fused_step(step, cutting.room)
+    if not cutting.loops:
         return Schedule(_counted(found.calls), split=found.split)
     calls: list[Call] = []
-    runs = loop_runs(found, only)
+    runs = loop_runs(found, cutting.loop_only)
     for run in runs:
         body = found.calls[run.start : run.start + run.body]
         if run.count == 1:
@@ -209,7 +178,7 @@ def _layer_calls(
             stages = tuple(stage for call in body for segment in call.segments for stage in segment.stages)
             calls += [
                 Call("+".join(call.name for call in body), (Segment(k, stages),), fused=True)
-                for k in _pieces(run.count, loop_at_most)
+                for k in _pieces(run.count, cutting.loop_at_most)
             ]
     return Schedule(_counted(calls), _reported(runs, found), split=found.split)
 

@@ -2,9 +2,11 @@
 
 from functools import lru_cache
 
+import msgspec
+
 from perfmodel.operations import Formats, Step, decode_step, pipeline_stages
 from perfmodel.operations.parallel import Parallel
-from perfmodel.schedule.calls import LoopOnly, Schedule
+from perfmodel.schedule.calls import Cutting, Schedule
 from perfmodel.schedule.cutting import make_pipeline
 from perfmodel.specifications.model import Model
 
@@ -23,38 +25,20 @@ def steps_of(model: Model, formats: Formats, parallel: Parallel, replicates: tup
 
 
 def schedule_of(
-    model: Model,
-    formats: Formats,
-    parallel: Parallel,
-    replicates: tuple[str, ...],
-    kernels: str,
-    *,
-    loops: bool,
-    loop_at_most: int | None = None,
-    loop_only: LoopOnly | None = None,
-    room: float | None = None,
+    model: Model, formats: Formats, parallel: Parallel, replicates: tuple[str, ...], cutting: Cutting
 ) -> Schedule:
-    """Return the kernel calls of a decode step; arguments as those of `steps_of` and `make_schedule`."""
-    asked = (model, formats, parallel, replicates, kernels, loops, loop_at_most, loop_only)
-    roomy, held = _schedule(*asked, None)
+    """Return the kernel calls of a decode step; arguments as those of `steps_of` and `make_pipeline`."""
+    asked = (model, formats, parallel, replicates)
+    roomy, held = _schedule(*asked, msgspec.structs.replace(cutting, room=None))
     # Where all fits, devices with more or less room have the same calls.
-    return roomy if room is None or held <= room else _schedule(*asked, room)[0]
+    return roomy if cutting.room is None or held <= cutting.room else _schedule(*asked, cutting)[0]
 
 
 @lru_cache(maxsize=_KEPT)
 def _schedule(
-    model: Model,
-    formats: Formats,
-    parallel: Parallel,
-    replicates: tuple[str, ...],
-    kernels: str,
-    loops: bool,
-    loop_at_most: int | None,
-    loop_only: LoopOnly | None,
-    room: float | None,
+    model: Model, formats: Formats, parallel: Parallel, replicates: tuple[str, ...], cutting: Cutting
 ) -> tuple[Schedule, float]:
     """Return the kernel calls, and what the stage that holds the most on chip does, of one sequence [B]."""
-    steps = steps_of(model, formats, parallel, replicates)
-    made = make_pipeline(steps, kernels, loops=loops, loop_at_most=loop_at_most, loop_only=loop_only, room=room)
+    made = make_pipeline(steps_of(model, formats, parallel, replicates), cutting)
     stages = (stage for _, call in made.calls for segment in call.segments for stage in segment.stages)
     return made, max(stage.held + stage.work.state for stage in stages)

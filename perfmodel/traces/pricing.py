@@ -18,6 +18,7 @@ from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.operations import decode_step
+from perfmodel.schedule.calls import Cutting
 from perfmodel.schedule.cutting import make_schedule
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -172,7 +173,7 @@ def _shares(answer: Estimate, recorded: Mapping[str, Interval]) -> tuple[Share, 
 def _nearest_style(given: Question, kernels: int) -> str:
     """Return the style whose calls are nearest in number to the recorded kernels, for which it stands."""
     step = decode_step(given.model, given.formats, given.parallel, given.hardware.replicates)
-    counts = {style: make_schedule(step, style, loops=False).kernel_calls for style in _STYLES}
+    counts = {style: make_schedule(step, Cutting(style)).kernel_calls for style in _STYLES}
     return min(_STYLES, key=lambda one: abs(math.log(counts[one] / kernels)))
 
 

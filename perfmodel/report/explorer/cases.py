@@ -12,7 +12,7 @@ from perfmodel.operations import Formats, Step, decode_step
 from perfmodel.operations.drafters import WITHOUT_MODEL
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.storing import formats_of
-from perfmodel.schedule.calls import Schedule
+from perfmodel.schedule.calls import Cutting, Schedule
 from perfmodel.schedule.cutting import fused_step, make_schedule
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -68,7 +68,7 @@ class SharedModel(NamedTuple):
             yield draft, plan if draft is None else drafted_plan(plan, drafting[0] if drafting else None, _ONE_DRAFT)
 
     def _schedule(self, step: Step, style: Style) -> Schedule:
-        return make_schedule(step, style.kernels, loops=style.loops, room=style.room)
+        return make_schedule(step, Cutting(style.kernels, style.loops, room=style.room))
 
     def held(self) -> float:
         """Return the most that a stage of a fused call of one sequence holds on chip [B]."""
