@@ -98,7 +98,8 @@ def equations_page() -> str:
         module = importlib.import_module(f"perfmodel.equations.{topic}")
         parts.append(f"## {module.__doc__.rstrip('.')}\n")
         for name, function in vars(module).items():
-            if inspect.isfunction(function) and function.__module__ == module.__name__:
+            own = inspect.isfunction(function) and function.__module__ == module.__name__
+            if own and not name.startswith("_"):
                 signature = str(inspect.signature(function)).replace(": 'Number'", "").replace(" -> 'Number'", "")
                 parts.append(f"### {name}\n\n```text\n{name}{signature}\n\n{inspect.getdoc(function)}\n```\n")
     return re.sub(

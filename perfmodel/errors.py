@@ -43,10 +43,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def dotted(name: str, known: Iterable[str], what: str) -> str:
-    """Return '; X is part of N WHAT: a, b' for the dotted names that begin or end as `name` says, or ''.
+    """Return '; N WHAT begin or end so: a, b' for the dotted names that begin or end as `name` says, or ''.
 
     >>> dotted("speedup", ["speedup.value", "speedup.low", "model"], "columns")
-    "; 'speedup' is part of 2 columns: speedup.value, speedup.low"
+    '; 2 columns begin or end so: speedup.value, speedup.low'
     """
     members = [
         each for each in dict.fromkeys(map(str, known)) if each.startswith(f"{name}.") or each.endswith(f".{name}")
@@ -56,7 +56,7 @@ def dotted(name: str, known: Iterable[str], what: str) -> str:
     if len(members) == 1:
         return f" (did you mean {members[0]!r}?)"
     more = f" and {len(members) - _MOST_SHOWN} more" if len(members) > _MOST_SHOWN else ""
-    return f"; {name!r} is part of {len(members)} {what}: {', '.join(members[:_MOST_SHOWN])}{more}"
+    return f"; {len(members)} {what} begin or end so: {', '.join(members[:_MOST_SHOWN])}{more}"
 
 
 def shown(value: object, limit: int = 60) -> str:
