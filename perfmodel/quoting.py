@@ -111,6 +111,15 @@ def json_text(value: object, *, indent: int | None = None) -> str:
     return written if written.replace("\n", "").isprintable() else _unseen().sub(_json_code, written)
 
 
+def toml(text: str) -> str:
+    r"""Return a TOML document in which each letter that is not shown stands as its escape, as quoted texts have it.
+
+    >>> print(toml('title = "one' + chr(0x202E) + '"'))
+    title = "one\u202e"
+    """
+    return _unseen().sub(_toml_code, text)
+
+
 def cell(text: str) -> str:
     """Return a text for a cell of a CSV file, before the quotes of CSV: no spreadsheet takes it for a formula.
 
@@ -129,6 +138,13 @@ def _code(match: re.Match[str]) -> str:
     return short or (
         f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
     )
+
+
+def _toml_code(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if 0xD800 <= number < 0xE000:  # half a letter, for which TOML has no escape
+        return "\ufffd"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def _json_code(match: re.Match[str]) -> str:

@@ -328,3 +328,11 @@ def test_mutated_hardware_files_give_a_device_or_one_line(tmp_path, lines, inser
         assert find_hardware(str(path)).values["memory.bandwidth"].value > 0
     except PerfModelError as error:
         assert "\n" not in str(error)
+
+
+def test_a_mark_of_utf8_is_no_part_of_a_text(tmp_path):
+    """Editors of Windows put it before JSON and TOML."""
+    config, device = tmp_path / "config.json", tmp_path / "mine.toml"
+    config.write_bytes(b"\xef\xbb\xbf" + json.dumps(CONFIG).encode())
+    device.write_bytes(b"\xef\xbb\xbf" + HARDWARE.encode())
+    assert estimate(str(config), str(device)).before.time_per_step > 0

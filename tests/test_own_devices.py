@@ -64,6 +64,8 @@ def test_a_board_of_plain_values_is_answered(run, tmp_path):
         ('kind = "datasheet"', 'kind = "rumour"', "rumour"),
         ("high = 0.9", "high = 0.6", "not in order"),
         ("count = 4", "count = 0", "out of range"),
+        ('"board"', '"board\\n1.9 x faster"', "holds a control character"),
+        ('"board"', '" "', "says nothing"),
     ],
 )
 def test_what_is_wrong_with_a_plain_value_is_said_in_one_line(tmp_path, old, new, message):

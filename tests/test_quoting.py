@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tokenize
+import tomllib
 from html.parser import HTMLParser
 
 import pytest
@@ -100,6 +102,16 @@ def test_json(name):
     assert not CONTROL.search(written)
 
 
+@given(names)
+def test_toml(name):
+    from perfmodel.specifications.files import toml_text
+
+    written = toml_text({"name": name, "names": [name], "held": {"name": name}})
+    assert not CONTROL.search(written)
+    seen = re.sub("[\ud800-\udfff]", "\ufffd", name)  # half a letter, which TOML cannot say
+    assert tomllib.loads(written) == {"name": seen, "names": [seen], "held": {"name": seen}}
+
+
 @given(names, names)
 def test_terminal(name, other):
     document = Document([name, Table(("kernel", "note"), [(name, other), (other, name)])])
@@ -155,6 +167,31 @@ def test_an_explanation_of_a_hostile_model_runs_as_the_answer_says():
     from perfmodel.report.answer import document
 
     assert not CONTROL.search(to_plain(document(answer)))
+
+
+def test_the_line_that_asks_again_moves_no_cursor(run, tmp_path, monkeypatch, repository):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(repository / "models" / "llama-3.2-1b.toml", "a\x1b[2J\nb.toml")
+    answer = run("estimate", "./a\x1b[2J\nb.toml", "h100-sxm", "--command")
+    assert answer.out == "perfmodel estimate $'./a\\x1b[2J\\nb.toml' h100-sxm\n"
+
+
+def test_names_in_a_trace_and_titles_stay_in_their_line(run, tmp_path, repository):
+    events = [
+        {"ph": "X", "cat": "kernel", "name": f"k{n % 2}\nforged\x1b", "ts": 9 * n, "dur": 8, "args": {"device": 0}}
+        for n in range(60)
+    ]
+    trace, model, device = (tmp_path / name for name in ("t.json", "m.toml", "d.toml"))
+    trace.write_text(json.dumps({"traceEvents": events, "deviceProperties": [{"id": 0, "name": "x\nforged"}]}))
+    for path, source in ((model, "models/llama-3.2-1b.toml"), (device, "hardware/a10.toml")):
+        text = (repository / source).read_text(encoding="utf-8")
+        path.write_text(re.sub("(?m)^title = .*", r'title = "x\\nforged\\u001b"', text), encoding="utf-8")
+    for words in (("trace", trace), ("loops", trace), ("models", "show", model), ("hardware", "show", device)):
+        answer = run(*words)
+        assert answer.code == 0
+        assert "forged" in answer.out
+        assert not re.search("(?m)^forged", answer.out)
+        assert not CONTROL.search(answer.out)
 
 
 def test_messages_on_stderr_move_no_cursor(run):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy
 import pytest
 
+from perfmodel._layout import load_command_line
 from perfmodel.errors import PerfModelError
 from perfmodel.report.files import blocks, clusters, locks, whole
 from perfmodel.report.files.blocks import partial_paths, write_blocks
@@ -21,6 +23,15 @@ from perfmodel.report.files.whole import write_bytes_whole, write_together, writ
 from perfmodel.sweeps.columnkinds import Column
 
 ASK = ("llama-3-8b", "a10")
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "vocab_size": 100,
+    "torch_dtype": "bfloat16",
+}
 STUDY = 'title = "x"\n[[sweep]]\nname = "one"\nmodels = "llama-3-8b"\nhardware = "a10"\nbatch = "1:8:x2"\n'
 
 
@@ -161,10 +172,7 @@ def test_every_command_with_a_failing_disk(run, tmp_path, monkeypatch, words, wh
     monkeypatch.chdir(tmp_path)
     Path("study.toml").write_text(STUDY)
     Path("rows.csv").write_text("model,hardware,time_per_step\nllama-3-8b,a10,0.04\n")
-    Path("config.json").write_text(
-        '{"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,'
-        ' "num_attention_heads": 2, "vocab_size": 100, "torch_dtype": "bfloat16"}'
-    )
+    Path("config.json").write_text(json.dumps(CONFIG))
     before = set(tree(tmp_path))
     with monkeypatch.context() as patch:
         failing = fail(patch, what, 1)
@@ -376,6 +384,90 @@ def test_consoles_of_few_characters(repository, tmp_path, encoding):
         assert rb"\u6a21\u578b-\ud83d\ude00" in done.stdout
     done = asked(repository, ("estimate", path, "a10", "--json"), "", PYTHONIOENCODING=encoding)
     assert json.loads(done.stdout)["model"] == "模型-😀"
+
+
+EVERY_COMMAND = [
+    ("estimate", "M", "D"),
+    ("loops", "M"),
+    ("sweep", "M", "D", "--batch", "1:4:x2"),
+    ("sweep", "M", "D", "--csv"),
+    ("compare", "M", "D", "--modes", "all"),
+    ("request", "M", "D", "--prompt", "100", "--generate", "10"),
+    ("choose", "M", "D", "--batch", "1,8", "--devices", "1"),
+    ("advise", "M", "D"),
+    ("explore", "M", "D"),
+    ("report", "M", "D"),
+    ("solve", "M", "D", "--unknown", "batch", "--target", "speedup=1.01"),
+    ("sensitivity", "M", "D"),
+    ("explain", "M", "D", "--python"),
+    ("explain", "M", "D", "--latex"),
+    ("validate", "ROWS"),
+    ("calibrate", "ROWS"),
+    ("explain-gap", "M", "D", "--measured", "40ms"),
+    ("conditional", "M", "D", "--run-with", "8-15=0.5"),
+    ("plot", "waterfall", "M", "D"),
+    ("schema", "models list"),
+    ("trace", "TRACE"),
+    ("models", "list", "qwen3"),
+    ("models", "show", "M"),
+    ("models", "check", "M"),
+    ("models", "import", "CONFIG"),
+    ("hardware", "list", "4090"),
+    ("hardware", "show", "D"),
+    ("hardware", "check", "D"),
+    ("hardware", "new", "mine"),
+    ("--help",),
+    (),
+]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists() or not hasattr(os, "fork"), reason="no such consoles here")
+def test_every_command_at_every_console(repository, tmp_path):
+    """Of names that the console lacks: an answer in its letters, or one line that says why there is none."""
+    named = {"M": ("models", "llama-3.2-1b"), "D": ("hardware", "a10")}
+    given = {}
+    for word, (folder, name) in named.items():
+        given[word] = path = tmp_path / f"{name}.toml"
+        text = (repository / folder / path.name).read_text(encoding="utf-8")
+        path.write_text(re.sub("(?m)^(name|title) = .*", r'\1 = "模-é-😀"', text), encoding="utf-8")
+    given |= {"ROWS": tmp_path / "rows.csv", "CONFIG": tmp_path / "config.json", "TRACE": tmp_path / "trace.json"}
+    given["ROWS"].write_text("model,hardware,batch,time_per_step,source\nllama-3.2-1b,a10,1,0.006,模-é-😀\n", "utf-8")
+    given["CONFIG"].write_text(json.dumps(CONFIG | {"_name_or_path": "模-é-😀"}))
+    events = [
+        {
+            "ph": "X",
+            "cat": "kernel",
+            "name": f"模-é-😀{n % 3}",
+            "ts": 9 * n,
+            "dur": 8,
+            "args": {"device": 0, "stream": 7},
+        }
+        for n in range(60)
+    ]
+    given["TRACE"].write_text(json.dumps({"traceEvents": events}), "utf-8")
+    homes = load_command_line()._HOMES
+    assert {words[0] for words in EVERY_COMMAND if words} >= (set(homes) | {"estimate"}) - {"mcp"}, "name the new one"
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("consoles.py")],
+        input=json.dumps([[str(given.get(word, word)) for word in words] for words in EVERY_COMMAND]),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(repository)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ends = json.loads(done.stdout)
+    assert len(ends) == 4 * len(EVERY_COMMAND)
+    for one in ends:
+        if one["words"][:1] == ["explore"]:
+            assert (one["code"], one["out"], one["errors"]) == (0, "", []), one  # it writes a file
+        elif one["console"] in ("full", "closed"):
+            assert (one["code"], one["out"], len(one["errors"])) == (1, "", 1), one
+            assert "No space left" in one["errors"][0] or "stdout is closed" in one["errors"][0], one
+        else:
+            assert (one["code"], one["errors"]) == (0, []), one
+            assert one["out"], one
 
 
 def test_no_file_is_opened_for_writing_elsewhere(repository):

@@ -10,7 +10,7 @@ import typer
 
 from perfmodel._layout import SCHEMA
 from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
-from perfmodel.quoting import line
+from perfmodel.quoting import line, shell
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
@@ -75,9 +75,10 @@ class Delivery(NamedTuple):
             return "text"
         if not meant:
             *others, last = formats
+            accepted = f"{', '.join(others)} and {last} are accepted" if others else f"{last} is accepted"
             raise UnknownNameError(
-                f"-o: {shown(self.output)} has an ending I do not know{nearest(ending, formats)}; {', '.join(others)}"
-                f" and {last} are accepted{_ELSEWHERE.get(ending, '')}"
+                f"-o: {shown(self.output)} has an ending I do not know{nearest(ending, formats)};"
+                f" {accepted}{_ELSEWHERE.get(ending, '')}"
             )
         return meant
 
@@ -150,9 +151,7 @@ class Delivery(NamedTuple):
 
 def reproducing_line() -> str:
     """Return the command line that gives this answer again."""
-    import shlex
-
-    return shlex.join(["perfmodel", *(word for word in sys.argv[1:] if word != "--command")])
+    return " ".join(shell(word) for word in ("perfmodel", *sys.argv[1:]) if word != "--command")
 
 
 def show(text: str) -> None:

@@ -32,9 +32,10 @@ def devices_of(device: Hardware, given: Mapping[str, Any]) -> tuple[Hardware, Ha
     after = before
     if given["after_software"] or given["after_profile"]:
         # A profile stands over the software before where it names none of its own.
-        own = given["after_profile"] and find_profile(given["after_profile"]).software
+        own = given["after_profile"] and find_profile(given["after_profile"], "--after-profile").software
         usual = given["software"] or (given["profile"] and find_profile(given["profile"]).software)
-        after = _with_software(device, given["after_software"] or own or usual, given["after_profile"])
+        option = "--after-software" if given["after_software"] else "--software"
+        after = _with_software(device, given["after_software"] or own or usual, given["after_profile"], option)
     if given["parameters"]:
         settings = given["parameters"]
         check_settings(settings)
@@ -63,12 +64,14 @@ def _with_calls(before: Hardware, after: Hardware, given: Mapping[str, Any]) -> 
     return used, used if after is before else after
 
 
-def _with_software(device: Hardware, named: str | None, profile_name: str | None) -> Hardware:
-    """Return the device as the software asked for, or the usual one, uses it, and the profile over that."""
+def _with_software(
+    device: Hardware, named: str | None, profile_name: str | None, option: str = "--software"
+) -> Hardware:
+    """Return the device as the software that `option` names, or the usual one, uses it, and the profile over that."""
     profile = None if profile_name is None else find_profile(profile_name)
     asked = named or (profile.software if profile is not None else None)
     # A device that was handed on with its software already stands as that software, and what came after, left it.
-    software = None if not asked and software_in_use(device) else software_of(device, asked)
+    software = None if not asked and software_in_use(device) else software_of(device, asked, option)
     used = device if software is None else with_software(device, software)
     if software is not None and not asked:
         used = on_own_mode(used, device)

@@ -6,7 +6,7 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel._layout import Framed, ShownInNotebooks
-from perfmodel.errors import UsageError
+from perfmodel.errors import UsageError, ValueRangeError
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.costs import SECONDS_PER_HOUR, power_and_rental
 from perfmodel.estimates.intervals import Ends, ends_of
@@ -96,6 +96,11 @@ def request(model: str | Model, hardware: str | Hardware, *, generate: int, **as
     prompt, prepared = answer.prompt, answer.prepared
     assert prompt is not None  # noqa: S101 - it is asked
     first = answer.context + prompt.tokens
+    if first + generated > LONGEST_CONTEXT:
+        raise ValueRangeError(
+            f"request: context, --prompt and --generate make {first + generated:,} tokens; {LONGEST_CONTEXT:,} are the"
+            " most"
+        )
     means, ends = _time_per_token(prepared, answer.batch, first, max(generated - 1, 1), answer.asked.decoding)
     before, after = (
         _side(answer, prompt, generated, side, mean, slow, fast)

@@ -10,11 +10,13 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, shown
+from perfmodel.measurements.rows import COLUMNS
 from perfmodel.measurements.spellings import COLUMN_MEANS, split_file_type
 from perfmodel.specifications.files import read_text
 from perfmodel.specifications.spellings import stored_as
@@ -256,7 +258,8 @@ def _table(path: Path, text: str) -> list[Record]:
         raise SpecificationError(f"{path}: is not CSV: {error}") from None
     finally:
         csv.field_size_limit(limit)
-    columns = {COLUMN_MEANS.get(name.strip().lower(), name.strip()) for name in reader.fieldnames or ()}
+    meant = [COLUMN_MEANS.get(name.strip().lower(), name.strip()) for name in reader.fieldnames or ()]
+    columns = set(meant)
     if {"avg_ts", "n_gen"} <= columns:
         found = [(n, record) for n, line in raw for record in _llama_bench(line, f"{path}: line {n}")]
         return [record | {"where": f"line {n}", "line": n} for n, record in found]
@@ -265,6 +268,8 @@ def _table(path: Path, text: str) -> list[Record]:
             f"{path}: has neither a column time_per_step [s] nor tokens_per_second; the columns are those of"
             " validation/rows.csv, or those of a benchmark (llama-bench, vllm bench, SGLang)"
         )
+    if twice := next((name for name, times in Counter(meant).items() if name in COLUMNS and times > 1), None):
+        raise SpecificationError(f"{path}: two columns say {twice}; leave one of them out")
     ours = [
         (number, {COLUMN_MEANS.get(key.strip().lower(), key.strip()): text for key, text in line.items()})
         for number, line in raw

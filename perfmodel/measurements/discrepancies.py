@@ -11,13 +11,14 @@ from typing import Any, Unpack
 
 import msgspec
 
-from perfmodel.errors import ValueRangeError, shown
+from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.known import FACTOR
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.question import read_question
 from perfmodel.estimates.results import Speedup
 from perfmodel.measurements.fitting import AdjustableStep, Prior, largest
+from perfmodel.measurements.rows import LEAST, MOST
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 
@@ -87,10 +88,10 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, **asked: Unpack[Asked]) -> Gap:
     """Explain why a step of the question (see `estimate`) took `step_time` seconds.
 
-    Raises PerfModelError for what estimate refuses, and for a time that is not positive.
+    Raises PerfModelError for what estimate refuses, and for a time that no step takes.
     """
-    if not 0 < step_time < math.inf:
-        raise ValueRangeError(f"--measured: {shown(step_time)} is not a positive time")
+    if not LEAST <= step_time <= MOST:
+        raise ValueRangeError(f"--measured: a step of {step_time:g} s is none; {LEAST:g} s to {MOST:g} s is accepted")
     answer = answer_to(read_question(model, hardware, **asked))
     step = AdjustableStep.of(answer.prepared, answer.before.mode, answer.batch, answer.context)
     priors = step.priors()

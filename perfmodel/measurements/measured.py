@@ -10,7 +10,8 @@ from perfmodel.errors import PerfModelError, SpecificationError, UnknownNameErro
 from perfmodel.measurements.benchmarks import Record, positive, records_of
 from perfmodel.measurements.rows import COLUMNS, Row, row_of
 from perfmodel.measurements.spellings import format_name, model_name
-from perfmodel.specifications.catalogue import find_hardware
+from perfmodel.operations.parallel import read_parallel
+from perfmodel.specifications.catalogue import find_hardware, find_model
 
 _FILLED = (*COLUMNS, "calls", "prompt", "generate", "tokens_per_second")
 # Launch modes of a stack, the first that the device has; what a file does not say of a stack is left to the device.
@@ -121,6 +122,11 @@ def _named(record: Record, where: str, aliases: Mapping[str, str]) -> dict[str, 
         text["hardware"] = find_hardware(aliases.get(device, device)).name
     except UnknownNameError as error:
         raise UnknownNameError(f"{where}: {error}; say which with --alias {quoting.shell(device)}=NAME") from None
+    if text.get("parallel"):
+        try:
+            read_parallel(text["parallel"], find_model(text["model"]))
+        except PerfModelError as error:
+            raise SpecificationError(f"{where}: {str(error).removeprefix('--')}") from None
     for key in ("weight_format", "kv_format"):
         if text.get(key):
             text.setdefault(f"{key}_source", text[key])

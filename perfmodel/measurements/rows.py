@@ -14,7 +14,7 @@ from perfmodel.errors import PerfModelError, SpecificationError, shown
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.files import read_text
 
-_LEAST, _MOST = 1e-9, 1e9  # s of a step, and tok/s
+LEAST, MOST = 1e-9, 1e9  # s of a measured step, and tok/s
 COLUMNS = (
     "id",
     "source_id",
@@ -146,9 +146,9 @@ def row_of(raw: Mapping[str, str], where: str, number: int) -> Row:
             value = float(raw[column])
         except ValueError:
             value = math.nan
-        if not _LEAST <= value <= _MOST:
+        if not LEAST <= value <= MOST:
             raise SpecificationError(
-                f"{where}: {column}: {shown(raw[column])} is not a positive number ({_LEAST:g} to {_MOST:g})"
+                f"{where}: {column}: {shown(raw[column])} is not a positive number ({LEAST:g} to {MOST:g})"
             )
         return value
 

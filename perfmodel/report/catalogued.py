@@ -6,6 +6,7 @@ from typing import Any
 from perfmodel.analysis.loopreports import LoopReport
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, active_parameter_count, parameter_count
+from perfmodel.quoting import line
 from perfmodel.report.text import Document, Table
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -45,7 +46,7 @@ def operations_document(found: Model, rows: list[dict[str, Any]]) -> Document:
         for r in rows
     ]
     head = (
-        f"{found.title} ({found.name}): {parameter_count(found):,} parameters, {active_parameter_count(found):,}"
+        f"{line(found.title)} ({found.name}): {parameter_count(found):,} parameters, {active_parameter_count(found):,}"
         f" used by a token\nsource: {found.source}"
     )
     table = Table(
@@ -124,7 +125,7 @@ def device_document(device: Hardware, values: Mapping[str, Quantity], *, whole: 
     )
     return Document(
         [
-            f"{device.title} ({device.name}), before looping: {device.default_mode}",
+            f"{line(device.title)} ({device.name}), before looping: {device.default_mode}",
             table,
             modes,
             *by,

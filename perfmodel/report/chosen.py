@@ -65,9 +65,10 @@ def _verdict(selection: "Selection") -> str:
 def _nothing(selection: "Selection") -> str:
     if not selection.candidates:
         return "Nothing fits: no number of devices that was asked for holds the model; ask for more with --devices."
-    limit = format_quantity(selection.time_per_token or 0.0, "s")
+    limits = ((selection.time_per_token, "a token"), (selection.time_to_first_token, "to the first token"))
+    limit = " and ".join(f"{format_quantity(time, 's')} {what}" for time, what in limits if time is not None)
     return (
-        f"Nothing keeps the limit of {limit} a token: {selection.candidates:,} candidates fit into memory, none is fast"
+        f"Nothing keeps the limit of {limit}: {selection.candidates:,} candidates fit into memory, none is fast"
         " enough at that confidence, not with looped layers either."
     )
 

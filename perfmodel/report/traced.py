@@ -5,6 +5,7 @@ Verdict, steps, kernels, gaps by cause, layers, what bounds the step, and what l
 
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.quoting import line
 from perfmodel.report.text import Document, Table
 from perfmodel.traces.records import TraceSummary
 from perfmodel.units import format_quantity
@@ -123,13 +124,14 @@ def trace_loops_document(summary: TraceSummary) -> Document:
     if cells:
         parts.append(Table(("times", "layers", "body", "why"), cells, frozenset({0})))
         parts += [
-            "\n".join(f"  {place:>3}  {name}" for place, name in enumerate(layer.body, 1)) for layer in summary.repeats
+            "\n".join(f"  {place:>3}  {line(name)}" for place, name in enumerate(layer.body, 1))
+            for layer in summary.repeats
         ]
     return Document(parts)
 
 
 def _head(summary: TraceSummary) -> str:
-    device = f" on {summary.hardware}" if summary.hardware else ""
+    device = f" on {line(summary.hardware)}" if summary.hardware else ""
     return f"{summary.source.rpartition('/')[2]}: {summary.format}{device}"
 
 

@@ -99,6 +99,8 @@ def _head_value(fields: Fields, key: str, also: type | None) -> object:
         return fields.integer(key, least=least, most=most)
     if key == "inherits" and isinstance(fields.raw(key), str):
         return [fields.raw(key)]
+    if key == "name":
+        return fields.text(key)
     return fields.texts(key) if key in _LISTS or also is list else fields.text(key, "")
 
 

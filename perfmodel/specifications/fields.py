@@ -100,7 +100,7 @@ class Fields:
         if not isinstance(value, str):
             raise self._refuse(key, value, "is not a text")
         if default is None and not (value.strip() and value.isprintable()):
-            raise self._refuse(key, value, "says nothing")
+            raise self._refuse(key, value, "holds a control character" if value.strip() else "says nothing")
         return value
 
     def choice(self, key: str, accepted: Collection[str], default: str | None = None) -> str:

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, shown
+from perfmodel.quoting import toml
 
 _DEEPEST = 60  # parts of a dotted key
-_KEY_PART = re.compile(r"[ \t]*(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*")
+# What TOML is made of, as far as keys go: texts of several lines, comments, and runs of dotted parts, of which a long
+# one is marked. Each is taken whole, so that any text is read in one pass.
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\[^\n])*+"?|'[^'\n]*+'?)"""
+_DOTTED = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})"
+_TOKENS = (
+    r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|'''
+    r"""'''(?:[^']|'(?!''))*+(?:'''|\Z)|"""
+    rf"#[^\n]*+|{_DOTTED}{{{_DEEPEST},}}()|{_DOTTED}*+"
+)
 LARGEST_FILE = 4_000_000  # bytes; the largest config.json seen has 0.1 MB
 
 
@@ -48,9 +57,12 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
 
 
 def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
-    """Return the text of `path`, which must be UTF-8; largest: bytes that such a file may have."""
+    """Return the text of `path`, which must be UTF-8, with or without a mark that says so.
+
+    largest: bytes that such a file may have.
+    """
     try:
-        return read_bytes(path, largest).decode("utf-8")
+        return read_bytes(path, largest).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecificationError(f"{path}: is not text: byte {error.start} is not UTF-8") from None
 
@@ -76,12 +88,9 @@ def toml_tables(text: str, path: Path) -> dict[str, Any]:
 
 def _dotted_deeply(text: str) -> bool:
     """Whether a dotted key has more parts than any specification: the parser's time grows with their square."""
-    parts = 0
-    for part in text.split("."):
-        parts = parts + 1 if len(part) < 200 and _KEY_PART.fullmatch(part) else 0
-        if parts > _DEEPEST:
-            return True
-    return False
+    if all(line.count(".") < _DEEPEST for line in text.split("\n")):
+        return False
+    return any(match[1] is not None for match in re.finditer(_TOKENS, text, re.DOTALL))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -126,4 +135,4 @@ def toml_text(content: Mapping[str, Any], inline: Callable[[Mapping[str, Any]], 
         if isinstance(value, dict) and len(document):
             document.add(tomlkit.nl())
         document.append(key, item(value))
-    return tomlkit.dumps(document)
+    return toml(tomlkit.dumps(document))

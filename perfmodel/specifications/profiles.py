@@ -38,8 +38,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 @lru_cache(maxsize=128)
-def find_profile(name: str) -> Profile:
-    """Return the profile called `name` in profiles/, or in the TOML file at that path.
+def find_profile(name: str, option: str = "--profile") -> Profile:
+    """Return the profile called `name` in profiles/, or in the TOML file at that path; option: who asks.
 
     Raises UnknownNameError with the nearest name, or SpecificationError for a file that cannot be used.
     """
@@ -48,7 +48,7 @@ def find_profile(name: str) -> Profile:
     known = profile_names()
     if name not in known:
         raise UnknownNameError(
-            f"--profile: {shown(name)} is not a profile{nearest(name, known)}; known are {', '.join(known) or 'none'}"
+            f"{option}: {shown(name)} is not a profile{nearest(name, known)}; known are {', '.join(known) or 'none'}"
         )
     return load_profile(data_folder("profiles") / f"{name}.toml")
 

@@ -78,8 +78,8 @@ def software_names() -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def find_software(name: str) -> Software:
-    """Return the software called `name`: a kind, whose newest year is taken, or kind-year.
+def find_software(name: str, option: str = "--software") -> Software:
+    """Return the software called `name`: a kind, whose newest year is taken, or kind-year; option: who asks.
 
     Raises UnknownNameError with the nearest name.
 
@@ -93,7 +93,7 @@ def find_software(name: str) -> Software:
         kinds = sorted({one.rpartition("-")[0] for one in known}, key=KINDS.index)
         meant = f" (it is of the kind {kind})" if kind else nearest(name, [*kinds, *known])
         raise UnknownNameError(
-            f"--software: {shown(name)} is not a kind of software{meant}; it is one of"
+            f"{option}: {shown(name)} is not a kind of software{meant}; it is one of"
             f" {', '.join(kinds)}, or of these with a year: {', '.join(known)}"
         )
     return load_software(data_folder("software") / f"{years[-1] if years else name}.toml")
@@ -170,10 +170,10 @@ def software_in_use(hardware: Hardware) -> str | None:
     return hardware.software if "-" in hardware.software else None
 
 
-def software_of(hardware: Hardware, asked: str | None = None) -> Software | None:
+def software_of(hardware: Hardware, asked: str | None = None, option: str = "--software") -> Software | None:
     """Return the software asked for, else the newest of the kind that the device's file names, else of engines.
 
     None for a device whose own file says what its one software does.
     """
     name = asked or hardware.software or DEFAULT_KIND
-    return None if name == NO_SOFTWARE else find_software(name)
+    return None if name == NO_SOFTWARE else find_software(name, option)

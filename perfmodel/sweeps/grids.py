@@ -151,7 +151,7 @@ def _value(value: float, whole: bool, text: str, name: str) -> float:
     if not whole:
         return value
     if not math.isfinite(value) or value != int(value):
-        _fail(name, text, f"lands on {value:.6g}, which is not a whole number")
+        _fail(name, text, f"lands on {value:.12g}, which is not a whole number")
     return int(value)
 
 

@@ -207,6 +207,16 @@ def test_rows_without_ids_are_numbered_and_told_apart(tmp_path):
         (json.dumps([LLAMA | {"n_prompt": 512, "n_gen": 0}]), "no measured decode step"),
         ("a,b\n1,2\n", "neither a column time_per_step"),
         ("model,hardware,time_per_step\nllama-3-8b,a10,1e-320\n", "not a positive number"),
+        (
+            "model,hardware,parallel,time_per_step\nllama-3-8b,a10,tp=x,0.04\n",
+            "line 2: parallel tp: 'x' is not a whole",
+        ),
+        (
+            "model,hardware,parallel,time_per_step\nllama-3-8b,a10,zz=2,0.04\n",
+            "line 2: parallel: 'zz' is not understood",
+        ),
+        ("model,model,hardware,time_per_step\nllama-3-8b,llama-2-7b,a10,0.04\n", "two columns say model"),
+        ("model,gpu,device,time_per_step\nllama-3-8b,a10,h100-sxm,0.04\n", "two columns say hardware"),
         ("model,hardware,time_per_step\nllama-3-8b,a10,nan\n", "not a positive number"),
         ("model,hardware,time_per_step,batch\nllama-3-8b,a10,1," + "9" * 5000 + "\n", "not a whole number"),
         ("model,hardware,time_per_step\nllama-3-8b,a10," + "1" * 200_000 + "\n", "not a positive number"),

@@ -76,7 +76,17 @@ def test_slow_traces(tmp_path, repository, bomb):
     asked(repository, "trace", path)
 
 
-@pytest.mark.parametrize("text", ["a" + ".a" * 40_000 + " = 1\n", "[a" + " . 'b'" * 40_000 + "]\nx = 1\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 40_000 + " = 1\n",
+        "[a" + " . 'b'" * 40_000 + "]\nx = 1\n",
+        '"."' + '."."' * 40_000 + " = 1\n",  # dots inside of parts; 460 MB for 10,000 of them
+        '"\\""' + '."\\""' * 40_000 + " = 1\n",
+        ".".join(["a" * 201] * 10_000) + " = 1\n",
+        'x = """\n"""\n# "\n' + "a" + ".a" * 40_000 + " = 1\n",
+    ],
+)
 def test_a_key_of_40000_parts(tmp_path, text):
     path = tmp_path / "model.toml"
     path.write_text(text)
@@ -86,7 +96,8 @@ def test_a_key_of_40000_parts(tmp_path, text):
 
 def test_dots_in_texts_are_no_key(tmp_path):
     path = tmp_path / "model.toml"
-    path.write_text(f'a = "see the note {"." * 500} there"\n# 1.2.3.4.5\nb.c.d = 1\n')
+    dotted = "a" + ".a" * 500
+    path.write_text(f'a = "see {"." * 500} there"\n# {dotted}\nt = """\n{dotted}\n"""\nu = \'{dotted}\'\nb.c.d = 1\n')
     assert read_toml(path)["b"] == {"c": {"d": 1}}
 
 
