@@ -237,7 +237,7 @@ def translate(source: Source, names: dict[str, Any]) -> Row:
     remarks += [names["system_remarks"][key] for key in system_keys(source) if key in names["system_remarks"]]
     if source["source_id"] in names["quoted_modes"]["sources"]:
         remarks.append(f"mode in the source: {source['mode']}")
-    if source["source_id"] in names["prefill"]["concurrency"] and batch > 1:
+    if prompts_are(source, "concurrency", names) and batch > 1:
         remarks.append("batch is the number of clients")
     values = {
         "id": source["id"],
@@ -390,6 +390,11 @@ def one_step(row: Row, names: dict[str, Any]) -> Row:
     return row
 
 
+def prompts_are(source: Source, how: str, names: dict[str, Any]) -> bool:
+    """Whether the time of a source, or of one engine of it, has prompts in it as a list of names.toml says."""
+    return any(key in names["prefill"][how] for key in system_keys(source))
+
+
 def first_token_time(source: Source) -> float:
     """Return the time to the first token of a request that a note gives [s], 0 where it does not."""
     stated = re.search(r"ttft_ms=([0-9.]+) measured separately", source["notes"])
@@ -425,8 +430,8 @@ def context(row: Row, names: dict[str, Any]) -> int:
 def bound_prefill(row: Row, names: dict[str, Any]) -> None:
     """Raise Dropped where prompts may take too large a share of the time; say the share otherwise."""
     source, values = row.source, row.values
-    serving = source["source_id"] in names["prefill"]["serving"]
-    if not serving and source["source_id"] not in names["prefill"]["request"]:
+    serving = prompts_are(source, "serving", names)
+    if not serving and not prompts_are(source, "request", names):
         return
     if not source["output_tokens"]:
         return
