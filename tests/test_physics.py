@@ -1,7 +1,6 @@
 """Properties that hold whatever the numbers are: the physics of a decode step."""
 
 import math
-from random import Random
 
 import msgspec
 import pytest
@@ -323,31 +322,11 @@ def test_a_fused_call_without_prefetch_takes_what_its_stages_take(batch):
     assert busy_time(counts, rates, chain).calls == pytest.approx(alone, rel=1e-9)
 
 
-def test_a_slower_memory_or_slower_arithmetic_never_makes_an_iteration_faster():
-    """Stages of random latency, bytes and arithmetic:
-    longer streaming or computing of one of them never shortens (L1)."""
-    random = Random(19)
-    for _ in range(20_000):
-        count = random.randint(1, 7)
-        latencies = [random.choice([0, 1, 3, 10]) * random.random() for _ in range(count)]
-        streaming = [random.choice([0.1, 1, 5]) * random.random() for _ in range(count)]
-        computing = [random.choice([0, 0.1, 1, 8]) * random.random() for _ in range(count)]
-        window = random.choice([0, 0.3, 1, 4, 20]) * random.random()
+def test_a_slower_memory_is_not_faster_where_bytes_of_several_formats_pass_the_window():
+    """Found by fuzzing: 3.2463 ms with quantised reads at 0.84 of the bandwidth, 3.2165 ms at 0.33.
 
-        def time(streaming, computing, latencies=latencies, window=window):
-            stall = equations.prefetch(latencies, streaming, window, computing).stall
-            return equations.iteration_time(sum(streaming), sum(latencies), sum(computing), 0.0, stall)
-
-        before = time(streaming, computing)
-        stage, longer = random.randrange(count), 1 + random.random()
-        slower = [one * (longer if i == stage else 1) for i, one in enumerate(streaming)]
-        busier = [one * (longer if i == stage else 1) for i, one in enumerate(computing)]
-        assert time(slower, computing) >= before * (1 - 1e-9)
-        assert time(streaming, busier) >= before * (1 - 1e-9)
-
-
-def test_a_slower_memory_is_not_faster_where_stages_compute_longer_than_they_stream():
-    """Found by fuzzing: 3.2463 ms with quantised reads at 0.84 of the bandwidth, 3.2165 ms at 0.33."""
+    Arithmetic of the feed-forward stages binds at either, so that both are one time; at 0.03 the stream does.
+    """
     times = [
         estimate(
             "olmo-2-32b",
@@ -358,6 +337,25 @@ def test_a_slower_memory_is_not_faster_where_stages_compute_longer_than_they_str
             batch=33,
             parameters={"modes.looped.prefetch": "12MB", "memory.sustained.quantised": share},
         ).after.time_per_step
-        for share in (0.84, 0.33, 0.1)
+        for share in (0.84, 0.33, 0.1, 0.03)
     ]
     assert times == sorted(times)
+    assert times == pytest.approx([3.3701e-3, 3.3701e-3, 3.3701e-3, 5.1068e-3], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"memory.latency": 600e-9, "memory.bytes_in_flight": 4e3},
+        {"modes.megakernel.tasks": 60_000.0, "units.block_bandwidth": 9e9},
+    ],
+)
+def test_a_faster_memory_is_not_slower_where_loads_in_flight_or_tasks_hold_the_stream(held):
+    """The window holds bytes: what streams them no faster does not empty it sooner either."""
+    times = [
+        estimate("llama-3.1-8b", "h100-sxm", after="megakernel", parameters={**held, "memory.bandwidth": rate}).after
+        for rate in ("1TB/s", "3.35TB/s", "20TB/s", "200TB/s")
+    ]
+    steps = [side.time_per_step for side in times]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[-1] == steps[-2] < steps[0]

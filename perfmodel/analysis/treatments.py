@@ -11,7 +11,7 @@ from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.plan import make_plan
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.stepping import step_at
-from perfmodel.estimates.terms import busy_time
+from perfmodel.estimates.terms import busy_time, windows_at
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Operation, Step, decode_step
 from perfmodel.schedule.calls import Cutting, Schedule
@@ -209,8 +209,8 @@ class PricedStep:
             for _, stages in call.segments
             for stage in stages
         ]
-        streaming = added(equations.streaming_time(stage.bytes, self._rates.bandwidths) for stage in stages)
-        return float(min(streaming, self._chain.prefetch / self._rates.datasheet_bandwidth))
+        streaming = added(equations.streaming_time(stage.known, self._rates.bandwidths) for stage in stages)
+        return float(min(streaming, windows_at(stages, self._rates, self._chain.prefetch)[0]))
 
     def _looped(self, layers: Sequence[tuple[Operation, ...]]) -> Schedule:
         """Return the calls of these layers alone; a single one is a fused call too, as it is inside the loop."""

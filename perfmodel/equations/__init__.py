@@ -50,14 +50,16 @@ from perfmodel.equations.exchanges import (
 from perfmodel.equations.experts import expected_distinct_experts, fullest_device_experts
 from perfmodel.equations.hosts import crossings_time, divided_bandwidth, host_bandwidth
 from perfmodel.equations.looping import (
-    Prefetch,
+    Bytes,
+    Waits,
     arithmetic_beyond_streaming,
-    fill_time,
     iteration_time,
+    loop_time,
     on_chip_room,
-    prefetch,
     prefetch_room,
+    prefetch_windows,
     spilled_bytes,
+    waits_for_bytes,
 )
 from perfmodel.equations.prompts import (
     chunked_time,
@@ -81,7 +83,8 @@ from perfmodel.equations.streaming import (
 )
 
 __all__ = [
-    "Prefetch",
+    "Bytes",
+    "Waits",
     "accepted_drafts",
     "arithmetic_beyond_streaming",
     "arithmetic_time",
@@ -96,7 +99,6 @@ __all__ = [
     "expected_distinct_experts",
     "exposed_collective",
     "few_tasks_limit",
-    "fill_time",
     "fraction_of_peak",
     "fullest_device_experts",
     "further_tokens",
@@ -109,6 +111,7 @@ __all__ = [
     "independent_tokens",
     "iteration_time",
     "library_time",
+    "loop_time",
     "matrix_losses",
     "needed_probability",
     "on_chip_room",
@@ -119,8 +122,8 @@ __all__ = [
     "plain_call_time",
     "prebuilt_time",
     "predicated_time",
-    "prefetch",
     "prefetch_room",
+    "prefetch_windows",
     "prompt_added",
     "prompt_arithmetic_time",
     "request_time",
@@ -141,4 +144,5 @@ __all__ = [
     "tree_hops",
     "unpacked_streaming",
     "unpacking_time",
+    "waits_for_bytes",
 ]

@@ -15,14 +15,15 @@ class StageCounts(NamedTuple):
 
     Bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B].
 
-    held: activations that a fused call keeps on chip [B]; state: recurrent state of one sequence, which passes through
-    [B].
+    known: bytes by kind without those of routed experts [B]; held: activations that a fused call keeps on chip [B];
+    state: recurrent state of one sequence, which passes through [B].
     """
 
     bytes: tuple[Number, ...]
     late: tuple[tuple[int, Number], ...]
     flops: Number
     payloads: tuple[tuple[int, Number], ...]
+    known: tuple[Number, ...]
     held: Number = 0.0
     state: Number = 0.0
     matrix: str = ""
@@ -166,6 +167,7 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         late,
         flops,
         payloads,
+        (*stage.weights, cache, stage.activations * new),
         stage.held * new,
         stage.state,
         stage.matrix,

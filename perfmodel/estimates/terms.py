@@ -21,9 +21,8 @@ TERM_NAMES = ("stream", "compute", "boundary", "collective", "latency", "host")
 class Busy(NamedTuple):
     """Sums over the calls of a step, without boundaries and host [s].
 
-    refill: the window's part of (L2) fill; lost: what matrices lose (B2); host: its time for the sequences. calls: the
-    time of all calls, which the terms add up to. waiting: time by which serial chains exceed streaming and its stalls;
-    it is part of the others, and says whether any loop is bound by its own latency.
+    refill: what loops begin with, an empty window (L2); lost: what matrices lose (B2); host: its time for the
+    sequences; calls: the time of all calls, which the terms add up to.
     """
 
     stream: Number
@@ -34,7 +33,6 @@ class Busy(NamedTuple):
     lost: Number
     host: Number
     calls: Number
-    waiting: Number
 
 
 class Terms(NamedTuple):
@@ -65,24 +63,20 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     lost: Number = 0.0
     host: Number = 0.0
     calls: Number = 0.0
-    waiting: Number = 0.0
     each: list[Number] = []
     counts = list(counts)
     for count, fused, segments, _, _, microbatches, handed_over in counts:
         before = calls
         if fused:
-            fill: Number = 0.0
-            for iterations, one in ((iterations, _iteration(stages, rates, chain)) for iterations, stages in segments):
+            for place, (iterations, stages) in enumerate(segments):
+                one = _iteration(stages, rates, chain, opens=place == 0)
                 times = count * iterations
                 stream = stream + times * one.stream
                 compute = compute + times * one.compute
                 latency = latency + times * one.latency
                 collective = collective + times * one.collective
-                calls = calls + times * one.time
-                waiting = waiting + times * one.waiting
-                fill = larger(fill, equations.fill_time(0.0, one.swing, one.chain, iterations * one.waiting))
-            refill = refill + count * fill
-            calls = calls + count * fill
+                refill = refill + count * (one.first - one.time)
+                calls = calls + count * equations.loop_time(one.first, one.time, iterations)
         else:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
@@ -108,9 +102,9 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
         each.append(0.0 if microbatches is None else calls - before)
     paced = pipelined(counts, each, calls)
     if paced is calls:
-        return Busy(stream, compute, latency, collective, refill, lost, host, calls, waiting)
+        return Busy(stream, compute, latency, collective, refill, lost, host, calls)
     # What a step waits for its slowest stage is latency.
-    return Busy(stream, compute, latency + (paced - calls), collective, refill, lost, host, paced, waiting)
+    return Busy(stream, compute, latency + (paced - calls), collective, refill, lost, host, paced)
 
 
 def _plain_call(stage: StageCounts, streaming: Number, arithmetic: Number, rates: Rates) -> Number:
@@ -173,14 +167,12 @@ class _Iteration(NamedTuple):
     compute: Number
     latency: Number
     collective: Number
-    chain: Number
-    swing: Number
+    first: Number
     time: Number
-    waiting: Number
 
 
-def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iteration:
-    """One pass over the stages of a fused call, by (L1), split into terms."""
+def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, *, opens: bool) -> _Iteration:
+    """One pass over the stages of a fused call, by (L1), split into terms. opens: whether the call starts with it."""
     streaming = [equations.streaming_time(stage.bytes, rates.bandwidths) for stage in stages]
     links = [_collectives(stage, rates) for stage in stages]
     exchange = [
@@ -198,35 +190,46 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain) -> _Iterat
         for one, stream in zip(arithmetic, streaming, strict=True)
     ]
     # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
-    waits = [
-        added([size / rates.bandwidths[position] for position, size in stage.late]) if stage.late else 0.0
-        for stage in stages
-    ]
-    ahead = [stream - wait for stream, wait in zip(streaming, waits, strict=True)]
+    late = added([size / rates.bandwidths[position] for stage in stages for position, size in stage.late])
+    ahead = [equations.streaming_time(stage.known, rates.bandwidths) for stage in stages]
     prefetch = chain.prefetch
     if chain.room is not None:
         prefetch = equations.prefetch_room(
             prefetch, chain.room, reduce(larger, [stage.held + stage.state for stage in stages])
         )
         # What does not stay on chip is made in the iteration, so it cannot be fetched ahead either.
-        spilled = [equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages]
-        m, waits = m + added(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
-    # As a time the window is taken at the datasheet rate, the least it can hide: bytes of every kind pass through it.
-    window = prefetch / rates.datasheet_bandwidth
+        spilled = added([equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages])
+        m, late = m + spilled, late + spilled
+    windows = windows_at(stages, rates, prefetch)
     # While a stage computes, the memory goes on fetching as its bytes leave the window.
     computing = [(1 - chain.overlap) * one for one in arithmetic]
-    stall, swing = equations.prefetch(latencies, ahead, window, computing)
-    i = equations.iteration_time(m, serial, a, added(waits), stall, chain.overlap, added(links))
+    waits = equations.waits_for_bytes(latencies, ahead, windows, computing, opens)
+    hidden = chain.collective_overlap
+    floor = 0.0 if hidden.__class__ is float and not hidden else added(links)
+    first, i = (equations.iteration_time(serial, a, late, wait, chain.overlap, floor) for wait in waits)
     roofline = larger(larger(m, a), smaller(i, m + added(beyond)))
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
-    exposed = i - roofline
+    exposed = larger(i - roofline, 0.0)
     shared = exposed * added(exchange) / larger(serial, 1e-30)
-    waiting = i - (m + stall)
     compute = roofline - m
     if rates.few is not None and stages[0].further is not None:
         extra = added([_further(stage, rates, rates.few) for stage in stages])
-        compute, i = compute + extra, i + extra
-    return _Iteration(m, compute, exposed - shared, shared, serial, swing, i, waiting)
+        compute, first, i = compute + extra, first + extra, i + extra
+    return _Iteration(m, compute, exposed - shared, shared, first, i)
+
+
+def windows_at(stages: Iterable[StageCounts], rates: Rates, prefetch: Number) -> list[Number]:
+    """Return what the window holds from each stage of a loop on, as streaming time [s]. prefetch: its room [B]."""
+    return equations.prefetch_windows([_ahead(stage, rates) for stage in stages], prefetch)
+
+
+def _ahead(stage: StageCounts, rates: Rates) -> equations.Bytes:
+    """Return what of a stage can be fetched ahead."""
+    kinds = [kind for kind, size in enumerate(stage.known) if size.__class__ is not float or size]
+    if len(kinds) == 1:
+        return equations.Bytes(stage.known[kinds[0]], 1 / rates.bandwidths[kinds[0]], kinds[0])
+    size = added(stage.known)
+    return equations.Bytes(size, equations.streaming_time(stage.known, rates.bandwidths) / larger(size, 1e-30), None)
 
 
 def _collectives(stage: StageCounts, rates: Rates) -> Number:
