@@ -1,27 +1,64 @@
 """Blocks worked out side by side, by threads and by processes: the same answer in the same order, errors and all."""
 
 import os
-import signal
-import sys
 import time
+import warnings
+from functools import partial
 
 import numpy
 import pytest
 
 from perfmodel import PerfModelError, sweep
 from perfmodel.errors import ValueRangeError
+from perfmodel.report.files import workers
 from perfmodel.report.files.blocks import write_blocks
-from perfmodel.report.files.workers import by_processes
 from perfmodel.sweeps.columnkinds import Column
 from perfmodel.sweeps.jobs import by_threads
 
-FORKS = pytest.mark.skipif(sys.platform != "linux", reason="one process where none is forked")
 # Two models of three blocks each, so that threads prepare questions too.
 GRID = {"batch": "1:512:+1", "context": "256:65536:256", "devices": "1,8"}
 
 
+# What other processes make stands in a module, where they find it.
 def named(i):
-    return f"{i} of {os.getpid()}".encode()
+    yield f"{i} of ".encode()
+    yield str(os.getpid()).encode()
+
+
+def lost(here, i):
+    """Pieces larger than a pipe holds; the process that makes the third block is lost in it."""
+    for _ in range(3):
+        yield str(i).encode() * 700_000
+    if i == 2 and os.getpid() != here:
+        os._exit(1)
+
+
+def touched(folder, i):
+    (folder / str(i)).touch()
+    yield bytes(1 << 22)
+
+
+def failing(here, i):
+    yield b"first"
+    if i == 3 and os.getpid() != here:
+        raise ValueError
+    yield b"second"
+
+
+def block_of(i):
+    if i == 3:
+        raise PerfModelError("block 3 cannot be made")
+    return {"batch": Column(numpy.arange(3) + i)}
+
+
+@pytest.fixture
+def worthwhile(monkeypatch):
+    """Processes of their own for a few blocks too."""
+    monkeypatch.setattr(workers, "_WORTH", 1)
+
+
+def together(*asked):
+    return [b"".join(pieces) for pieces in workers.by_processes(*asked)]
 
 
 def test_threads_give_the_same_sweep():
@@ -42,6 +79,7 @@ def test_jobs_are_a_whole_number(jobs):
         sweep("llama-3.2-1b", "h100-sxm", jobs=jobs)
 
 
+@pytest.mark.usefixtures("worthwhile")
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_processes_write_the_same_bytes(run, tmp_path, form):
     words = ("sweep", "llama-3.2-1b", "h100-sxm,sn40l", "--batch", "1:512:+1", "--context", "256:65536:256")
@@ -62,55 +100,53 @@ def test_the_flag_takes_a_whole_number(run, jobs):
     assert answer.err.count("\n") == 1
 
 
-@FORKS
-def test_processes_take_turns():
-    made = [text.split() for text in by_processes(named, range(4, 11), 3)]
+@pytest.mark.usefixtures("worthwhile")
+def test_processes_take_turns_and_none_is_forked(monkeypatch):
+    monkeypatch.setattr(os, "fork", None, raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = [text.decode().split() for text in together(named, range(4, 11), 3)]
     assert [int(words[0]) for words in made] == list(range(4, 11))
     processes = [words[-1] for words in made]
     assert len(set(processes)) == 3
     assert processes == (processes[:3] * 3)[:7]
-    assert str(os.getpid()).encode() not in processes
+    assert str(os.getpid()) not in processes
 
 
-def test_one_job_stays_here():
-    assert list(by_processes(named, range(2), 1)) == [named(0), named(1)]
+def test_few_blocks_stay_here():
+    assert (
+        together(named, range(2), 1)
+        == together(named, range(2), 9)
+        == [f"{i} of {os.getpid()}".encode() for i in (0, 1)]
+    )
 
 
-@FORKS
-def test_a_lost_process_is_made_up_for():
-    here = os.getpid()
-
-    def make(i):
-        if i == 2 and os.getpid() != here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return str(i).encode()
-
-    assert list(by_processes(make, range(9), 2)) == [str(i).encode() for i in range(9)]
+@pytest.mark.usefixtures("worthwhile")
+def test_what_cannot_be_sent_is_made_here():
+    assert together(lambda i: (str(i).encode(),), range(5), 2) == [b"0", b"1", b"2", b"3", b"4"]
 
 
+@pytest.mark.usefixtures("worthwhile")
+@pytest.mark.parametrize("make", [lost, failing])
+def test_a_lost_process_or_block_is_made_up_for(make):
+    expected = [b"".join(make(os.getpid(), i)) for i in range(9)]
+    assert together(partial(make, os.getpid()), range(9), 2) == expected
+
+
+@pytest.mark.usefixtures("worthwhile")
 def test_an_error_is_raised_where_rows_are_written(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("as it was")
-
-    def block_of(i):
-        if i == 3:
-            raise PerfModelError("block 3 cannot be made")
-        return {"batch": Column(numpy.arange(3) + i)}
-
     with pytest.raises(PerfModelError, match="block 3 cannot be made"):
         write_blocks(path, "csv", ["batch"], block_of, 6, "q", jobs=2)
     assert path.read_text() == "as it was"
     assert list(tmp_path.iterdir()) == [path]
 
 
-@FORKS
+@pytest.mark.usefixtures("worthwhile")
 def test_processes_wait_until_rows_are_taken(tmp_path):
-    def make(i):
-        (tmp_path / str(i)).touch()
-        return bytes(1 << 20)  # more than a pipe holds
-
-    taken = by_processes(make, range(40), 2)
-    next(taken)
+    taken = workers.by_processes(partial(touched, tmp_path), range(40), 2)
+    next(iter(next(taken)))
     time.sleep(0.5)
     assert len(list(tmp_path.iterdir())) <= 5
     taken.close()

@@ -341,6 +341,25 @@ def test_cells_are_quoted_where_need_be():
     assert csv_rows(block).decode() == '\'=1+1,true,\n"x,""y""",false,3\ntwo lines] [,true,1e-7\n'
 
 
+def test_rows_that_repeat_cells_are_those_written_one_by_one():
+    places = numpy.arange(600)
+    signs = numpy.where(places < 300, 0.0, -0.0)
+    block = {
+        "text": Column(places // 100 % 2, ("x]", "two\nlines]\n[,")),
+        "sign": Column(signs),
+        "truth": Column(places < 450),
+        "each": Column(places / 7),
+        "unknown": Column(numpy.where(places < 200, None, 1.5)),
+        "count": Column(places // 150),
+        "none": Column(numpy.full(600, numpy.inf)),
+        "last": Column(places // 599),
+    }
+    rows = csv_rows(block)
+    assert rows == b"".join(csv_rows(block, i, i + 1) for i in range(600))
+    assert [row.split(",")[-6] for row in rows.decode().splitlines()[299:301]] == ["true", "true"]
+    assert [row.split(",")[-7] for row in rows.decode().splitlines()[299:301]] == ["0.0", "-0.0"]
+
+
 GRID = (
     "sweep",
     "llama-3.1-8b",

@@ -166,10 +166,13 @@ def _on_cluster(
 
 def _blocks(grid: "Grid") -> "tuple[Callable[[int], Any], int]":
     """Return what gives a block of a grid, and how many there are."""
-    from perfmodel.sweeps.columns import block_columns
-    from perfmodel.sweeps.grids import block_at, block_count
+    import msgspec
 
-    return lambda i: block_columns(grid, block_at(grid.counts, i)), block_count(grid.counts)
+    from perfmodel.sweeps.columns import numbered_block
+    from perfmodel.sweeps.grids import block_count
+
+    # What is prepared stays here; another process prepares its own.
+    return partial(numbered_block, msgspec.structs.replace(grid, questions={})), block_count(grid.counts)
 
 
 def _write(grid: "Grid", path: Path, form: str, question: str, *, resume: bool, jobs: int = 1) -> None:

@@ -22,7 +22,7 @@ from perfmodel.specifications.model import Model
 from perfmodel.specifications.software import software_in_use
 from perfmodel.sweeps.cases import PREPARING, Array, Case, Points
 from perfmodel.sweeps.columnkinds import AXIS_COLUMNS, FURTHER, KEYS, Column, axis_values, column_of, is_float, kind_of
-from perfmodel.sweeps.grids import Axis, points
+from perfmodel.sweeps.grids import Axis, block_at, points
 
 _SIDE = (
     "mode",
@@ -195,6 +195,11 @@ def block_columns(
             else:
                 whole[name] = numpy.broadcast_to(values.reshape(at), shape)
     return {name: column_of(name, whole, labels) for name in grid.columns}
+
+
+def numbered_block(grid: Grid, i: int) -> dict[str, Column]:
+    """Return the columns of block `i` of a grid, in the order of its rows."""
+    return block_columns(grid, block_at(grid.counts, i))
 
 
 def _put_case(

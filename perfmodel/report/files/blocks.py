@@ -145,12 +145,12 @@ class _Job:
             )
             try:
                 places, jobs = range(done, self._count), self._jobs if writer.resumes else 1
-                made = by_processes(lambda i: writer.ready(self._block_of(i)), places, jobs)
+                made = by_processes(writer.making(self._block_of), places, jobs)
                 for i, rows in zip(places, made, strict=True):
-                    data = writer.write(rows)
+                    for data in writer.write(rows):
+                        size, checksum = size + len(data), zlib.crc32(data, checksum)
                     if writer.resumes:
                         file.flush()
-                        size, checksum = size + len(data), zlib.crc32(data, checksum)
                         _note(self._state_path, _State(self._question, i + 1, size, checksum))
                     if self._report is not None:
                         self._report(i + 1, self._count)
@@ -205,5 +205,5 @@ def text_blocks(
 ) -> Iterator[str]:
     """Yield what `write_blocks` would write, as text, block by block; form: csv or jsonl."""
     writer = TextRows(io.BytesIO(), form, columns, started=False)
-    for rows in by_processes(lambda i: writer.ready(block_of(i)), range(count), jobs):
-        yield writer.write(rows).decode()
+    for rows in by_processes(writer.making(block_of), range(count), jobs):
+        yield b"".join(writer.write(rows)).decode()

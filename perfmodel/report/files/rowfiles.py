@@ -1,6 +1,9 @@
 """Blocks of rows as CSV, JSON lines or Parquet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, groupby, repeat
+from operator import sub
 from typing import IO, Any, Protocol
 
 import msgspec
@@ -33,6 +36,12 @@ _ROWS = 1 << 12
 _ENCODER = msgspec.json.Encoder()
 
 
+# Between two rows, which are arrays to the encoder.
+_SEAM = b"]\n["
+# A column seldom changes that does so in fewer than one row of so many.
+_FEW = 16
+
+
 _CELLS = {True: msgspec.Raw(b"true"), False: msgspec.Raw(b"false"), None: msgspec.Raw(b"")}
 
 
@@ -46,18 +55,48 @@ def csv_rows(block: Block, start: int = 0, stop: int | None = None) -> bytes:
 
     Shortest round-trip floats, true and false, empty for unknown, texts quoted where need be.
     """
-    columns = [_csv_cells(column, slice(start, stop)) for column in block.values()]
-    lines = _ENCODER.encode_lines(list(zip(*columns, strict=True)))
-    # Each line is [a,b,c]; a text that holds this very seam is guarded by _raw_text.
-    return lines[1:-2].replace(b"]\n[", b"\n") + b"\n" if lines else b""
+    rows = slice(start, stop)
+    cells: list[Iterable[Any]] = []
+    for seldom, columns in groupby(block.values(), lambda column: _seldom_changes(column.values[rows])):
+        if seldom:
+            cells.append(_repeated(list(columns), rows))
+        else:
+            cells += [_csv_cells(column, column.values[rows]) for column in columns]
+    lines = _csv_lines(cells)
+    return lines.replace(_SEAM, b"\n") + b"\n" if lines else b""
 
 
-def _csv_cells(column: Any, rows: slice) -> list[Any]:
-    plain: list[Any] = column.values[rows].tolist()
+def _csv_lines(cells: Sequence[Iterable[Any]]) -> bytes:
+    """Return rows of cells, with a seam between them; a text that holds this very seam is guarded by _raw_text."""
+    return _ENCODER.encode_lines(list(zip(*cells, strict=True)))[1:-2]
+
+
+def _changes(values: Any) -> Any:
+    """Return the places at which a column has another value than in the row before, to the last bit."""
+    bits = values.view(f"i{values.itemsize}") if values.dtype.kind == "f" else values
+    return (bits[1:] != bits[:-1]).nonzero()[0] + 1
+
+
+def _seldom_changes(values: Any) -> bool:
+    """Whether a column has the same value in row after row, as axes have and what depends on outer axes only."""
+    return values.dtype != object and len(values) > _FEW and len(_changes(values)) * _FEW < len(values)
+
+
+def _repeated(columns: Sequence[Any], rows: slice) -> Iterable[Any]:
+    """Return columns that seldom change as one cell for each row, written once for the rows in which none changes."""
+    values = [column.values[rows] for column in columns]
+    first = sorted({0}.union(*(_changes(one).tolist() for one in values)))
+    cells = [_csv_cells(column, one[first]) for column, one in zip(columns, values, strict=True)]
+    texts = map(msgspec.Raw, _csv_lines(cells).split(_SEAM))
+    return chain.from_iterable(map(repeat, texts, map(sub, (*first[1:], len(values[0])), first)))
+
+
+def _csv_cells(column: Any, values: Any) -> list[Any]:
+    plain: list[Any] = values.tolist()
     if column.names is not None:
         cells = [_raw_text(name) for name in column.names]
         return [cells[code] for code in plain]
-    if column.values.dtype in (bool, object):
+    if values.dtype in (bool, object):
         return [
             _CELLS.get(value, value) if value is None or value is True or value is False else value for value in plain
         ]
@@ -94,26 +133,35 @@ def _quoted_cells(column: Any, rows: slice) -> list[Any]:
     return [cells[code] for code in column.values[rows].tolist()]
 
 
+def text_rows(form: str, block_of: Callable[[int], Block], i: int) -> Iterator[bytes]:
+    """Yield the rows of block `i` as text, csv or jsonl, piece by piece."""
+    block = block_of(i)
+    make = csv_rows if form == "csv" else json_rows
+    rows = len(next(iter(block.values())).values)
+    # Few rows at a time: as Python objects they take many times the room that they take as arrays.
+    for start in range(0, rows, _ROWS):
+        yield make(block, start, start + _ROWS)
+
+
 class TextRows:
     """CSV or JSON lines; blocks are appended, so that a file can be gone on with."""
 
     resumes = True
 
     def __init__(self, file: IO[bytes], form: str, columns: Sequence[str], *, started: bool) -> None:
-        self._file, self._rows = file, csv_rows if form == "csv" else json_rows
+        self._file, self._form = file, form
         self._head = csv_header(columns) if form == "csv" and not started else b""
 
-    def ready(self, block: Block) -> bytes:
-        """Return the rows of a block as they are written."""
-        rows = len(next(iter(block.values())).values)
-        # Few rows at a time: as Python objects they take many times the room that they take as arrays.
-        return b"".join([self._rows(block, start, start + _ROWS) for start in range(0, rows, _ROWS)])
+    def making(self, block_of: Callable[[int], Block]) -> Callable[[int], Iterator[bytes]]:
+        """Return what gives the rows of a block as `write` takes them; another process can have it too."""
+        return partial(text_rows, self._form, block_of)
 
-    def write(self, rows: bytes) -> bytes:
-        """Append rows that are ready and return all bytes that were written."""
-        data, self._head = self._head + rows, b""
-        self._file.write(data)
-        return data
+    def write(self, rows: Iterable[bytes]) -> Iterator[bytes]:
+        """Append rows; yield all bytes that are written, as they are."""
+        for piece in chain((self._head,) if self._head else (), rows):
+            self._file.write(piece)
+            yield piece
+        self._head = b""
 
     def abandon(self) -> None:
         """Leave the file as it is."""
@@ -133,12 +181,12 @@ class ParquetRows:
         self._arrow, self._parquet = parquet_library()
         self._file, self._writer = file, None
 
-    def ready(self, block: Block) -> Block:
-        """Return the block: the library makes its bytes."""
-        return block
+    def making(self, block_of: Callable[[int], Block]) -> Callable[[int], Block]:
+        """Return what gives a block as `write` takes it: as it is, since the library makes its bytes."""
+        return block_of
 
-    def write(self, block: Block) -> bytes:
-        """Append a row group."""
+    def write(self, block: Block) -> tuple[bytes, ...]:
+        """Append a row group; the bytes are told to nobody."""
         schema = (
             self._arrow.schema([self._field(name, column) for name, column in block.items()])
             if self._writer is None
@@ -164,7 +212,7 @@ class ParquetRows:
                 " .csv or .jsonl"
             ) from None
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=schema))  # type: ignore[attr-defined]
-        return b""
+        return ()
 
     def _field(self, name: str, column: Any) -> Any:
         """The name of a column with its type, and its unit as metadata: - for a number without one, '' for a text."""
