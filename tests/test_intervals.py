@@ -22,7 +22,7 @@ CASES = [
     {"model": "llama-3.2-1b", "hardware": "b200", "after": "megakernel", "batch": 32},
 ]
 # What parameters alone make uncertain: nothing that sources or rows differ by beyond them.
-ALONE = {"software.spread": 0.0, "software.noise": 0.0}
+ALONE = {"software.spread": 0.0, "software.noise": 0.0, "modes.megakernel.spread": 0.0}
 every = pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c['model']}-{c['hardware']}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tomlkit
 from effects import PARAMETERS, SPREADS, Effect, kind_of
+from fused import with_kernels, written_kernels
 from widths import independent_shares, package_halves
 
 SOFTWARE = Path(__file__).resolve().parent.parent / "software"
@@ -117,7 +118,8 @@ def _write(
         one = _Software(fit, covariance, shares, name)
         text = _text(one, places, beyond.get(one.kind, (0.0, 0.0)), errors.get(name, []))
         path = folder / f"{name}.toml"
-        # What drafts.py wrote stays.
+        # What fused.py and drafts.py wrote stays.
+        text = with_kernels(text, *written_kernels(name))
         old = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
         if "drafts" in old:
             text = _with_drafts(text, old["drafts"], old["sources"]["drafts"])

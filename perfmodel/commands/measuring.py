@@ -85,15 +85,15 @@ def question_of(row: "Row", options: Mapping[str, Any]) -> dict[str, Any]:
     return says | {key: value for key, value in options.items() if value is not None}
 
 
-def measured_time(text: str, batch: int) -> float:
-    """Return the time of a step [s] that `--measured` gives as a time or as a rate over the batch."""
+def measured_time(text: str, tokens: float) -> float:
+    """Return the time of a step [s] that `--measured` gives as a time or as a rate; tokens: of a step [-]."""
     from perfmodel.units import read_quantity_option
 
     if text.rstrip().endswith("tok/s"):
         rate = read_quantity_option(text, "tok/s", "--measured")
         if rate <= 0:
             raise ValueRangeError(f"--measured: {shown(text)} is not a positive rate")
-        return batch / rate
+        return tokens / rate
     try:
         return read_quantity_option(text, "s", "--measured")
     except SpecificationError:

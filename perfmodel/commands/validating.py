@@ -222,6 +222,7 @@ def explain_gap_command(
     delivery: Delivery,
 ) -> None:
     """What boundary, bandwidth or host time would explain a measurement, and what looping would bring from there."""
+    from perfmodel.estimates.conditioning import ask
     from perfmodel.measurements.discrepancies import explain_gap
     from perfmodel.report.validated import gap_document, gap_rows
 
@@ -235,7 +236,8 @@ def explain_gap_command(
     elif hardware is None or measured is None:
         raise typer.BadParameter("give MODEL, HARDWARE and --measured, or the file of a benchmark")
     else:
-        time = measured_time(measured, asked["batch"] or 1)
+        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        time = measured_time(measured, (asked["batch"] or 1) * ask(model, hardware, **given).tokens_per_step)
     if asked["context"] is None and asked.get("prompt") is None:
         note(f"--context is not given; {USUAL_CONTEXT:,} tokens are assumed")
     result = explain_gap(model, hardware, time, **{name: value for name, value in asked.items() if value is not None})

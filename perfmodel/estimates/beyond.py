@@ -14,7 +14,8 @@ def _ratio(before: PreparedSide, after: PreparedSide, parts: Sequence[tuple[floa
     modes = (before.mode.name, after.mode.name)
     if modes[0] == modes[1]:
         return ()
-    return parts[0][1:] if all(mode in LAUNCHES for mode in modes) else parts[0]
+    # Of one side the factor may be known, which says nothing of kernels that are written anew.
+    return parts[0][1:] if all(mode in LAUNCHES for mode in modes) else max(parts)
 
 
 def beyond_of(before: PreparedSide, after: PreparedSide, known: Known | None = None) -> Beyond:
@@ -25,7 +26,7 @@ def beyond_of(before: PreparedSide, after: PreparedSide, known: Known | None = N
     measured step differs by is known, and so is that part of the other side which it shares.
     """
     sides = (before, after)
-    parts = [beyond_parts(side.hardware) for side in sides]
+    parts = [beyond_parts(side.hardware, side.mode.name) for side in sides]
     if known is None:
         return Beyond(parts[0], parts[1], _ratio(before, after, parts))
     shared = [shared_effects(side.hardware, side.mode.name, known) for side in sides]

@@ -40,8 +40,8 @@ class CallParameters:
         self._room = [taking.take(path, "chain") for path in room_paths(taking.hardware.values)] if plan.limited else []
         self._boundary = _boundary_paths(taking)
         self._fill = mode("fill", "boundary") if fused else None
-        known = "software.factor" in taking.hardware.values
-        self._factor = taking.take("software.factor", "host") if known else None
+        # What was measured of the mode it is based on says nothing of a mode's own kernels.
+        self._factor = mode("factor", "host") if taking.own("factor") else None
         self._counted = None if taking.fused else mode("calls", "boundary")
         self._host, self._issue = (mode(key, "host") for key in ("host", "issue"))
         self._further, self._drafting = (

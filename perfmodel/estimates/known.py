@@ -32,6 +32,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     of: what else its question is, batch and context apart. row, source: factors on the time of a step by which this
     one, and all of its device and software, differ from others of their kind beyond their parameters [-].
+    beyond: half-widths of logarithms by which sources and rows of its software differ beyond their parameters [-].
     moved: by path a quantity as it was and as it is now; left: by path the share of its spread that is left [-];
     distance: of the step from what is usual, in standard deviations; deviations: by path how many of its own interval
     it moved [-]; undetermined: uncertain parameters that it says little of; seen: how it binds the rest.
@@ -46,6 +47,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     context: int
     row: float
     source: float
+    beyond: tuple[float, float]
     moved: dict[str, tuple[Quantity, Quantity]]
     distance: float
     deviations: dict[str, float]
@@ -72,22 +74,35 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return msgspec.structs.replace(quantity, low=low, high=high)
 
 
-# What a measured step differs by as a whole.
-FACTOR = "software.factor"
+def factor_path(mode: str) -> str:
+    """Return the path of the factor by which measured steps of a launch mode differ as a whole."""
+    return f"modes.{mode}.factor"
+
+
 # What sources of a kind of software differ by beyond their parameters, and one row from another.
 BEYOND = ("software.spread", "software.noise")
 
 
-def beyond_parts(hardware: Hardware) -> tuple[float, ...]:
-    """Return the half-widths of logarithms [-] that software adds, () for none: spread of sources, noise of a row."""
-    return tuple(hardware.values[path].value for path in BEYOND) if BEYOND[0] in hardware.values else ()
+def beyond_parts(hardware: Hardware, mode: str) -> tuple[()] | tuple[float, float]:
+    """Return the half-widths of logarithms [-] that software adds, () for none: spread of sources, noise of a row.
+
+    Kernels of a mode's own differ by another spread. Where the factor of a launch mode is known, from measurements, its
+    own low and high stand for the spread.
+    """
+    if BEYOND[0] not in hardware.values:
+        return ()
+    spread, noise = (hardware.values[path].value for path in BEYOND)
+    own = hardware.mode_value(mode, "spread")
+    if own is not None:
+        spread = own[1].value
+    return (0.0 if factor_path(mode) in hardware.values else spread), noise
 
 
 def shared_effects(hardware: Hardware, mode: str, known: Known) -> dict[str, Effect]:
     """Return what a side shares with the measured step beyond its parameters: the source's part, and the row's."""
     if factor_of(hardware, mode, known) is None:
         return {}
-    spread, noise = beyond_parts(hardware) or (0.0, 0.0)
+    spread, noise = known.beyond
     source = {"software.spread": Effect(spread, -spread)}
     return source | ({"software.noise": Effect(noise, -noise)} if mode == known.mode else {})
 
@@ -96,13 +111,21 @@ def shared_effects(hardware: Hardware, mode: str, known: Known) -> dict[str, Eff
 LAUNCHES = ("stream", "graph", "pdl")
 
 
+def alike(one: str, other: str) -> bool:
+    """Return whether two modes launch the same kernels, so that what these differ by is in both."""
+    return one == other or (one in LAUNCHES and other in LAUNCHES)
+
+
 def factor_of(hardware: Hardware, mode: str, known: Known) -> float | None:
     """Return the factor on a step of `mode` that a measured step tells, None for none."""
     if (hardware.name, hardware.stack) != (known.device, known.stack):
         return None
     if mode == known.mode:
         return known.row
-    return known.source if mode in LAUNCHES and known.mode in LAUNCHES else None
+    return known.source if alike(mode, known.mode) else None
+
+
+_ONE = Quantity(low=1.0, value=1.0, high=1.0, unit="1", kind="derived", source="what was measured")
 
 
 @lru_cache(maxsize=512)
@@ -126,9 +149,11 @@ def as_known(hardware: Hardware, known: Known, mode: str) -> Hardware:
             changed[path] = now
     factor = factor_of(hardware, mode, known)
     if factor is not None:
-        changed[FACTOR] = Quantity(
-            low=factor, value=factor, high=factor, unit="1", kind="derived", source="what was measured"
-        )
+        path = factor_path(mode)
+        # On top of what a profile had measured before.
+        before = changed.get(path) or hardware.values.get(path) or _ONE
+        ends = {end: factor * getattr(before, end) for end in ("low", "value", "high")}
+        changed[path] = msgspec.structs.replace(before, **ends)
     return hardware.replace_values(changed)
 
 

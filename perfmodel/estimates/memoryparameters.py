@@ -6,7 +6,7 @@ from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.taking import Taking
-from perfmodel.numbers.choices import Number, smaller
+from perfmodel.numbers.choices import Number, larger, smaller
 from perfmodel.operations.work import ACTIVATIONS, CACHE, ON_CHIP, computed_by, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS
 
@@ -48,7 +48,7 @@ class MemoryParameters:
                 numbers[beta],
                 numbers[eta],
                 limit if beta == "memory.bandwidth" else None,
-                *(numbers[path] for path in reach),
+                *(self._reached(numbers[path]) for path in reach),
             )
             for beta, eta, *reach in self._kinds
         )
@@ -57,6 +57,13 @@ class MemoryParameters:
         *weights, cache, activations = bandwidths
         link = equations.sustained_bandwidth(*(numbers[path] for path in self._kv))
         return (*weights, equations.divided_bandwidth(cache, link, self._plan.kv_share), activations)
+
+    def _reached(self, reach: Number) -> Number:
+        """Return the share of the sustained rate that kernels reach [-], from that of the software's plain ones.
+
+        Fused kernels are written to stream, and plain ones of the same software show what can be reached at least.
+        """
+        return larger(reach, 1.0) if self._taking.fused else reach
 
     def _most(self, numbers: Mapping[str, Number], stages: Number) -> Number:
         """Return the most that the device's units stream from its own memory [B/s], None for no limit."""
@@ -82,7 +89,7 @@ class MemoryParameters:
                 taking.take(f"tiers.{tier}.bandwidth", "memory"),
                 taking.take(share if share in values else "memory.sustained.weights", "memory"),
             )
-        reach = None if taking.fused or kind in (ACTIVATIONS, ON_CHIP) else self._reach_path(storage)
+        reach = None if kind in (ACTIVATIONS, ON_CHIP) else self._reach_path(storage)
         sustained = self._sustained_path(kind, storage)
         # Cache and weights may pull the speed-up apart: a loop hides the cache's reads, a plain call does not.
         group = "cache" if kind == CACHE and sustained.endswith(f".{CACHE}") else "memory"

@@ -24,11 +24,13 @@ def moves_with(path: str) -> str:
     """Return the name of the group of parameters that move together, in which an uncertain parameter stands.
 
     What one memory sustains for weights of several formats, and what one library adds to each kind of collective, comes
-    from the same kernels; all else stands alone.
+    from the same kernels; the factors of all launches are of one source. All else stands alone.
     """
     parts = path.split(".")
     if parts[:2] == ["memory", "sustained"] and parts[2] != CACHE:
         return "memory.sustained"
+    if parts[0] == "modes" and parts[2] == "factor":
+        return "software.factor"
     return f"collectives.{parts[2]}" if parts[0] == "collectives" else path
 
 

@@ -162,7 +162,7 @@ class Prepared:
         """
         if self.known is None:
             return self.beyond
-        _, noise = beyond_parts(self.before.hardware) or (0.0, 0.0)
+        _, noise = beyond_parts(self.before.hardware, self.before.mode.name) or (0.0, 0.0)
         noise = noise * self.known.away(self.of, batch, context)
         if noise.__class__ is float and not noise:
             return self.beyond

@@ -1,49 +1,37 @@
 """Calibration: fit what a few measured steps can tell, with the catalogue's intervals as prior.
 
-The time of a step is compared as a logarithm. Fitted are logarithms of sustained shares (weights, each
-format below 16 bits, cache), boundary, stage, host times and collective latency, by least squares over the
-rows and the priors together; posterior intervals come from the Jacobian. What the rows do not tell stays
-where the catalogue has it, and is named.
+Each uncertain parameter that the rows use moves by what it has in the variance of their times, as one measured step
+moves it (`perfmodel.estimates.regression`); what the parameters leave is a factor that stays with the software. What
+the rows do not tell stays where the catalogue has it, and is named.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from perfmodel.equations.uncertainty import TO_PERCENTILE
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.progress import Report, watched
-from perfmodel.measurements.fitting import Prior, largest
-from perfmodel.measurements.leastsquares import MeasuredStep, joint_fit, measured_step, priors_of
+from perfmodel.measurements.rowfits import (
+    Fitted,
+    MeasuredRow,
+    correlated,
+    factors_of,
+    fit_of,
+    fitted,
+    joined,
+    left_of,
+    measured_row,
+    twins_of,
+)
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of
 from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.profiles import Profile, find_profile
 from perfmodel.specifications.quantities import Quantity
-
-# Rows narrow a parameter when its posterior spread is below this share of the prior one.
-_TOLD = 0.9
-_CORRELATED = 0.95
-
-
-class Fitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A parameter before and after the fit, in its base unit. told: share by which the rows narrowed its spread [-]."""
-
-    path: str
-    unit: str
-    prior: tuple[float, float, float]
-    low: float
-    value: float
-    high: float
-    told: float
-
-    @property
-    def identified(self) -> bool:
-        """Whether the rows say anything of it."""
-        return 1 - self.told < _TOLD
+from perfmodel.specifications.software import Software, find_software, software_in_use
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -58,7 +46,9 @@ class Left(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a fit.
 
-    error_before, error_after: median |error| over the rows [-]; noise: scatter of the rows around the fit [-].
+    software: kinds and years of the rows' software; twins: paths of other launch modes whose kernels are as fitted
+    under a path. error_before, error_after: median |error| over the rows [-]; noise: scatter of the rows around the
+    fit [-].
     """
 
     rows: int
@@ -66,7 +56,9 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     hardware: tuple[str, ...]
     modes: tuple[str, ...]
     base: str
+    software: str
     parameters: tuple[Fitted, ...]
+    twins: dict[str, str]
     correlated: tuple[tuple[str, str, float], ...]
     noise: float
     error_before: float
@@ -81,16 +73,22 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain dicts and lists, in base units."""
         answer: dict[str, Any] = msgspec.to_builtins(self)
-        for one, fitted in zip(answer["parameters"], self.parameters, strict=True):
-            one["identified"] = fitted.identified
+        for one, parameter in zip(answer["parameters"], self.parameters, strict=True):
+            one["identified"] = parameter.identified
         return answer
 
 
-def calibrate(rows: Sequence[Row], base: Profile | None = None, *, leave_out: bool = True) -> Calibration:
+def calibrate(
+    rows: Sequence[Row],
+    base: Profile | None = None,
+    *,
+    leave_out: bool = True,
+    software_named: Callable[[str], Software] = find_software,
+) -> Calibration:
     """Fit the parameters that `rows` use.
 
     base: a profile to start from, for the structure of the stack; its intervals are then the prior.
-    leave_out: whether to fit again without each row and each model.
+    leave_out: whether to fit again without each row and each model; software_named: gives software by kind and year.
     Raises SpecificationError for no rows, and what estimate raises for a row that cannot be asked.
     """
     if not rows:
@@ -98,43 +96,32 @@ def calibrate(rows: Sequence[Row], base: Profile | None = None, *, leave_out: bo
             "calibrate: there is no row to fit; give at least one line with model, hardware, mode and time_per_step or"
             " tokens_per_second"
         )
-    measured = [measured_step(row, base) for row in rows]
-    priors = priors_of(measured)
-    fit = joint_fit(measured, priors, full=True)
-    covariance = fit.covariance
-    values = dict(zip(priors, (math.exp(x) for x in fit.logarithms), strict=True))
-    before = [
-        abs(m.step.time({p: q.quantity.value for p, q in priors.items()}) / m.row.time_per_step - 1) for m in measured
-    ]
-    after = [abs(m.step.time(values) / m.row.time_per_step - 1) for m in measured]
-    spreads = [math.sqrt(covariance[i][i]) for i in range(len(priors))]
-    fitted = tuple(
-        _fitted(prior, x, 1 - now / then)
-        for prior, x, now, then in zip(priors.values(), fit.logarithms, spreads, fit.prior_spreads, strict=True)
-    )
-    paths = list(priors)
-    correlated = tuple(
-        (paths[i], paths[j], covariance[i][j] / (spreads[i] * spreads[j]))
-        for i in range(len(paths))
-        for j in range(i)
-        if abs(covariance[i][j]) > _CORRELATED * spreads[i] * spreads[j]
-    )
+    measured = [measured_row(row, base, software_named) for row in rows]
+    quantities = joined(measured)
+    regression, found = fit_of(measured, quantities)
+    parameters = tuple(fitted(path, quantities[path], found.moved[path], found.told[path]) for path in quantities)
+    numbers = {one.path: one.value for one in parameters}
+    factors = factors_of(measured, regression, found, numbers)
     sources = ", ".join(dict.fromkeys(m.row.source_id or m.row.source or m.row.id for m in measured))
     shown = ", ".join(m.row.id for m in measured[:12]) + (
         f" and {len(measured) - 12} more" if len(measured) > 12 else ""
     )
+    offs = regression.offs(numbers)
+    left = left_of(regression, numbers, {mode: regression.factor(mode, offs) for mode in factors})
     return Calibration(
         rows=len(rows),
         models=_distinct(m.row.model for m in measured),
         hardware=_distinct(m.row.hardware for m in measured),
-        modes=_distinct(m.step.mode for m in measured),
+        modes=_distinct(m.mode for m in measured),
         base=base.name if base else "",
-        parameters=fitted,
-        correlated=correlated,
-        noise=fit.noise,
-        error_before=percentile(before, 0.5),
-        error_after=percentile(after, 0.5),
-        left_out=tuple(_left_out(measured, priors)) if leave_out else (),
+        software=", ".join(_distinct(software_in_use(m.hardware) or "" for m in measured)),
+        parameters=(*parameters, *factors.values()),
+        twins=twins_of(measured, quantities),
+        correlated=correlated(regression, found),
+        noise=regression.beyond.scatter,
+        error_before=percentile([abs(math.expm1(-one)) for one in regression.offs({})], 0.5),
+        error_after=percentile([abs(math.expm1(-one)) for one in left], 0.5),
+        left_out=tuple(_left_out(measured, quantities)) if leave_out else (),
         fitted_on=f"{len(rows)} rows of {sources}: {shown}",
     )
 
@@ -175,6 +162,7 @@ def validate_calibrated(rows: Sequence[Row], *, on: int = 3, report: Report | No
 
 def as_profile(calibration: Calibration, name: str, base: Profile | None = None) -> Profile:
     """Return what was fitted as a profile that `estimate` takes."""
+    software = base.software if base else ""
     return Profile(
         name=name,
         title=f"calibrated on {calibration.fitted_on}"[:200],
@@ -184,10 +172,11 @@ def as_profile(calibration: Calibration, name: str, base: Profile | None = None)
         fitted_on=calibration.fitted_on,
         tested_on=_tested(calibration),
         path=name,
+        software=software or ("" if "," in calibration.software else calibration.software),
     )
 
 
-def _left_out(measured: Sequence[MeasuredStep], priors: Mapping[str, Prior]) -> list[Left]:
+def _left_out(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity]) -> list[Left]:
     """Fit again without each row, and without each model, and predict what was left out."""
     found: list[Left] = []
     by_row = [[m] for m in measured]
@@ -199,44 +188,24 @@ def _left_out(measured: Sequence[MeasuredStep], priors: Mapping[str, Prior]) -> 
         # More than thirty fits tell no more than thirty evenly chosen ones.
         for part in parts[:: math.ceil(len(parts) / 30)]:
             rest = [m for m in measured if m not in part]
-            values = dict(zip(priors, map(math.exp, joint_fit(rest, priors, full=False).logarithms), strict=True))
-            errors += [abs(m.step.time(values) / m.row.time_per_step - 1) for m in part]
+            regression, fit = fit_of(rest, quantities)
+            numbers = regression.numbers(fit.moved)
+            offs = regression.offs(numbers)
+            errors += [
+                abs(m.side.time(numbers) * math.exp(regression.factor(m.mode, offs)) / m.row.time_per_step - 1)
+                for m in part
+            ]
         found.append(Left(what, len(errors), percentile(errors, 0.5), max(errors)))
     return found
 
 
-def _fitted(prior: Prior, logarithm: float, narrowed: float) -> Fitted:
-    quantity = prior.quantity
-    told = max(0.0, narrowed)
-    # A lopsided prior stays lopsided: each side narrows by the same share.
-    below, above = (TO_PERCENTILE * side * (1 - told) for side in (prior.below, prior.above))
-    low, high = math.exp(logarithm - below), min(math.exp(logarithm + above), largest(prior.path))
-    return Fitted(
-        path=prior.path,
-        unit=quantity.unit,
-        prior=(quantity.low, quantity.value, quantity.high),
-        low=_deserved(low, high - low),
-        value=_deserved(math.exp(logarithm), high - low),
-        high=_deserved(high, high - low),
-        told=told,
-    )
-
-
-def _deserved(value: float, width: float) -> float:
-    """Return `value` to the digits that an interval of this width leaves it: a hundredth of the width.
-
-    >>> _deserved(0.9139160563637969, 0.0835), _deserved(5.035879110683703e-06, 2.06e-06)
-    (0.914, 5.04e-06)
-    """
-    return round(value, 2 - math.floor(math.log10(width))) if width > 0 else value
-
-
 def _quantities(calibration: Calibration) -> dict[str, Quantity]:
     source = calibration.fitted_on
-    return {
+    found = {
         p.path: Quantity(low=p.low, value=p.value, high=p.high, unit=p.unit, kind="derived", source=source)
         for p in calibration.parameters
     }
+    return found | {other: found[path] for other, path in calibration.twins.items()}
 
 
 def _tested(calibration: Calibration) -> str:
@@ -247,5 +216,5 @@ def _tested(calibration: Calibration) -> str:
     return "; ".join(parts) or "nothing: one row leaves none to test on"
 
 
-def _distinct(names: Any) -> tuple[str, ...]:
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))

@@ -13,14 +13,16 @@ import msgspec
 
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.answers import Estimate, answer_to
-from perfmodel.estimates.known import FACTOR
+from perfmodel.estimates.known import factor_path
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.question import read_question
+from perfmodel.estimates.regression import MeasuredSide
 from perfmodel.estimates.results import Speedup
-from perfmodel.measurements.fitting import AdjustableStep, Prior, largest
+from perfmodel.measurements.fitting import Prior, adjustable, priors_of, weights_path
 from perfmodel.measurements.rows import LEAST, MOST
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
+from perfmodel.specifications.parameters import largest
 
 # How far a single parameter is followed from its value: a factor.
 _FARTHEST = 1e4
@@ -93,8 +95,8 @@ def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, 
     if not LEAST <= step_time <= MOST:
         raise ValueRangeError(f"--measured: a step of {step_time:g} s is none; {LEAST:g} s to {MOST:g} s is accepted")
     answer = answer_to(read_question(model, hardware, **asked))
-    step = AdjustableStep.of(answer.prepared, answer.before.mode, answer.batch, answer.context)
-    priors = step.priors()
+    step = adjustable(answer.asked, step_time)
+    priors = priors_of(step.side)
 
     def explained(what: str, values: dict[str, float] | None) -> Discrepancy:
         if values is None:
@@ -111,8 +113,9 @@ def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, 
 
     known = _known(answer, step_time)
     told = {} if known is None or known.prepared.known is None else known.prepared.known.moved
-    alone = tuple(explained(_name(path), _alone(step, priors[path], step_time)) for path in _candidates(step, priors))
+    alone = tuple(explained(_name(path), _alone(step, priors[path])) for path in _candidates(step, priors))
     assumed = {path: prior.quantity for path, prior in priors.items()} | {path: was for path, (was, _) in told.items()}
+    factor = factor_path(answer.before.mode)
     return Gap(
         model=answer.model,
         hardware=answer.hardware,
@@ -124,19 +127,20 @@ def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, 
         high=answer.before.low.time_per_step,
         alone=alone,
         together=_together(known),
-        assumed={path: (q.low, q.value, q.high) for path, q in assumed.items()} | {FACTOR: (1.0, 1.0, 1.0)},
-        units={path: q.unit for path, q in assumed.items()} | {FACTOR: "1"},
+        assumed={path: (q.low, q.value, q.high) for path, q in assumed.items()} | {factor: (1.0, 1.0, 1.0)},
+        units={path: q.unit for path, q in assumed.items()} | {factor: "1"},
         estimate=answer,
     )
 
 
-def _candidates(step: AdjustableStep, priors: Mapping[str, Prior]) -> list[str]:
+def _candidates(step: MeasuredSide, priors: Mapping[str, Prior]) -> list[str]:
     """The parameters to try alone.
 
     Boundary, weights and host always, others where half their value moves the step by a hundredth.
     """
     base = step.time({})
-    always = (step.weights_path, f"modes.{step.mode}.boundary", f"modes.{step.mode}.host")
+    mode = step.side.mode.name
+    always = (weights_path(step.side), f"modes.{mode}.boundary", f"modes.{mode}.host")
     return [
         path
         for path, p in priors.items()
@@ -150,10 +154,11 @@ def _name(path: str) -> str:
     return _NAMES.get(path.rpartition(".")[2], path)
 
 
-def _alone(step: AdjustableStep, prior: Prior, measured: float) -> dict[str, float] | None:
+def _alone(step: MeasuredSide, prior: Prior) -> dict[str, float] | None:
     """The value of one parameter at which the step takes the measured time, or None."""
     path, value = prior.path, prior.quantity.value
     ends = (value / _FARTHEST, min(value * _FARTHEST, largest(path)))
+    measured = step.measured
     slow, fast = (step.time({path: end}) for end in ends)
     if not min(slow, fast) <= measured <= max(slow, fast):
         return None
@@ -182,7 +187,7 @@ def _together(known: Estimate | None) -> Discrepancy:
         return Discrepancy(what="together", values=None, deviations={}, after=None, speedup=None)
     told = known.prepared.known
     paths = sorted(told.deviations, key=lambda path: -abs(told.deviations[path]))
-    values = {path: now.value for path, (_, now) in told.moved.items()} | {FACTOR: told.row}
+    values = {path: now.value for path, (_, now) in told.moved.items()} | {factor_path(told.mode): told.row}
     return Discrepancy(
         what="together",
         values={path: values[path] for path in paths},

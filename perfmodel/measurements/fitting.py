@@ -1,28 +1,24 @@
-"""A step whose uncertain parameters can be moved one by one: what calibration and the explanation of a gap share.
+"""The parameters that may explain a measured step alone, each with what is assumed of it.
 
 Parameters are handled as natural logarithms. Their prior is the catalogue's interval: low and high are the
 5th and 95th percentile, so half the interval is 1.645 standard deviations, on each side its own.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from perfmodel.equations.uncertainty import TO_PERCENTILE
-from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
-from perfmodel.estimates.placement import Placement
-from perfmodel.estimates.prepared import Prepared, prepare
-from perfmodel.estimates.stepping import step_of
+from perfmodel.estimates.prepared import prepare_question
+from perfmodel.estimates.question import Question
+from perfmodel.estimates.regression import MeasuredSide
+from perfmodel.estimates.sides import PreparedSide
 from perfmodel.numbers.choices import added
-from perfmodel.operations import Formats
-from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.work import ACTIVATIONS, split_kind
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.model import Model
-from perfmodel.specifications.parameters import lookup
 from perfmodel.specifications.quantities import Quantity
 
 # Spread of a parameter whose catalogue interval is closed or reaches zero on one side: a factor of two.
@@ -55,6 +51,19 @@ def prior_of(path: str, quantity: Quantity) -> Prior:
     wider = max(below, above)
     # A value at the end of its interval says little of that side; half of the other side's spread stands in.
     return Prior(path, quantity, max(below, wider / 2, _LEAST_SPREAD), max(above, wider / 2, _LEAST_SPREAD))
+
+
+def adjustable(question: Question, measured: float) -> MeasuredSide:
+    """Return the side before of a question, measured [s], with what whole steps tell as single parameters.
+
+    Its boundary is one quantity, and each storage format has a share of its own.
+    """
+    device = with_format_shares(with_boundary(question.hardware, question.before), question.formats.storage.formats())
+    same = question.after_hardware is question.hardware
+    prepared = prepare_question(
+        msgspec.structs.replace(question, hardware=device, after_hardware=device if same else question.after_hardware)
+    )
+    return MeasuredSide(prepared.before, question.batch, question.context, measured)
 
 
 def with_boundary(hardware: Hardware, mode: str) -> Hardware:
@@ -94,79 +103,32 @@ def with_format_shares(hardware: Hardware, formats: Sequence[str]) -> Hardware:
     return hardware.replace_values(shares)
 
 
-class AdjustableStep:
-    """A decode step at one workload whose parameters can be replaced; times are at the value of all others."""
-
-    def __init__(
-        self,
-        model: Model,
-        hardware: Hardware,
-        mode: str,
-        devices: int | Parallel,
-        formats: Formats,
-        batch: int,
-        context: int,
-        placement: Placement | None = None,
-    ) -> None:
-        self.hardware = with_format_shares(with_boundary(hardware, mode), formats.storage.formats())
-        side = prepare(model, self.hardware, devices, formats, mode, mode, None, None, placement).before
-        self.mode, self.plan = mode, side.plan
-        self._counts = counts_at(self.plan, batch, context)
-        self._parameters, self._values = side.parameters, side.parameters.values()
-        self.weights_path = self._sustained(self.plan.kinds[0])
-
-    @classmethod
-    def of(cls, question: Prepared, mode: str, batch: int, context: int) -> "AdjustableStep":
-        """Return the step of a prepared question in one of its modes."""
-        return cls(
-            question.model,
-            question.hardware,
-            mode,
-            question.parallel,
-            question.formats,
-            batch,
-            context,
-            question.placement,
-        )
-
-    def _sustained(self, kind: str) -> str:
-        """Return the path of the share of a memory's rate that one kind of bytes sustains."""
-        tier, storage = split_kind(kind)
-        if tier:
-            own = f"tiers.{tier}.sustained"
-            return own if own in self.hardware.values else "memory.sustained.weights"
-        paths = (f"memory.sustained.{name}" for name in sustained_names(storage))
-        return next(path for path in paths if path in self.hardware.values)
-
-    def priors(self) -> dict[str, Prior]:
-        """Return the priors of the parameters that whole steps can tell something of.
-
-        Shares, boundary, stage, host, collectives.
-        """
-        wanted: list[str] = [self._sustained(kind) for kind in self.plan.kinds if kind != ACTIVATIONS]
-        wanted += [
-            path for path in self._parameters.used if path.rpartition(".")[2] in _KEYS and path.startswith("modes.")
-        ]
-        wanted += [
-            path for path in self._parameters.used if path.startswith("collectives.") and path.endswith(".latency")
-        ]
-        found: dict[str, Prior] = {}
-        for path in dict.fromkeys(wanted):
-            used = self._parameters.used.get(path)
-            if used is not None and used[1].value > 0 and used[1].low < used[1].high:
-                found[path] = prior_of(path, used[1])
-        return found
-
-    def time(self, values: Mapping[str, float]) -> float:
-        """Return the time of the step [s] with some parameters at these values, in base units.
-
-        Those it does not use are ignored.
-        """
-        numbers = self._values | {path: value for path, value in values.items() if path in self._values}
-        return float(step_of(self.plan, self._parameters.costs(numbers), self._counts).time())
+def weights_path(side: PreparedSide) -> str:
+    """Return the path of the share of a memory's rate that the first kind of weights sustains."""
+    return _sustained(side, side.plan.kinds[0])
 
 
-def largest(path: str) -> float:
-    """Return the largest value that the parameter `path` may have, in its base unit."""
-    parameter = lookup(path)
-    return parameter.most if parameter is not None else 1e30
+def priors_of(side: PreparedSide) -> dict[str, Prior]:
+    """Return the priors of the parameters that a whole step can tell something of.
+
+    Shares, boundary, stage, host, collectives.
+    """
+    used = side.parameters.used
+    wanted = [_sustained(side, kind) for kind in side.plan.kinds if kind != ACTIVATIONS]
+    wanted += [path for path in used if path.rpartition(".")[2] in _KEYS and path.startswith("modes.")]
+    wanted += [path for path in used if path.startswith("collectives.") and path.endswith(".latency")]
+    return {
+        path: prior_of(path, used[path][1])
+        for path in dict.fromkeys(wanted)
+        if path in used and used[path][1].value > 0 and used[path][1].low < used[path][1].high
+    }
+
+
+def _sustained(side: PreparedSide, kind: str) -> str:
+    """Return the path of the share of a memory's rate that one kind of bytes sustains."""
+    tier, storage = split_kind(kind)
+    if tier:
+        own = f"tiers.{tier}.sustained"
+        return own if own in side.hardware.values else "memory.sustained.weights"
+    paths = (f"memory.sustained.{name}" for name in sustained_names(storage))
+    return next(path for path in paths if path in side.hardware.values)

@@ -1,4 +1,4 @@
-"""Published measurements: rows of validation/rows.csv, or of a file with its columns, and those near a question."""
+"""Published measurements: rows of validation/rows.csv, or of a file with its columns."""
 
 import csv
 import io
@@ -10,8 +10,7 @@ from pathlib import Path
 import msgspec
 
 from perfmodel._layout import data_folder
-from perfmodel.errors import PerfModelError, SpecificationError, shown
-from perfmodel.specifications.catalogue import find_hardware, find_model
+from perfmodel.errors import SpecificationError, shown
 from perfmodel.specifications.files import read_text
 
 LEAST, MOST = 1e-9, 1e9  # s of a measured step, and tok/s
@@ -90,13 +89,6 @@ def all_rows() -> tuple[Row, ...]:
     return read_rows(data_folder("validation") / "rows.csv")
 
 
-def _rows_with(model: str, hardware: str) -> tuple[Row, ...]:
-    """Return the rows of the package whose lines name a model and a device; the others are not read at all."""
-    path = data_folder("validation") / "rows.csv"
-    header, *lines = read_text(path).splitlines(keepends=True)
-    return _rows_of(header + "".join(line for line in lines if f",{model},{hardware}," in line), path)
-
-
 def read_rows(path: Path) -> tuple[Row, ...]:
     """Return the rows of a CSV file with the columns of validation/rows.csv.
 
@@ -104,11 +96,7 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     and context are 1, 1 and 4096 where empty, other columns may be missing.
     Raises SpecificationError with line, column and what would be right.
     """
-    return _rows_of(read_text(path), path)
-
-
-def _rows_of(text: str, path: Path) -> tuple[Row, ...]:
-    reader = csv.DictReader(io.StringIO(text, newline=None))
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=None))
     known = set(reader.fieldnames or ())
     for needed in ("model", "hardware"):
         if needed not in known:
@@ -201,20 +189,3 @@ def selected(rows: Iterable[Row], wanted: Mapping[str, str]) -> list[Row]:
         (columns.get(name, name), frozenset(part.strip() for part in text.split(","))) for name, text in wanted.items()
     ]
     return [row for row in rows if all(getattr(row, column) in values for column, values in tests)]
-
-
-def known_measurements(model: str, hardware: str) -> tuple[Row, ...]:
-    """Return the published measurements of `model` on `hardware` (catalogue names or aliases), fewest devices first.
-
-    Names that the catalogue does not know, and files, have no measurements.
-    """
-    wanted = _catalogue_names(model, hardware)
-    found = [row for row in _rows_with(*wanted) if (row.model, row.hardware) == wanted] if wanted is not None else []
-    return tuple(sorted(found, key=lambda row: (row.devices, row.batch, row.weight_format, row.context, row.id)))
-
-
-def _catalogue_names(model: str, hardware: str) -> tuple[str, str] | None:
-    try:
-        return find_model(model).name, find_hardware(hardware).name
-    except PerfModelError:
-        return None

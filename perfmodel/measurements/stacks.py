@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from perfmodel._layout import data_folder
+from perfmodel.estimates.prepared import Prepared, prepare
 from perfmodel.measurements.rows import Row
 from perfmodel.operations import Formats
 from perfmodel.operations.parallel import Parallel, read_parallel
 from perfmodel.operations.storing import formats_of
-from perfmodel.specifications.catalogue import find_hardware
+from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
@@ -142,3 +143,20 @@ def row_hardware(
         path = f"modes.{row.mode or hardware.default_mode}.calls"
         found[path] = parse_setting(path, row.calls, hardware.values, row.id)
     return hardware.replace_values(found)
+
+
+def prepared_row(
+    row: Row,
+    profile: Profile | None = None,
+    adjust: Callable[[Hardware], Hardware] | None = None,
+    software_named: Callable[[str], Software] = find_software,
+) -> Prepared:
+    """Return the question that a row answers made ready, in its launch mode on both sides.
+
+    The arguments are those of `predict` in validation.
+    """
+    model, hardware = find_model(row.model), row_hardware(row, profile, software_named)
+    if adjust is not None:
+        hardware = adjust(hardware)
+    mode = row.mode or hardware.default_mode
+    return prepare(model, hardware, row_parallel(row, model), row_formats(row, model), mode, mode, None)

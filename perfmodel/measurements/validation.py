@@ -15,15 +15,15 @@ import msgspec
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.columns import columns_of
-from perfmodel.estimates.prepared import prepare
 from perfmodel.estimates.progress import Report, watched
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import profile_of, row_formats, row_hardware, row_parallel
+from perfmodel.measurements.stacks import prepared_row, profile_of
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import storage_format
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.profiles import Profile, find_profile
+from perfmodel.specifications.software import Software, find_software
 from perfmodel.specifications.storage import read_weights
 
 # Reasons why a row cannot be asked, in the order they are looked for.
@@ -163,18 +163,17 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def predict(
-    row: Row, profile: Profile | None = None, adjust: Callable[[Hardware], Hardware] | None = None
+    row: Row,
+    profile: Profile | None = None,
+    adjust: Callable[[Hardware], Hardware] | None = None,
+    software_named: Callable[[str], Software] = find_software,
 ) -> Predicted:
     """Return the prediction for a row, with its kind of software and the overrides of `profile`.
 
-    adjust: what else to change on the device, after the profile.
+    adjust: what else to change on the device, after the profile; software_named: gives software by kind and year.
     Raises UnknownNameError or SpecificationError for a row that cannot be asked.
     """
-    model, hardware = find_model(row.model), row_hardware(row, profile)
-    if adjust is not None:
-        hardware = adjust(hardware)
-    mode = row.mode or hardware.default_mode
-    side_of = prepare(model, hardware, row_parallel(row, model), row_formats(row, model), mode, mode, None)
+    side_of = prepared_row(row, profile, adjust, software_named)
     columns = columns_of(side_of, row.batch, row.context)
     return Predicted(
         row=row,

@@ -5,6 +5,7 @@ Everything that needs to know what a key is reads it here: the file reader, `--s
 A `*` stands for one name: a storage format, a launch mode, a collective or an algorithm of collectives.
 """
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -41,6 +42,12 @@ def lookup(path: str) -> Parameter | None:
                 return None
             return parameter
     return None
+
+
+def largest(path: str) -> float:
+    """Return the largest value that the parameter `path` may have, in its base unit."""
+    parameter = lookup(path)
+    return parameter.most if parameter is not None else math.inf
 
 
 def unknown_key(path: str, known: object, where: str) -> UnknownNameError:

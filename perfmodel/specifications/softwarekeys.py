@@ -34,6 +34,12 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         "half-width of the logarithm by which sources of one kind of software differ beyond their parameters",
     ),
     Parameter(
+        "modes.*.spread",
+        "1",
+        0,
+        "software.spread of kernels that a mode has of its own, whatever the software: by hand or generated",
+    ),
+    Parameter(
         "software.noise",
         "1",
         0,
@@ -133,10 +139,10 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
     ),
     share("modes.*.covered", -1, "share of the boundaries at which dependent launch is used (B1)", positive=False),
     Parameter(
-        "software.factor",
+        "modes.*.factor",
         "1",
         1,
-        "factor on the time of a step by which a measured one differs from others of its kind, beyond its parameters",
+        "factor on the time of a step by which measured ones differ from others of their kind, beyond their parameters",
         positive=True,
     ),
     Parameter(

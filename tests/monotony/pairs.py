@@ -38,7 +38,7 @@ _SETTINGS: tuple[dict[str, float], ...] = (
     {"modes.{before}.hidden": 0.5, "modes.{before}.covered": 0.5, "modes.{before}.tail": 1e-6},
     {"modes.{after}.stage_matrix": 1e-6, "modes.{after}.overlap": 0.5, "modes.{before}.kv": 0.5},
     {"modes.{before}.boundary": 3e-6},
-    {"modes.{before}.calls": 400.0, "software.factor": 0.9},
+    {"modes.{before}.calls": 400.0, "modes.{before}.factor": 0.9},
 )
 # The prefetch window counts at the datasheet rate (L1), whatever holds the stream below it. Where few tasks or loads in
 # flight hold it, or weights come from another memory, a faster memory empties the window sooner and streams no faster:

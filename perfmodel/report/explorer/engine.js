@@ -170,7 +170,14 @@ class Engine {
   /** What widens the ratio of two modes beside the parameters: nothing, the noise of a row, the spread of sources too. */
   beside(software, modes) {
     if (!software.beyond.length || modes[0] === modes[1]) return 0;
-    return modes.every((mode) => this.data.launches.includes(mode)) ? software.beyond[1] : Math.hypot(...software.beyond);
+    if (modes.every((mode) => this.data.launches.includes(mode))) return software.beyond[1];
+    return Math.max(...modes.map((mode) => Math.hypot(...this.beyond(software, mode))));
+  }
+
+  /** What widens the time of a mode beside the parameters: the spread of sources, the noise of a row. */
+  beyond(software, mode) {
+    const [spread, ...noise] = software.beyond;
+    return software.beyond.length ? [software.spreads[mode] ?? spread, ...noise] : [];
   }
 
   /** The answers to a question at several batches or contexts: {name: numbers, one a point}.
@@ -198,7 +205,7 @@ class Engine {
     const end = (e) => found.map((numbers) => pick(numbers[6], e)), value = end(0), given = [...value, ...sides.map((side) => side.time)];
     const filled = Math.max(8, 8 * Math.ceil(groups.length / 8));
     for (let g = 0; g < filled; g++) given.push(...(g < groups.length ? [...end(1 + 2 * g), ...end(2 + 2 * g)] : [...value, ...value]));
-    given.push(...(groups.length ? [...end(many - 2), ...end(many - 1)] : [...value, ...value]), ...software.beyond, this.beside(software, modes), peak);
+    given.push(...(groups.length ? [...end(many - 2), ...end(many - 1)] : [...value, ...value]), ...modes.flatMap((mode) => this.beyond(software, mode)), this.beside(software, modes), peak);
     const [slow0, fast0, slow1, fast1, low, high] = this.run(this.data.combining[`${filled}|${software.beyond.length}`], given, points).map(list);
     Object.assign(sides[0], { slow: slow0, fast: fast0 });
     Object.assign(sides[1], { slow: slow1, fast: fast1 });

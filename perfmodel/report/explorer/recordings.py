@@ -139,18 +139,18 @@ def combining_script(groups: int, beyond: int) -> CompactRecording:
     """Return the function that makes intervals of what `groups` groups do, with `beyond` further half-widths.
 
     Arguments: time of both sides, the sum of their terms, then for each group, and for all at once, both times at the
-    slow and at the fast end [s], the half-widths, and that of the ratio [-], the time of the peak [s]. A group that
-    moves nothing changes nothing.
+    slow and at the fast end [s], the half-widths of either side, and that of the ratio [-], the time of the peak [s].
+    A group that moves nothing changes nothing.
     Results: slow and fast of both sides [s], low and high of the speed-up [-].
     """
     recorder = Recorder()
     ends = 4 + 4 * (groups + 1)
-    names = [*(f"t{i}" for i in range(ends)), *(f"b{i}" for i in range(beyond)), "ratio", "peak"]
+    names = [*(f"t{i}" for i in range(ends)), *(f"b{i}" for i in range(2 * beyond)), "ratio", "peak"]
     *inputs, ratio, peak = recorder.inputs(names)
     pairs = [((i[0], i[1]), (i[2], i[3])) for i in (inputs[4 + 4 * g : 8 + 4 * g] for g in range(groups + 1))]
     known: Any = _Known((inputs[0], inputs[1]), (inputs[2], inputs[3]), pairs[:-1], pairs[-1])
-    widths = tuple(inputs[ends:])
-    found = ends_of(known, {}, {}, Beyond(widths, widths, (ratio,) if beyond else ()))
+    widths = tuple(inputs[ends : ends + beyond]), tuple(inputs[ends + beyond :])
+    found = ends_of(known, {}, {}, Beyond(*widths, (ratio,) if beyond else ()))
     if beyond:  # as `perfmodel.estimates.columns` has it: no source is faster than the peak
         found = found._replace(high=smaller(found.high, found.before_slow / peak))
         fast = {name: larger(getattr(found, name), peak) for name in ("before_fast", "after_fast")}

@@ -190,6 +190,8 @@ def _software(
     }
     taken = dict.fromkeys(place for _, layout in modes.values() for place in tables.taken.get(layout, ()))
     paths = {path: place for path, place in tables.paths.places.items() if place in taken}
+    beyond = {mode: beyond_parts(used.hardware, mode) for mode in styles}
+    usual = beyond[used.hardware.default_mode]
 
     def ends(device: Hardware, drafts: bool) -> dict[int, tuple[float, float, float]]:
         chosen = {place: device.values[path] for path, place in paths.items() if path.startswith(_DRAFTS) == drafts}
@@ -197,7 +199,8 @@ def _software(
 
     return {
         "before": used.hardware.default_mode,
-        "beyond": list(beyond_parts(used.hardware)),
+        "beyond": list(usual),
+        "spreads": {mode: own[0] for mode, own in beyond.items() if own and own != usual},
         "modes": modes,
         "values": ends(hardware, drafts=False),
         "drafts": {
