@@ -1,7 +1,6 @@
 """What loads when: heavy packages only where they are used, rooms only from rooms before them."""
 
 import ast
-import json
 import subprocess
 import sys
 from importlib import import_module
@@ -32,16 +31,16 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 def modules_after(repository, *words):
     code = f"""
-import sys, json
+import sys
 sys.argv = {["perfmodel", *words]!r}
 from perfmodel.__main__ import main
 try:
     main()
 except SystemExit: pass
-print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+print(*sys.modules, file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository, check=True)
-    return set(json.loads(done.stderr.splitlines()[-1]))
+    return set(done.stderr.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(
@@ -59,6 +58,37 @@ def test_heavy_packages_stay_out(repository, words):
     loaded = modules_after(repository, *words)
     assert "perfmodel.estimates.answers" in loaded or words[0] != "estimate"
     assert not loaded & set(HEAVY)
+
+
+# What an estimate of the main figures on one device has no use for: it would start a fifth later with them.
+NOT_FOR_MAIN_FIGURES = (
+    "json",
+    "tomllib",
+    "perfmodel.estimates.bestdrafts",
+    "perfmodel.estimates.breakeven",
+    "perfmodel.estimates.evidence",
+    "perfmodel.estimates.prompts",
+    "perfmodel.estimates.routes",
+    "perfmodel.numbers.arrays",
+    "perfmodel.numbers.ranges",
+    "perfmodel.report.answer",
+    "perfmodel.specifications.huggingface.quantisation",
+    "perfmodel.specifications.huggingface.readers",
+    "perfmodel.specifications.publishedfiles",
+    "perfmodel.specifications.spellings",
+)
+
+
+def test_main_figures_load_what_they_need(repository):
+    loaded = modules_after(repository, "estimate", "llama-3.1-8b", "h100-sxm", "--csv")
+    assert not loaded & set(NOT_FOR_MAIN_FIGURES)
+    assert "perfmodel.report.files.delimited" in loaded
+    rooms = {name for name in loaded if name.startswith(("perfmodel.sweeps", "perfmodel.analysis", "perfmodel.traces"))}
+    assert not rooms
+    assert sum(name.startswith("perfmodel") for name in loaded) <= 125
+    with_all_fields = modules_after(repository, "estimate", "llama-3.1-8b", "h100-sxm", "--json")
+    assert "perfmodel.estimates.evidence" in with_all_fields
+    assert "tomllib" not in with_all_fields
 
 
 def test_importing_the_package_loads_next_to_nothing(repository):

@@ -41,7 +41,9 @@ def test_the_interval_lies_inside_the_corners(case):
 
     def ratio(ends):
         moved = {
-            name: number for group, end in zip(groups, ends, strict=True) for name, number in group[1 + end].items()
+            name: number
+            for group, end in zip(groups, ends, strict=True)
+            for name, number in (group.fast if end else group.slow).items()
         }
         before, after = recording.times_with(known, moved)
         return before / after

@@ -52,7 +52,7 @@ def time_of_collective(hardware, mode, kind, size, devices, position=0.0):
     return call_times(busy_time(counts_at(plan, 1, 0), rates, NO_CHAIN)) + at(bare, position, 1)
 
 
-NO_CHAIN = Chain(*[0.0] * len(Chain._fields))
+NO_CHAIN = Chain(*[0.0] * len(Chain.__struct_fields__))
 
 # Published latencies of collectives, launch included, the quickest of each row (us): device, mode, devices, bytes,
 # latency, source. Mode "stream" where the source says that no graph was used.

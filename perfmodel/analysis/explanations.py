@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Unpack
 
+import msgspec
 import sympy
 
 from perfmodel.analysis.closedforms import Addend, Definition, Explanation, Limit, SideForm, SymbolUsed
@@ -107,8 +108,8 @@ def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> Non
     links = tuple(
         tuple(
             tuple(
-                route._replace(
-                    bandwidth=names.give(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")
+                msgspec.structs.replace(
+                    route, bandwidth=names.give(f"link_{kind}", route.bandwidth, "(C1) bandwidth of the links, B/s")
                 )
                 for route in leg
             )
@@ -116,7 +117,7 @@ def _named_step(side: PreparedSide, names: _Names, given: dict[str, Any]) -> Non
         )
         for (kind, *_), legs in zip(side.plan.collectives, rates.collectives, strict=True)
     )
-    rates = rates._replace(bandwidths=bandwidths, collectives=links)
+    rates = msgspec.structs.replace(rates, bandwidths=bandwidths, collectives=links)
     counts = counts_at(side.plan, batch, context, further)
     times = []
     for called, count in zip(side.names, counts, strict=True):

@@ -240,5 +240,5 @@ class PricedStep:
     def _busy(self, schedule: Schedule, tokens: float) -> Any:
         plan = make_plan(schedule, self._plan.kinds, self._question.parallel)
         latencies = dict(zip(self._plan.collectives, self._rates.collectives, strict=True))
-        rates = self._rates._replace(collectives=tuple(latencies[kind] for kind in plan.collectives))
+        rates = msgspec.structs.replace(self._rates, collectives=tuple(latencies[kind] for kind in plan.collectives))
         return busy_time(counts_at(plan, tokens, self._context), rates, self._chain)

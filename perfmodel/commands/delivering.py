@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import typer
 
 from perfmodel._layout import SCHEMA
@@ -38,7 +39,7 @@ _ELSEWHERE = {
 }
 
 
-class Delivery(NamedTuple):
+class Delivery(msgspec.Struct, frozen=True):
     """How an answer is wanted: as JSON or CSV, in which file, with which columns, or only the line that gives it."""
 
     as_json: bool

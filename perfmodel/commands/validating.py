@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from perfmodel.commands import completing
@@ -155,7 +156,7 @@ def calibrate_command(
     from perfmodel.report.validated import calibration_document
     from perfmodel.specifications.profiles import find_profile, profile_text
 
-    output, said = delivery.output, delivery._replace(output=None)
+    output, said = delivery.output, msgspec.structs.replace(delivery, output=None)
     chosen = said.form()
     if output is not None and not output.endswith(".toml"):
         raise UnknownNameError(f"-o: {shown(output)}: a profile is a .toml file")

@@ -6,11 +6,10 @@ import msgspec
 
 from perfmodel._layout import SCHEMA
 from perfmodel.estimates.columns import drafting_of, placed_of
-from perfmodel.estimates.evidence import Evidence, Nearby, evidence_of, nearby_to
 from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import Question
-from perfmodel.estimates.results import Drafting, LoopFound, Measured, OnChip, Placed
+from perfmodel.estimates.results import Drafting, Evidence, LoopFound, Measured, Nearby, OnChip, Placed
 from perfmodel.specifications.software import software_in_use
 
 # Columns of one answer that a sweep does not work out at each point.
@@ -112,11 +111,15 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def evidence(self) -> Evidence:
         """How right predictions of published rows like this question were."""
+        from perfmodel.estimates.evidence import evidence_of
+
         return evidence_of(self.prepared)
 
     @cached_property
     def nearby(self) -> tuple[Nearby, ...]:
         """Published measurements nearest to the question."""
+        from perfmodel.estimates.evidence import nearby_to
+
         return nearby_to(self.prepared, self.batch, self.context)
 
     @cached_property

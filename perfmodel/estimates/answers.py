@@ -13,7 +13,6 @@ from perfmodel.estimates.conditioning import ready
 from perfmodel.estimates.costs import costs_of
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
-from perfmodel.estimates.prompts import prompt_of
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import FIELDS, Assumption, Fits, Peak, PerSide, Prompt, Side, Speedup, flattened
 from perfmodel.operations.parallel import Parallel
@@ -94,9 +93,11 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
     def prompt(self) -> Prompt | None:
         """How long the prompt takes; None where none is asked."""
         prompt = self.asked.prompt
-        return (
-            None if prompt is None else prompt_of(self.prepared, self.batch, self.context, *prompt, self.asked.decoding)
-        )
+        if prompt is None:
+            return None
+        from perfmodel.estimates.prompts import prompt_of
+
+        return prompt_of(self.prepared, self.batch, self.context, *prompt, self.asked.decoding)
 
     @property
     def energy(self) -> PerSide:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from perfmodel import equations
 from perfmodel.estimates.counts import Further
 from perfmodel.estimates.machinerates import Chain, Fixed
@@ -52,7 +54,7 @@ class CallParameters:
     def chain(self, numbers: Mapping[str, Number]) -> Chain:
         """Return what serialises calls, with each path in use at its number [base units]."""
         serial = Chain(*(_number(path, numbers) for path in (*self._chain, *self._losses)))
-        return serial._replace(room=room_with(self._room, numbers)) if self._room else serial
+        return msgspec.structs.replace(serial, room=room_with(self._room, numbers)) if self._room else serial
 
     def further(self, numbers: Mapping[str, Number]) -> Further | None:
         """Return how further tokens of a sequence count, None where a step has one; each path in use at its number."""

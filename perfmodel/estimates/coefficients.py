@@ -23,7 +23,8 @@ def with_coefficients(plan: Plan, change: Change) -> Plan:
         return number if number.__class__ in (int, float) and number == 0 else change(number)
 
     calls = tuple(
-        call._replace(
+        msgspec.structs.replace(
+            call,
             times=changed(call.times),
             hands_over=changed(call.hands_over),
             segments=tuple(
@@ -40,7 +41,8 @@ def with_coefficients(plan: Plan, change: Change) -> Plan:
 
 
 def _stage(stage: StagePlan, changed: Change) -> StagePlan:
-    return stage._replace(
+    return msgspec.structs.replace(
+        stage,
         weights=tuple(map(changed, stage.weights)),
         experts=tuple(
             (
@@ -80,11 +82,11 @@ def shape_of(plan: Plan) -> Hashable:
 
     def plain(stage: StagePlan) -> StagePlan:
         experts = tuple((place, msgspec.structs.replace(bank, kind="")) for place, bank in stage.experts)
-        return stage._replace(name="head" if stage.name in HEAD_STAGES else "", experts=experts)
+        return msgspec.structs.replace(stage, name="head" if stage.name in HEAD_STAGES else "", experts=experts)
 
     bare = with_coefficients(plan, lambda _: 1.0)
     calls = tuple(
-        call._replace(segments=tuple((k, tuple(map(plain, stages))) for k, stages in call.segments))
+        msgspec.structs.replace(call, segments=tuple((k, tuple(map(plain, stages))) for k, stages in call.segments))
         for call in bare.calls
     )
     # Sharing by tensor parallelism, and where experts lie, is all in the numbers.

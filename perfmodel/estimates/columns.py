@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from perfmodel import equations
-from perfmodel.estimates.bestdrafts import best_drafts
 from perfmodel.estimates.figures import rates_of
 from perfmodel.estimates.intervals import Ends, ends_of
 from perfmodel.estimates.placement import bytes_in_tier
@@ -18,7 +17,6 @@ from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import larger, smaller
 from perfmodel.numbers.python import Replay, function_of
-from perfmodel.numbers.ranges import GridRecorder
 from perfmodel.numbers.recorded import operand
 from perfmodel.specifications.software import software_in_use
 
@@ -125,6 +123,8 @@ def answering_function(prepared: Prepared, batches: tuple[int, int], contexts: t
 
     batches, contexts: between which it is asked [-]; what always is the larger or the smaller there is not asked again.
     """
+    from perfmodel.numbers.ranges import GridRecorder
+
     recorder = GridRecorder()
     columns = columns_of(prepared, recorder.input("batch", 1, *batches), recorder.input("context", 1, *contexts))
     results = [operand(columns[name]) for name in ANSWER]
@@ -175,6 +175,8 @@ def drafting_of(prepared: Prepared, batch: int, context: int) -> Drafting | None
     draft = prepared.draft
     if draft is None:
         return None
+    from perfmodel.estimates.bestdrafts import best_drafts
+
     best = best_drafts(prepared, batch, context)
     return Drafting(draft.tokens, draft.drafter, draft.accepted, draft.tokens_per_step, *best)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from perfmodel import equations
 from perfmodel.estimates.plan import Plan, StagePlan
 from perfmodel.numbers.choices import added, smaller
@@ -10,7 +12,7 @@ from perfmodel.numbers.choices import added, smaller
 Number = Any
 
 
-class StageCounts(NamedTuple):
+class StageCounts(msgspec.Struct, frozen=True):
     """A stage at one workload.
 
     Bytes by kind [B], those of routed experts again [B], FLOPs [FLOP], collective payloads [B].
@@ -51,7 +53,7 @@ class CallCounts(NamedTuple):
     handed_over: Number = None
 
 
-class Further(NamedTuple):
+class Further(msgspec.Struct, frozen=True):
     """How further tokens of a sequence count.
 
     The tokens from which kernels for matrices take over (D3), and what one counts among independent ones (D4) [-].
@@ -91,7 +93,7 @@ def counts_at(plan: Plan, batch: Number, context: Number, further: Further | Non
 HEAD_STAGES = frozenset(("head", "sampling", "gather_logits"))
 
 
-class _Load(NamedTuple):
+class _Load(msgspec.Struct, frozen=True):
     """What the calls of a step are done for.
 
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
@@ -114,7 +116,8 @@ class _Load(NamedTuple):
 
 def _several(plan: Plan, one: _Load, further: Further) -> _Load:
     beside, cached = plan.beside
-    return one._replace(
+    return msgspec.structs.replace(
+        one,
         experts=equations.independent_tokens(one.experts, plan.tokens, further.independence)
         + plan.parallel.tokens(beside),
         beside=plan.parallel.sequences(beside),

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from math import isqrt
-from typing import NamedTuple
+
+import msgspec
 
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.mixers import (
@@ -23,7 +24,7 @@ from perfmodel.units import MOST_DEVICES
 _NARROW = 64  # outputs of a matrix below which a network leaves it whole on each device
 
 
-class WholeNumber(NamedTuple):
+class WholeNumber(msgspec.Struct, frozen=True):
     """What must be divided without a rest. either: or may divide the devices, each copy then being kept whole."""
 
     what: str

@@ -154,7 +154,7 @@ def drafted_plan(plan: Plan, draft: Plan | None, drafts: Number) -> Plan:
         calls = (
             *_placed(plan.calls, plan.collectives, collectives),
             *(
-                call._replace(draft=True, hands_over=0.0, pipeline_stage=last)
+                msgspec.structs.replace(call, draft=True, hands_over=0.0, pipeline_stage=last)
                 for call in _placed(draft.calls, draft.collectives, collectives)
             ),
         )
@@ -190,12 +190,13 @@ def _placed(
             (
                 iterations,
                 tuple(
-                    stage._replace(payloads=tuple((place[i], size) for i, size in stage.payloads)) for stage in stages
+                    msgspec.structs.replace(stage, payloads=tuple((place[i], size) for i, size in stage.payloads))
+                    for stage in stages
                 ),
             )
             for iterations, stages in call.segments
         )
-        yield call._replace(segments=segments)
+        yield msgspec.structs.replace(call, segments=segments)
 
 
 class DraftedWork(msgspec.Struct, frozen=True):

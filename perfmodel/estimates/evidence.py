@@ -12,6 +12,7 @@ import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.results import Evidence, Nearby
 from perfmodel.specifications.files import read_bytes, read_text
 from perfmodel.specifications.software import software_in_use
 from perfmodel.specifications.storage import nominal_bits, weights_format
@@ -55,33 +56,6 @@ class RowsAlike(msgspec.Struct, frozen=True):
     median_error: float
     inside: float
     slower: str
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """How right predictions of rows like the side before were, their source left out of the fit; text: both sides."""
-
-    rows: int
-    sources: int
-    median_error: float
-    inside: float
-    text: str
-
-
-class Nearby(msgspec.Struct, frozen=True):
-    """A published measurement near a question.
-
-    time_per_step [s]; inside: whether it lies in the interval of its own prediction, None where it cannot be asked.
-    """
-
-    id: str
-    source: str
-    engine: str
-    mode: str
-    weight_format: str
-    batch: int
-    context: int
-    time_per_step: float
-    inside: bool | None
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,9 @@ or differentiated is what is estimated. A time becomes rates and a fraction of t
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from perfmodel import equations
 from perfmodel.errors import UnknownNameError, dotted, nearest, shown
@@ -106,7 +108,7 @@ def rates_of(time: Number, peak: Number, batch: Number, tokens: Number) -> Figur
     return Figures(time, batch * tokens / time, tokens / time, equations.fraction_of_peak(peak, time))
 
 
-class RecordedFigures(NamedTuple):
+class RecordedFigures(msgspec.Struct, frozen=True):
     """Figures of a question as lines of operations on its workload and parameters.
 
     arguments: the name that batch, context and each parameter in use (by path) has in the lines; results: the name, or

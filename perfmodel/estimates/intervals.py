@@ -6,6 +6,8 @@ For any kind of number: an answer, the function that gives further ones, and a s
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from perfmodel import equations
 from perfmodel.equations.uncertainty import (
     Along,
@@ -172,7 +174,7 @@ def _ratio_moments(effects: Effects) -> Moments:
     )
 
 
-class Beyond(NamedTuple):
+class Beyond(msgspec.Struct, frozen=True):
     """What is uncertain beside the parameters, as half-widths of logarithms [-]: of either time, and of the speed-up.
 
     seen: a measured step, which binds the parameters; shared: what either side has in common with it beside them.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -16,7 +16,7 @@ from perfmodel.specifications.quantities import Quantity
 Number = Any
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True):
     """A measured step as intervals see it.
 
     noise: half-width by which the logarithm of a step differs from the next [-]; effects: what each group of uncertain

@@ -6,6 +6,7 @@ the fast end.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from perfmodel import equations
 from perfmodel.errors import SpecificationError
@@ -15,11 +16,13 @@ from perfmodel.estimates.machinerates import Chain, Costs, FewTokens, Fixed, Pro
 from perfmodel.estimates.memoryparameters import MemoryParameters
 from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.positions import standing_at
-from perfmodel.estimates.routes import RoutePaths, collective_routes
 from perfmodel.estimates.taking import Taking
 from perfmodel.numbers.choices import Number
 from perfmodel.specifications.formats import arithmetic_format
 from perfmodel.specifications.hardware import Hardware, Mode
+
+if TYPE_CHECKING:
+    from perfmodel.estimates.routes import RoutePaths
 
 # Rate, share and half rows of a prompt's matrices, rate and share of its attention.
 _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_rate", "prompts.attention")
@@ -138,15 +141,17 @@ def _arithmetic_paths(taking: Taking, activations: str) -> tuple[str, str | None
     return taking.take(f"arithmetic.{name}", "arithmetic"), share
 
 
-def _collective_paths(taking: Taking, kind: str, group: int, stride: int) -> tuple[tuple[RoutePaths, ...], ...]:
+def _collective_paths(taking: Taking, kind: str, group: int, stride: int) -> "tuple[tuple[RoutePaths, ...], ...]":
     """Return the routes of each leg of a collective over `group` devices, `stride` apart."""
+    from perfmodel.estimates.routes import collective_routes
+
     legs = collective_routes(taking.hardware, kind, group, stride)
     for path in dict.fromkeys(path for leg in legs for route in leg for path in route.paths()):
         taking.take(path, "collective")
     return legs
 
 
-def _route(paths: RoutePaths, numbers: Mapping[str, Number], library: Sequence[str | None]) -> Route:
+def _route(paths: "RoutePaths", numbers: Mapping[str, Number], library: Sequence[str | None]) -> Route:
     hops, traffic, doublings = paths.shape
     alpha = equations.collective_latency(
         numbers[paths.latency],

@@ -2,12 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from perfmodel.estimates.counts import Further
 
 Number = Any
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True):
     """A way to do a collective: alpha [s] (C2), g(n) [-], and the bandwidth of its links [B/s]."""
 
     latency: Number
@@ -15,7 +17,7 @@ class Route(NamedTuple):
     bandwidth: Number
 
 
-class Rates(NamedTuple):
+class Rates(msgspec.Struct, frozen=True):
     """What the machine sustains.
 
     bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; the legs of each collective, each with
@@ -34,7 +36,7 @@ class Rates(NamedTuple):
     few: "FewTokens | None" = None
 
 
-class FewTokens(NamedTuple):
+class FewTokens(msgspec.Struct, frozen=True):
     """What kernels for few tokens take for each (D6).
 
     The share of streaming its weights [-], and the operations in vector units for each of a matrix [-], and their rate
@@ -46,7 +48,7 @@ class FewTokens(NamedTuple):
     rate: Number
 
 
-class PromptRates(NamedTuple):
+class PromptRates(msgspec.Struct, frozen=True):
     """What arithmetic of a prompt sustains (T3).
 
     The rate of its matrices [FLOP/s] and the share of it that many rows reach [-], the rows at which half of that is
@@ -62,7 +64,7 @@ class PromptRates(NamedTuple):
     unpacked: Number
 
 
-class Chain(NamedTuple):
+class Chain(msgspec.Struct, frozen=True):
     """What serialises calls.
 
     Of fused ones: stage cost [s], prefetch room [B], share of arithmetic that overlaps [-]; share of collectives that
@@ -81,7 +83,7 @@ class Chain(NamedTuple):
     room: Number = None
 
 
-class Fixed(NamedTuple):
+class Fixed(msgspec.Struct, frozen=True):
     """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s].
 
     calls: kernel calls of a step as they were counted [-], None for those of the plan; factor: on the time of all, None

@@ -12,7 +12,6 @@ from perfmodel.operations import decode_step, total_work
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.storing import formats_of
 from perfmodel.operations.work import ON_CHIP
-from perfmodel.specifications.publishedfiles import published_files
 
 NoteKind = Literal["model", "split", "memory", "tier", "tier-memory", "on-chip", "context", "speed"]
 # Kinds of notes without which the figures mislead: they are said on stderr too.
@@ -58,6 +57,8 @@ def _format_notes(prepared: Prepared) -> Iterator[Note]:
     if apart := differences(prepared):
         yield Note("model", apart)
     if formats.weights.startswith("ud-"):
+        from perfmodel.specifications.publishedfiles import published_files
+
         file = published_files().get((model.name, formats.weights))
         said = (
             f"{formats.weights} takes what the published file does, {file.bytes / 1e9:.2f} GB ({file.file})"

@@ -1,7 +1,7 @@
 """Plans: a schedule prepared for a list of byte kinds, whose counts at a workload follow. Numbers of any kind."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -14,7 +14,7 @@ from perfmodel.specifications.formats import STORAGE_FORMATS
 Number = Any
 
 
-class StagePlan(NamedTuple):
+class StagePlan(msgspec.Struct, frozen=True):
     """A stage's coefficients, weights in the order of the plan's kinds."""
 
     weights: tuple[float, ...]
@@ -30,7 +30,7 @@ class StagePlan(NamedTuple):
     widths: tuple[float, ...] = ()  # how many times as large the weights of each kind are in 16 bits
 
 
-class CallPlan(NamedTuple):
+class CallPlan(msgspec.Struct, frozen=True):
     """How often a call is made, and its segments.
 
     Iterations and stages; in a pipeline the stage it belongs to, and how many are like that.
@@ -135,7 +135,7 @@ def make_plan(schedule: Schedule, kinds: tuple[str, ...], parallel: Parallel, *,
     )
     # The tokens are there, and the host takes over, after the last call.
     last = calls[-1]
-    calls = (*calls[:-1], last._replace(hands_over=1 / last.times))
+    calls = (*calls[:-1], msgspec.structs.replace(last, hands_over=1 / last.times))
     fused_calls = sum(count for count, call in schedule.calls if call.fused)
     holds = any(
         stage.held for _, call in schedule.calls if call.fused for segment in call.segments for stage in segment.stages

@@ -166,7 +166,9 @@ class Prepared:
         noise = noise * self.known.away(self.of, batch, context)
         if noise.__class__ is float and not noise:
             return self.beyond
-        return self.beyond._replace(before=(*self.beyond.before, noise), speedup=(*self.beyond.speedup, noise))
+        return msgspec.structs.replace(
+            self.beyond, before=(*self.beyond.before, noise), speedup=(*self.beyond.speedup, noise)
+        )
 
     def learn(self, known: Known) -> None:
         """Take in a measured step, which moved the parameters of this question's devices: the rest is bound by it."""

@@ -33,7 +33,7 @@ class Input(NamedTuple):
     group: str
 
 
-class Group(NamedTuple):
+class Group(msgspec.Struct, frozen=True):
     """Uncertain parameters that move together: their numbers at the slow and at the fast end, by name in the lines."""
 
     name: str

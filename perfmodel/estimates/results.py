@@ -190,6 +190,33 @@ class Measured(msgspec.Struct, frozen=True):
     undetermined: tuple[str, ...]
 
 
+class Evidence(msgspec.Struct, frozen=True):
+    """How right predictions of rows like the side before were, their source left out of the fit; text: both sides."""
+
+    rows: int
+    sources: int
+    median_error: float
+    inside: float
+    text: str
+
+
+class Nearby(msgspec.Struct, frozen=True):
+    """A published measurement near a question.
+
+    time_per_step [s]; inside: whether it lies in the interval of its own prediction, None where it cannot be asked.
+    """
+
+    id: str
+    source: str
+    engine: str
+    mode: str
+    weight_format: str
+    batch: int
+    context: int
+    time_per_step: float
+    inside: bool | None
+
+
 class PerSide(msgspec.Struct, frozen=True):
     """A figure of both sides, None where it is unknown."""
 

@@ -1,13 +1,13 @@
 """Which parameters of a device set the time of a collective, for each way to do it. Paths only, no numbers."""
 
-from typing import NamedTuple
+import msgspec
 
 from perfmodel.equations.algorithms import Shape, distinct, legs, shape
 from perfmodel.errors import SpecificationError
 from perfmodel.specifications.hardware import Hardware
 
 
-class RoutePaths(NamedTuple):
+class RoutePaths(msgspec.Struct, frozen=True):
     """One way to do a collective, or its part on one kind of link: the parameters, by their paths, and what it does.
 
     share: bytes on these links for one byte of the payload [-].
@@ -113,6 +113,6 @@ def _needed(hardware: Hardware, path: str, what: str = "several devices") -> str
 
 def _never_slower(one: RoutePaths, other: RoutePaths, *, first: bool) -> bool:
     """Whether `one` is at least as fast as `other` whatever the parameters and the payload; of equals the first."""
-    if one._replace(shape=other.shape) != other:
+    if msgspec.structs.replace(one, shape=other.shape) != other:
         return False
     return all(a <= b for a, b in zip(one.shape, other.shape, strict=True)) and (first or one.shape != other.shape)

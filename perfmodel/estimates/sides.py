@@ -1,7 +1,6 @@
 """One side of a question made ready: its calls, its plan, its parameters, and what it holds on chip."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,14 +18,14 @@ from perfmodel.schedule.calls import Schedule
 from perfmodel.specifications.hardware import Hardware, Mode
 
 
-class Drafts(NamedTuple):
+class Drafts(msgspec.Struct, frozen=True):
     """The kernel calls of a draft, None where no model drafts, and the drafts of a step [-]."""
 
     schedule: Schedule | None
     tokens: Number
 
 
-class Lies(NamedTuple):
+class Lies(msgspec.Struct, frozen=True):
     """The slower memory in which a share of the cache lies [-], and the layers whose experts the host computes [-]."""
 
     kv_tier: str

@@ -1,6 +1,8 @@
 """One step of one side, from what its machine costs and its workload, for any kind of number."""
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from perfmodel.estimates.counts import CallCounts, counts_at
 from perfmodel.estimates.machinerates import Costs
@@ -10,7 +12,7 @@ from perfmodel.estimates.terms import Busy, Terms, busy_time, call_times, step_t
 Number = Any
 
 
-class Stepped(NamedTuple):
+class Stepped(msgspec.Struct, frozen=True):
     """A step that was worked out: its plan, the machine's costs, what its calls count, and how long they are busy."""
 
     plan: Plan

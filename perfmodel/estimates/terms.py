@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
+import msgspec
+
 from perfmodel import equations
 from perfmodel.estimates.counts import CallCounts, StageCounts
 from perfmodel.estimates.machinerates import Chain, FewTokens, Fixed, Rates
@@ -18,7 +20,7 @@ Number = Any
 TERM_NAMES = ("stream", "compute", "boundary", "collective", "latency", "host")
 
 
-class Busy(NamedTuple):
+class Busy(msgspec.Struct, frozen=True):
     """Sums over the calls of a step, without boundaries and host [s].
 
     refill: what loops begin with, an empty window (L2); lost: what matrices lose (B2); host: its time for the
@@ -162,7 +164,7 @@ def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Numb
     return calls if in_flight is None else equations.pipeline_time(calls, reduce(larger, stages.values()), in_flight)
 
 
-class _Iteration(NamedTuple):
+class _Iteration(msgspec.Struct, frozen=True):
     stream: Number
     compute: Number
     latency: Number

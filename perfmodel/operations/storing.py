@@ -1,6 +1,7 @@
 """How a model is stored: every matrix by its name and layer, as published, as a file type of ggml, or as asked for."""
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,9 +14,11 @@ from perfmodel.specifications.filetypes import BYTES_PER_TOKEN_OF_VOCABULARY, FI
 from perfmodel.specifications.formats import STORAGE_FORMATS, head_format, storage_format
 from perfmodel.specifications.mixers import Attention, DeltaAttention, KeyedDeltaAttention
 from perfmodel.specifications.model import Layer, Model
-from perfmodel.specifications.publishedfiles import USUAL_SIZES, PublishedFile, published_files, scaled, stored_size
 from perfmodel.specifications.recipes import EVERYTHING, EXPERTS, LINEAR, Recipe, named
 from perfmodel.specifications.storage import PARTS, Mix, Module, Storage, assigned, read_weights, spelled, uniform
+
+if TYPE_CHECKING:
+    from perfmodel.specifications.publishedfiles import PublishedFile
 
 # Families whose ggml files keep query, key and value in one tensor.
 _FUSED = frozenset(("bloom", "chatglm", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi", "phi3"))
@@ -116,6 +119,8 @@ def _as_file(model: Model, file_type: str) -> Storage:
     Layers are alike: a matrix that some layers store wider has both formats, each with its share. A kernel takes the
     block format as an argument, as it takes the address.
     """
+    from perfmodel.specifications.publishedfiles import USUAL_SIZES, published_files, scaled, stored_size
+
     kind = _quantised(model)
     narrow = _NARROW_EXPERTS.get(_published(model).experts.partition("-")[0]) if kind.experts > 1 else None
 
@@ -145,7 +150,7 @@ def _as_file(model: Model, file_type: str) -> Storage:
     return msgspec.structs.replace(assigned(file_type, found, alike=True), vectors="fp32")
 
 
-def _tensor_bytes(model: Model, file: PublishedFile) -> float:
+def _tensor_bytes(model: Model, file: "PublishedFile") -> float:
     """Return the bytes of a published file that are matrices of the model, without vocabulary, vectors, draft head."""
     counted, draft = parameter_count(model), draft_parameter_count(model) if file.draft else 0
     vectors = counted - model.other_parameters - sum(module.elements for module in modules_of(model))

@@ -2,13 +2,13 @@
 
 import os
 import re
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import UnknownNameError, UnreadableValueError, nearest, shown
 from perfmodel.specifications.devicefiles import load_hardware
+from perfmodel.specifications.files import toml_tables
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.indexes import index_of
 from perfmodel.specifications.model import Model
@@ -207,7 +207,8 @@ def read_called(kind: str) -> dict[str, str]:
     for name in names(kind):
         found[spelled(name)] = name
         # They stand before the first table; reading no further is four times as quick.
-        head = tomllib.loads((data_folder(kind) / f"{name}.toml").read_text(encoding="utf-8").partition("\n[")[0])
+        path = data_folder(kind) / f"{name}.toml"
+        head = toml_tables(path.read_text(encoding="utf-8").partition("\n[")[0], path)
         for other in (*head.get("aliases", ()), *head.get("origins", ())):
             found[spelled(str(other))] = name
             alone.setdefault(spelled(str(other).rpartition("/")[2]), name)

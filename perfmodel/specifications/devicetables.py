@@ -1,9 +1,13 @@
 """The tables of a device's file: its head, quantities, modes and algorithms, each key checked."""
 
+import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from perfmodel._layout import data_folder
 from perfmodel.errors import SpecificationError, nearest, shown
@@ -74,8 +78,7 @@ def layer_of(raw: dict[str, Any], path: Path, also: Mapping[str, type] = Mapping
     sources = raw.pop("sources", {})
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
         raise SpecificationError(f"{path}: sources: expected a table of texts")
-    kinds = ("hardware", "profiles", "software")
-    own = not any(path.resolve().is_relative_to(data_folder(kind).resolve()) for kind in kinds)
+    own = not os.path.realpath(path).startswith(_our_folders())
     file = _DeviceFile(path, sources, f"given in {path.name}" if own else None)
     head: dict[str, Any] = {}
     values: dict[str, Quantity] = {}
@@ -90,6 +93,12 @@ def layer_of(raw: dict[str, Any], path: Path, also: Mapping[str, type] = Mapping
                 head["algorithms"] = _read_algorithms(file.with_source(entry.pop("algorithms"), where), where)
             _read_table(entry, key, file, values, modes)
     return head, values, modes
+
+
+@lru_cache(maxsize=1)
+def _our_folders() -> tuple[str, ...]:
+    """Return the folders whose files say of every value where it comes from."""
+    return tuple(os.path.realpath(data_folder(kind)) + os.sep for kind in ("hardware", "profiles", "software"))
 
 
 def _head_value(fields: Fields, key: str, also: type | None) -> object:
@@ -182,7 +191,7 @@ def _read_algorithms(entry: object, where: str) -> Offered:
     return Offered(tuple(names), kind, source)
 
 
-class _DeviceFile(NamedTuple):
+class _DeviceFile(msgspec.Struct, frozen=True):
     """A file that is being read, with its table of sources. given: the source where a user's own file names none."""
 
     path: Path

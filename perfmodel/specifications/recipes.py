@@ -39,6 +39,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return Matcher(self.plain, rules, _sorted_targets(self.ignored))
 
 
+class Published(msgspec.Struct, frozen=True):
+    """How a checkpoint is stored. plain: the format of what is not quantised; kv: of the cache where one is named."""
+
+    plain: str
+    recipe: Recipe | None = None
+    kv: str | None = None
+
+
 class ModuleNames(msgspec.Struct, frozen=True):
     """All that checkpoints may call a module. layer: its index, None outside the layers; within: names in its layer."""
 

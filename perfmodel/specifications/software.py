@@ -74,7 +74,7 @@ GPU_VENDORS = ("NVIDIA", "AMD")
 
 def software_names() -> list[str]:
     """Return the sorted names, kind-year, of the software that comes with the package."""
-    return sorted(path.stem for path in data_folder("software").glob("*.toml"))
+    return sorted(path.stem for path in data_folder("software").iterdir() if path.suffix == ".toml")
 
 
 @lru_cache(maxsize=64)

@@ -164,7 +164,9 @@ def _compact(recorder: Recorder, names: Sequence[str], found: Sequence[Number]) 
 
 
 def _with_numbers(record: Any, change: Callable[[Number], Number]) -> Any:
-    """Return a nested tuple with each number replaced by what `change` makes of it; None stays."""
+    """Return nested records and tuples with each number replaced by what `change` makes of it; None stays."""
+    if isinstance(record, msgspec.Struct):
+        return record.__class__(*(_with_numbers(part, change) for part in msgspec.structs.astuple(record)))
     if isinstance(record, tuple):
         changed = [_with_numbers(part, change) for part in record]
         return record.__class__(*changed) if hasattr(record, "_fields") else tuple(changed)

@@ -3,11 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.huggingface import converters
-from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.layouts import (
     Settings,
     cache_format,
@@ -19,28 +16,17 @@ from perfmodel.specifications.huggingface.layouts import (
     texts_of,
 )
 from perfmodel.specifications.huggingface.torchao import read_torchao
-from perfmodel.specifications.recipes import EXPERTS, LINEAR, Recipe, Rule
+from perfmodel.specifications.recipes import EXPERTS, LINEAR, Published, Recipe, Rule
 
 _HEAD = ("lm_head",)
 
 
-class Published(msgspec.Struct, frozen=True):
-    """How a checkpoint is stored. plain: the format of what is not quantised; kv: of the cache where one is named."""
+def read_quantisation(block: dict[str, Any], where: str, plain: str) -> Published:
+    """Return the formats that the table `block` of a config says; `plain` is that of what is not quantised.
 
-    plain: str
-    recipe: Recipe | None = None
-    kv: str | None = None
-
-
-def published_formats(fields: ConfigFields, plain: str) -> Published:
-    """Return the formats a config is published in; `plain` is that of what is not quantised.
-
-    Raises SpecificationError for a method or a layout that is not known.
+    where: the file, for messages. Raises SpecificationError for a method or a layout that is not known.
     """
-    block = next((found for key in _KEYS if (found := fields.table(key))), None)
-    if not block:
-        return Published(plain)
-    inner = Settings(block, f"{fields.where}: quantization_config")
+    inner = Settings(block, f"{where}: quantization_config")
     method = inner.text("quant_method", "mlx" if {"group_size", "bits"} <= set(block) else "").replace("_", "-")
     # Engines name methods after their kernels too.
     method = method.removeprefix("intel/").removesuffix("-marlin")
@@ -58,8 +44,6 @@ def published_formats(fields: ConfigFields, plain: str) -> Published:
     return Published(plain, recipe, converters.quark_cache(inner) if method == "quark" else cache_format(inner, scheme))
 
 
-# MLX writes both `quantization` and `quantization_config`, or the first alone.
-_KEYS = ("quantization_config", "compression_config", "quantization")
 _CACHE_KEYS = ("kv_cache_scheme", "kv_cache_quant_algo")
 
 # What a reader returns: rules, and the names that no rule may convert.

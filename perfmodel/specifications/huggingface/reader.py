@@ -11,9 +11,8 @@ from perfmodel.specifications.huggingface import dense, gpts
 from perfmodel.specifications.huggingface.defaults import family_of
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.heads import head_of, read_eagle
-from perfmodel.specifications.huggingface.quantisation import Published, published_formats
 from perfmodel.specifications.model import Model, Tower
-from perfmodel.specifications.recipes import EXPERTS, Recipe, Rule
+from perfmodel.specifications.recipes import EXPERTS, Published, Recipe, Rule
 
 
 def _reader_of(family: str) -> Callable[[ConfigFields], dict[str, Any]] | None:
@@ -61,7 +60,7 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
     fields = ConfigFields(config, where, gpts.usual_defaults(family_of(family, nested=nested), family))
     dtype = "dtype" if fields.has("dtype") else "torch_dtype"
     plain = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
-    published = published_formats(fields, plain)
+    published = _published(fields, plain)
     hidden = fields.integer("hidden_size", most=1_000_000)
     shape = read_eagle(fields, head) if head else reader(fields)
     vocabulary = fields.integer("vocab_size", default=shape.pop("vocabulary_default", None), most=100_000_000)
@@ -88,6 +87,20 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
         **shape,
         **({"title": name} | described),
     )
+
+
+# MLX writes both `quantization` and `quantization_config`, or the first alone.
+_QUANTISED = ("quantization_config", "compression_config", "quantization")
+
+
+def _published(fields: ConfigFields, plain: str) -> Published:
+    """Return the formats a config is published in; `plain` is that of what is not quantised."""
+    block = next((found for key in _QUANTISED if (found := fields.table(key))), None)
+    if not block:
+        return Published(plain)
+    from perfmodel.specifications.huggingface.quantisation import read_quantisation  # with the readers of all methods
+
+    return read_quantisation(block, fields.where, plain)
 
 
 def _with_experts(fields: ConfigFields, published: Published, plain: str) -> Recipe | None:
