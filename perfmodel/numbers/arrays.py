@@ -170,13 +170,17 @@ class Program:
 
 def _piece(array: Array, axes: int, groups: tuple[list[int], list[int]], shape: tuple[int, ...]) -> Array:
     """An array with the axes of the grid folded into an outer and an inner one, each 1 long where it does not vary."""
-    wanted: list[int] = []
+    wanted = [1] * len(shape)
     folded: list[int] = []
     for group in groups:
-        varies = any(axes & 1 << axis for axis in group)
-        wanted += [shape[axis] if varies else 1 for axis in group]
-        folded.append(math.prod(shape[axis] for axis in group) if varies else 1)
-    return numpy.ascontiguousarray(numpy.broadcast_to(array, wanted)).reshape(folded)
+        size = 1
+        if axes & sum(1 << axis for axis in group):
+            for axis in group:
+                wanted[axis] = shape[axis]
+                size *= shape[axis]
+        folded.append(size)
+    whole = array if array.shape == tuple(wanted) else numpy.broadcast_to(array, wanted)
+    return numpy.ascontiguousarray(whole).reshape(folded)
 
 
 class _Pieces:

@@ -37,6 +37,8 @@ MAIN_FIGURES = (
 
 
 _MOST_AXES = 60  # of an array
+# Most rows of a block of an answer that is kept whole: what is done once a block, at the size of few axes, weighs less.
+_LARGE = 4 * BLOCK
 
 
 class Sweep(msgspec.Struct, ShownInNotebooks, Framed, frozen=True, eq=False):
@@ -125,7 +127,7 @@ def _in_memory(grid: Grid, jobs: int) -> dict[str, Array]:
         found = block_columns(grid, part, {name: values[rows] for name, values in floats.items()})
         return rows, {name: column.array() for name, column in found.items() if name not in floats}
 
-    for rows, found in by_threads(others, _rows(grid), jobs):
+    for rows, found in by_threads(others, _rows(grid, jobs), jobs):
         for name, values in found.items():
             if name not in whole:
                 whole[name] = numpy.empty(grid.size, values.dtype)
@@ -135,10 +137,10 @@ def _in_memory(grid: Grid, jobs: int) -> dict[str, Array]:
     return {name: none_for_unknown(name, whole[name]) for name in grid.columns}
 
 
-def _rows(grid: Grid) -> Iterator[tuple[slice, tuple[tuple[int, int], ...]]]:
-    """Yield the rows of every block, with the block."""
+def _rows(grid: Grid, jobs: int) -> Iterator[tuple[slice, tuple[tuple[int, int], ...]]]:
+    """Yield the rows of every block, with the block; there are some for each thread."""
     start = 0
-    for part in blocks(grid.counts):
+    for part in blocks(grid.counts, max(BLOCK, min(_LARGE, grid.size // (4 * jobs)))):
         stop = start + math.prod(last - first for first, last in part)
         yield slice(start, stop), part
         start = stop
