@@ -314,6 +314,7 @@ TABLES = {
     "device_file": device_file,
     "ratios": lambda: markdown(kept("ratios")),
     "rungs": lambda: markdown(kept("rungs")),
+    "calibrated": lambda: markdown(kept("calibrated")),
     "trusted_times": trusted_times,
     "trusted_ratios": trusted_ratios,
 }

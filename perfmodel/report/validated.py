@@ -115,7 +115,7 @@ def calibration_document(result: Calibration, output: str | None) -> Document:
         )
     )
     if result.unidentified():
-        parts.append(f"The rows do not tell {', '.join(result.unidentified())}: these stay as the catalogue has them.")
+        parts.append(f"The rows do not tell {', '.join(result.unidentified())}: they stay near the catalogue's.")
     parts += [
         f"{one_path} and {other} cannot be told apart (correlation {value:.2f}): only their sum is known."
         for one_path, other, value in result.correlated
