@@ -2,7 +2,7 @@
 and words that cannot be."""
 
 import json
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -52,6 +52,21 @@ def test_where_nothing_costs_anything_all_treatments_agree(probability, first, m
     for treatment in (DEVICE, HOST, PREBUILT):
         assert found[treatment] == pytest.approx(found[SKIPPED], rel=1e-9)
     assert found[SKIPPED] <= always
+
+
+@given(
+    st.sampled_from(["predicate", "device", "host", "switch"]),
+    st.lists(st.floats(0, 1e-3), min_size=2, max_size=3),
+    st.sampled_from([("llama-3.2-1b", "8-15=0.3"), ("llama-3.1-8b", "0-3=0.9,10-20=0.5")]),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_condition_that_costs_more_makes_no_treatment_faster(key, costs, asked):
+    model, layers = asked
+    found = [times(model, parameters={f"conditions.{key}": cost}, run_together=layers) for cost in sorted(costs)]
+    for less, more in pairwise(found):
+        assert all(a <= b * (1 + 1e-12) for a, b in zip(less, more, strict=True))
+    dearest = times(model, parameters={f"conditions.{key}": 1.0}, run_together=layers)
+    assert max(dearest) > max(found[-1])
 
 
 def test_with_free_conditions_the_saved_part_is_that_of_the_layers():

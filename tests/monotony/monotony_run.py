@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pairs import ELSEWHERE, Tried, directed, tried, tried_anew
+from pairs import ELSEWHERE, ROUNDING, Tried, directed, tried, tried_anew
 
 HERE = Path(__file__).parent
 EACH = 50  # pairs of one question
@@ -36,7 +36,8 @@ def joined(parts: list[Tried]) -> Tried:
     keys = Counter[str]()
     for part in parts:
         keys.update(part.keys)
-    return Tried(keys, sum(part.moved for part in parts), [one for part in parts for one in part.against])
+    moved, recut = sum(part.moved for part in parts), sum(part.recut for part in parts)
+    return Tried(keys, moved, [one for part in parts for one in part.against], recut)
 
 
 def main() -> int:
@@ -52,7 +53,9 @@ def main() -> int:
     result = {
         "pairs": found.keys.total(),
         "seed": asked.seed,
+        "rounding": ROUNDING,
         "moved": found.moved,
+        "recut": found.recut,
         "against": [one._asdict() for one in found.against],
         "untried": untried,
         "keys": dict(sorted(found.keys.items())),

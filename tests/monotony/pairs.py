@@ -25,9 +25,8 @@ from perfmodel.specifications.software import software_names
 from perfmodel.units import BOUNDS
 
 _CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")}
-# A step goes against a direction where it does so by more than this share of it: rounding, and a window that counts at
-# the datasheet rate beside arithmetic that binds, the wrong way by 3e-9 to 2e-7 about once in 200,000.
-ROUNDING = 1e-6
+# A step goes against a direction where it does so by more than this share of it, which is rounding.
+ROUNDING = 1e-12
 # Keys on which more rests than the recorded equations, the cutting into calls and the chunks of a prompt: the question
 # is asked anew for each value.
 ANEW = ("on_chip.capacity", "on_chip.shared_per_unit", "units.count", "prompts.overlap")
@@ -40,14 +39,31 @@ _SETTINGS: tuple[dict[str, float], ...] = (
     {"modes.{before}.boundary": 3e-6},
     {"modes.{before}.calls": 400.0, "modes.{before}.factor": 0.9},
 )
-# The prefetch window counts at the datasheet rate (L1), whatever holds the stream below it. Where few tasks or loads in
-# flight hold it, or weights come from another memory, a faster memory empties the window sooner and streams no faster:
-# up to 1e-4 of a step the wrong way, so that memory.bandwidth is not among what is moved there.
-_HELD = ("memory.bytes_in_flight", "units.block_bandwidth", "on_chip.bandwidth")
 _CORES = {"tiers.host.cores": 32.0, "tiers.host.core_stream": 3e9}
 _ON_CHIP = "lstm-ptb-medium-on-chip"  # the one model that keeps weights on chip
 # What no step of `estimate` reads: conditional layers have equations of their own (test_conditions.py).
 ELSEWHERE = ("conditions.predicate", "conditions.device", "conditions.host", "conditions.switch")
+# Why the others have no direction.
+_FITS, _PARTS = "says what fits, not how long it takes", "its product with others is a rate that has a direction"
+_COUNT, _SHOWN = "a count of another question, not a cost", "no step rests on it"
+UNDIRECTED = {
+    "memory.capacity": _FITS,
+    "tiers.*.capacity": _FITS,
+    "memory.clock": _PARTS,
+    "memory.bus_width": _PARTS,
+    "units.clock": _PARTS,
+    "units.operations_per_clock.*": _PARTS,
+    "link.domain": "a count: which links join the devices",
+    "power.tdp": "energy is reckoned with it; prompts.power_rate says what it lets through",
+    "price.purchase": _SHOWN,
+    "price.rental": _SHOWN,
+    "software.spread": "widens an interval",
+    "software.noise": "widens an interval",
+    "modes.*.spread": "widens an interval",
+    "drafts.most_tokens": "which of two kernels takes a step, for better or worse",
+    "drafts.layers": _COUNT,
+    "drafts.vocabulary": _COUNT,
+}
 _WEIGHTS = (None, None, None, "bf16", "fp8", "int4", "q4_k_m", "mxfp4", "mlx-q5-g32")
 _SPLITS = (None, None, None, "tp=2", "tp=8", "tp=4,pp=2", "tp=2,dp=4,ep=8", "pp=4", "tp=16", "tp=4,dp=4,ep=16")
 _OFFLOADS = ("host", "host", "weights=host:0.5", "kv=host:0.5", "experts=host", "experts=host:compute")
@@ -66,11 +82,16 @@ class Against(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """What a number of pairs gave: how many for each key of the table, how many moved the step, those against."""
+    """What a number of pairs gave: how many for each key of the table, how many moved the step, those against.
+
+    recut: pairs that were set aside since the room on chip changes what is fused, which is another mode of its stages:
+    one that is split is faster where its stages cost more than boundaries.
+    """
 
     keys: Counter[str]
     moved: int
     against: list[Against]
+    recut: int = 0
 
 
 def directed() -> set[str]:
@@ -138,12 +159,7 @@ def tried(seed: str, pairs: int) -> Tried:
     prompted = "prompt" in question[2]
     recording = prepared.prompting if prompted else prepared.recording
     known = {name: lookup(each.path) for name, each in recording.inputs.items()}
-    held = any(each.path in _HELD or each.path.startswith("tiers.") for each in recording.inputs.values())
-    moving = [
-        name
-        for name, parameter in known.items()
-        if parameter is not None and parameter.slower and not (held and parameter.key == "memory.bandwidth")
-    ]
+    moving = [name for name, parameter in known.items() if parameter is not None and parameter.slower]
     arguments = ["batch", "context", "tokens", *BESIDE, *recording.inputs]
     points: dict[str, list[float]] = {name: [] for name in arguments}
     chosen, values = [], []
@@ -196,7 +212,7 @@ def follows(low: float, high: float, slower: int) -> bool:
 def tried_anew(seed: str) -> Tried:
     """Try one pair of a parameter on which more rests than the recorded equations:
     the question is asked at both values."""
-    random_ = random.Random(seed)
+    random_, recut = random.Random(seed), 0
     while True:
         (model, device, asked), prepared = draw(random_)
         path = random_.choice([path for path in ANEW if path in prepared.hardware.values] or [""])
@@ -214,10 +230,10 @@ def tried_anew(seed: str) -> Tried:
             )
         except PerfModelError:
             continue
-        # Where a body fits on chip, the mode runs it as one call, for better or worse; that is another question.
         if _cut(low) == _cut(high):
             break
-    found = Tried(Counter([parameter.key]), 0, [])
+        recut += 1
+    found = Tried(Counter([parameter.key]), 0, [], recut)
     for side in ("before", "after"):
         times = _time(low, side), _time(high, side)
         if not follows(*times, parameter.slower):
