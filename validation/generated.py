@@ -1,0 +1,87 @@
+# ruff: noqa: INP001
+"""Print what a matrix costs in a generated megakernel, by maker and by whether its tiles are tuned.
+
+    python validation/generated.py
+
+A row's cost is what is left of its step beside the bytes and the stages of the package, over its matrices. Rows that
+state their tasks are apart: (R1) has what few tasks lose. A maker is the median of its rows; a group of makers the mean
+of their logarithms, its interval the 5th and 95th percentile of the next maker's by Student. Constants of
+hardware/architectures rest on what this prints.
+"""
+
+import math
+import sys
+from pathlib import Path
+from statistics import mean, median, stdev
+
+import msgspec
+from scipy.stats import t
+
+from perfmodel.measurements.rows import Row, all_rows, read_rows
+from perfmodel.measurements.stacks import why_apart
+from perfmodel.measurements.validation import predict
+
+HERE = Path(__file__).resolve().parent
+MODE = "megakernel-generated"
+# Makers whose tiles were tuned for the model, by hand or by search. The others say that theirs are general, or list
+# most of them as slower than a library's kernel: ETX ("general, not tuned"; the same compiler with Fleet's tiles is a
+# maker of its own here), Mirage (11 of 15 stages slower than vLLM's kernel), AutoMegaKernel (none written for a model).
+TUNED = ("triton-dist", "fleet", "etx with fleet's tiles")
+# Two costs that a row is asked with: its time is linear in between.
+COSTS = (0.0, 16e-6)
+
+
+def cost(row: Row) -> float:
+    """Return the time that each matrix of a row takes beside its bytes and its stage [s]."""
+    least, more = (
+        predict(msgspec.structs.replace(row, settings=f"modes.{MODE}.stage_matrix={one!r} s")).time for one in COSTS
+    )
+    return (row.time_per_step - least) / (more - least) * (COSTS[1] - COSTS[0])
+
+
+def predicted(costs: list[float]) -> tuple[float, float, float]:
+    """Return the cost of the next maker and its 5th and 95th percentile, from those of some [s]."""
+    logarithms = [math.log(one) for one in costs]
+    spread = stdev(logarithms) * math.sqrt(1 + 1 / len(costs)) * float(t.ppf(0.95, len(costs) - 1))
+    middle = mean(logarithms)
+    return math.exp(middle), math.exp(middle - spread), math.exp(middle + spread)
+
+
+def maker_of(row: Row) -> str:
+    """Return who made the kernel of a row: its stack, and whose tiles it has where they are another's."""
+    return f"{row.stack} with fleet's tiles" if "fleet's tiles" in row.engine else row.stack
+
+
+def main() -> int:
+    """Print a line for each maker, one for each group, and one for all."""
+    found: dict[str, dict[tuple[str, int, float], float]] = {}
+    for row in (*all_rows(), *read_rows(HERE / "pairs.csv")):
+        if row.mode == MODE and not row.settings and not why_apart(row):
+            # One measurement may be a side of several pairs.
+            found.setdefault(maker_of(row), {})[row.model, row.batch, row.time_per_step] = cost(row)
+    makers = {name: median(costs.values()) for name, costs in found.items()}
+    out = []
+    middles = []
+    for group, tuned in (("tuned tiles", True), ("general tiles", False)):
+        members = {name: own for name, own in makers.items() if (name in TUNED) is tuned}
+        for name, own in sorted(members.items()):
+            others = predicted([other for one, other in members.items() if one != name])
+            costs = found[name].values()
+            ends = f"{min(costs) * 1e6:.1f} to {max(costs) * 1e6:.1f}"
+            out.append(f"{name}: {len(costs)} rows, {own * 1e6:.1f} us ({ends}); the others say {told(others)}")
+        middles.append(predicted(list(members.values())))
+        out.append(f"{group}: {told(middles[-1])}")
+    (tuned_value, low, _), (general_value, _, high) = middles
+    out.append(f"either: {told((math.sqrt(tuned_value * general_value), low, high))}")
+    sys.stdout.write("\n".join(out) + "\n")
+    return 0
+
+
+def told(figures: tuple[float, float, float]) -> str:
+    """Return a cost with its interval in words."""
+    value, low, high = (figure * 1e6 for figure in figures)
+    return f"{value:.1f} us ({low:.1f} to {high:.1f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
