@@ -31,11 +31,14 @@ TUNED = ("triton-dist", "fleet", "etx with fleet's tiles")
 COSTS = (0.0, 16e-6)
 
 
+def time_at(row: Row, cost: float) -> float:
+    """Return the predicted step of a row whose matrices cost that much each beside their bytes and stages [s]."""
+    return predict(msgspec.structs.replace(row, settings=f"modes.{MODE}.stage_matrix={cost!r} s")).time
+
+
 def cost(row: Row) -> float:
     """Return the time that each matrix of a row takes beside its bytes and its stage [s]."""
-    least, more = (
-        predict(msgspec.structs.replace(row, settings=f"modes.{MODE}.stage_matrix={one!r} s")).time for one in COSTS
-    )
+    least, more = (time_at(row, one) for one in COSTS)
     return (row.time_per_step - least) / (more - least) * (COSTS[1] - COSTS[0])
 
 
@@ -54,21 +57,26 @@ def maker_of(row: Row) -> str:
 
 def main() -> int:
     """Print a line for each maker, one for each group, and one for all."""
-    found: dict[str, dict[tuple[str, int, float], float]] = {}
+    rows: dict[str, dict[tuple[str, int, float], Row]] = {}
     for row in (*all_rows(), *read_rows(HERE / "pairs.csv")):
         if row.mode == MODE and not row.settings and not why_apart(row):
             # One measurement may be a side of several pairs.
-            found.setdefault(maker_of(row), {})[row.model, row.batch, row.time_per_step] = cost(row)
-    makers = {name: median(costs.values()) for name, costs in found.items()}
+            rows.setdefault(maker_of(row), {})[row.model, row.batch, row.time_per_step] = row
+    found = {name: [cost(row) for row in own.values()] for name, own in rows.items()}
+    makers = {name: median(costs) for name, costs in found.items()}
     out = []
     middles = []
     for group, tuned in (("tuned tiles", True), ("general tiles", False)):
         members = {name: own for name, own in makers.items() if (name in TUNED) is tuned}
         for name, own in sorted(members.items()):
             others = predicted([other for one, other in members.items() if one != name])
-            costs = found[name].values()
+            costs = found[name]
             ends = f"{min(costs) * 1e6:.1f} to {max(costs) * 1e6:.1f}"
-            out.append(f"{name}: {len(costs)} rows, {own * 1e6:.1f} us ({ends}); the others say {told(others)}")
+            off = median(abs(time_at(row, others[0]) / row.time_per_step - 1) for row in rows[name].values())
+            out.append(
+                f"{name}: {len(costs)} rows, {own * 1e6:.1f} us ({ends}); the others say {told(others)}, "
+                f"by which its steps are {off:.0%} off"
+            )
         middles.append(predicted(list(members.values())))
         out.append(f"{group}: {told(middles[-1])}")
     (tuned_value, low, _), (general_value, _, high) = middles
