@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from perfmodel.commands.application import Application
-from perfmodel.commands.delivering import Delivery, reproducing_line, show, warn
+from perfmodel.commands.delivering import Delivery, note_old_names, reproducing_line, show, warn
 from perfmodel.commands.shared import Hardware, Model, asks, delivers
 from perfmodel.errors import PerfModelError, StoppedError, UnreadableValueError, UsageError
 from perfmodel.quoting import line
@@ -233,6 +233,7 @@ def _leave(code: int) -> NoReturn:
 def main() -> None:
     """Run the command line and turn every error into one line and an exit code."""
     _prepare_streams()
+    note_old_names()
     # A shell that completes a line passes it in the environment.
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
     words = typed.split() if typed and "_PERFMODEL_COMPLETE" in os.environ else sys.argv

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import typer
 from perfmodel._layout import SCHEMA
 from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
 from perfmodel.quoting import line, shell
+from perfmodel.specifications.renamed import OldNameWarning
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate
@@ -169,6 +171,21 @@ def show(text: str) -> None:
 def note(text: str) -> None:
     """Write a remark to stderr, in one line."""
     sys.stderr.write(f"perfmodel: note: {line(text)}\n")
+
+
+def note_old_names() -> None:
+    """Show each use of a name of an earlier version as a note, once a command; other warnings as Python does."""
+    usual, told = warnings.showwarning, set[str]()
+
+    def shown_once(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+        if not issubclass(category, OldNameWarning):
+            usual(message, category, *place, **named)
+        elif str(message) not in told:
+            told.add(str(message))
+            note(str(message))
+
+    warnings.showwarning = shown_once
+    warnings.filterwarnings("always", category=OldNameWarning)
 
 
 def tally(checked: int, faults: int, what: str) -> str:

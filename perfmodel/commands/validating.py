@@ -155,11 +155,13 @@ def calibrate_command(
     from perfmodel.measurements.calibration import as_profile, calibrate
     from perfmodel.report.validated import calibration_document
     from perfmodel.specifications.profiles import find_profile, profile_text
+    from perfmodel.specifications.renamed import still_called
 
     output, said = delivery.output, msgspec.structs.replace(delivery, output=None)
     chosen = said.form()
     if output is not None and not output.endswith(".toml"):
         raise UnknownNameError(f"-o: {shown(output)}: a profile is a .toml file")
+    still_called("--profile", profile or "")
     base = find_profile(profile) if profile else None
     if delivery.is_line():
         return

@@ -8,8 +8,9 @@ from perfmodel.errors import SpecificationError, UsageError, shown
 from perfmodel.estimates.options import OPTION
 from perfmodel.specifications.devicetables import FUSED_STYLES
 from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.profiles import find_profile, with_profile
+from perfmodel.specifications.profiles import Profile, find_profile, with_profile
 from perfmodel.specifications.quantities import Quantity, parse_setting
+from perfmodel.specifications.renamed import still_called
 from perfmodel.specifications.software import on_own_mode, software_in_use, software_of, with_software
 from perfmodel.units import whole_number
 
@@ -28,14 +29,15 @@ def devices_of(device: Hardware, given: Mapping[str, Any]) -> tuple[Hardware, Ha
 
     A what-if of a name that begins with after: is one of the after side alone.
     """
-    before = _with_software(device, given["software"], given["profile"])
+    profile, other = (_profile(given[name], OPTION[name].flag) for name in ("profile", "after_profile"))
+    before = _with_software(device, given["software"], profile, "--software")
     after = before
     if given["after_software"] or given["after_profile"]:
         # A profile stands over the software before where it names none of its own.
-        own = given["after_profile"] and find_profile(given["after_profile"], "--after-profile").software
-        usual = given["software"] or (given["profile"] and find_profile(given["profile"]).software)
+        named = given["after_software"] or (None if other is None else other.software)
+        usual = given["software"] or (None if profile is None else profile.software)
         option = "--after-software" if given["after_software"] else "--software"
-        after = _with_software(device, given["after_software"] or own or usual, given["after_profile"], option)
+        after = _with_software(device, named or usual, other, option)
     if given["parameters"]:
         settings = given["parameters"]
         check_settings(settings)
@@ -64,11 +66,16 @@ def _with_calls(before: Hardware, after: Hardware, given: Mapping[str, Any]) -> 
     return used, used if after is before else after
 
 
-def _with_software(
-    device: Hardware, named: str | None, profile_name: str | None, option: str = "--software"
-) -> Hardware:
+def _profile(name: str | None, option: str) -> Profile | None:
+    """Return the profile that `option` names, None for None."""
+    if name is None:
+        return None
+    still_called(option, name)
+    return find_profile(name, option)
+
+
+def _with_software(device: Hardware, named: str | None, profile: Profile | None, option: str) -> Hardware:
     """Return the device as the software that `option` names, or the usual one, uses it, and the profile over that."""
-    profile = None if profile_name is None else find_profile(profile_name)
     asked = named or (profile.software if profile is not None else None)
     # A device that was handed on with its software already stands as that software, and what came after, left it.
     software = None if not asked and software_in_use(device) else software_of(device, asked, option)

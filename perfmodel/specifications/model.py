@@ -18,6 +18,7 @@ from perfmodel.specifications.mixers import (
 )
 from perfmodel.specifications.primitives import Block
 from perfmodel.specifications.recipes import Recipe
+from perfmodel.specifications.renamed import gone
 from perfmodel.specifications.storage import Storage
 
 
@@ -192,6 +193,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     path: str = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError, with what stands for a field of an earlier version."""
+        raise AttributeError(gone(f"Model.{name}"))
 
     def replace(self, **changes: Any) -> "Model":
         """Return this model with some fields replaced."""
