@@ -6,6 +6,7 @@ Exit codes: 0 answered; 1 a name, file or value that cannot be used, or a check 
 
 import os
 import sys
+import warnings
 from codecs import register_error
 from contextlib import suppress
 from io import TextIOBase, TextIOWrapper
@@ -232,8 +233,14 @@ def _leave(code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line and turn every error into one line and an exit code."""
+    with warnings.catch_warnings():
+        note_old_names()
+        _run()
+
+
+def _run() -> None:
+    """Run the command line that was typed, and leave."""
     _prepare_streams()
-    note_old_names()
     # A shell that completes a line passes it in the environment.
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
     words = typed.split() if typed and "_PERFMODEL_COMPLETE" in os.environ else sys.argv

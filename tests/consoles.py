@@ -3,7 +3,6 @@
 python tests/consoles.py < lines.json, a list of lists of words; prints for each line and console how it ended.
 """
 
-import contextlib
 import io
 import json
 import os
@@ -12,6 +11,8 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from typing import Any
+
+from commandline import answered
 
 from perfmodel._layout import load_command_line
 
@@ -61,17 +62,9 @@ def ended(words: Sequence[str], console: str) -> dict[str, Any]:
         }
 
 
-def loaded(words: Sequence[str]) -> None:
-    """Run a command line once for nothing, so that what it loads is there for those that follow."""
-    sys.argv = ["perfmodel", *words]
-    shown = io.StringIO()
-    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
-        load_command_line().main()
-
-
 if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads forks
     lines = json.load(sys.stdin)
-    for line in lines:
-        loaded(line)
+    for line in lines:  # so that what it loads is there for those that follow
+        answered(line)
     json.dump([ended(words, console) for words in lines for console in CONSOLES], sys.stdout)

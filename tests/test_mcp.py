@@ -44,8 +44,26 @@ def test_the_options_of_a_question_are_arguments():
     [
         ("estimate", {"model": "llama-3.1-8", "hardware": "h100-sxm"}, "did you mean"),
         ("estimate", {"model": "llama-3.1-8b"}, "needs hardware"),
-        ("estimate", {"model": "llama-3.1-8b", "hardware": "h100-sxm", "output": "x.json"}, "no argument output"),
-        ("write", {}, "there is no tool write"),
+        ("estimate", {"model": "llama-3.1-8b", "hardware": "h100-sxm", "output": "x.json"}, "no argument 'output'"),
+        ("write", {}, "there is no tool 'write'"),
+        ("a\nb\x1b", {}, r"there is no tool 'a\nb\x1b'"),
+        ("estimate", {"model": "llama-3.1-8b", "hardware": "h100-sxm", "a\nb": 1}, r"no argument 'a\nb'"),
+        (
+            "estimate",
+            {"model": "llama-3.1-8b", "hardware": "h100-sxm", "parameters": "x=1"},
+            "parameters: 'x=1' is no object",
+        ),
+        (
+            "estimate",
+            {"model": "llama-3.1-8b", "hardware": "h100-sxm", "parameters": {"x": 1}},
+            "--set: 'x' is not a key",
+        ),
+        ("estimate", {"model": "llama-3.1-8b", "hardware": "h100-sxm", "batch": [1, 2]}, "--batch"),
+        (
+            "solve",
+            {"model": "llama-3.1-8b", "hardware": "a10", "profile": "server", "unknown": "x", "target": "speedup=1.1"},
+            "unknown",
+        ),
         ("estimate", {"model": "--output=x.json", "hardware": "h100-sxm"}, "x.json"),
     ],
 )

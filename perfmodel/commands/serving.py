@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import typer
 
 from perfmodel._layout import __version__, load_command_line
-from perfmodel.errors import PerfModelError
+from perfmodel.errors import PerfModelError, shown
 from perfmodel.estimates.options import OPTIONS, Option
 
 Schema = dict[str, Any]
@@ -140,17 +140,18 @@ def answer(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     tool = TOOLS.get(name)
     if tool is None:
-        raise PerfModelError(f"there is no tool {name}; there are {', '.join(TOOLS)}")
+        raise PerfModelError(f"there is no tool {shown(name)}; there are {', '.join(TOOLS)}")
     known = input_schema(tool)["properties"]
     unknown = [each for each in arguments if each not in known]
     if unknown or not arguments.keys() >= tool.given.keys():
         missing = ", ".join(each for each in tool.given if each not in arguments)
-        raise PerfModelError(f"{name}: {f'no argument {unknown[0]}' if unknown else f'needs {missing}'}")
-    words = [*tool.command.split(), "--json"]
+        raise PerfModelError(f"{name}: {f'no argument {shown(unknown[0])}' if unknown else f'needs {missing}'}")
+    settings = arguments.get("parameters") or {}
+    if not isinstance(settings, Mapping):
+        raise PerfModelError(f"{name}: parameters: {shown(settings)} is no object of keys and values")
+    words = [*tool.command.split(), "--json", *(f"--set={path}={value}" for path, value in settings.items())]
     for key, value in arguments.items():
-        if key == "parameters":
-            words += [f"--set={path}={number}" for path, number in value.items()]
-        elif key not in tool.given and value is not None:
+        if key not in (*tool.given, "parameters") and value is not None:
             words.append(f"--{key.replace('_', '-')}={value}")
     if tool.given:
         words += ["--", *(str(arguments[key]) for key in tool.given)]
@@ -171,5 +172,6 @@ def _printed(words: list[str]) -> str:
     finally:
         sys.argv = before
     if code:
-        raise PerfModelError(complained.getvalue().strip().removeprefix("perfmodel: ").removeprefix("error: "))
+        last = complained.getvalue().strip().rpartition("\n")[2]  # behind notes
+        raise PerfModelError(last.removeprefix("perfmodel: "))
     return said.getvalue()

@@ -34,6 +34,8 @@ WEIGHTS = {
     "studies": 1,
     "words": 1,
     "texts": 2,
+    "tools": 1,
+    "drafters": 1,
 }
 
 

@@ -1,22 +1,36 @@
 """What is fuzzed: each target takes bytes and must answer, or refuse in one line, with numbers that are numbers."""
 
 import contextlib
-import io
 import json
 import math
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from commandline import answered
+from fuzz_inputs import CORPUS
+
 from perfmodel import estimate, solve
-from perfmodel._layout import load_command_line
 from perfmodel.errors import PerfModelError
 
 MOST_POINTS = 64  # of a grid that is worked out
 DEVICE, MODEL = "a10", "llama-3.2-1b"
+# Files that stand beside a command line, by the word for each.
+BESIDE = {
+    "rows.csv": "measurements/rows.csv",
+    "trace.json": "traces/chrome.json",
+    "config.json": "configs/dense-plain.json",
+    "device.toml": "devices/h100-sxm.toml",
+    "profile.toml": "profiles/vllm.toml",
+    "study.toml": "studies/two.toml",
+    "head.json": "drafters/eagle3.json",
+}
 
 
 @contextlib.contextmanager
@@ -112,25 +126,40 @@ def words(data: bytes) -> None:
     whole = "validate" in line and not any(word.startswith("--source") for word in line)
     if whole or any(word.startswith("--dask") for word in line) or not _small(line):
         return
-    out, err = io.StringIO(), io.StringIO()
-    arguments, sys.argv = sys.argv, ["perfmodel", *line]
-    code: object = None
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, contextlib.chdir(folder):
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                load_command_line().main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        finally:
-            sys.argv = arguments
-    errors = [text for text in err.getvalue().splitlines() if not text.startswith("perfmodel: note: ")]
+        for word in BESIDE.keys() & set(line):
+            shutil.copy(CORPUS / BESIDE[word], word)
+        code, text, said = answered(line)
+    errors = [one for one in said.splitlines() if not one.startswith("perfmodel: note: ")]
     assert code in (0, 1, 2), f"exit code {code}"
     assert len(errors) == (1 if code else 0) or "validate" in line or "check" in line, f"{len(errors)} lines: {errors}"
-    text = out.getvalue()
     assert not any(word in text.lower().replace("\n", " ").split() for word in ("nan", "inf", "-inf")), "nan or inf"
     if "--json" in line and code == 0 and text.startswith(("{", "[")):
         for one in text.splitlines() if line[0] == "sweep" else [text]:
             json.loads(one, parse_constant=_no_constant)
+
+
+def tool(data: bytes) -> None:
+    """A call of a tool of `perfmodel mcp`: its name and arguments as JSON."""
+    from perfmodel.commands.serving import answer
+
+    try:
+        name, arguments = json.loads(data)
+    except (ValueError, TypeError, RecursionError):
+        raise PerfModelError("no call") from None
+    # The protocol's own package refuses arguments that are no object.
+    if not isinstance(name, str) or not isinstance(arguments, dict) or not _small([str(v) for v in arguments.values()]):
+        raise PerfModelError("no call")
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, contextlib.chdir(folder):
+        found = answer(name, arguments)
+        assert not list(Path(folder).iterdir()), "a tool wrote a file"
+    numbers(found)
+
+
+def drafter(data: bytes) -> None:
+    """The config.json of what drafts."""
+    with file_of(data, "config.json") as path:
+        checked(estimate("qwen3-4b", DEVICE, draft=3, acceptance=0.7, drafter=str(path)))
 
 
 def _no_constant(text: str) -> float:
@@ -181,13 +210,12 @@ def _readings() -> list[Callable[[str], Any]]:
     from perfmodel.specifications.formats import storage_format
     from perfmodel.units import parse_quantity
 
-    options: tuple[dict[str, Any], ...] = tuple(
-        {"option": name}
-        for name in ("batch", "context", "weights", "kv", "before", "after", "parallel", "loop_only", "offload")
-    )
+    given = {"weights kv before after parallel loop_only offload software profile after_software after_profile": {}}
+    given |= {"measured calls": {}, "decoding chunk": {"prompt": 64}, "drafter": {"draft": 2, "accepted": 1.0}}
     asked: list[Callable[[str], Any]] = [
-        lambda text, key=str(option["option"]): checked(estimate(MODEL, DEVICE, **{key: text}))  # type: ignore[arg-type]
-        for option in options[2:]
+        lambda text, key=key, beside=beside: checked(estimate(MODEL, DEVICE, **{key: text} | beside))
+        for names, beside in given.items()
+        for key in names.split()
     ]
     return [
         *asked,
@@ -209,6 +237,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "studies": study,
     "words": words,
     "texts": texts,
+    "tools": tool,
+    "drafters": drafter,
 }
 
 

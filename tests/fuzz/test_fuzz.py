@@ -21,7 +21,9 @@ COUNTS = {
     "measurements": 700,
     "studies": 200,
     "words": 40,
-    "texts": 150,
+    "texts": 100,
+    "tools": 40,
+    "drafters": 150,
 }
 CRASHES = sorted((HERE / "crashes").glob("*/*"))
 

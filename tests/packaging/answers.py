@@ -3,32 +3,23 @@
 A program of the tests; it runs in any environment that has perfmodel.
 """
 
-import contextlib
-import io
 import json
 import sys
 from pathlib import Path
 
-from perfmodel._layout import load_command_line
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from commandline import answered
 
 QUESTIONS = Path(__file__).with_name("questions.txt")
 
 
 def answer(line: str) -> str:
     """Return what a command line prints; raise RuntimeError with its error where it fails."""
-    out, err = io.StringIO(), io.StringIO()
-    arguments, sys.argv = sys.argv, ["perfmodel", *line.split()]
-    code: object = 0
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            load_command_line().main()
-    except SystemExit as stop:
-        code = stop.code or 0
-    finally:
-        sys.argv = arguments
-    if code:
-        raise RuntimeError(f"{line}: exit code {code}: {err.getvalue()}")
-    return out.getvalue()
+    ended = answered(line.split())
+    if ended.code:
+        raise RuntimeError(f"{line}: exit code {ended.code}: {ended.err}")
+    return ended.out
 
 
 def answers() -> dict[str, str]:
