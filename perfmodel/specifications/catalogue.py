@@ -52,9 +52,12 @@ def _load_model(path: Path, absolute: Path, changed: int) -> Model:
 
 
 def _changed(path: Path) -> int:
-    """Return when the newest of what describes the model at `path` changed [ns], 0 where nothing is there."""
-    files = [path, path / "config.json"] if path.is_dir() else [path, path.parent]
-    return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
+    """Return when the newest of what describes the model at `path` changed [ns], 0 where nothing can be there."""
+    try:
+        files = [path, path / "config.json"] if path.is_dir() else [path, path.parent]
+        return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
+    except (OSError, ValueError):  # a name that no file can have, of which the reader says so
+        return 0
 
 
 def names(kind: str) -> list[str]:

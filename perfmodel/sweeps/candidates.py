@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy
 
+from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.costs import power_and_rental
 from perfmodel.estimates.figures import terms_at
 from perfmodel.estimates.prepared import Prepared, prepare_question
@@ -18,7 +19,9 @@ from perfmodel.estimates.splits import obstacle, splits
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Experts, Layer, Model
-from perfmodel.sweeps.grids import Axis
+from perfmodel.sweeps.grids import Axis, points
+
+_MOST_SETTINGS, _MOST_BATCHES = 100_000, 1_000_000  # of one choice: all but its batches, and these
 
 
 class Way(NamedTuple):
@@ -53,7 +56,13 @@ def ways_to_serve(
     """Yield every way to share that can be built, with the batches at which it fits into memory.
 
     report: is told after each how many are done, and of how many.
+    Raises ValueRangeError for more than can be looked at.
     """
+    batches_asked = next(axis.count for axis in axes if axis.name == "batch")
+    settings = len(models) * len(machines) * points(axes) // batches_asked
+    for many, most, what in ((settings, _MOST_SETTINGS, "settings"), (batches_asked, _MOST_BATCHES, "batches")):
+        if many > most:
+            raise ValueRangeError(f"choose: {many:,} {what} are more than {most:,}; make an axis coarser")
     named = {axis.name: axis.part(0, axis.count) for axis in axes}
     batches = numpy.array(sorted(named.pop("batch")), dtype=float)
     numbers = named.pop("devices")

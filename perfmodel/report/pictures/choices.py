@@ -28,7 +28,7 @@ _NEEDED = (
     "speedup.high",
     "fits.fits",
 )
-_MOST_CELLS, _MOST_POINTS = 200, 100_000
+_MOST_CELLS, MOST_POINTS = 200, 100_000
 
 
 def sweep_picture(
@@ -43,7 +43,7 @@ def sweep_picture(
     names = [COLUMN_OF.get(axis, axis) for axis in axes]
     varying = [i for i, count in enumerate(shape) if count > 1]
     needed = (*(names[i] for i in varying), *_NEEDED)
-    if not 1 < prod(shape) <= _MOST_POINTS or any(name not in columns for name in needed):
+    if not 1 < prod(shape) <= MOST_POINTS or any(name not in columns for name in needed):
         return None
     said = ", ".join(
         setting(name, columns[name][0])

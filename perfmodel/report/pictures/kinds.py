@@ -6,7 +6,7 @@ from typing import Any
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.options import OPTION
-from perfmodel.report.pictures.choices import sweep_picture
+from perfmodel.report.pictures.choices import MOST_POINTS, sweep_picture
 from perfmodel.report.pictures.curves import CURVE_CONTEXT, doubling, over_batch, over_context, scaling
 from perfmodel.report.pictures.fronts import pareto
 from perfmodel.report.pictures.intensities import roofline
@@ -25,6 +25,7 @@ CHOICE_KINDS = ("sweep", "compare", "ladder", "pareto")
 COMMAND_KINDS = ("choose", "request")
 # What the curves go over, by the name of their picture.
 AXIS_OF = {"scaling": "devices", "context": "context", "batch": "batch"}
+_MOST_ON_AN_AXIS = 10_000  # points of one answer's curve, each an estimate of its own
 _USUAL = {"devices": doubling(1, 16, 1), "batch": doubling(1, 1024, 1), "context": doubling(128, CURVE_CONTEXT, 128)}
 
 
@@ -57,7 +58,7 @@ def choices_data(kind: str, models: Any, hardware: Any, asked: Mapping[str, Any]
     models, hardware, asked: as `perfmodel.sweep` takes them. Raises PerfModelError where there is nothing to compare.
     """
     from perfmodel.sweeps.comparisons import compare
-    from perfmodel.sweeps.sweeps import sweep
+    from perfmodel.sweeps.sweeps import make_grid, sweep
 
     picture: Picture | None
     if kind in ("compare", "ladder", "pareto"):
@@ -68,12 +69,14 @@ def choices_data(kind: str, models: Any, hardware: Any, asked: Mapping[str, Any]
         points = dict(asked)
         if axis is not None and not is_grid(asked.get(axis)):
             points[axis] = list(_usual(axis, models))
+        if (many := make_grid(models, hardware, **points).size) > MOST_POINTS:
+            raise ValueRangeError(f"plot {kind}: {many:,} points are more than {MOST_POINTS:,}; make an axis coarser")
         swept = sweep(models, hardware, **points)
         picture = sweep_picture(swept.to_dict(), swept.axes, swept.shape, axis)
     if picture is None:
         raise ValueRangeError(
-            f"plot {kind}: one choice has nothing beside it, and more than 100,000 have no room; give some devices,"
-            " models or points, such as --batch 1:64:x2"
+            f"plot {kind}: one choice has nothing beside it; give some devices, models or points, such as --batch"
+            " 1:64:x2"
         )
     return picture
 
@@ -100,4 +103,8 @@ def points_given(axis: str, given: Any) -> tuple[int, ...]:
     from perfmodel.sweeps.axes import option_axis
 
     found = option_axis(OPTION[axis], given)
+    if found.count > _MOST_ON_AN_AXIS:
+        raise ValueRangeError(
+            f"--{axis}: {found.count:,} points are more than the {_MOST_ON_AN_AXIS:,} of a picture; make it coarser"
+        )
     return tuple(sorted({int(value) for value in found.part(0, found.count)}))
