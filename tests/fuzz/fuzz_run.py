@@ -57,6 +57,8 @@ def outcome(target: str, data: bytes) -> tuple[str, str, float]:
     and its time [s of a processor]."""
     from fuzz_targets import tried
 
+    from perfmodel.specifications.renamed import OldNameWarning
+
     def stop(_signal: int, _frame: object) -> None:
         raise TooSlowError
 
@@ -68,6 +70,7 @@ def outcome(target: str, data: bytes) -> tuple[str, str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", OldNameWarning)  # which is meant
             how, why = tried(target, data), ""
     except (KeyboardInterrupt, SystemExit):
         raise
