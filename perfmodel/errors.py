@@ -33,6 +33,10 @@ class StoppedError(PerfModelError):
     """Somebody stopped long work; the message says what was kept, and how to go on."""
 
 
+class OldNameWarning(DeprecationWarning):
+    """A name of an earlier version was given, which is taken for a while."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' (did you mean X?)' for the known name closest to `name`, or '' when none is close."""
     from difflib import get_close_matches

@@ -9,7 +9,8 @@ import pytest
 
 import perfmodel
 from perfmodel import estimate, find_model
-from perfmodel.specifications.renamed import GONE, RENAMED, OldNameWarning
+from perfmodel.errors import OldNameWarning
+from perfmodel.specifications.renamed import GONE, RENAMED
 
 ASK = ("llama-3.1-8b", "h100-sxm")
 # What a user of 0.1 may have written down, by kind.

@@ -11,9 +11,8 @@ import msgspec
 import typer
 
 from perfmodel._layout import SCHEMA
-from perfmodel.errors import PerfModelError, UnknownNameError, nearest, shown
+from perfmodel.errors import OldNameWarning, PerfModelError, UnknownNameError, nearest, shown
 from perfmodel.quoting import line, shell
-from perfmodel.specifications.renamed import OldNameWarning
 
 if TYPE_CHECKING:
     from perfmodel.estimates.answers import Estimate

@@ -10,7 +10,6 @@ from perfmodel.specifications.devicetables import FUSED_STYLES
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.profiles import Profile, find_profile, with_profile
 from perfmodel.specifications.quantities import Quantity, parse_setting
-from perfmodel.specifications.renamed import still_called
 from perfmodel.specifications.software import on_own_mode, software_in_use, software_of, with_software
 from perfmodel.units import whole_number
 
@@ -70,6 +69,8 @@ def _profile(name: str | None, option: str) -> Profile | None:
     """Return the profile that `option` names, None for None."""
     if name is None:
         return None
+    from perfmodel.specifications.renamed import still_called
+
     still_called(option, name)
     return find_profile(name, option)
 

@@ -18,7 +18,6 @@ from perfmodel.specifications.mixers import (
 )
 from perfmodel.specifications.primitives import Block
 from perfmodel.specifications.recipes import Recipe
-from perfmodel.specifications.renamed import gone
 from perfmodel.specifications.storage import Storage
 
 
@@ -196,6 +195,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError, with what stands for a field of an earlier version."""
+        from perfmodel.specifications.renamed import gone
+
         raise AttributeError(gone(f"Model.{name}"))
 
     def replace(self, **changes: Any) -> "Model":

@@ -8,6 +8,8 @@ import sys
 import warnings
 from typing import NamedTuple
 
+from perfmodel.errors import OldNameWarning
+
 
 class Renamed(NamedTuple):
     """now: what to write instead; until: the version that no longer takes the old name."""
@@ -28,10 +30,6 @@ GONE = {
     "Model.expert_format": "recipe, and parts of an estimate",
     "Model.head_format": "recipe, and parts of an estimate",
 }
-
-
-class OldNameWarning(DeprecationWarning):
-    """A name of an earlier version, which works for a while."""
 
 
 def still_called(what: str, name: str) -> None:

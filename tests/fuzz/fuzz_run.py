@@ -57,7 +57,7 @@ def outcome(target: str, data: bytes) -> tuple[str, str, float]:
     and its time [s of a processor]."""
     from fuzz_targets import tried
 
-    from perfmodel.specifications.renamed import OldNameWarning
+    from perfmodel.errors import OldNameWarning
 
     def stop(_signal: int, _frame: object) -> None:
         raise TooSlowError
