@@ -301,3 +301,24 @@ def test_kernels_of_a_mode_of_its_own_have_a_spread_of_their_own():
         assert width(known[0]) > width(known[1])
         looped = estimate(**asked | {"after": "looped"})
         assert looped.replace(parameters={"software.spread": 0.5}).speedup.high > looped.speedup.high
+
+
+def test_sequences_after_the_first_add_products_in_vector_units_up_to_the_eighth():
+    def added(batch, weights):
+        with_columns, without = (
+            estimate(
+                "qwen2.5-7b",
+                "dgx-spark",
+                software="ggml",
+                weights=weights,
+                batch=batch,
+                parameters={"kernels.column": column},
+            ).before.time_per_step
+            for column in (2.75, 0.0)
+        )
+        return with_columns - without
+
+    assert added(1, "q8_0") == 0
+    assert added(8, "q8_0") == pytest.approx(7 * added(2, "q8_0"))
+    assert added(32, "q8_0") == pytest.approx(added(8, "q8_0"))
+    assert added(8, "bf16") == 0

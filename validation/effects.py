@@ -29,6 +29,8 @@ SEQUENCE = {"server": 10e-6}
 EAGER_ISSUE = {"framework": 14e-6, "server": 40e-6}
 STREAM_ISSUE = {"ggml": 9e-6, "python": 9e-6}
 TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "python": 4.0, "ggml": 2.0}
+# Operations in vector units for each of a matrix with a further token, by chains of drafts (validation/drafts.py).
+COLUMN = 2.75
 # What a library adds to a collective [s]: llama.cpp copies from card to card and waits, 34 and 57 us by a profile.
 EXCHANGE = {"ggml": 90e-6}
 # Hopper's matrix units take 64 rows at once, in the libraries that servers and frameworks call.
@@ -47,7 +49,7 @@ SPREADS = {
     "matrix|all": 0.4, "matrix|kind": 0.3, "matrix|software": 0.5, "matrix|shared": 0.3, "matrix|own": 0.3,
     "experts|all": 0.4, "experts|kind": 0.4,
     "issue|kind": 0.4, "issue|place": 0.5, "issue|own": 0.3,
-    "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4,
+    "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4, "column|all": 0.3, "column|own": 0.3,
     "exchange|all": 0.7, "exchange|software": 0.7, "exchange|shared": 0.4, "exchange|own": 0.2,
     "rise|all": 0.7, "rise|software": 0.7, "rise|shared": 0.4, "rise|own": 0.2,
 }  # fmt: skip
@@ -177,6 +179,13 @@ def added(software: str, architecture: str, mode: str, storage: str) -> list[Eff
     return [("added", math.log(0.5), "added|all")]
 
 
+def column(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+    """Return the effects on the operations in vector units of a further sequence, for each of a narrow matrix [-]."""
+    if kind_of(software) != "ggml":
+        return [("no column", math.log(1e-9), "fixed")]
+    return [("column", math.log(COLUMN), "column|all"), (f"column on {architecture}", 0.0, "column|own")]
+
+
 def exchange(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
     """Return the effects on the what the library adds to a collective [s]."""
     usual = math.log(EXCHANGE.get(kind_of(software), 6e-6) / 6e-6)
@@ -192,14 +201,15 @@ def rise(software: str, architecture: str, mode: str, storage: str) -> list[Effe
 PARAMETERS: dict[str, Callable[[str, str, str, str], list[Effect]]] = {
     "weights": weights, "narrow": narrow, "kv": cache, "stream": stream, "host": host, "sequence": sequence,
     "matrix": matrix,
-    "experts": experts, "issue": issue, "tile": tile, "added": added, "exchange": exchange, "rise": rise,
+    "experts": experts, "issue": issue, "tile": tile, "added": added, "column": column,
+    "exchange": exchange, "rise": rise,
 }  # fmt: skip
 # Derivatives are taken over so much of a logarithm to each side, so that a kink of a larger() turns them bit by bit.
 _STEP = 0.03
 
 
 def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the time of each row [s] by (R1), (R2), (S1), (B1), (B2), (C4), (S2), as the package has it."""
+    """Return the time of each row [s] by (R1), (R2), (S1), (D6), (B1), (B2), (C4), (S2), as the package has it."""
     limit = number["stream"] * seen.units
 
     def rate(reach: np.ndarray, sustained: np.ndarray) -> np.ndarray:
@@ -217,6 +227,7 @@ def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
     both = np.maximum(streaming, arithmetic) + np.minimum(number["added"], 1.0)[of] * np.minimum(streaming, arithmetic)
     calls = np.bincount(of, both, len(seen.rows))
     lost = number["matrix"] * (seen.matrices + number["experts"] * seen.experts)
+    calls = calls + number["column"] * seen.columns
     exchanged = seen.exchange_time + seen.exchanges * (number["exchange"] + seen.doublings * number["rise"])
     busy = seen.calls_made * seen.boundary + lost + calls + exchanged + seen.sequences * number["sequence"]
     return number["host"] + np.maximum(busy, seen.calls_made * number["issue"])

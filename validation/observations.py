@@ -12,6 +12,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
+from perfmodel.equations import further_tokens, further_tokens_time
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.counts import counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
@@ -24,6 +25,8 @@ from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.software import GPU_VENDORS, Software, find_software, with_software
 
+# Sequences from which ggml's kernels for matrices take over (MMVQ_MAX_BATCH_SIZE of ggml-cuda/mmvq.cuh).
+MOST_COLUMNS = 8
 # Units of these are alike enough for one rate a unit to mean something.
 
 
@@ -75,7 +78,7 @@ class Observations:
         self.boundary, self.calls_made, self.matrices, self.experts = columns[:4]
         self.exchanges, self.exchange_time, self.doublings, self.sequences = columns[4:8]
         self.bandwidth, self.units, self.arithmetic, self.sustained = columns[8:12]
-        self.sustained_narrow, self.sustained_cache = columns[12:14]
+        self.sustained_narrow, self.sustained_cache, self.columns = columns[12:15]
         table = np.array(lines).T
         self.of = table[0].astype(int)
         self.matrix, self.flops, self.plain, self.narrow, self.cache, self.moved = table[1:7]
@@ -92,12 +95,18 @@ class Observations:
         numbers = side.parameters.values()
         rates, _, fixed, _ = side.parameters.costs(numbers)
         together: dict[str, list[float]] = {}
+        vectors = device.values.get("arithmetic.fp32") if software.kind == "ggml" and side.plan.narrow else None
+        columns = 0.0  # time of further sequences at an operation in vector units for each of a matrix [s]
         made, exchanges, exchange_time, widest = Counter[str](), 0.0, 0.0, 2
         narrow_bytes: Counter[str] = Counter()
         kinds = [_class_of(kind) for kind in side.plan.kinds]
         for call in counts_at(side.plan, row.batch, row.context):
             stage = call.segments[0][1][0]
             made[stage.matrix] += call.times
+            if vectors is not None and stage.matrix == "matrix":
+                further = further_tokens(MOST_COLUMNS, 1, max(stage.rows, 1))
+                token = stage.flops / stage.rows
+                columns += call.times * further_tokens_time(further, 0.0, 0.0, token, 1.0, vectors.value)
             line = together.setdefault(stage.matrix, [0.0] * 5)
             line[0] += call.times * stage.flops
             for kind, size in zip(kinds, stage.bytes, strict=True):
@@ -118,7 +127,7 @@ class Observations:
             exchanges, exchange_time, math.log2(widest) - 1, side.plan.parallel.sequences(row.batch),
             device.values["memory.bandwidth"].value, units, rates.arithmetic * rates.arithmetic_share,
             device.values["memory.sustained.weights"].value, _share(hardware, mode, storage), _share(hardware, mode,
-            CACHE),
+            CACHE), columns,
         )  # fmt: skip
         calls = [(float(bool(name)), *line) for name, line in together.items()]
         return single, calls, (software.name, (*device.architectures, "generic")[0], mode, storage)

@@ -11,6 +11,7 @@ import numpy as np
 import tomlkit
 from effects import PARAMETERS, SPREADS, Effect, kind_of
 from fused import with_kernels, written_kernels
+from observations import MOST_COLUMNS
 from widths import independent_shares, package_halves
 
 SOFTWARE = Path(__file__).resolve().parent.parent / "software"
@@ -161,6 +162,8 @@ def _text(one: _Software, places: list[str], beyond: tuple[float, float], errors
     sources["spread"] = (
         "what sources that were left out of the fit are off by beyond their parameters (validation/left_out.csv)"
     )
+    if one.kind == "ggml":
+        sources["columns"] = "MMVQ_MAX_BATCH_SIZE of ggml/src/ggml-cuda/mmvq.cuh"
     mode = MODE.get(one.name, MODE.get(one.kind, ""))
     tested = ", ".join(f"{source} {median:.0%} ({count})" for source, count, median in errors)
     lines = [
@@ -200,6 +203,10 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
     lines += ["", f"[{prefix}kernels]", _line("tile", one.value("tile", place), "", source)]
     if not place:
         lines.append(_line("added", one.value("added"), "", source, most=1.0))
+    if one.kind == "ggml":
+        lines.append(_line("column", one.value("column", place), "", source))
+        if not place:
+            lines.append(_line("most_columns", (MOST_COLUMNS,) * 3, "", "columns"))
     for mode in ("stream", "graph"):
         lines += ["", f"[{prefix}modes.{mode}]"]
         if not place and mode in STRUCTURE.get(one.kind, {}):

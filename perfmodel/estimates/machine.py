@@ -12,7 +12,7 @@ from perfmodel import equations
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.callparameters import CallParameters
 from perfmodel.estimates.counts import Further
-from perfmodel.estimates.machinerates import Chain, Costs, FewTokens, Fixed, PromptRates, Rates, Route
+from perfmodel.estimates.machinerates import Chain, Columns, Costs, FewTokens, Fixed, PromptRates, Rates, Route
 from perfmodel.estimates.memoryparameters import MemoryParameters
 from perfmodel.estimates.plan import Plan
 from perfmodel.estimates.positions import standing_at
@@ -29,6 +29,8 @@ _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_r
 # The rate that a power limit allows, of a device that has one.
 _POWER_RATE = ("prompts.power_rate",)
 _UNPACKED = "prompts.unpacked"
+# What kernels for few sequences take for each, of matrices below 16 bits.
+_COLUMNS = ("kernels.most_columns", "kernels.column", "arithmetic.fp32")
 # What kernels for few tokens take for each.
 _FEW = ("drafts.token", "drafts.operations", "drafts.vector_rate")
 
@@ -48,6 +50,8 @@ class SideParameters:
             taking.take(path, "arithmetic") if not taking.fused and path in hardware.values else None
             for path in ("kernels.tile", "kernels.added")
         ]
+        few = plan.narrow and not taking.fused
+        self._columns = taking.take_known(_COLUMNS, "arithmetic") if few else []
         self._prompt = (
             [*(taking.take(path, "prompts") for path in _PROMPT), *taking.take_known(_POWER_RATE, "prompts")]
             if plan.prompted or plan.network
@@ -101,6 +105,7 @@ class SideParameters:
             added,
             prompt=self._prompt_rates(numbers),
             few=FewTokens(*(numbers[path] for path in self._few)) if self._few else None,
+            columns=Columns(*(numbers[path] for path in self._columns)) if self._columns else None,
         )
 
     def _prompt_rates(self, numbers: Mapping[str, Number]) -> PromptRates | None:

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perfmodel.estimates.counts import Further
+from perfmodel import equations
+from perfmodel.estimates.counts import Further, StageCounts
+from perfmodel.numbers.choices import larger
 
 Number = Any
 
@@ -34,6 +36,25 @@ class Rates(msgspec.Struct, frozen=True):
     added: Number = None
     prompt: "PromptRates | None" = None
     few: "FewTokens | None" = None
+    columns: "Columns | None" = None
+
+
+class Columns(NamedTuple):
+    """What kernels for few sequences take for each further one (D3, D6).
+
+    The sequences from which others take over [-], the operations in vector units for each of a matrix [-], and their
+    rate [FLOP/s].
+    """
+
+    most: Number
+    operations: Number
+    rate: Number
+
+    def time(self, stage: StageCounts) -> Number:
+        """Return what sequences after the first add to the time of a stage with a matrix [s]."""
+        further = equations.further_tokens(self.most, 1, larger(stage.rows / stage.tokens, 1))
+        token = stage.flops / stage.rows
+        return equations.further_tokens_time(further, 0.0, 0.0, token, self.operations, self.rate)
 
 
 class FewTokens(msgspec.Struct, frozen=True):
@@ -46,6 +67,13 @@ class FewTokens(msgspec.Struct, frozen=True):
     token: Number
     operations: Number
     rate: Number
+
+    def time(self, stage: StageCounts, bandwidths: tuple[Number, ...]) -> Number:
+        """Return what further tokens of a sequence add to the time of a stage [s]."""
+        streaming = equations.streaming_time(stage.weights, bandwidths)
+        return equations.further_tokens_time(
+            stage.further, streaming, self.token, stage.matrix_flops, self.operations, self.rate
+        )
 
 
 class PromptRates(msgspec.Struct, frozen=True):

@@ -79,6 +79,11 @@ class Plan(msgspec.Struct, frozen=True):
     host_layers: int = 0
 
     @property
+    def narrow(self) -> bool:
+        """Whether any weights have less than 16 bits."""
+        return any(_bits(kind) < _WIDE for kind in self.kinds[:-2])
+
+    @property
     def stages(self) -> int:
         """Dependent stages of a step without its drafts, one in each plain call."""
         return added(

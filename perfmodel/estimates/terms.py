@@ -3,7 +3,7 @@
 Busy time is what the calls take without boundaries and host; terms add those and sum to the step.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import msgspec
 
 from perfmodel import equations
 from perfmodel.estimates.counts import CallCounts, StageCounts
-from perfmodel.estimates.machinerates import Chain, FewTokens, Fixed, Rates
+from perfmodel.estimates.machinerates import Chain, Fixed, Rates
 from perfmodel.estimates.plan import Plan
 from perfmodel.numbers.choices import added, larger, smaller
 
@@ -90,9 +90,8 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
-            if rates.few is not None and stage.further is not None:
-                extra = count * _further(stage, rates, rates.few)
-                compute, calls = compute + extra, calls + extra
+            for extra in _for_few(stage, rates):
+                compute, calls = compute + count * extra, calls + count * extra
             if stage.matrix:
                 loss = equations.matrix_losses(
                     chain.matrix, chain.experts, *((0, count) if stage.matrix == "experts" else (count, 0))
@@ -134,12 +133,12 @@ def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:
     )
 
 
-def _further(stage: StageCounts, rates: Rates, few: FewTokens) -> Number:
-    """Return what further tokens add to the time of a stage whose kernels are for few [s]."""
-    streaming = equations.streaming_time(stage.weights, rates.bandwidths)
-    return equations.further_tokens_time(
-        stage.further, streaming, few.token, stage.matrix_flops, few.operations, few.rate
-    )
+def _for_few(stage: StageCounts, rates: Rates) -> Iterator[Number]:
+    """Yield what further sequences, and further tokens of each, add to a plain call whose kernels are for few [s]."""
+    if rates.columns is not None and stage.matrix == "matrix" and rates.prompt is None:
+        yield rates.columns.time(stage)
+    if rates.few is not None and stage.further is not None:
+        yield rates.few.time(stage, rates.bandwidths)
 
 
 def _flops(stage: StageCounts, rates: Rates) -> Number:
@@ -215,7 +214,7 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, *, opens: 
     shared = exposed * added(exchange) / larger(serial, 1e-30)
     compute = roofline - m
     if rates.few is not None and stages[0].further is not None:
-        extra = added([_further(stage, rates, rates.few) for stage in stages])
+        extra = added([rates.few.time(stage, rates.bandwidths) for stage in stages])
         compute, first, i = compute + extra, first + extra, i + extra
     return _Iteration(m, compute, exposed - shared, shared, first, i)
 

@@ -28,6 +28,20 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         positive=False,
     ),
     Parameter(
+        "kernels.column",
+        "1",
+        1,
+        "operations in vector units for each of a matrix below 16 bits, with each further sequence, in kernels for few"
+        " (D6)",
+    ),
+    Parameter(
+        "kernels.most_columns",
+        "1",
+        1,
+        "sequences from which kernels for matrices take over from those for few (D3)",
+        positive=True,
+    ),
+    Parameter(
         "software.spread",
         "1",
         0,
