@@ -322,3 +322,27 @@ def test_sequences_after_the_first_add_products_in_vector_units_up_to_the_eighth
     assert added(8, "q8_0") == pytest.approx(7 * added(2, "q8_0"))
     assert added(32, "q8_0") == pytest.approx(added(8, "q8_0"))
     assert added(8, "bf16") == 0
+
+
+def test_what_is_a_measured_rows_own_is_not_another_models():
+    asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "software": "server"}
+    measured = estimate(**asked, measured="9ms")
+
+    def factor(answer):
+        return {a.name: a.value for a in answer.assumptions}["modes.graph.factor"]
+
+    def width(answer):
+        return answer.before.low.time_per_step / answer.before.high.time_per_step
+
+    assert factor(measured.replace(batch=16)) == factor(measured.replace(devices=4)) == factor(measured)
+    others = [measured.replace(weights="fp8"), measured.replace(model="llama-3.2-3b")]
+    for other, plain in zip(
+        others, (estimate(**asked, weights="fp8"), estimate(**asked | {"model": "llama-3.2-3b"})), strict=True
+    ):
+        assert 1 < factor(other) < factor(measured)
+        assert factor(other) == factor(others[0])
+        assert width(measured) < width(other) < width(plain)
+    # Back at its question it is met again.
+    again = others[1].replace(model="llama-3.1-8b")
+    assert again.before.time_per_step == pytest.approx(9e-3)
+    assert again.before.low.time_per_step == measured.before.low.time_per_step

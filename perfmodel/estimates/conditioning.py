@@ -12,7 +12,7 @@ import msgspec
 from perfmodel.errors import SpecificationError, UnreadableValueError, UsageError, ValueRangeError, shown
 from perfmodel.estimates.figures import peak_at
 from perfmodel.estimates.intervals import effects_of
-from perfmodel.estimates.known import Known, Seen, as_known, beyond_parts, factor_path, shared_effects
+from perfmodel.estimates.known import Known, Seen, as_known, beyond_parts, elsewhere, factor_path, shared_effects
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
@@ -113,6 +113,9 @@ def prepared_with(question: Question, known: Known | None) -> Prepared:
     """Return a question made ready with what a measured step tells, of its own or of another question."""
     if known is None:
         return prepare_question(question)
+    known = known.origin or known
+    if (question.model.name, question.formats.weights) != (known.of[0], known.of[3]):
+        known = elsewhere(known)
     prepared = prepare_question(with_known(question, known))
     if prepared.known is not known:
         prepared.learn(known)

@@ -35,7 +35,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     beyond: half-widths of logarithms by which sources and rows of its software differ beyond their parameters [-].
     moved: by path a quantity as it was and as it is now; left: by path the share of its spread that is left [-];
     distance: of the step from what is usual, in standard deviations; deviations: by path how many of its own interval
-    it moved [-]; undetermined: uncertain parameters that it says little of; seen: how it binds the rest.
+    it moved [-]; undetermined: uncertain parameters that it says little of; seen: how it binds the rest;
+    origin: the step as it was measured, where this is what another model or format has of it.
     """
 
     time: float
@@ -54,6 +55,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     left: dict[str, float]
     undetermined: tuple[str, ...]
     seen: Seen
+    origin: "Known | None" = None
 
     def away(self, of: tuple[str, ...], batch: Number, context: Number) -> Number:
         """Return how far another row is from the measured one, 0 for itself to 1 for one that differs in all it can.
@@ -72,6 +74,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return quantity
         low, high = (quantity.value * (end / quantity.value) ** share for end in (quantity.low, quantity.high))
         return msgspec.structs.replace(quantity, low=low, high=high)
+
+
+@lru_cache(maxsize=64)
+def elsewhere(known: Known) -> Known:
+    """Return a measured step as another model or format of weights has it: what is its row's own is not theirs."""
+    return msgspec.structs.replace(known, row=known.source, origin=known)
 
 
 def factor_path(mode: str) -> str:
@@ -104,7 +112,8 @@ def shared_effects(hardware: Hardware, mode: str, known: Known) -> dict[str, Eff
         return {}
     spread, noise = known.beyond
     source = {"software.spread": Effect(spread, -spread)}
-    return source | ({"software.noise": Effect(noise, -noise)} if mode == known.mode else {})
+    own = mode == known.mode and known.origin is None
+    return source | ({"software.noise": Effect(noise, -noise)} if own else {})
 
 
 # Launch modes between which nothing but the launch differs; what runs eagerly is another software's kernels.

@@ -160,7 +160,7 @@ class Prepared:
 
         Away from the measured step the row has a noise of its own.
         """
-        if self.known is None:
+        if self.known is None or self.known.origin is not None:
             return self.beyond
         _, noise = beyond_parts(self.before.hardware, self.before.mode.name) or (0.0, 0.0)
         noise = noise * self.known.away(self.of, batch, context)
