@@ -413,6 +413,19 @@ def test_one_row_calibrated_and_one_step_measured_say_the_same(tmp_path, mode, s
     )
 
 
+def test_a_calibrated_profile_is_where_another_calibration_starts():
+    said = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "mode": "graph", "stack": "vllm"}
+    rows = [row_of(said | {"time_per_step": time}, "mine.csv: line 2", 2) for time in ("0.009", "0.010")]
+    first = calibrate(rows[:1])
+    base = as_profile(first, "first")
+    second = calibrate(rows[1:], base)
+    factors = [next(p for p in each.parameters if p.path == "modes.graph.factor") for each in (first, second)]
+    assert factors[0].value < factors[1].value
+    assert factors[1].prior[1] == pytest.approx(factors[0].value)
+    assert predict(rows[1], as_profile(second, "second", base)).error == pytest.approx(0, abs=1e-3)
+    assert len({p.path for p in second.parameters}) == len(second.parameters)
+
+
 def test_rows_of_one_stack_tell_its_factor_and_their_scatter(tmp_path):
     """Steps all a tenth slower than their kind's, but for a hundredth to either side."""
     lines = made_up("h100-sxm", {}) + made_up("h100-sxm", {}, model="llama-3.2-1b")

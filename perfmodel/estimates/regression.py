@@ -67,9 +67,9 @@ class MeasuredSide:
         return float(step_at(self.side.plan, costs, self._batch, self._context).time())
 
     def slopes(self, numbers: Mapping[str, float]) -> tuple[float, dict[str, float]]:
-        """Return the logarithm of the time, and its slope by the logarithm of each uncertain parameter."""
+        """Return the logarithm of the time, and its slope by the logarithm of each uncertain parameter in `numbers`."""
         here = math.log(self.time(numbers))
-        own = {path: numbers[path] for path in self.quantities}
+        own = {path: numbers[path] for path in self.quantities if path in numbers}
         moved = {path: {**numbers, path: number * math.exp(_STEP)} for path, number in own.items()}
         return here, {path: (math.log(self.time(moved[path])) - here) / _STEP for path in own}
 
