@@ -2,6 +2,8 @@
 and broken files."""
 
 import copy
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -683,3 +685,24 @@ def test_a_file_type_of_decoders_is_refused_in_one_line(run):
     answer = run("estimate", "sd-1.5-unet", "h100-sxm", "--weights", "q4_k_m")
     assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
     assert "q4_k" in answer.err
+
+
+def test_the_text_of_a_network_costs_less_than_its_answer(repository):
+    """Hundreds of distinct blocks: verdict, notes and tables once took ten times the time of the answer."""
+    program = """if True:
+        import time
+        from perfmodel import estimate
+        from perfmodel.report.answer import document
+        from perfmodel.report.facts import beside_of
+        from perfmodel.report.text import to_plain
+        start = time.process_time()
+        answer = estimate("sd-1.5-unet", "sn40l")
+        answer.to_dict()
+        done = time.process_time()
+        text = to_plain(document(answer, beside_of(answer)))
+        print(done - start, time.process_time() - done, len(text))
+    """
+    done = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, check=True)
+    answering, showing, length = map(float, done.stdout.split())
+    assert showing < answering < 5
+    assert length > 500
