@@ -46,14 +46,13 @@ class RecordedLoop(NamedTuple):
     """The operations on whole pieces.
 
     inputs: what they take from smaller arrays; lines: the operations; results: which of them are wanted.
-    loose: numbers that need not be had to the last bit; bounds: between what some numbers are known to lie.
+    loose: numbers that need not be had to the last bit.
     """
 
     inputs: tuple[str, ...]
     lines: tuple[Line, ...]
     results: tuple[str, ...]
     loose: frozenset[str] = frozenset()
-    bounds: Mapping[str, tuple[float, float]] = {}
 
 
 class Program:
@@ -93,11 +92,6 @@ class Program:
             tuple(line for line in lines if line.target in whole),
             tuple(dict.fromkeys(name for name in recorded if name in whole)),
             frozenset(whole & recorder.loose),
-            {
-                line.left: recorder.bounds(line.left)
-                for line in lines
-                if line.operation == "log" and line.target in whole
-            },
         )
         self._pieces: Any = _Pieces(self.kernel)
         if compiled and self.kernel.lines:

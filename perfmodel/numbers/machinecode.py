@@ -21,10 +21,8 @@ from perfmodel.numbers.recorded import Line
 
 Array = Any
 _LANES = 8
-# Decimal digits of a series.
-_DIGITS = 14
-# Bounds of what is known of no number, of numbers whose logarithm is one series, and of what others are divided into.
-_ANY, _NEAR_ONE, _MANTISSA = (0.0, math.inf), (0.7, 1.45), (math.sqrt(0.5), math.sqrt(2.0))
+# How far from one most quotients are whose logarithm is asked.
+_REACH = 0.22
 _SUFFIX = f"v{_LANES}f64"
 _ARITHMETIC = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 
@@ -108,7 +106,7 @@ class _Text:
     def __init__(self, kernel: Any, varies: Sequence[tuple[bool, bool]]) -> None:
         self._kernel, self._varies = kernel, varies
         self._lines: list[str] = []
-        self._names = 0
+        self._names, self._block = 0, "entry"
 
     def _do(self, text: str) -> str:
         """Add an operation; return the name of its result."""
@@ -117,6 +115,7 @@ class _Text:
         return f"%t{self._names}"
 
     def _label(self, name: str) -> None:
+        self._block = name
         self._lines.append(f"{name}:")
 
     def _jump(self, text: str) -> None:
@@ -145,11 +144,13 @@ class _Text:
         self._lines.append("  %begin = mul i64 %o, %inner")
         self._jump("label %inner_test")
         self._label("inner_test")
-        self._lines.append("  %i = phi i64 [0, %outer_begin], [%i_next, %inner_loop]")
+        self._lines.append("  %i = phi i64 [0, %outer_begin], [%i_next, %inner_end]")
         self._jump(f"i1 {self._do('icmp slt i64 %i, %inner')}, label %inner_loop, label %outer_end")
         self._label("inner_loop")
         self._lines.append(f"  %at = call i64 @llvm.smin.i64(i64 %i, i64 {last})")
         self._points("%at", inputs, outs)
+        self._jump("label %inner_end")
+        self._label("inner_end")
         self._lines.append(f"  %i_next = add i64 %i, {_LANES}")
         self._jump("label %inner_test")
         self._label("outer_end")
@@ -160,6 +161,7 @@ class _Text:
             "define void @kernel(ptr noalias %rows, ptr noalias %inputs, ptr noalias %outs, i64 %outer, i64 %inner) #0"
             f' {{\nentry:\n{body}\ndone:\n  ret void\n}}\nattributes #0 = {{ nounwind "min-legal-vector-width"="512"'
             ' "prefer-vector-width"="512" }\n'
+            '!0 = !{!"branch_weights", i32 1, i32 1000}\n'
         )
 
     def _points(self, i: str, inputs: Mapping[int, str], outs: Sequence[str]) -> None:
@@ -200,7 +202,7 @@ class _Text:
             fused = " contract" if line.target in self._kernel.loose else ""
             return self._do(f"{_ARITHMETIC[operation]}{fused} {kind} {left}, {right}")
         if operation == "log":
-            return self._logarithm(left, kind, self._kernel.bounds.get(line.left, _ANY))
+            return self._logarithm(left, kind)
         if operation == "exp":
             return self._exponential(left, kind)
         if operation == "**":
@@ -214,18 +216,29 @@ class _Text:
     def _power(self, exponent: Any, left: str, right: str, kind: str) -> str:
         if exponent == 0.5:
             return self._do(f"call {kind} @llvm.sqrt.{_SUFFIX}({kind} {left})")
-        product = self._do(f"fmul {kind} {self._logarithm(left, kind)}, {right}")
+        product = self._do(f"fmul {kind} {self._far_logarithm(left, kind)}, {right}")
         return self._exponential(product, kind)
 
-    def _logarithm(self, x: str, kind: str, bounds: tuple[float, float] = _ANY) -> str:
-        """The logarithm of some normal positive numbers at once, with x = 2**e m, m near one: e log(2) + log(m)."""
-        near_one = _NEAR_ONE[0] <= bounds[0] <= bounds[1] <= _NEAR_ONE[1]
-        e, m = (None, x) if near_one else self._parts(x, kind)
+    def _logarithm(self, x: str, kind: str) -> str:
+        """The logarithm of normal positive numbers, most near one; each as it would be alone, whatever is beside it."""
+        t = self._do(f"fadd {kind} {x}, {_number(-1.0)}")
+        near = self._do(f"fmul {kind} {t}, {self._series(t, _logarithm_series(1 - _REACH, 1 + _REACH, 16), kind)}")
+        truth, before, label = _kind("i1"), self._block, f"far{self._names}"
+        far = self._do(f"fcmp ugt {kind} {self._do(f'fmul {kind} {t}, {t}')}, {_number(_REACH**2)}")
+        any_far = self._do(f"icmp ne i{_LANES} {self._do(f'bitcast {truth} {far} to i{_LANES}')}, 0")
+        self._jump(f"i1 {any_far}, label %{label}, label %after_{label}, !prof !0")
+        self._label(label)
+        chosen = self._do(f"select {truth} {far}, {kind} {self._far_logarithm(x, kind)}, {kind} {near}")
+        self._jump(f"label %after_{label}")
+        self._label(f"after_{label}")
+        return self._do(f"phi {kind} [{near}, %{before}], [{chosen}, %{label}]")
+
+    def _far_logarithm(self, x: str, kind: str) -> str:
+        """The logarithm of any normal positive numbers, x = 2**e m, m near one: e log(2) + log(m)."""
+        e, m = self._parts(x, kind)
         t = self._do(f"fadd {kind} {m}, {_number(-1.0)}")
-        series = self._series(t, _logarithm_series(*(bounds if near_one else _MANTISSA)), kind)
-        if e is None:
-            return self._do(f"fmul {kind} {t}, {series}")
-        return self._fused(t, series, self._do(f"fmul {kind} {e}, {_number(math.log(2))}"), kind)
+        whole = self._do(f"fmul {kind} {e}, {_number(math.log(2))}")
+        return self._fused(t, self._series(t, _logarithm_series(math.sqrt(0.5), math.sqrt(2.0), 20), kind), whole, kind)
 
     def _parts(self, x: str, kind: str) -> tuple[str, str]:
         """Exponent and mantissa, from sqrt(1/2) to sqrt(2), of some normal positive numbers at once."""
@@ -263,20 +276,15 @@ class _Text:
         return self._do(f"call {kind} @llvm.fmuladd.{_SUFFIX}({kind} {one}, {kind} {other}, {kind} {more})")
 
 
-@lru_cache(maxsize=256)
-def _logarithm_series(low: float, high: float) -> list[float]:
+@cache
+def _logarithm_series(low: float, high: float, terms: int) -> list[float]:
     """Return coefficients of the powers of t in log(1 + t) / t, for 1 + t from `low` to `high`."""
-    low, high = min(low, 1.0) - 1e-9, max(high, 1.0) + 1e-9
-    # A term makes the error so many times as small: sum of the axes of the ellipse through 0, where the logarithm ends.
-    half, middle = (high - low) / 2, (high + low) / 2
-    smaller = (middle + math.sqrt(middle * middle - half * half)) / half
     fitted = numpy.polynomial.Chebyshev.interpolate(
         lambda t: numpy.where(abs(t) < 1e-12, 1.0, numpy.log1p(t) / numpy.where(t == 0, 1.0, t)),
-        math.ceil(_DIGITS / math.log10(smaller)),
+        terms - 1,
         (low - 1.0, high - 1.0),
     )
-    coefficients: list[float] = fitted.convert(kind=numpy.polynomial.Polynomial).coef.tolist()
-    return coefficients
+    return list(map(float, fitted.convert(kind=numpy.polynomial.Polynomial).coef))
 
 
 def _kind(kind: str) -> str:

@@ -53,10 +53,6 @@ class GridRecorder(Recorder):
         number = float(value)
         return number, number
 
-    def bounds(self, name: Any) -> tuple[float, float]:
-        """Return bounds of the number of that name, or of a plain number."""
-        return self._ranges[name] if isinstance(name, str) else (float(name), float(name))
-
     def note(self, operation: str, left: Any, right: Any) -> Number:
         """Note `left operation right` and return its result, or what it is bound to be."""
         if operation in _DECIDED:
