@@ -115,15 +115,18 @@ def test_unknown_command_is_usage(run):
         (b"\xff\xfe\x00binary\x00", "not UTF-8"),
         (b'{"model_type": "lla', "JSON"),
         (b"[memory", "TOML"),
+        (b"name = 1\nname = 2\n", "TOML"),
+        (b"name = " + b"[" * 100_000, "TOML"),
         (b"[1, 2]", ""),
         (b"\x00" * 50, ""),
     ],
-    ids=["empty", "blank", "binary", "truncated-json", "truncated-toml", "list", "zeros"],
+    ids=["empty", "blank", "binary", "truncated-json", "truncated-toml", "a-key-twice", "nested", "list", "zeros"],
 )
 def test_bad_files(run, tmp_path, kind, content, part):
     path = tmp_path / ("config.json" if kind == "model" and part != "TOML" else "mine.toml")
     path.write_bytes(content)
     words = [str(path), "sn40l"] if kind == "model" else ["llama-3.1-8b", str(path)]
+    part = "nested too deeply" if b"[[" in content else part
     if kind == "hardware" and part == "JSON":
         part = "TOML"
     one_line(run("estimate", *words), 1, path.name, part)

@@ -63,7 +63,6 @@ def test_heavy_packages_stay_out(repository, words):
 # What an estimate of the main figures on one device has no use for: it would start a fifth later with them.
 NOT_FOR_MAIN_FIGURES = (
     "json",
-    "tomllib",
     "perfmodel.estimates.bestdrafts",
     "perfmodel.estimates.breakeven",
     "perfmodel.estimates.evidence",
@@ -88,7 +87,6 @@ def test_main_figures_load_what_they_need(repository):
     assert sum(name.startswith("perfmodel") for name in loaded) <= 125
     with_all_fields = modules_after(repository, "estimate", "llama-3.1-8b", "h100-sxm", "--json")
     assert "perfmodel.estimates.evidence" in with_all_fields
-    assert "tomllib" not in with_all_fields
 
 
 def test_importing_the_package_loads_next_to_nothing(repository):

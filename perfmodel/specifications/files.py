@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli
+
 from perfmodel.errors import SpecificationError, shown
 from perfmodel.quoting import toml
-from perfmodel.specifications.plaintoml import plain_tables
 
 _DEEPEST = 60  # parts of a dotted key
 # What TOML is made of, as far as keys go: texts of several lines, comments, and runs of dotted parts, of which a long
@@ -74,15 +75,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def toml_tables(text: str, path: Path) -> dict[str, Any]:
     """Return the tables of TOML, `text` or a part of what stands in the file `path`."""
-    if (tables := plain_tables(text)) is not None:
-        return tables
-    import tomllib
-
     if _dotted_deeply(text):
         raise SpecificationError(f"{path}: a key has more than {_DEEPEST} parts, more than any specification")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise SpecificationError(f"{path}: is not TOML: {error}") from None
     except RecursionError:
         raise SpecificationError(f"{path}: is nested too deeply") from None

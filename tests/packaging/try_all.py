@@ -27,7 +27,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OLDEST_PYTHONS = ("3.11",)
 LICENSES = ("LICENSE", "LICENSE-uPlot")
 # What a run shows of an environment.
-SHOWN = ("numpy", "scipy", "sympy", "msgspec", "typer", "rich", "matplotlib", "tomlkit")
+SHOWN = ("numpy", "scipy", "sympy", "msgspec", "typer", "rich", "matplotlib", "tomli", "tomlkit")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+\.?\d*(?:e[-+]?\d+)?")
 _LINK = re.compile(r"\]\(([^)]*)\)")
 
