@@ -16,7 +16,6 @@ from perfmodel.estimates.known import Known, Seen, as_known, beyond_parts, elsew
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.prepared import Prepared, prepare_question
 from perfmodel.estimates.question import Question, read_question
-from perfmodel.estimates.regression import MeasuredSide, Regression, spreads_of
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.parameters import largest
@@ -60,6 +59,8 @@ def conditioned(question: Question) -> Known | None:
     text = question.arguments.get("measured")
     if text is None:
         return None
+    from perfmodel.estimates.regression import MeasuredSide, Regression, spreads_of
+
     prepared = prepare_question(question)
     time = measured_time(text, question.batch * prepared.tokens_per_step)
     peak = peak_at(prepared, question.batch, question.context, {})
