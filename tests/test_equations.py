@@ -185,7 +185,7 @@ def iterations_of(stages, room, opens=True):
     streaming, latencies, computing = zip(*((s.size * s.slowness, s.latency, s.computing) for s in stages), strict=True)
     windows = equations.prefetch_windows([equations.Bytes(s.size, s.slowness, s.kind) for s in stages], room)
     waits = equations.waits_for_bytes(latencies, streaming, windows, computing, opens)
-    return [equations.iteration_time(sum(latencies), sum(computing), 0.0, wait) for wait in waits]
+    return [equations.iteration_time(sum(latencies) + sum(computing), wait) for wait in waits]
 
 
 def stages_of(most):

@@ -335,12 +335,16 @@ def test_a_slower_memory_is_not_faster_where_bytes_of_several_formats_pass_the_w
             weights="mlx-q5-g32",
             before="eager",
             batch=33,
-            parameters={"modes.looped.prefetch": "12MB", "memory.sustained.quantised": share},
+            parameters={
+                "modes.looped.stage": "2us",
+                "modes.looped.prefetch": "12MB",
+                "memory.sustained.quantised": share,
+            },
         ).after.time_per_step
         for share in (0.84, 0.33, 0.1, 0.03)
     ]
     assert times == sorted(times)
-    assert times == pytest.approx([3.3701e-3, 3.3701e-3, 3.3701e-3, 5.1068e-3], rel=1e-3)
+    assert times == pytest.approx([3.2831e-3, 3.2831e-3, 3.2831e-3, 4.6155e-3], rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +358,7 @@ def test_a_faster_memory_is_not_slower_where_loads_in_flight_or_tasks_hold_the_s
     """The window holds bytes: what streams them no faster does not empty it sooner either."""
     times = [
         estimate("llama-3.1-8b", "h100-sxm", after="megakernel", parameters={**held, "memory.bandwidth": rate}).after
-        for rate in ("1TB/s", "3.35TB/s", "20TB/s", "200TB/s")
+        for rate in ("0.5TB/s", "3.35TB/s", "20TB/s", "200TB/s")
     ]
     steps = [side.time_per_step for side in times]
     assert steps == sorted(steps, reverse=True)

@@ -158,45 +158,49 @@ def spilled_bytes(held: Number, room: Number) -> Number:
 def arithmetic_beyond_streaming(arithmetic: Number, streaming: Number, overlap: Number = 0.0) -> Number:
     """(L1, stage) time a stage computes when its own bytes have arrived [s], larger(0, (1 - overlap) a_j - m_j).
 
-    A stage overlaps its arithmetic with its own bytes; for the rest the memory can only fetch ahead.
+    A stage overlaps its arithmetic with its own bytes, also with those whose address it alone knows; for the rest the
+    memory can only fetch ahead.
 
     arithmetic: of the stage, a_j [s]
-    streaming: of the stage's bytes, m_j [s]
+    streaming: of the stage's bytes, or of those that nothing fetches ahead, m_j [s]
     overlap: share of the arithmetic that overlaps the stages around it [-]
 
     >>> arithmetic_beyond_streaming(5e-6, 2e-6)
     3e-06
     """
-    return larger((1 - overlap) * arithmetic - streaming, 0.0)
+    computing = (1 - overlap) * arithmetic
+    if streaming.__class__ in (int, float) and not streaming:
+        return computing
+    return larger(computing - streaming, 0.0)
 
 
-def iteration_time(
-    chain: Number, arithmetic: Number, late: Number, waited: Number, overlap: Number = 0.0, links: Number = 0.0
-) -> Number:
-    """(L1) time of one iteration of a loop [s], i = larger(l + a + m_late + w, a, x). After [1].
+def iteration_time(chain: Number, waited: Number, arithmetic: Number = 0.0, links: Number = 0.0) -> Number:
+    """(L1) time of one iteration of a loop [s], i = larger(l + m_late + a_late + w, a, x). After [1].
 
     Streaming hides the serial chain as far as prefetch reaches: what it does not, stages wait. Arithmetic is on the
-    chain, since no stage computes before its barrier, but for the share that a pipeline overlaps with it; a loop is
-    never faster than its arithmetic, nor than its collectives, hidden or not.
+    chain, since no stage computes before its barrier, but for the share that a pipeline overlaps with it and for what
+    its own late bytes hide (a_late, from `arithmetic_beyond_streaming`); a loop is never faster than its arithmetic,
+    nor than its collectives, hidden or not.
 
-    l + a + m_late + w = larger(m + stall, l + a + m_late), the stall being the time for which the window is full and
-    the memory stands still. It is the largest sum, over disjoint runs of consecutive stages, of l of the run - m of its
-    stages but the last - W of its last: at least that of each stage alone, at most larger(0, l - the least W_j).
+    l + m_late + a_late + w = larger(m + stall, l + m_late + a_late), the stall being the time for which the window is
+    full and the memory stands still. It is the largest sum, over disjoint runs of consecutive stages, of l of the run -
+    m of its stages but the last - W of its last: at least that of each stage alone, at most larger(0, l - the least W).
 
-    chain: serial latency of its dependent stages and their collectives, l [s]
-    arithmetic: a [s]
-    late: streaming time of bytes whose address is known only inside the iteration [s]
+    m_late streams bytes whose address is known only inside the iteration.
+
+    chain: of dependent stages and collectives, late bytes, and arithmetic beyond these, l + m_late + a_late [s]
     waited: from `waits_for_bytes`, w [s]
-    overlap: share of the arithmetic that overlaps the chain [-]
-    links: collectives of the iteration, what is hidden of them too; 0 where there are none [s]
+    arithmetic: all of the iteration, a; 0 where it is on the chain [s]
+    links: collectives of the iteration, what is hidden of them too; 0 where none is [s]
 
-    >>> iteration_time(14e-6, 1e-6, 0.0, 30e-6)
+    >>> iteration_time(15e-6, 30e-6)
     4.5e-05
     """
-    i = chain + (1 - overlap) * arithmetic + late + waited
-    if overlap.__class__ is not float or overlap:
-        i = larger(i, arithmetic)
-    return i if links.__class__ is float and not links else larger(i, links)
+    i = chain + waited
+    for least in (arithmetic, links):
+        if least.__class__ is not float or least:
+            i = larger(i, least)
+    return i
 
 
 def loop_time(first: Number, later: Number, iterations: Number) -> Number:

@@ -183,15 +183,16 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, *, opens: 
     m = added(streaming)
     arithmetic = [_arithmetic(stage, stage.flops, rates) for stage in stages]
     a = added(arithmetic)
-    waited = [(chain.stage + chain.stage_matrix if stage.matrix else chain.stage) for stage in stages]
-    latencies = [cost + x for cost, x in zip(waited, exchange, strict=True)]
+    costs = [(chain.stage + chain.stage_matrix if stage.matrix else chain.stage) for stage in stages]
+    latencies = [cost + x for cost, x in zip(costs, exchange, strict=True)]
     serial = added(latencies)
-    beyond = [
-        equations.arithmetic_beyond_streaming(one, stream, chain.overlap)
-        for one, stream in zip(arithmetic, streaming, strict=True)
-    ]
+
+    def beyond(times: list[Number]) -> list[Number]:
+        pairs = zip(arithmetic, times, strict=True)
+        return [equations.arithmetic_beyond_streaming(one, time, chain.overlap) for one, time in pairs]
+
     # The address of routed experts is known only inside the iteration: nothing fetches them ahead.
-    late = added([size / rates.bandwidths[position] for stage in stages for position, size in stage.late])
+    waits = [added([size / rates.bandwidths[position] for position, size in stage.late]) for stage in stages]
     ahead = [equations.streaming_time(stage.known, rates.bandwidths) for stage in stages]
     prefetch = chain.prefetch
     if chain.room is not None:
@@ -199,16 +200,20 @@ def _iteration(stages: list[StageCounts], rates: Rates, chain: Chain, *, opens: 
             prefetch, chain.room, reduce(larger, [stage.held + stage.state for stage in stages])
         )
         # What does not stay on chip is made in the iteration, so it cannot be fetched ahead either.
-        spilled = added([equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages])
-        m, late = m + spilled, late + spilled
+        spilled = [equations.spilled_bytes(stage.held, chain.room) / rates.bandwidths[-1] for stage in stages]
+        m, waits = m + added(spilled), [wait + spill for wait, spill in zip(waits, spilled, strict=True)]
     windows = windows_at(stages, rates, prefetch)
     # While a stage computes, the memory goes on fetching as its bytes leave the window.
-    computing = [(1 - chain.overlap) * one for one in arithmetic]
-    waits = equations.waits_for_bytes(latencies, ahead, windows, computing, opens)
-    hidden = chain.collective_overlap
-    floor = 0.0 if hidden.__class__ is float and not hidden else added(links)
-    first, i = (equations.iteration_time(serial, a, late, wait, chain.overlap, floor) for wait in waits)
-    roofline = larger(larger(m, a), smaller(i, m + added(beyond)))
+    computing = beyond(waits)
+    waited = equations.waits_for_bytes(latencies, ahead, windows, computing, opens)
+    # What the chain hides a share of is no shorter for that.
+    arithmetic_floor, links_floor = (
+        0.0 if hidden.__class__ is float and not hidden else whole
+        for hidden, whole in ((chain.overlap, a), (chain.collective_overlap, added(links)))
+    )
+    on_chain = serial + added(computing) + added(waits)
+    first, i = (equations.iteration_time(on_chain, wait, arithmetic_floor, links_floor) for wait in waited)
+    roofline = larger(larger(m, a), smaller(i, m + added(beyond(streaming))))
     # What neither streaming nor arithmetic explains goes to stages and collectives by their parts of l.
     exposed = larger(i - roofline, 0.0)
     shared = exposed * added(exchange) / larger(serial, 1e-30)
