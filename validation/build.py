@@ -11,6 +11,7 @@ go to this folder.
 
 import csv
 import io
+import math
 import os
 import re
 import sys
@@ -518,6 +519,7 @@ def difference(long: Row, short: Row | None, names: dict[str, Any]) -> Row:
 
 def finish(row: Row, names: dict[str, Any]) -> dict[str, Any]:
     """Return the row as written: class, ladders and caveat added."""
+    leave_graph(row, names)
     notes = [note.strip() for note in row.source["notes"].replace(", ladder=", "; ladder=").split(";")]
     ladders = [note.removeprefix("ladder=").split(" (")[0] for note in notes if note.startswith("ladder=")]
     remarks = row.remarks + [note for note in notes if note and not note.startswith("ladder=")]
@@ -532,6 +534,18 @@ def finish(row: Row, names: dict[str, Any]) -> dict[str, Any]:
         "caveat": "; ".join(remarks),
         "time_per_step": repr(row.values["time_per_step"]),
     }
+
+
+def leave_graph(row: Row, names: dict[str, Any]) -> None:
+    """Ask a row eagerly where its engine has no graph: on that device in that year, or beyond so many tokens."""
+    key = " | ".join((row.source["source_id"], row.source["engine"]))
+    if row.values["hardware"] in names["eager_on"].get(key, ()):
+        row.remarks.append("0.27 ms a layer on any number of devices: bound by the host; asked as eager")
+    elif row.values["context"] > names["graph_at_most"].get(key, math.inf):
+        row.remarks.append(f"vLLM left its graph above {names['graph_at_most'][key]} tokens; asked as eager")
+    else:
+        return
+    row.values["mode"] = "eager"
 
 
 def class_of(values: dict[str, Any], names: dict[str, Any]) -> str:

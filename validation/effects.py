@@ -48,7 +48,7 @@ SPREADS = {
     "sequence|kind": 0.7, "sequence|software": 0.4,
     "matrix|all": 0.4, "matrix|kind": 0.3, "matrix|software": 0.5, "matrix|shared": 0.3, "matrix|own": 0.3,
     "experts|all": 0.4, "experts|kind": 0.4,
-    "issue|kind": 0.4, "issue|place": 0.5, "issue|own": 0.3,
+    "issue|kind": 0.4, "issue|place": 0.5, "issue|software": 0.3, "issue|own": 0.3, "issue|machine": 0.4,
     "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4, "column|all": 0.3, "column|own": 0.3,
     "exchange|all": 0.7, "exchange|software": 0.7, "exchange|shared": 0.4, "exchange|own": 0.2,
     "rise|all": 0.7, "rise|software": 0.7, "rise|shared": 0.4, "rise|own": 0.2,
@@ -88,14 +88,14 @@ def _placed(parameter: str, software: str, place: str) -> list[Effect]:
     ]
 
 
-def weights(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def weights(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the reach of 16-bit weights [-]."""
     software = _of_vendor(software, architecture)
     own = (f"weights {software}", math.log(0.97), "weights|software")
     return [own, *_placed("weights", software, architecture)]
 
 
-def narrow(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def narrow(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the reach of weights below 16 bits [-]."""
     kind = kind_of(software)
     return [
@@ -113,17 +113,17 @@ def _three(parameter: str, mean: float, software: str, architecture: str) -> lis
     return [(parameter, mean, f"{parameter}|all"), own, *_placed(parameter, software, architecture)]
 
 
-def cache(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def cache(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the reach of cache and state [-]."""
     return _three("kv", 0.0, software, architecture)
 
 
-def stream(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def stream(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the rate of a unit [B/s]."""
     return _three("stream", math.log(35e9), software, architecture)
 
 
-def host(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def host(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the host time of a step [s]."""
     usual, software = HOST[kind_of(software)], _of_vendor(software, architecture)
     own = (f"host {software}", 0.0, "host|software")
@@ -134,26 +134,26 @@ def host(software: str, architecture: str, mode: str, storage: str) -> list[Effe
     ]
 
 
-def sequence(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def sequence(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the host time of a sequence [s]."""
     kind = kind_of(software)
     mean = math.log(SEQUENCE.get(kind, 2e-6))
     return [(f"sequence {kind}", mean, "sequence|kind"), (f"sequence {software}", 0.0, "sequence|software")]
 
 
-def matrix(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def matrix(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the loss of a call with a matrix [s]."""
     software = _of_vendor(software, architecture)
     kind = (f"matrix {kind_of(software)}", 0.0, "matrix|kind")
     return [*_three("matrix", math.log(5e-6), software, architecture), kind]
 
 
-def experts(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def experts(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the loss with experts' matrices over that of others [-]."""
     return [("experts", math.log(2.0), "experts|all"), (f"experts {kind_of(software)}", 0.0, "experts|kind")]
 
 
-def issue(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def issue(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the host time to issue a call [s]."""
     if mode not in ("eager", "stream"):
         return [("issue of a graph", math.log(1e-9), "fixed")]
@@ -162,11 +162,14 @@ def issue(software: str, architecture: str, mode: str, storage: str) -> list[Eff
     return [
         (f"issue {mode} {kind}", math.log(usual), "issue|kind"),
         (f"issue {place}", 0.0, "issue|place"),
+        (f"issue {mode} {software}", 0.0, "issue|software"),
         (f"issue {software} {mode} {place}", 0.0, "issue|own"),
+        # Whose host it is that issues what Python calls, nobody states: each machine of a source has its own.
+        *([(f"issue on the machine of {machine}", 0.0, "issue|machine")] if mode == "eager" else []),
     ]
 
 
-def tile(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def tile(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the rows of a tile [-]."""
     kind = kind_of(software)
     if architecture == "hopper" and kind in ROWS_OF_HOPPER:
@@ -174,31 +177,31 @@ def tile(software: str, architecture: str, mode: str, storage: str) -> list[Effe
     return [(f"tile {kind}", math.log(TILE[kind]), "tile|kind"), (f"tile {kind} on {architecture}", 0.0, "tile|own")]
 
 
-def added(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def added(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the share of the shorter that is added [-]."""
     return [("added", math.log(0.5), "added|all")]
 
 
-def column(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def column(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the operations in vector units of a further sequence, for each of a narrow matrix [-]."""
     if kind_of(software) != "ggml":
         return [("no column", math.log(1e-9), "fixed")]
     return [("column", math.log(COLUMN), "column|all"), (f"column on {architecture}", 0.0, "column|own")]
 
 
-def exchange(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def exchange(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the what the library adds to a collective [s]."""
     usual = math.log(EXCHANGE.get(kind_of(software), 6e-6) / 6e-6)
     effects = _three("exchange", math.log(6e-6), _of_vendor(software, architecture), architecture)
     return [*effects, (f"exchange of {kind_of(software)}", usual, "fixed")]
 
 
-def rise(software: str, architecture: str, mode: str, storage: str) -> list[Effect]:
+def rise(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the what it adds for a doubling of the devices [s]."""
     return _three("rise", math.log(2e-6), _of_vendor(software, architecture), architecture)
 
 
-PARAMETERS: dict[str, Callable[[str, str, str, str], list[Effect]]] = {
+PARAMETERS: dict[str, Callable[..., list[Effect]]] = {
     "weights": weights, "narrow": narrow, "kv": cache, "stream": stream, "host": host, "sequence": sequence,
     "matrix": matrix,
     "experts": experts, "issue": issue, "tile": tile, "added": added, "column": column,
@@ -243,7 +246,7 @@ class Effects:
         self._mean: list[float] = []
         self._index: dict[str, int] = {}
         lines, columns = [], []
-        of_rows = list(zip(seen.software, seen.architecture, seen.mode, seen.format, strict=True))
+        of_rows = list(zip(seen.software, seen.architecture, seen.mode, seen.format, seen.machine, strict=True))
         for number, effects_of in enumerate(PARAMETERS.values()):
             known = lru_cache(None)(lambda *row, of=effects_of: [self._add(*effect) for effect in of(*row)])
             for row, described in enumerate(of_rows):
@@ -252,17 +255,6 @@ class Effects:
                 lines += [number * self.rows + row] * len(found)
         self.source = np.array([self._add(f"source {name}", 0.0, "source") for name in seen.source])
         self.mean = np.array(self._mean)
-        # Of each effect the least and the last source whose rows have it.
-        known = sorted(set(seen.source))
-        numbers = np.array([known.index(name) for name in seen.source])
-        self._sources = known
-        self._first, self._last = np.full(len(self.names), len(known)), np.full(len(self.names), -1)
-        at, of = (
-            np.concatenate([columns, self.source]).astype(int),
-            np.concatenate([np.array(lines) % self.rows, np.arange(self.rows)]),
-        )
-        np.minimum.at(self._first, at, numbers[of])
-        np.maximum.at(self._last, at, numbers[of])
         self._lines, self._columns = np.array(lines), np.array(columns)
         shape = (len(PARAMETERS) * self.rows, len(self.names))
         self.parts = csr_matrix((np.ones(len(lines)), (self._lines, self._columns)), shape)
@@ -278,11 +270,6 @@ class Effects:
     def index(self, name: str) -> int | None:
         """Return the position of an effect, None where no row has it."""
         return self._index.get(name)
-
-    def of_only(self, source: str) -> np.ndarray:
-        """Return a mask of the effects that rows of one source alone have."""
-        number = self._sources.index(source) if source in self._sources else -1
-        return (self._first == number) & (self._last == number)
 
     def numbers(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """Return each parameter at every row [base units]."""

@@ -9,7 +9,8 @@ year, by architecture of the device and by format: a sum of effects on its logar
 prior around nothing, so that what few rows tell stays near what many do. How wide a prior is goes by the level of the
 effect and is fitted too. Residuals of the logarithm of a time, and of ratios of two launch modes of one question, have
 a Student distribution of three degrees of freedom. A source has an effect of its own. Rows of one source, software,
-device and mode count as few, and so do all of a source. Needs numpy and scipy; takes about two minutes, or one.
+device and mode count as few, and so do all of a source. Needs numpy and scipy; takes half a minute, or
+some three more.
 """
 
 import csv
@@ -25,25 +26,25 @@ from effects import SPREADS, Effects, kind_of
 from observations import Observations
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix, diags, vstack
-from writing import write_software
+from writing import TO_NORMAL_PERCENTILE, TO_PERCENTILE, write_software
 
 from perfmodel.measurements.rows import all_rows, read_rows
 
 HERE = Path(__file__).resolve().parent
 DEGREES, NOISE, PAIR_NOISE = 3.0, 0.06, 0.05
-# Rows of one source, software, device and mode count as themselves up to the first number, from there on by the power;
-# then all of a source likewise.
+# Rows of one source, software, device, number of devices and mode count as themselves up to the first number, from
+# there on by the power; then all of a source likewise.
 FEW_ROWS, ROWS_POWER, FEW_OF_SOURCE, SOURCE_POWER = 3.0, 0.3, 10.0, 0.5
-# Sources are left out in so many processes.
-PROCESSES = 2
+# Sources are left out in so many processes; each begins from a fit without a whole fold of sources.
+PROCESSES, FOLDS = 2, 8
+# What a step is damped by, one after the other, and the shortest part of it that is tried.
+DAMPINGS, SHORTEST = (0.0, 0.03, 0.3, 3.0, 30.0), 0.02
 # What a row of a headline, or of a pair whose engine is nobody's usual one, counts.
 HEADLINE = 0.4
 # Rounds in which the spreads of levels are fitted, and the effects that each starting spread counts as.
 ROUNDS, STARTING = 8, 3.0
 # Levels whose spread is not fitted: were that of sources, it would take what software differs by.
 HELD = ("fixed", "source")
-# Standard deviations from the value to the 95th percentile of a Student distribution of three degrees of freedom.
-TO_PERCENTILE = 2.353
 # Share of the rows of a source left out that its interval should hold, averaged over sources.
 INSIDE = 0.85
 
@@ -99,19 +100,25 @@ class Fit:
         return gradient, (counted.T @ counted).toarray() + np.diag(1 / self.spread**2)
 
     def _minimum(self, start: np.ndarray, enough: float, most: int) -> np.ndarray:
-        """Return the effects at the least loss, by Newton's steps from `start` until two gain less than `enough`."""
+        """Return the effects at the least loss, by Newton's steps from `start` until three gain less than `enough`.
+
+        At a kink of a larger() a step may gain nothing at any length; then it is damped, towards the steepest descent.
+        """
         values, loss, quiet = start.copy(), self.loss(start), 0
         for _ in range(most):
             gradient, hessian = self.curvature(values)
-            step = -cho_solve(cho_factor(hessian), gradient)
-            length = min(1.0, 1.5 / max(np.abs(step).max(), 1e-12))
-            while length > 1e-3 and (after := self.loss(values + length * step)) >= loss:
-                length /= 2
-            if length <= 1e-3:
+            for damping in DAMPINGS:
+                step = -cho_solve(cho_factor(hessian + damping * np.diag(np.diag(hessian))), gradient)
+                length = min(1.0, 1.5 / max(np.abs(step).max(), 1e-12))
+                while length > SHORTEST and (after := self.loss(values + length * step)) >= loss:
+                    length /= 2
+                if length > SHORTEST:
+                    break
+            else:
                 break
             values, gained, loss = values + length * step, loss - after, after
             quiet = quiet + 1 if gained < enough else 0
-            if quiet > 1:
+            if quiet > 2:
                 break
         return values
 
@@ -142,7 +149,7 @@ def weights_of(seen: Observations) -> np.ndarray:
         zip(
             seen.source,
             seen.software,
-            [row.hardware for row in seen.rows],
+            [(row.hardware, row.devices) for row in seen.rows],
             [row.mode for row in seen.rows],
             strict=True,
         )
@@ -196,27 +203,35 @@ def whole(seen: Observations) -> Fit:
     return Fit(effects, fit.spreads, weight, pairs, fit.values)
 
 
-def without(fit: Fit, source: str) -> Fit:
-    """Return the fit over all rows but those of a source. The spreads of levels are those of all.
+def fold_of(fit: Fit, source: str) -> list[str]:
+    """Return the sources of the fold of a source."""
+    known = sorted(set(fit.seen.source))
+    return known[known.index(source) % FOLDS :: FOLDS]
 
-    It begins where the fit over all ended, but for what that source alone told.
+
+def without(fit: Fit, sources: list[str], start: np.ndarray | None = None) -> Fit:
+    """Return the fit over all rows but those of some sources. The spreads of levels are those of all.
+
+    One source is left out from where a fit without its fold ended, so that it begins with nothing that the source told.
     """
-    start = np.where(fit.effects.of_only(source), fit.effects.mean, fit.values)
-    weight = np.where([s == source for s in fit.seen.source], 0.0, fit.weight)
-    return Fit(fit.effects, fit.spreads, weight, fit.pairs, start, enough=0.02, most=20)
+    weight = np.where(np.isin(fit.seen.source, sources), 0.0, fit.weight)
+    begin, most = (fit.values, 40) if start is None else (start, 12)
+    return Fit(fit.effects, fit.spreads, weight, fit.pairs, begin, enough=0.1, most=most)
 
 
 def left_out(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     """Return the logarithm of the time of each row as a fit without its source predicts it, and its variance."""
     source_of = np.array(fit.seen.source)
     found, variance = np.zeros(len(source_of)), np.zeros(len(source_of))
+    folds = [fold_of(fit, source) for source in sorted(set(source_of))[:FOLDS]]
     # What is forked has the fit; it is not sent.
     with get_context("fork").Pool(PROCESSES, initializer=_FORKED.append, initargs=(fit,)) as pool:
-        for number, (source, times, squares) in enumerate(pool.imap(_predicted_without, sorted(set(source_of)))):
-            own = source_of == source
-            found[own], variance[own] = times, squares
-            error = np.median(np.abs(np.expm1(times - fit.seen.logarithm[own])))
-            sys.stdout.write(f"{number + 1:3d} {source:24s} {own.sum():4d} rows, median error {error:.1%}\n")
+        for fold in pool.imap(_predicted_without, folds):
+            for source, times, squares in fold:
+                own = source_of == source
+                found[own], variance[own] = times, squares
+                error = np.median(np.abs(np.expm1(times - fit.seen.logarithm[own])))
+                sys.stdout.write(f"{source:32s} {own.sum():4d} rows, median error {error:.1%}\n")
             sys.stdout.flush()
     return found, variance
 
@@ -224,10 +239,22 @@ def left_out(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
 _FORKED: list[Fit] = []
 
 
-def _predicted_without(source: str) -> tuple[str, np.ndarray, np.ndarray]:
-    other = without(_FORKED[-1], source)
-    own = np.array(other.seen.source) == source
-    return source, other.predicted()[own], other.variance(other.covariance(), own)
+def _predicted_without(fold: list[str]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    fit = _FORKED[-1]
+    start, found = without(fit, fold).values, []
+    for source in fold:
+        other = without(fit, [source], start)
+        own = np.array(fit.seen.source) == source
+        found.append((source, other.predicted()[own], other.variance(other.covariance(), own)))
+    return found
+
+
+def half_widths(variance: np.ndarray, deviation: np.ndarray | float) -> np.ndarray:
+    """Return the half-width of the logarithm of times, to their 95th percentile [-].
+
+    What many rows tell of the parameters is normal; what they do not explain has the tails of a Student distribution.
+    """
+    return np.hypot(TO_NORMAL_PERCENTILE * np.sqrt(variance), TO_PERCENTILE * deviation)
 
 
 def beyond(seen: Observations, error: np.ndarray, variance: np.ndarray) -> dict[str, float]:
@@ -244,7 +271,7 @@ def beyond(seen: Observations, error: np.ndarray, variance: np.ndarray) -> dict[
             sources.setdefault(seen.source[i], []).append(i)
 
         def off(deviation: float, sources: dict[str, list[int]] = sources) -> float:
-            half = TO_PERCENTILE * np.sqrt(variance + deviation**2)
+            half = half_widths(variance, deviation)
             return abs(
                 float(np.mean([np.mean(np.abs(error[rows]) <= half[rows]) for rows in sources.values()])) - INSIDE
             )
@@ -258,7 +285,7 @@ def write_left_out(path: Path, fit: Fit, predicted: np.ndarray, variance: np.nda
     seen = fit.seen
     deviations = beyond(seen, predicted - seen.logarithm, variance)
     apart = np.array([deviations[kind_of(software)] for software in seen.software])
-    half = TO_PERCENTILE * np.sqrt(variance + apart**2)
+    half = half_widths(variance, apart)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "source_id", "software", "mode", "measured", "predicted", "low", "high"))

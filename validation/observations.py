@@ -73,6 +73,7 @@ class Observations:
             self.mode.append(mode)
             self.format.append(storage)
         self.source = [row.source_id for row in self.rows]
+        self.machine = [f"{row.source_id} {row.hardware}" for row in self.rows]
         self.logarithm = np.log([row.time_per_step for row in self.rows])
         columns = np.array(singles).T
         self.boundary, self.calls_made, self.matrices, self.experts = columns[:4]

@@ -7,11 +7,12 @@ A fit takes some ten seconds, so that what it gives is kept in a folder for temp
 import hashlib
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from fit import Fit, whole, without
+import numpy as np
+from fit import Fit, fold_of, whole, without
 from observations import Observations
 from writing import write_software
 
@@ -47,6 +48,11 @@ def _whole() -> Fit:
     return whole(Observations(rows_asked()))
 
 
+@cache
+def _start(*fold: str) -> np.ndarray:
+    return without(_whole(), list(fold)).values
+
+
 @lru_cache(maxsize=1)
 def _kept() -> Path:
     made = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in RESTS_ON)).hexdigest()[:16]
@@ -58,7 +64,8 @@ def software_without(source: str) -> Callable[[str], Software]:
     folder = _kept() / source
     if not (folder / "whole").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_software(without(_whole(), source), HERE / "left_out.csv", folder)
+        fold = fold_of(_whole(), source)
+        write_software(without(_whole(), [source], _start(*fold)), HERE / "left_out.csv", folder)
         (folder / "whole").touch()
     return lru_cache(maxsize=None)(lambda name: load_software(folder / f"{name}.toml"))
 

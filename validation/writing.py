@@ -73,7 +73,7 @@ class _Software:
                 known.append(index)
                 total += float(self.fit.values[index])
         variance += float(self.covariance[np.ix_(known, known)].sum())
-        half = TO_PERCENTILE * math.sqrt(max(share * variance, 1e-8))
+        half = TO_NORMAL_PERCENTILE * math.sqrt(max(share * variance, 1e-8))
         return math.exp(total - half), math.exp(total), math.exp(total + half)
 
 
