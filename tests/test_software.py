@@ -83,7 +83,7 @@ def test_modes_of_one_software_share_their_kernels():
     asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "before": "stream", "after": "graph"}
     plain, slow = estimate(**asked), estimate(**asked, measured="9.5ms")
     moved = {a.name: a.value for a in slow.assumptions}
-    assert moved["modes.stream.matrix"] > 1.03 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
+    assert moved["modes.stream.matrix"] > 1.02 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
     assert moved["modes.graph.matrix"] == pytest.approx(moved["modes.stream.matrix"])
     # What the machine differs by as a whole holds for both launches, but for the noise of one row.
     assert 1 < moved["modes.graph.factor"] < moved["modes.stream.factor"]
@@ -91,7 +91,7 @@ def test_modes_of_one_software_share_their_kernels():
     # What the same kernels lose is in both times, so that the ratio does not rest on it.
     free = {"software.spread": 0, "software.noise": 0}
     assert estimate(**asked, parameters=free).speedup.low > 1
-    apart = {"modes.graph.matrix": "2.6us..6us"}
+    apart = {"modes.graph.matrix": "2.6us..15us"}
     assert estimate(**asked, parameters=free | apart).speedup.low < 1
     # One row differs from another by more than its launch.
     assert plain.speedup.low < 1 < plain.speedup.value
@@ -203,7 +203,7 @@ def test_every_study_of_a_question_takes_the_measured_step(answered):
 
 def test_what_is_solved_starts_from_the_measured_step():
     asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "software": "server"}
-    low, high = (solve(**asked, unknown="batch", target="speedup=1.225", **more) for more in ({}, {"measured": "9ms"}))
+    low, high = (solve(**asked, unknown="batch", target="speedup=1.2", **more) for more in ({}, {"measured": "7.5ms"}))
     assert high.to_dict() != low.to_dict()
 
 
@@ -289,16 +289,14 @@ def test_kernels_of_a_mode_of_its_own_have_a_spread_of_their_own():
         asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "software": software, "after": "megakernel"}
         answer = estimate(**asked)
         values = find_software(software).values
-        own, usual = values["modes.megakernel.spread"].value, values["software.spread"].value
-        assert values["modes.megakernel-generated.spread"].value > own > usual
-        as_usual = answer.replace(parameters={"modes.megakernel.spread": usual})
-        assert width(answer) > width(as_usual)
-        assert width(answer, "before") == width(as_usual, "before")
-        assert answer.after.time_per_step == as_usual.after.time_per_step
-        assert answer.speedup.high / answer.speedup.low > as_usual.speedup.high / as_usual.speedup.low
+        assert values["modes.megakernel-generated.spread"].value >= values["modes.megakernel.spread"].value
+        wide = answer.replace(parameters={"modes.megakernel.spread": 0.4})
+        assert width(wide) > width(answer)
+        assert width(answer, "before") == width(wide, "before")
+        assert answer.after.time_per_step == wide.after.time_per_step
         # A measured step says nothing of kernels that are written anew; a loop has what its software has.
-        known = [one.replace(measured="9ms") for one in (answer, as_usual)]
-        assert width(known[0]) > width(known[1])
+        known = [one.replace(measured="9ms") for one in (answer, wide)]
+        assert width(known[1]) > width(known[0])
         looped = estimate(**asked | {"after": "looped"})
         assert looped.replace(parameters={"software.spread": 0.5}).speedup.high > looped.speedup.high
 
