@@ -33,7 +33,7 @@ TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "pyth
 COLUMN = 2.75
 # What a library adds to a collective [s]: llama.cpp copies from card to card and waits, 34 and 57 us by a profile.
 EXCHANGE = {"ggml": 90e-6}
-# Hopper's matrix units take 64 rows at once, in the libraries that servers and frameworks call.
+# Hopper's matrix units take 64 rows at once (wgmma), in the libraries that servers and frameworks call: known, not fitted.
 HOPPER_ROWS, ROWS_OF_HOPPER = 64.0, ("server", "framework")
 # Spread that each level of effects starts with, and is drawn to.
 SPREADS = {
@@ -173,7 +173,7 @@ def tile(software: str, architecture: str, mode: str, storage: str, machine: str
     """Return the effects on the rows of a tile [-]."""
     kind = kind_of(software)
     if architecture == "hopper" and kind in ROWS_OF_HOPPER:
-        return [(f"tile {kind} on hopper", math.log(HOPPER_ROWS), "tile|own")]
+        return [(f"tile {kind} on hopper", math.log(HOPPER_ROWS), "fixed")]
     return [(f"tile {kind}", math.log(TILE[kind]), "tile|kind"), (f"tile {kind} on {architecture}", 0.0, "tile|own")]
 
 
