@@ -95,7 +95,7 @@ def test_key_and_value_heads_replicate_beyond_their_number():
     # Copies are traffic of calls, not peak.
     eight, sixteen = (estimate("llama-3.1-70b", "h100-sxm", devices=n, context=100_000) for n in (8, 16))
     assert eight.bytes_per_step == sixteen.bytes_per_step
-    assert sixteen.before.terms.stream > 0.6 * eight.before.terms.stream
+    assert sixteen.before.terms.stream > 0.55 * eight.before.terms.stream
 
 
 def test_arithmetic_is_shared_whatever_the_way():

@@ -344,7 +344,8 @@ def test_a_slower_memory_is_not_faster_where_bytes_of_several_formats_pass_the_w
         for share in (0.84, 0.33, 0.1, 0.03)
     ]
     assert times == sorted(times)
-    assert times == pytest.approx([3.2831e-3, 3.2831e-3, 3.2831e-3, 4.6155e-3], rel=1e-3)
+    assert times[:3] == pytest.approx([times[0]] * 3, rel=1e-12)
+    assert times[3] > 1.2 * times[0]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LINES = [
     ("choose", *QUESTION, "--devices", "1", "--batch", "1", "--prompt", "128", "--ttft", "1s"),
     ("advise", *QUESTION),
     ("sweep", "llama-3.2-1b", "h100-sxm,sn40l", "--batch", "1,4", "--set", "modes.looped.stage=1us,2us"),
-    ("solve", *QUESTION, "--unknown", "boundary", "--target", "speedup=1.2"),
+    ("solve", *QUESTION, "--unknown", "boundary", "--target", "speedup=1.4"),
     ("solve", *QUESTION, "--question", "last-paying-batch"),
     ("sensitivity", *QUESTION),
     ("explain", *QUESTION),

@@ -34,12 +34,11 @@ def test_each_equation_is_rendered(site, repository):
     rendered = {name: formulas.formula(name) for name in names}
     steps = [name for name, text in rendered.items() if "```python" in text]
     assert set(steps) <= {
-        "prefetch",
+        "prefetch_windows",
+        "waits_for_bytes",
         "combined_spread",
         "joint_spread",
         "joint_ratio_spread",
-        "_pair_share",
-        "_beyond_sum",
     }
     for name, text in rendered.items():
         if name not in steps:

