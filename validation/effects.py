@@ -33,7 +33,8 @@ TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "pyth
 COLUMN = 2.75
 # What a library adds to a collective [s]: llama.cpp copies from card to card and waits, 34 and 57 us by a profile.
 EXCHANGE = {"ggml": 90e-6}
-# Hopper's matrix units take 64 rows at once (wgmma), in the libraries that servers and frameworks call: known, not fitted.
+# Hopper's matrix units take 64 rows at once (wgmma), in the libraries that servers and frameworks call: known, not
+# fitted.
 HOPPER_ROWS, ROWS_OF_HOPPER = 64.0, ("server", "framework")
 # Spread that each level of effects starts with, and is drawn to.
 SPREADS = {
