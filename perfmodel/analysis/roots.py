@@ -39,7 +39,7 @@ def parameter_root(
 
     figure: of the answer, by the value of the parameter. Raises NoSolutionError.
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import brentq, minimize_scalar
 
     if stands and close(figure(stands), goal.value, 1e-13):
         return stands
@@ -63,8 +63,17 @@ def parameter_root(
         )
         crossings = crossings_of(found, goal)
     if not crossings:
+        # Or turn right at the target, as where two sides of a larger() change places.
+        nearest = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
+        ends = found[max(nearest - 1, 0)][0], found[min(nearest + 1, len(found) - 1)][0]
+        turn = minimize_scalar(
+            lambda x: abs(figure(x) - goal.value), bounds=ends, method="bounded", options={"xatol": 1e-13 * ends[1]}
+        )
+        found = sorted({*found, (turn.x, figure(turn.x))})
+        crossings = crossings_of(found, goal)
+    if not crossings:
         x, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
-        if close(best, goal.value, 1e-13):
+        if close(best, goal.value, 1e-9):
             return x
         if all(close(value, best) for _, value in found):
             raise NoSolutionError(
