@@ -34,6 +34,8 @@ def verdict(answer: Estimate) -> str:
     share = losses[worst] / answer.before.time_per_step
     last = answer.breakeven_batch
     end = f"; it stops paying (under 1.05 x) above batch {last:,}" if last else ""
+    if last and answer.fits.fits and not answer.replace(batch=last).fits.fits:
+        end = "; it pays (1.05 x or more) at every batch that fits"
     return f"{name} brings {value} x ({low} to {high}): {percent(share)} of the step is {worst}{end}."
 
 
