@@ -66,10 +66,18 @@ def parameter_root(
         # Or turn right at the target, as where two sides of a larger() change places.
         nearest = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
         ends = found[max(nearest - 1, 0)][0], found[min(nearest + 1, len(found) - 1)][0]
-        turn = minimize_scalar(
-            lambda x: abs(figure(x) - goal.value), bounds=ends, method="bounded", options={"xatol": 1e-13 * ends[1]}
-        )
-        found = sorted({*found, (turn.x, figure(turn.x))})
+        turn, near = 0.0, 1e-6 * ends[1]
+        for bounds in (ends, (-near, near)):
+            # An offset from where the first search ended has more digits than the place itself.
+            turn += float(
+                minimize_scalar(
+                    lambda by, start=turn: abs(figure(start + by) - goal.value),
+                    bounds=bounds,
+                    method="bounded",
+                    options={"xatol": 1e-14 * ends[1]},
+                ).x
+            )
+        found = sorted({*found, (turn, figure(turn))})
         crossings = crossings_of(found, goal)
     if not crossings:
         x, best = min(found, key=lambda pair: abs(pair[1] - goal.value))

@@ -34,9 +34,16 @@ def verdict(answer: Estimate) -> str:
     share = losses[worst] / answer.before.time_per_step
     last = answer.breakeven_batch
     end = f"; it stops paying (under 1.05 x) above batch {last:,}" if last else ""
-    if last and answer.fits.fits and not answer.replace(batch=last).fits.fits:
+    if last and _too_large(answer, last):
         end = "; it pays (1.05 x or more) at every batch that fits"
     return f"{name} brings {value} x ({low} to {high}): {percent(share)} of the step is {worst}{end}."
+
+
+def _too_large(answer: Estimate, batch: int) -> bool:
+    """Whether a batch does not fit where the asked one does; with a slower memory beside, more of it may be used."""
+    fits, slower = answer.fits, answer.asked.arguments.get("offload")
+    held = answer.prepared.resident.bytes_resident(batch, answer.context)
+    return fits.fits and slower is None and held > fits.bytes_available
 
 
 def software_told(answer: Estimate) -> str:
