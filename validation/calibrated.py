@@ -8,14 +8,13 @@ calibrated on, and the other rows are predicted: several choices, spread evenly 
 Medians are over sources, of medians over rows and choices; doubtful rows are apart.
 """
 
-import csv
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from statistics import median
 from typing import NamedTuple
 
-from withheld import HERE, rows_asked, software_without
+from withheld import rows_asked, software_without, write_table
 
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements.calibration import as_profile, calibrate
@@ -119,9 +118,7 @@ def main() -> int:
     heads = ["rows", "calibrated on", "sources", "predictions", "before"]
     heads += ["median error", "90th percentile", "inside", "width"]
     lines = [heads, *filter(None, (line(name, size, found) for name in CLASSES for size in SIZES))]
-    with (HERE / "calibrated.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
-    sys.stdout.write("\n".join(" | ".join(cells) for cells in lines) + "\n")
+    sys.stdout.write(write_table("calibrated", lines))
     return 0
 
 

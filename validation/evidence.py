@@ -17,6 +17,7 @@ from statistics import mean, median
 from typing import NamedTuple
 
 import msgspec
+from fused import FUSED
 
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements.rows import Row, all_rows, read_rows
@@ -25,7 +26,6 @@ from perfmodel.measurements.validation import Predicted, percentile, predict, va
 from perfmodel.specifications.storage import nominal_bits, weights_format
 
 HERE = Path(__file__).resolve().parent
-FUSED = ("looped", "megakernel", "megakernel-generated")
 
 
 class Line(NamedTuple):

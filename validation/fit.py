@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from effects import SPREADS, Effects, kind_of
+from fused import INSIDE
 from observations import Observations
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix, diags, vstack
@@ -45,8 +46,6 @@ HEADLINE = 0.4
 ROUNDS, STARTING = 8, 3.0
 # Levels whose spread is not fitted: were that of sources, it would take what software differs by.
 HELD = ("fixed", "source")
-# Share of the rows of a source left out that its interval should hold, averaged over sources.
-INSIDE = 0.85
 
 
 class Fit:

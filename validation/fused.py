@@ -29,6 +29,8 @@ from perfmodel.specifications.software import find_software
 HERE = Path(__file__).resolve().parent
 SOFTWARE = HERE.parent / "software"
 MODES = ("megakernel-generated", "megakernel")
+# Modes of fused kernels, which the fit does not see.
+FUSED = ("looped", *MODES)
 # Share of the rows of a source that its interval should hold, averaged over sources.
 INSIDE = 0.85
 SOURCE = "own_kernels"

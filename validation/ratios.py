@@ -9,7 +9,6 @@ The same with the after side's own software named. Shares are the mean of the so
 `pairs` prints every pair.
 """
 
-import csv
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ from itertools import combinations
 from statistics import mean, median
 from typing import NamedTuple
 
-from withheld import HERE, device_of, question_of, rows_asked, software_without
+from fused import FUSED
+from withheld import device_of, question_of, rows_asked, software_without, write_table
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.answers import answer_to
@@ -27,7 +27,6 @@ from perfmodel.measurements.stacks import why_apart
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.storage import read_weights, spelled
 
-FUSED = ("looped", "megakernel", "megakernel-generated")
 KINDS = (
     ("stream to graph", ("stream",), ("graph",)),
     ("graph or layer-fused to looped or megakernel", ("graph", "layer-fused"), FUSED),
@@ -130,9 +129,7 @@ def main(arguments: list[str]) -> int:
     lines += [line("other", [pair for pair in found if id(pair) not in known]), line("all", found)]
     heads = ["pairs", "sources", "pairs asked", "order right"]
     heads += [f"{what}: {way}" for way in WAYS for what in ("within 15 %", "inside", "width")]
-    with (HERE / "ratios.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([heads, *lines])
-    out = [" | ".join(cells) for cells in (heads, *lines)]
+    out = [write_table("ratios", [heads, *lines]).rstrip("\n")]
     out.append(f"{apart} pairs with a row that stands apart, {refused} that cannot be asked.")
     if arguments == ["pairs"]:
         for pair in found:

@@ -8,12 +8,11 @@ software, and the others follow. Shares are the mean of the sources' shares, err
 Doubtful rows are apart.
 """
 
-import csv
 import sys
 from statistics import mean, median
 from typing import NamedTuple
 
-from withheld import HERE, device_of, question_of, rows_asked, software_without
+from withheld import device_of, question_of, rows_asked, software_without, write_table
 
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.answers import answer_to
@@ -93,9 +92,7 @@ def main() -> int:
         "width",
     ]
     lines = [heads, *(line(*group) for group in groups)]
-    with (HERE / "rungs.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
-    sys.stdout.write("\n".join(" | ".join(cells) for cells in lines) + "\n")
+    sys.stdout.write(write_table("rungs", lines))
     return 0
 
 

@@ -4,9 +4,10 @@
 A fit takes some ten seconds, so that what it gives is kept in a folder for temporary files, named by what it rests on.
 """
 
+import csv
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,13 @@ def software_without(source: str) -> Callable[[str], Software]:
         write_software(_without(source), HERE / "left_out.csv", folder)
         (folder / "whole").touch()
     return lru_cache(maxsize=None)(lambda name: load_software(folder / f"{name}.toml"))
+
+
+def write_table(name: str, lines: Sequence[Sequence[str]]) -> str:
+    """Write a table, its head first, to NAME.csv; return it as it is printed."""
+    with (HERE / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    return "\n".join(" | ".join(cells) for cells in lines) + "\n"
 
 
 def device_of(row: Row, named: Callable[[str], Software]) -> Hardware:

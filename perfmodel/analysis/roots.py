@@ -56,16 +56,14 @@ def parameter_root(
     crossings = crossings_of(found, goal)
     if not crossings:
         # The figure may turn between two points: look closer around the nearest one.
-        nearest = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
-        low_end, high_end = found[max(nearest - 1, 0)][0], found[min(nearest + 1, len(found) - 1)][0]
+        low_end, high_end = _around_nearest(found, goal)
         found = sorted(
             {*found, *((x, figure(x)) for x in (low_end + (high_end - low_end) * k / 400 for k in range(401)))}
         )
         crossings = crossings_of(found, goal)
     if not crossings:
         # Or turn right at the target, as where two sides of a larger() change places.
-        nearest = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
-        ends = found[max(nearest - 1, 0)][0], found[min(nearest + 1, len(found) - 1)][0]
+        ends = _around_nearest(found, goal)
         turn, near = 0.0, 1e-6 * ends[1]
         for bounds in (ends, (-near, near)):
             # An offset from where the first search ended has more digits than the place itself.
@@ -94,6 +92,12 @@ def parameter_root(
         if value == goal.value:
             return x
     return float(brentq(lambda x: figure(x) - goal.value, low[0], high[0], xtol=1e-300, rtol=1e-15, maxiter=1000))
+
+
+def _around_nearest(found: Sequence[tuple[float, float]], goal: Target) -> tuple[float, float]:
+    """Return the unknown on either side of the one whose figure is nearest to the target; found: in order."""
+    nearest = min(range(len(found)), key=lambda i: abs(found[i][1] - goal.value))
+    return found[max(nearest - 1, 0)][0], found[min(nearest + 1, len(found) - 1)][0]
 
 
 def whole_root(

@@ -99,6 +99,7 @@ class Regression:
             [beyond.shared(one, other) + (beyond.scatter**2 if i == j else 0.0) for j, other in enumerate(self.modes)]
             for i, one in enumerate(self.modes)
         ]
+        self._apart = _inverse(self._beside)
         self.spreads = {
             path: (math.log(q.high) - math.log(q.low)) / (2 * TO_PERCENTILE) for path, q in quantities.items()
         }
@@ -175,7 +176,7 @@ class Regression:
             path: _product(weights, [one.get(path, 0.0) for one in felt]) / spread**2
             for path, spread in self.spreads.items()
         }
-        distance = _product(_inverse(self._beside), self.offs(self.numbers(moved)))
+        distance = _product(self._apart, self.offs(self.numbers(moved)))
         distance += added((moved[path] / spread) ** 2 for path, spread in self.spreads.items())
         return Explained(moved, told, felt, weights, distance)
 
@@ -186,8 +187,14 @@ class Regression:
     def factor(self, mode: str, offs: Sequence[float]) -> float:
         """Return the logarithm of the most likely factor on steps of a launch mode; offs: of each row [-]."""
         shared = [self.beyond.shared(mode, other) for other in self.modes]
-        pulls = [added(w * off for w, off in zip(line, offs, strict=True)) for line in _inverse(self._beside)]
+        pulls = [added(w * off for w, off in zip(line, offs, strict=True)) for line in self._apart]
         return added(each * pull for each, pull in zip(shared, pulls, strict=True))
+
+    def left(self, numbers: Mapping[str, float]) -> list[float]:
+        """Return what each row is off by once parameters stand there and the factors of launch modes are known [-]."""
+        offs = self.offs(numbers)
+        factors = {mode: self.factor(mode, offs) for mode in set(self.modes)}
+        return [off - factors[mode] for off, mode in zip(offs, self.modes, strict=True)]
 
     def factor_told(self, mode: str, found: Explained) -> float:
         """Return the share of the variance of that factor which the rows take away [-]."""

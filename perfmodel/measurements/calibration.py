@@ -21,7 +21,6 @@ from perfmodel.measurements.rowfits import (
     fit_of,
     fitted,
     joined,
-    left_of,
     measured_row,
     twins_of,
 )
@@ -106,8 +105,7 @@ def calibrate(
     shown = ", ".join(m.row.id for m in measured[:12]) + (
         f" and {len(measured) - 12} more" if len(measured) > 12 else ""
     )
-    offs = regression.offs(numbers)
-    left = left_of(regression, numbers, {mode: regression.factor(mode, offs) for mode in factors})
+    left = regression.left(numbers)
     return Calibration(
         rows=len(rows),
         models=_distinct(m.row.model for m in measured),

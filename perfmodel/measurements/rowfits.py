@@ -79,9 +79,7 @@ def fit_of(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity]) 
     for _ in range(_SCATTER_ROUNDS):
         regression = Regression(sides, quantities, beyond._replace(scatter=scatter))
         found = regression.explained()
-        numbers = regression.numbers(found.moved)
-        offs = regression.offs(numbers)
-        left = left_of(regression, numbers, {mode: regression.factor(mode, offs) for mode in set(regression.modes)})
+        left = regression.left(regression.numbers(found.moved))
         # Rows speak of the scatter as far as they are not used up by the parameters that they told.
         kept = scatter**2 * added(found.weights[i][i] for i in range(len(sides)))
         scatter = math.sqrt((_SCATTER_ROWS * _SCATTER**2 + added(one * one for one in left)) / (_SCATTER_ROWS + kept))
@@ -93,11 +91,6 @@ def _beyond(row: MeasuredRow) -> tuple[float, float]:
     spread, noise = beyond_parts(row.hardware, row.mode) or (0.0, 0.0)
     known = row.hardware.values.get(factor_path(row.mode))
     return (math.log(known.high / known.low) / 2 if known else spread), noise
-
-
-def left_of(regression: Regression, numbers: Mapping[str, float], factors: Mapping[str, float]) -> list[float]:
-    """Return what rows are off by once parameters and the factors of their modes, as logarithms, are known [-]."""
-    return [one - factors.get(mode, 0.0) for one, mode in zip(regression.offs(numbers), regression.modes, strict=True)]
 
 
 def joined(measured: Sequence[MeasuredRow]) -> dict[str, Quantity]:
