@@ -11,6 +11,7 @@ from typing import Any, Unpack
 
 import msgspec
 
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.answers import Estimate, answer_to
 from perfmodel.estimates.known import factor_path
@@ -52,7 +53,7 @@ class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def inside(self) -> bool:
         """Whether every parameter stays within the catalogue's 5th to 95th percentile."""
-        return bool(self.values) and all(abs(d) <= 1.645 for d in self.deviations.values())
+        return bool(self.values) and all(abs(d) <= NORMAL_PERCENTILE for d in self.deviations.values())
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
