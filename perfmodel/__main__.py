@@ -17,5 +17,10 @@ def main() -> None:
         gc.freeze()
 
 
+# Python keeps the frames of calls in pieces of 16 kB, and each call across the end of a piece takes a new one from the
+# system and gives it back, thousands of times where a loop stands there. A frame of 136 kB comes in a piece of 256 kB,
+# which has room for all calls that it makes.
+main.__code__ = main.__code__.replace(co_stacksize=17_000)
+
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from perfmodel._layout import load_command_line
+from perfmodel.commands import completing, shared
 from perfmodel.specifications.catalogue import names
 
 
@@ -51,6 +52,13 @@ def test_the_tab_key_offers_names(repository, line, offers, not_offered):
     found = set(offered(repository, line))
     assert offers <= found
     assert not not_offered & found
+
+
+def test_what_options_offer_is_there(repository):
+    for path in (repository / "perfmodel" / "commands").glob("*.py"):
+        for name in re.findall(r'completed\("(\w+)"\)', path.read_text(encoding="utf-8")):
+            assert callable(getattr(completing, name)), f"{path.name}: {name}"
+    assert all(callable(getattr(completing, name)) for name in shared._COMPLETED.values())
 
 
 def test_the_tab_key_is_quick(repository):

@@ -21,6 +21,7 @@ from perfmodel.specifications import devicefiles, devicetables, modelfiles, netw
 from perfmodel.specifications.parameters import MODES, PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+EQUATIONS = {name: found for name in equations.__all__ if inspect.isfunction(found := getattr(equations, name))}
 
 
 def test_generated_parts_are_current(repository):
@@ -55,9 +56,7 @@ def test_every_parameter_of_every_equation_is_on_the_symbols_page_with_its_unit(
     for name, unit in rows:
         units.setdefault(name, set()).add(unit.strip())
     used = set()
-    for function in vars(equations).values():
-        if not inspect.isfunction(function) or not function.__module__.startswith(equations.__name__):
-            continue
+    for function in EQUATIONS.values():
         for name in inspect.signature(function).parameters:
             bracket = re.search(rf"^\s+{name}: .*\[([^\]]+)\]$", function.__doc__, re.MULTILINE)
             assert bracket, f"{function.__name__}: {name} has no unit"
@@ -119,22 +118,16 @@ def test_every_option_is_described_by_the_program_and_in_a_guide(command_line, g
 def test_every_command_and_every_equation_is_in_a_guide(command_line, guides):
     for name, _ in commands(command_line):
         assert re.search(rf"{name}\b", guides), f"{name}: in no guide"
-    labels = set(
-        re.findall(
-            r"\(([A-Z]\d)\)",
-            " ".join(function.__doc__ for function in vars(equations).values() if inspect.isfunction(function)),
-        )
-    )
+    labels = set(re.findall(r"\(([A-Z]\d)\)", " ".join(function.__doc__ for function in EQUATIONS.values())))
     told = set(re.findall(r"\b([A-Z]\d)\b", guides))
     assert labels
     assert labels <= told, (
         f"no guide speaks of {sorted(labels - told)}; docs/model.md is the place for an equation in words"
     )
     page = (REPOSITORY / "docs" / "equations.md").read_text(encoding="utf-8")
-    for name, function in vars(equations).items():
-        if inspect.isfunction(function):
-            assert function.__doc__, name
-            assert f"### {name}\n" in page, f"{name}: its room is not among the topics of docs/generate.py"
+    for name, function in EQUATIONS.items():
+        assert function.__doc__, name
+        assert f"### {name}\n" in page, f"{name}: its room is not among the topics of docs/generate.py"
 
 
 def keys_of_files():

@@ -50,7 +50,7 @@ def formula(name: str) -> str:
     try:
         given = {each: _symbol(each, kinds[each]) for each in inspect.signature(function).parameters}
         found = function(**given)
-        fields = found._asdict() if hasattr(found, "_asdict") else {name: found}
+        fields = {each: getattr(found, each) for each in _fields(found)} or {name: found}
         if all(sympy.sympify(value).count_ops() <= MOST_OPERATIONS for value in fields.values()):
             return "\n".join(_written(each, sympy.sympify(value)) for each, value in fields.items())
     except (TypeError, AttributeError, ValueError, sympy.SympifyError):
@@ -65,10 +65,15 @@ def _symbol(name: str, kind: Any) -> Any:
         return _symbol(name, next(part for part in parts if part is not type(None)))
     if origin in (Sequence, Iterable):
         return [_symbol(f"{name}@{index}", parts[0]) for index in (1, 2)]
-    if hasattr(kind, "_fields"):
+    if fields := _fields(kind):
         hints = typing.get_type_hints(kind)
-        return kind(*(_symbol(f"{field} of {name}", hints[field]) for field in kind._fields))
+        return kind(*(_symbol(f"{field} of {name}", hints[field]) for field in fields))
     return sympy.Symbol(name, positive=True)
+
+
+def _fields(record: Any) -> tuple[str, ...]:
+    """Return the names of the numbers in a record or a kind of record, () for anything else."""
+    return getattr(record, "_fields", ()) or getattr(record, "__struct_fields__", ())
 
 
 def _written(name: str, value: sympy.Expr) -> str:

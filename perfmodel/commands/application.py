@@ -1,5 +1,6 @@
 """The application of commands, with usage lines that name arguments as they are typed."""
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -56,3 +57,16 @@ class Application(typer.Typer):
     def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
         """Return a decorator that makes a function the command `name`."""
         return super().command(name, **({"cls": _Command} | options))
+
+
+def completed(name: str) -> Callable[..., list[str]] | None:
+    """Return what offers words after the tab key, the function `name` of `completing`; None where no shell asks.
+
+    Typer looks at each such function at length.
+    """
+    if "_PERFMODEL_COMPLETE" not in os.environ:
+        return None
+    from perfmodel.commands import completing
+
+    offering: Callable[..., list[str]] = getattr(completing, name)
+    return offering

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing
-from perfmodel.commands.application import Application
+from perfmodel.commands.application import Application, completed
 from perfmodel.commands.delivering import Delivery, show, tally
 from perfmodel.commands.filters import ModelsAtLeast, Word, at_least, chosen, having, model_value
 from perfmodel.commands.shared import Devices, LoopAtMost, LoopOnly, Model, Names, Parallel, Weights, count, delivers
@@ -134,7 +133,7 @@ def loops(
         str,
         typer.Argument(
             metavar="MODEL|TRACE",
-            autocompletion=completing.models,
+            autocompletion=completed("models"),
             help="Catalogue name, model TOML, Hugging Face config.json or its folder; or a recorded profile.",
         ),
     ],

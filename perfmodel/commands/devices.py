@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing
-from perfmodel.commands.application import Application
+from perfmodel.commands.application import Application, completed
 from perfmodel.commands.delivering import Delivery, show, tally
 from perfmodel.commands.filters import AtLeast, Word, at_least, chosen, device_value, having
 from perfmodel.commands.shared import Hardware, Names, delivers
@@ -31,7 +30,7 @@ def hardware_list(
     vendor: Annotated[str | None, typer.Option("--vendor", help="Only devices of this vendor.")] = None,
     mode: Annotated[
         str | None,
-        typer.Option("--mode", autocompletion=completing.modes, help="Only devices that have this launch mode."),
+        typer.Option("--mode", autocompletion=completed("modes"), help="Only devices that have this launch mode."),
     ] = None,
     sort: Annotated[
         str,

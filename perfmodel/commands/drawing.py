@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing, delivering, shared
+from perfmodel.commands import delivering, shared
+from perfmodel.commands.application import completed
 from perfmodel.commands.choosing import Confidence, Most, Rank, Tpot, Ttft, selection_of
 from perfmodel.commands.requesting import Generate
 from perfmodel.errors import UnknownNameError, ValueRangeError, nearest, shown
@@ -22,7 +23,7 @@ Kind = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        autocompletion=completing.pictures,
+        autocompletion=completed("pictures"),
         help=(
             "waterfall, roofline, scaling, context, batch, map, tornado, validation; sweep, compare, ladder, pareto;"
             " choose or request."
@@ -33,7 +34,7 @@ OptionalModel = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
-        autocompletion=completing.models,
+        autocompletion=completed("models"),
         help="As in estimate; curves and choices take several. Only validation does without.",
     ),
 ]
@@ -41,7 +42,7 @@ OptionalHardware = Annotated[
     str | None,
     typer.Argument(
         metavar="HARDWARE",
-        autocompletion=completing.devices,
+        autocompletion=completed("devices"),
         help="As in estimate; curves and choices take several. Only validation does without.",
     ),
 ]
@@ -61,7 +62,7 @@ Figure = Annotated[
     str,
     typer.Option(
         "--figure",
-        autocompletion=completing.figures,
+        autocompletion=completed("figures"),
         help="What a tornado is about, such as speedup or after.tokens_per_second.",
     ),
 ]

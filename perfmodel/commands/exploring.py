@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from perfmodel.commands import completing, delivering
+from perfmodel.commands import delivering
+from perfmodel.commands.application import completed
 from perfmodel.errors import UnknownNameError, nearest, shown
 
 
@@ -23,7 +24,7 @@ def explore_command(
         str | None,
         typer.Argument(
             metavar="[MODELS]",
-            autocompletion=completing.models,
+            autocompletion=completed("models"),
             show_default=False,
             help="Models to choose from, separated by commas; twenty that people ask about if none is given.",
         ),
@@ -32,7 +33,7 @@ def explore_command(
         str | None,
         typer.Argument(
             metavar="[HARDWARES]",
-            autocompletion=completing.devices,
+            autocompletion=completed("devices"),
             show_default=False,
             help="Devices to choose from, separated by commas; twenty if none is given.",
         ),

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing, delivering, shared
+from perfmodel.commands import delivering, shared
+from perfmodel.commands.application import completed
 from perfmodel.commands.drawing import answer_of
 from perfmodel.commands.watching import Watched
 from perfmodel.errors import shown
@@ -15,14 +16,14 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|STUDY.toml",
-        autocompletion=completing.models,
+        autocompletion=completed("models"),
         help="A model, followed by a device; or alone, the TOML file of a study.",
     ),
 ]
 OptionalHardware = Annotated[
     str | None,
     typer.Argument(
-        metavar="[HARDWARE]", autocompletion=completing.devices, help="As in estimate; a study does without."
+        metavar="[HARDWARE]", autocompletion=completed("devices"), help="As in estimate; a study does without."
     ),
 ]
 Html = Annotated[

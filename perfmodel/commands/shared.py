@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from perfmodel.commands import completing
+from perfmodel.commands.application import completed
 from perfmodel.commands.delivering import Delivery, note
 from perfmodel.errors import UnreadableValueError, shown
 from perfmodel.estimates.options import OPTION, OPTIONS, Option
@@ -19,31 +19,29 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        autocompletion=completing.models,
+        autocompletion=completed("models"),
         help="Catalogue name, model TOML, Hugging Face config.json or its folder.",
     ),
 ]
 Hardware = Annotated[
-    str, typer.Argument(metavar="HARDWARE", autocompletion=completing.devices, help="Catalogue name or hardware TOML.")
+    str,
+    typer.Argument(metavar="HARDWARE", autocompletion=completed("devices"), help="Catalogue name or hardware TOML."),
 ]
+
+
+# What offers words for a kind of option after the tab key.
+_COMPLETED = {"format": "formats", "weights": "weights", "mode": "modes", "profile": "profiles", "settings": "settings"}
 
 
 def _typed(option: Option) -> Any:
     """Return the type of a command's argument that takes `option`."""
-    complete = {
-        "format": completing.formats,
-        "weights": completing.weights,
-        "mode": completing.modes,
-        "profile": completing.profiles,
-        "settings": completing.settings,
-    }
     shown: dict[str, Any] = {"rich_help_panel": option.group}
     if option.metavar:
         shown["metavar"] = option.metavar
     if option.shown:
         shown["show_default"] = option.shown
-    if option.kind in complete:
-        shown["autocompletion"] = complete[option.kind]
+    if option.kind in _COMPLETED:
+        shown["autocompletion"] = completed(_COMPLETED[option.kind])
     kind: Any = list[str] | None if option.kind == "settings" else str if option.default is not None else str | None
     return Annotated[kind, typer.Option(option.flag, help=option.help, **shown)]
 
@@ -87,7 +85,7 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B|all",
-        autocompletion=completing.columns,
+        autocompletion=completed("columns"),
         rich_help_panel="Output",
         help="Columns of the CSV.",
     ),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing
+from perfmodel.commands.application import completed
 from perfmodel.commands.delivering import FORMATS, Delivery, reproducing_line, show, warn
 from perfmodel.commands.shared import Hardware, Model, asks, delivers
 from perfmodel.errors import shown
@@ -36,7 +36,7 @@ def solve_command(
         typer.Option(
             "--unknown",
             metavar="NAME",
-            autocompletion=completing.unknowns,
+            autocompletion=completed("unknowns"),
             help="A parameter by its path, boundary, batch, context, devices, draft, loop_at_most, layers or hidden.",
         ),
     ] = None,
@@ -57,7 +57,7 @@ def solve_command(
         typer.Option(
             "--question",
             metavar="NAME",
-            autocompletion=completing.questions,
+            autocompletion=completed("questions"),
             help=(
                 "boundary-for-peak, boundaries-that-may-stay, devices-for-rate, compute-bound-batch, last-paying-batch,"
                 " cache-passes-weights, bandwidth-for-rate or model-size."
@@ -106,7 +106,7 @@ def sensitivity_command(
         typer.Option(
             "--figure",
             metavar="FIGURE",
-            autocompletion=completing.figures,
+            autocompletion=completed("figures"),
             help="What the bars and the shares are of: speedup, after.tokens_per_second, before.fraction_of_peak, ...",
         ),
     ] = "speedup",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing, delivering, shared
+from perfmodel.commands import delivering, shared
+from perfmodel.commands.application import completed
 from perfmodel.commands.watching import Watched
 from perfmodel.errors import StoppedError
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from perfmodel.sweeps.columns import Grid
 
 Models = Annotated[
-    str, typer.Argument(metavar="MODELS", autocompletion=completing.models, help="Models, separated by commas.")
+    str, typer.Argument(metavar="MODELS", autocompletion=completed("models"), help="Models, separated by commas.")
 ]
 Hardwares = Annotated[
-    str, typer.Argument(metavar="HARDWARES", autocompletion=completing.devices, help="Devices, separated by commas.")
+    str, typer.Argument(metavar="HARDWARES", autocompletion=completed("devices"), help="Devices, separated by commas.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the file that an interrupted run left unfinished.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Work out a grid of more than a billion points.")]
@@ -38,7 +39,7 @@ AllModes = Annotated[
     typer.Option(
         "--modes",
         metavar="all|A,B",
-        autocompletion=completing.modes,
+        autocompletion=completed("modes"),
         help="The ladder of launch modes, each against the one before.",
     ),
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.commands import completing
+from perfmodel.commands.application import completed
 from perfmodel.commands.delivering import Delivery, reproducing_line
 from perfmodel.commands.shared import asks, delivers
 from perfmodel.errors import UnknownNameError, ValueRangeError, shown
@@ -80,14 +80,14 @@ def trace_command(
         typer.Option(
             "--model",
             metavar="MODEL",
-            autocompletion=completing.models,
+            autocompletion=completed("models"),
             help="The model of the trace: prices the step against its bytes.",
         ),
     ] = None,
     hardware: Annotated[
         str | None,
         typer.Option(
-            "--hardware", metavar="HARDWARE", autocompletion=completing.devices, help="The device of the trace."
+            "--hardware", metavar="HARDWARE", autocompletion=completed("devices"), help="The device of the trace."
         ),
     ] = None,
     mode: Annotated[
@@ -95,7 +95,7 @@ def trace_command(
         typer.Option(
             "--mode",
             metavar="MODE",
-            autocompletion=completing.modes,
+            autocompletion=completed("modes"),
             help="Launch mode of the recording: eager, stream, graph or pdl; found from its launches if not given.",
         ),
     ] = None,

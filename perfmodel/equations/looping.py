@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from perfmodel.numbers.choices import Number, larger, smaller
 
 # A window reaches over so many pieces, each of one kind of bytes. Room for more hides less than it could: by nothing in
@@ -10,7 +12,7 @@ from perfmodel.numbers.choices import Number, larger, smaller
 PIECES_AHEAD = 4
 
 
-class Bytes(NamedTuple):
+class Bytes(msgspec.Struct, frozen=True):
     """What a stage streams that can be fetched ahead: size [B], time to stream a byte [s/B], and which kind it is.
 
     Neighbours of one kind stream at one rate, so that they count as one; None for a stage of several kinds.
@@ -61,7 +63,7 @@ def _pieces(stages: Iterable[Bytes]) -> list[Bytes]:
         if one.size.__class__ is float and not one.size:
             continue
         if pieces and one.kind is not None and one.kind == pieces[-1].kind:
-            pieces.append(one._replace(size=pieces.pop().size + one.size))
+            pieces.append(msgspec.structs.replace(one, size=pieces.pop().size + one.size))
         else:
             pieces.append(one)
     return pieces

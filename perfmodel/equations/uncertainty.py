@@ -8,10 +8,12 @@ with another spread on each side.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from perfmodel.numbers.choices import Number, added, exp, larger, smaller
 
-# Standard deviations from the median to the 95th percentile of a normal distribution [-].
-NORMAL_PERCENTILE = 1.6448536269514722
+# Standard deviations from the median to the 95th percentile of a normal distribution.
+TO_PERCENTILE = 1.6448536269514722
 # Of z, a standard normal number: the mean of |z|, and what is left of the variance of |z|.
 _MEAN = 0.7978845608028654
 _SPREAD = 1 - _MEAN**2
@@ -19,7 +21,7 @@ _SKEW = 2 * _MEAN**2 - 1
 # Of the cubic that (U2) solves: with S**2 = V - _SPREAD * D**2 the skewness is D (3 V - _CUBIC * D**2).
 _CUBIC = 3 * _SPREAD - _SKEW
 # The mean of |z| in units of the 95th percentile.
-_SHIFT = _MEAN / NORMAL_PERCENTILE
+_SHIFT = _MEAN / TO_PERCENTILE
 _NEWTON_STEPS = 4
 _LEAST = 1e-30
 
@@ -38,7 +40,7 @@ class Spread(NamedTuple):
     above: Number
 
 
-class Moments(NamedTuple):
+class Moments(msgspec.Struct, frozen=True):
     """Sums over parts of powers of w = fast - slow and e = fast + slow, of the effects at their two ends [-].
 
     sum_: of e; width: of w; squares: of w**2; sum_squares: of e**2; cross: of e w**2; cubes: of e**3; fourths: of w**4.
@@ -165,14 +167,14 @@ def joint_spread(spread: Spread, parts: Moments, together: Effect) -> Spread:
     return Spread(larger(below, together.fast), smaller(above, together.slow))
 
 
-class Along(NamedTuple):
+class Along(msgspec.Struct, frozen=True):
     """Sums over parts of products of w, of a time and of a ratio that it stands in, and of their squares [-]."""
 
     products: Number
     squares: Number
 
 
-class Joint(NamedTuple):
+class Joint(msgspec.Struct, frozen=True):
     """A time of a ratio: its parts, how they stand in the ratio, and what all of them do at once [-]."""
 
     parts: Moments
@@ -196,11 +198,11 @@ def joint_ratio_spread(spread: Spread, parts: Moments, before: Joint, after: Joi
     True
     """
     below, above = spread
-    for sign, (own, along, together) in ((1, before), (-1, after)):
-        if own.squares.__class__ is float and own.squares < _LEAST:
+    for sign, time in ((1, before), (-1, after)):
+        if time.parts.squares.__class__ is float and time.parts.squares < _LEAST:
             continue
-        share = _pair_share(own, along, parts.squares)
-        beyond = _beyond_sum(own, together)
+        share = _pair_share(time.parts, time.along, parts.squares)
+        beyond = _beyond_sum(time.parts, time.together)
         if sign > 0:
             below, above = below + share * beyond.fast, above + share * beyond.slow
         else:

@@ -10,7 +10,6 @@ from perfmodel._layout import Framed, ShownInNotebooks, function_at
 from perfmodel.estimates.answered import Answered
 from perfmodel.estimates.columns import ANSWER_OF_SIDE, COUNTS, answer_numbers, drafts_of, side_of
 from perfmodel.estimates.conditioning import ready
-from perfmodel.estimates.costs import costs_of
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.notes import WARNINGS, Note, notes_of
 from perfmodel.estimates.question import Question, read_question
@@ -99,16 +98,6 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
 
         return prompt_of(self.prepared, self.batch, self.context, *prompt, self.asked.decoding)
 
-    @cached_property
-    def breakeven_batch(self) -> int | None:
-        """The largest batch that fits at which the after side is still 1.05 times as fast [-].
-
-        None where it is not so at the batch asked, and where it is so at every batch that fits.
-        """
-        from perfmodel.estimates.breakeven import breakeven_batch
-
-        return breakeven_batch(self.asked, self.prepared, self.fits)
-
     @property
     def energy(self) -> PerSide:
         """Energy of a million tokens at the power limit of all devices [J]; None where `power.tdp` is unknown."""
@@ -120,6 +109,8 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
         return self._costs("price")
 
     def _costs(self, name: str) -> PerSide:
+        from perfmodel.estimates.costs import costs_of
+
         rates = (self.before.tokens_per_second, self.after.tokens_per_second)
         return PerSide(*costs_of(self.prepared.hardware, name, self.devices, *rates))
 

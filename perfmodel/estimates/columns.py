@@ -6,7 +6,7 @@ gives the same bits, forty times as fast, and takes as long to make as two dozen
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmodel import equations
 from perfmodel.estimates.figures import rates_of
@@ -17,9 +17,11 @@ from perfmodel.estimates.results import Drafting, Figures, Placed, Side
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.terms import TERM_NAMES, Terms
 from perfmodel.numbers.choices import larger, smaller
-from perfmodel.numbers.python import Replay, function_of
 from perfmodel.numbers.recorded import operand
 from perfmodel.specifications.software import software_in_use
+
+if TYPE_CHECKING:
+    from perfmodel.numbers.python import Replay
 
 Number = Any
 SIDES = ("before", "after")
@@ -119,11 +121,12 @@ def _range(digits: int) -> tuple[int, int]:
     return (16 ** (digits - 1), 16**digits - 1) if digits else (0, 0)
 
 
-def answering_function(prepared: Prepared, batches: tuple[int, int], contexts: tuple[int, int]) -> Replay:
+def answering_function(prepared: Prepared, batches: tuple[int, int], contexts: tuple[int, int]) -> "Replay":
     """Return a function of batch and context that gives the numbers of ANSWER.
 
     batches, contexts: between which it is asked [-]; what always is the larger or the smaller there is not asked again.
     """
+    from perfmodel.numbers.python import function_of
     from perfmodel.numbers.ranges import GridRecorder
 
     recorder = GridRecorder()

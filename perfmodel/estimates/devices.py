@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import SpecificationError, UsageError, shown
 from perfmodel.estimates.options import OPTION
 from perfmodel.specifications.devicetables import FUSED_STYLES
 from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.profiles import Profile, find_profile, with_profile
 from perfmodel.specifications.quantities import Quantity, parse_setting
 from perfmodel.specifications.software import on_own_mode, software_in_use, software_of, with_software
 from perfmodel.units import whole_number
+
+if TYPE_CHECKING:
+    from perfmodel.specifications.profiles import Profile
 
 
 def count(value: object, name: str) -> int:
@@ -65,17 +67,18 @@ def _with_calls(before: Hardware, after: Hardware, given: Mapping[str, Any]) -> 
     return used, used if after is before else after
 
 
-def _profile(name: str | None, option: str) -> Profile | None:
+def _profile(name: str | None, option: str) -> "Profile | None":
     """Return the profile that `option` names, None for None."""
     if name is None:
         return None
+    from perfmodel.specifications.profiles import find_profile
     from perfmodel.specifications.renamed import still_called
 
     still_called(option, name)
     return find_profile(name, option)
 
 
-def _with_software(device: Hardware, named: str | None, profile: Profile | None, option: str) -> Hardware:
+def _with_software(device: Hardware, named: str | None, profile: "Profile | None", option: str) -> Hardware:
     """Return the device as the software that `option` names, or the usual one, uses it, and the profile over that."""
     asked = named or (profile.software if profile is not None else None)
     # A device that was handed on with its software already stands as that software, and what came after, left it.
@@ -83,7 +86,11 @@ def _with_software(device: Hardware, named: str | None, profile: Profile | None,
     used = device if software is None else with_software(device, software)
     if software is not None and not asked:
         used = on_own_mode(used, device)
-    return used if profile is None else with_profile(used, profile)
+    if profile is None:
+        return used
+    from perfmodel.specifications.profiles import with_profile
+
+    return with_profile(used, profile)
 
 
 def check_settings(settings: object) -> None:

@@ -11,7 +11,6 @@ from perfmodel.estimates.capacity import Resident, resident_work
 from perfmodel.estimates.plan import CallPlan, Plan
 from perfmodel.numbers.choices import Number
 from perfmodel.operations import Formats, decode_step, plain_formats, total_work
-from perfmodel.operations.drafters import HEADS, WITHOUT_MODEL, draft_step, drafter_head
 from perfmodel.operations.parallel import Parallel
 from perfmodel.operations.step import Step
 from perfmodel.operations.storing import formats_of
@@ -46,6 +45,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         """Return the operations of one draft on the fullest device, None where no model drafts."""
         if self.model is None or self.formats is None:
             return None
+        from perfmodel.operations.drafters import draft_step
+
         # All of a drafter is on the devices of one pipeline stage.
         stage = msgspec.structs.replace(parallel, pipeline=1)
         return draft_step(self.model, self.formats, stage, replicates, head=self.head)
@@ -82,6 +83,8 @@ def read_draft(
         raise ValueRangeError(f"--draft: {target.name} is no decoder, so there is nothing to draft")
     if acceptance is not None:
         accepted = float(draft) if acceptance == 1 else float(equations.accepted_drafts(acceptance, draft))
+    from perfmodel.operations.drafters import HEADS
+
     model, stored = _drafter(drafter, target, hardware, formats, weights)
     return Draft(
         tokens=draft,
@@ -96,6 +99,8 @@ def read_draft(
 def _drafter(
     drafter: str, target: Model, hardware: Hardware, formats: Formats, weights: str | None
 ) -> tuple[Model | None, Formats | None]:
+    from perfmodel.operations.drafters import HEADS, WITHOUT_MODEL, drafter_head
+
     if drafter == WITHOUT_MODEL:
         return None, None
     if drafter in HEADS:

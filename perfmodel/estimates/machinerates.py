@@ -39,7 +39,7 @@ class Rates(msgspec.Struct, frozen=True):
     columns: "Columns | None" = None
 
 
-class Columns(NamedTuple):
+class Columns(msgspec.Struct, frozen=True):
     """What kernels for few sequences take for each further one (D3, D6).
 
     The sequences from which others take over [-], the operations in vector units for each of a matrix [-], and their

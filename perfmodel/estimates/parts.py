@@ -7,7 +7,6 @@ import msgspec
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Formats, Operation, decode_step, embedding_elements, parameter_count
-from perfmodel.operations.apart import draft_work
 from perfmodel.operations.formats import stored
 from perfmodel.operations.storing import formats_of, modules_of
 from perfmodel.operations.work import Work
@@ -74,6 +73,8 @@ def _apart(model: Model, formats: Formats) -> list[_Counted]:
     """
     if formats.weights in FILE_TYPES:
         return []
+    from perfmodel.operations.apart import draft_work
+
     published = formats_of(model, None, None)
     plain = formats.activations if model.recipe is None else model.recipe.plain
     towers = sum(tower.parameters or 0 for tower in model.towers)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,9 +21,7 @@ from perfmodel.estimates.results import Assumption, LoopFound
 from perfmodel.estimates.sides import Drafts, Lies, PreparedSide
 from perfmodel.estimates.splits import fewest
 from perfmodel.numbers.choices import Number
-from perfmodel.numbers.python import Replay
 from perfmodel.operations import Formats, Step
-from perfmodel.operations.drafters import HEADS
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.work import Work
 from perfmodel.schedule.calls import Cutting, Schedule
@@ -31,6 +30,9 @@ from perfmodel.schedule.made import schedule_of, steps_of
 from perfmodel.specifications.hardware import Hardware, Mode
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Quantity
+
+if TYPE_CHECKING:
+    from perfmodel.numbers.python import Replay
 
 
 class Prepared:
@@ -178,8 +180,12 @@ class Prepared:
 
     def _assumptions(self) -> tuple[Assumption, ...]:
         found = assumptions_of(self.before, self.after, self.known)
+        if self.draft is None:
+            return found
+        from perfmodel.operations.drafters import HEADS
+
         # A head that has a file of its own states its shape.
-        if self.draft is None or self.draft.drafter not in HEADS:
+        if self.draft.drafter not in HEADS:
             return found
         shape = {path: self.hardware.values[path] for path in ("drafts.layers", "drafts.vocabulary")}
         return (*found, *_assumed(shape))

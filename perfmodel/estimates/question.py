@@ -11,7 +11,6 @@ import msgspec
 from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError, shown
 from perfmodel.estimates.capacity import resident_work
 from perfmodel.estimates.devices import count, devices_of
-from perfmodel.estimates.draftcosts import draft_defaults
 from perfmodel.estimates.drafting import Draft, read_draft
 from perfmodel.estimates.options import OPTION, OPTIONS, Asked, complete
 from perfmodel.estimates.placement import Placement, expert_layers, host_defaults, read_offload, what_does_not_fit
@@ -117,10 +116,7 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
             " it as --drafter"
         )
     device, after_device = devices_of(find_hardware(hardware) if isinstance(hardware, str) else hardware, given)
-    devices = given["devices"]
-    parallel = read_parallel(given["parallel"], chosen, devices)
-    if parallel is None:
-        parallel = Parallel(tensor=device.devices if devices is None else count(devices, "devices"))
+    parallel = _parallel(given, chosen, device)
     formats = formats_of(chosen, given["weights"], given["kv"])
     tokens, chunk = (None if given[name] is None else count(given[name], name) for name in ("prompt", "chunk"))
     prompt = read_prompt(tokens, chunk, chosen)
@@ -130,7 +126,11 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
         # The matrices of a network see many positions of an input, as those of a prompt see many tokens.
         if prompt is not None or chosen.step:
             device = prompt_defaults(device, formats, network=bool(chosen.step))
-        return draft_defaults(device, chosen, formats, given["drafter"]) if drafts else device
+        if not drafts:
+            return device
+        from perfmodel.estimates.draftcosts import draft_defaults
+
+        return draft_defaults(device, chosen, formats, given["drafter"])
 
     same = after_device is device
     device = with_defaults(device)
@@ -165,6 +165,15 @@ def _read(model: str | Model, hardware: str | Hardware, given: Mapping[str, Any]
         decoding=read_decoding(given["decoding"], prompt, drafts),
         arguments={"model": model, "hardware": hardware, **given},
     )
+
+
+def _parallel(given: Mapping[str, Any], model: Model, device: Hardware) -> Parallel:
+    """Return how the devices share the model: as it is told, else each matrix over all of them."""
+    devices = given["devices"]
+    told = read_parallel(given["parallel"], model, devices)
+    if told is not None:
+        return told
+    return Parallel(tensor=device.devices if devices is None else count(devices, "devices"))
 
 
 def number(value: object, name: str) -> float | None:

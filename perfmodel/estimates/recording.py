@@ -5,7 +5,7 @@ either side. Uncertain parameters stand in groups that move together, and each g
 """
 
 from collections.abc import Container, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -21,7 +21,7 @@ from perfmodel.specifications.quantities import Quantity
 Number = Any
 
 
-class Input(NamedTuple):
+class Input(msgspec.Struct, frozen=True):
     """A parameter as an input of the recording.
 
     key: its path, or after:path where the after side has another quantity under the same path.
@@ -95,10 +95,10 @@ class Recording:
     def groups(self, given: Container[str]) -> list[Group]:
         """Return the groups of uncertain parameters, without those whose names are in `given`."""
         groups: dict[str, Group] = {}
-        for name, (_, path, quantity, group) in self.inputs.items():
-            if quantity.low < quantity.high and name not in given:
-                ends = groups.setdefault(group, Group(group, {}, {}))
-                ends.slow[name], ends.fast[name] = (standing_at(path, quantity, end) for end in (-1.0, 1.0))
+        for name, each in self.inputs.items():
+            if each.quantity.low < each.quantity.high and name not in given:
+                ends = groups.setdefault(each.group, Group(each.group, {}, {}))
+                ends.slow[name], ends.fast[name] = (standing_at(each.path, each.quantity, end) for end in (-1.0, 1.0))
         return list(groups.values())
 
     def run(self, numbers: Mapping[str, Number]) -> dict[str, Number]:

@@ -11,7 +11,6 @@ from perfmodel.operations.compressed import depth_reading, hyper_reading, hyper_
 from perfmodel.operations.feedforwards import all_tokens_needed, feed_forward_operations
 from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.mixers import cross_attention_operations, mixer_operations
-from perfmodel.operations.networks import block_operations
 from perfmodel.operations.parallel import Parallel, over
 from perfmodel.operations.streams import (
     correction,
@@ -151,6 +150,8 @@ def _published(model: Model) -> Step:
 
 def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
     if isinstance(layer, Block):
+        from perfmodel.operations.networks import block_operations
+
         yield from block_operations(layer, formats, parallel.tensor)
         return
     if layer.parallel:

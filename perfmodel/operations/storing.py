@@ -7,7 +7,6 @@ import msgspec
 
 from perfmodel.errors import UnknownNameError, shown
 from perfmodel.numbers.choices import added
-from perfmodel.operations.apart import draft_parameter_count
 from perfmodel.operations.formats import Formats, plain_formats
 from perfmodel.operations.step import decode_step, embedding_elements, parameter_count
 from perfmodel.specifications.filetypes import BYTES_PER_TOKEN_OF_VOCABULARY, FILE_TYPES, Quantised, block_format
@@ -152,6 +151,8 @@ def _as_file(model: Model, file_type: str) -> Storage:
 
 def _tensor_bytes(model: Model, file: "PublishedFile") -> float:
     """Return the bytes of a published file that are matrices of the model, without vocabulary, vectors, draft head."""
+    from perfmodel.operations.apart import draft_parameter_count
+
     counted, draft = parameter_count(model), draft_parameter_count(model) if file.draft else 0
     vectors = counted - model.other_parameters - sum(module.elements for module in modules_of(model))
     vectors += 0 if not model.tied or model.step else embedding_elements(model)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from perfmodel.equations import expected_distinct_experts, fullest_device_experts
+from perfmodel import equations
 from perfmodel.numbers.choices import added, ceil_div, smaller
 
 # Kinds of bytes besides the weight formats.
@@ -78,8 +78,10 @@ class ExpertBank(msgspec.Struct, frozen=True):
     def bytes_read(self, batch: Any) -> Any:
         """Return the bytes [B] of experts that `batch` tokens are expected to wake (E1), on the fullest device (E2)."""
         if self.groups > 1:
-            return fullest_device_experts(self.count, self.chosen, batch, self.groups, self.spread) * self.bytes
-        return expected_distinct_experts(self.count, self.chosen, batch) * self.bytes
+            return (
+                equations.fullest_device_experts(self.count, self.chosen, batch, self.groups, self.spread) * self.bytes
+            )
+        return equations.expected_distinct_experts(self.count, self.chosen, batch) * self.bytes
 
 
 class Collective(msgspec.Struct, frozen=True):

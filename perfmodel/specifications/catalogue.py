@@ -10,10 +10,8 @@ from perfmodel.errors import UnknownNameError, UnreadableValueError, nearest, sh
 from perfmodel.specifications.devicefiles import load_hardware
 from perfmodel.specifications.files import toml_tables
 from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.indexes import index_of
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.modelfiles import load_model
-from perfmodel.specifications.othernames import counted_device, is_closed
 
 
 @lru_cache(maxsize=512)
@@ -92,6 +90,7 @@ def _catalogued(kind: str, name: str) -> Path | None:
 
 def _path(kind: str, name: str) -> Path:
     """Return `name` as a path where it is one, or is meant as one."""
+    from perfmodel.specifications.othernames import counted_device, is_closed
     from perfmodel.specifications.spellings import model_meant, spelled
 
     path = Path(name)
@@ -142,6 +141,8 @@ def _is_device(name: str) -> bool:
 @lru_cache(maxsize=1)
 def _vendors() -> dict[str, str]:
     """Return the makers of devices, by their names in small letters."""
+    from perfmodel.specifications.indexes import index_of
+
     index = index_of("hardware")
     every = (
         [find_hardware(name).vendor for name in names("hardware")]
@@ -197,6 +198,8 @@ def _refuse_other_kind(kind: str, name: str) -> None:
 @lru_cache(maxsize=4)
 def _called(kind: str) -> dict[str, str]:
     """Return the names of `read_called`, from the index of the catalogue where there is one of it."""
+    from perfmodel.specifications.indexes import index_of
+
     index = index_of(kind)
     return read_called(kind) if index is None else index.called
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import msgspec
 
 from perfmodel.errors import SpecificationError, nearest, shown
-from perfmodel.specifications.othernames import mode_meant
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.quantities import Quantity
 
@@ -65,6 +64,8 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return the launch mode `name`, or raise SpecificationError that lists those the device has."""
         if name in self.modes:
             return self.modes[name]
+        from perfmodel.specifications.othernames import mode_meant
+
         has = ", ".join(m for m in MODES if m in self.modes)
         reason = f"{self.name} has no mode {shown(name)}" if name in MODES else f"{shown(name)} is not a launch mode"
         meant = "" if name in MODES else mode_meant(name)

@@ -12,7 +12,6 @@ from functools import lru_cache
 from perfmodel.errors import UnknownNameError, ValueRangeError, dotted, nearest, shown
 from perfmodel.specifications.devicekeys import DEVICE_KEYS
 from perfmodel.specifications.keys import Parameter
-from perfmodel.specifications.othernames import key_meant
 from perfmodel.specifications.softwarekeys import SOFTWARE_KEYS
 
 # The last is for a user's own file, where a plain value is enough; the catalogue says where its values come from.
@@ -23,7 +22,7 @@ ALGORITHMS = ("one-shot", "two-shot", "in-network", "ring", "tree", "torus")
 PARAMETERS: tuple[Parameter, ...] = (*DEVICE_KEYS, *SOFTWARE_KEYS)
 
 _EXACT = {p.key: p for p in PARAMETERS if "*" not in p.key}
-_PATTERNS = [(p.key.split("."), p) for p in PARAMETERS if "*" in p.key]
+_PATTERNS = {p.key: p for p in PARAMETERS if "*" in p.key}
 
 
 @lru_cache(maxsize=4096)
@@ -34,11 +33,12 @@ def lookup(path: str) -> Parameter | None:
     if path in _EXACT:
         return _EXACT[path]
     parts = path.split(".")
-    for pattern, parameter in _PATTERNS:
-        if len(pattern) == len(parts) and all(p in ("*", q) and q for p, q in zip(pattern, parts, strict=True)):
-            if pattern[0] == "modes" and parts[1] not in MODES:
+    for place, part in enumerate(parts):
+        parameter = _PATTERNS.get(".".join((*parts[:place], "*", *parts[place + 1 :])))
+        if parameter is not None and part:
+            if parts[0] == "modes" and part not in MODES:
                 return None
-            if pattern[0] == "collectives" and parts[1] not in (*COLLECTIVES, *ALGORITHMS):
+            if parts[0] == "collectives" and part not in (*COLLECTIVES, *ALGORITHMS):
                 return None
             return parameter
     return None
@@ -52,6 +52,8 @@ def largest(path: str) -> float:
 
 def unknown_key(path: str, known: object, where: str) -> UnknownNameError:
     """Return the error for a key that is no parameter, with the nearest of `known` and of the table."""
+    from perfmodel.specifications.othernames import key_meant
+
     path = str(path)
     candidates = [
         *known,

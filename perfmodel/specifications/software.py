@@ -16,7 +16,6 @@ from perfmodel.specifications.devicefiles import merge_mode
 from perfmodel.specifications.devicetables import layer_of
 from perfmodel.specifications.files import read_text, toml_tables
 from perfmodel.specifications.hardware import Hardware, Mode
-from perfmodel.specifications.othernames import software_meant
 from perfmodel.specifications.quantities import Quantity
 
 KINDS = ("engine", "framework", "server", "ggml", "python", "compiled")
@@ -89,6 +88,8 @@ def find_software(name: str, option: str = "--software") -> Software:
     known = software_names()
     years = [one for one in known if one.rpartition("-")[0] == name]
     if name not in known and not years:
+        from perfmodel.specifications.othernames import software_meant
+
         kind = software_meant(name)
         kinds = sorted({one.rpartition("-")[0] for one in known}, key=KINDS.index)
         meant = f" (it is of the kind {kind})" if kind else nearest(name, [*kinds, *known])
