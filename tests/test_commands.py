@@ -149,14 +149,20 @@ def test_the_first_line_is_the_verdict_and_no_line_is_wider_than_a_terminal(run,
 
 def test_the_batch_above_which_looping_stops_paying_is_one_that_fits():
     """A batch that no memory holds is no answer; where it pays up to there, that is said."""
+    from perfmodel.estimates.breakeven import last_paying_batch
     from perfmodel.report.answer import verdict
 
     answer = estimate("llama-3.1-8b", "h100-sxm")
-    assert not answer.replace(batch=answer.breakeven_batch).fits.fits
+    assert not answer.replace(batch=last_paying_batch(answer.asked, answer.prepared)).fits.fits
+    assert answer.breakeven_batch is None
     assert verdict(answer).endswith("; it pays (1.05 x or more) at every batch that fits.")
     few = estimate("llama-3.1-8b", "sn40l", devices=8)
     assert few.replace(batch=few.breakeven_batch).fits.fits
     assert f"stops paying (under 1.05 x) above batch {few.breakeven_batch}" in verdict(few)
+    # Where the batch asked does not fit, memory is out of the question.
+    assert answer.replace(batch=256).breakeven_batch > 256
+    assert estimate("llama-3.1-8b", "h100-sxm", after="graph").breakeven_batch is None
+    assert "pay" not in verdict(estimate("llama-3.1-8b", "h100-sxm", after="graph"))
 
 
 def test_a_terminal_gets_the_same_figures(run):

@@ -106,7 +106,7 @@ def test_each_parameter_moves_a_time_one_way(question, data):
     assumption = data.draw(st.sampled_from(answer.assumptions))
     parameter = lookup(assumption.name)
     assume(parameter.slower and assumption.value > 0)
-    larger = assumption.value * 1.2 if parameter.most > 1 else assumption.value + (1 - assumption.value) / 2
+    larger = min(assumption.value * 1.2, (assumption.value + parameter.most) / 2)
     changed = answer.replace(parameters={assumption.name: larger if parameter.unit == "1" else float(larger)})
     for old, new in ((answer.before, changed.before), (answer.after, changed.after)):
         assert (new.time_per_step - old.time_per_step) * parameter.slower >= -1e-9 * old.time_per_step

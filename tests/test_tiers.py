@@ -44,8 +44,9 @@ def test_what_does_not_fit_streams_from_the_host():
 
 def test_nothing_moves_where_all_fits():
     asked, plain = (estimate("llama-3.1-8b", "h100-sxm", offload=tier).to_dict() for tier in ("host", None))
-    # At larger batches weights stream from there, and looping stops paying earlier.
-    assert asked.pop("breakeven_batch") < plain.pop("breakeven_batch")
+    # Alone, looping pays at every batch that fits; at larger ones weights stream from there, and it stops paying.
+    assert asked.pop("breakeven_batch") > 1
+    assert plain.pop("breakeven_batch") is None
     assert asked == plain
 
 

@@ -617,9 +617,12 @@ def test_explain_gap_in_every_form(run):
     assert {"alone", "together", "measured", "predicted"} <= set(answer)
     assert run(*ask, "--csv").out.startswith("explanation,parameter,value,unit")
     assert run(*ask[:4], "9.53ms").code == 0
-    for wrong, code in (("fast", 2), ("-3 tok/s", 1), ("0tok/s", 1), ("5 GB", 2)):
+    for wrong, code in (("fast", 2), ("-3 tok/s", 2), ("0tok/s", 2), ("5 GB", 2), ("absent.csv", 1)):
         answer = run(*ask[:4], wrong)
         assert (answer.code, answer.out, answer.err.count("\n")) == (code, "", 1)
+    # A time is read, and refused, as `estimate --measured` does.
+    for wrong in ("fast", "-3 tok/s", "0s", "1e400tok/s"):
+        assert run(*ask[:4], wrong) == run("estimate", *ask[1:4], wrong)
 
 
 def test_validate_in_every_form(run, tmp_path):

@@ -27,8 +27,9 @@ from fused import INSIDE
 from observations import Observations
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix, diags, vstack
-from writing import TO_NORMAL_PERCENTILE, TO_PERCENTILE, write_software
+from writing import STUDENT_PERCENTILE, write_software
 
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.measurements.rows import all_rows, read_rows
 
 HERE = Path(__file__).resolve().parent
@@ -253,7 +254,7 @@ def half_widths(variance: np.ndarray, deviation: np.ndarray | float) -> np.ndarr
 
     What many rows tell of the parameters is normal; what they do not explain has the tails of a Student distribution.
     """
-    return np.hypot(TO_NORMAL_PERCENTILE * np.sqrt(variance), TO_PERCENTILE * deviation)
+    return np.hypot(NORMAL_PERCENTILE * np.sqrt(variance), STUDENT_PERCENTILE * deviation)
 
 
 def beyond(seen: Observations, error: np.ndarray, variance: np.ndarray) -> dict[str, float]:

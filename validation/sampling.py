@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from perfmodel.equations.uncertainty import TO_PERCENTILE
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.conditioning import ask
@@ -77,7 +77,7 @@ def sample(name: str, prepared: Prepared, batch: int, context: int, draws: int, 
     recording, numbers = prepared.recording, numpy.random.default_rng(seed)
     inputs: dict[str, Any] = dict(recording.values)
     for group in recording.groups(()):
-        positions = numbers.standard_normal(draws) / TO_PERCENTILE
+        positions = numbers.standard_normal(draws) / NORMAL_PERCENTILE
         inputs |= {
             each: drawn(recording.inputs[each].path, recording.inputs[each].quantity, positions) for each in group.slow
         }
@@ -92,7 +92,7 @@ def sample(name: str, prepared: Prepared, batch: int, context: int, draws: int, 
     beyond = prepared.beyond
     for side, parts in enumerate((beyond.before, beyond.after, beyond.speedup)):
         for part in parts:
-            sides[side] = sides[side] * numpy.exp(part / TO_PERCENTILE * numbers.standard_normal(draws))
+            sides[side] = sides[side] * numpy.exp(part / NORMAL_PERCENTILE * numbers.standard_normal(draws))
         if parts and side < 2:
             sides[side] = numpy.maximum(sides[side], columns["peak.time_per_step"])
     percentiles = [x for figures in sides for x in numpy.percentile(figures, [5, 95])]

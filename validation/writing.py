@@ -14,12 +14,14 @@ from fused import with_kernels, written_kernels
 from observations import MOST_COLUMNS
 from widths import independent_shares, package_halves
 
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
+
 SOFTWARE = Path(__file__).resolve().parent.parent / "software"
 # Standard deviations from the value to the 5th and 95th percentile of a Student distribution of three degrees of
 # freedom.
-TO_PERCENTILE = 2.353
-# The same of a normal distribution, and what makes a standard deviation of a median of absolute deviations.
-TO_NORMAL_PERCENTILE = 1.645
+STUDENT_PERCENTILE = 2.353
+# What makes a standard deviation of a median of absolute deviations, of a normal distribution.
+FROM_ABSOLUTE = 1.4826
 TITLES = {
     "engine": "Engines whose kernels are launched from compiled code: gpt-fast, TensorRT-LLM, MLC-LLM, MLX, "
     "ExLlama's successors",
@@ -73,7 +75,7 @@ class _Software:
                 known.append(index)
                 total += float(self.fit.values[index])
         variance += float(self.covariance[np.ix_(known, known)].sum())
-        half = TO_NORMAL_PERCENTILE * math.sqrt(max(share * variance, 1e-8))
+        half = NORMAL_PERCENTILE * math.sqrt(max(share * variance, 1e-8))
         return math.exp(total - half), math.exp(total), math.exp(total + half)
 
 
@@ -302,6 +304,6 @@ def _beyond(seen: Any, halves: np.ndarray, rows: dict[str, dict[str, str]]) -> d
         total = max(float(np.median([np.median(squares) for squares in sources.values()])), 0.0)
         many = [np.array(errors) for errors in scatter[kind].values() if len(errors) > 4]
         each = float(np.median([np.median(np.abs(errors - np.median(errors))) for errors in many])) if many else 0.05
-        noise = min(TO_NORMAL_PERCENTILE * 1.4826 * each, math.sqrt(total / 2))
+        noise = min(NORMAL_PERCENTILE * FROM_ABSOLUTE * each, math.sqrt(total / 2))
         found[kind] = math.sqrt(total - noise**2), noise
     return found

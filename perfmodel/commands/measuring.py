@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.errors import SpecificationError, UnknownNameError, UnreadableValueError, ValueRangeError, nearest, shown
+from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
     from perfmodel.measurements.rows import Row
@@ -15,6 +15,7 @@ FILES = (
     "CSV with the columns of validation/rows.csv, or a result of llama-bench (CSV, JSON, Markdown), vllm bench or"
     " SGLang"
 )
+_ENDINGS = (".csv", ".json", ".jsonl", ".md", ".txt")
 Fill = Annotated[
     list[str] | None,
     typer.Option(
@@ -43,6 +44,12 @@ def measured_rows(
     filled = _pairs(fill, "--fill", "COLUMN=VALUE, such as hardware=h100-sxm") | dict(said or {})
     aliases = _pairs(alias, "--alias", "THEIRS=OURS, such as 'llama 8B=llama-3.1-8b'")
     return read_measurements(Path(file), filled, aliases, lenient=lenient)
+
+
+def names_file(text: str) -> bool:
+    """Whether a text names a file of measurements, which need not be there, and not a model, a time or a rate."""
+    ending = Path(text).suffix
+    return ending.lower() in _ENDINGS or (bool(ending) and Path(text).is_file())
 
 
 def _pairs(given: list[str] | None, option: str, example: str) -> dict[str, str]:
@@ -83,21 +90,3 @@ def question_of(row: "Row", options: Mapping[str, Any]) -> dict[str, Any]:
         "calls": row.calls or None,
     }
     return says | {key: value for key, value in options.items() if value is not None}
-
-
-def measured_time(text: str, tokens: float) -> float:
-    """Return the time of a step [s] that `--measured` gives as a time or as a rate; tokens: of a step [-]."""
-    from perfmodel.units import read_quantity_option
-
-    if text.rstrip().endswith("tok/s"):
-        rate = read_quantity_option(text, "tok/s", "--measured")
-        if rate <= 0:
-            raise ValueRangeError(f"--measured: {shown(text)} is not a positive rate")
-        return tokens / rate
-    try:
-        return read_quantity_option(text, "s", "--measured")
-    except SpecificationError:
-        raise UnreadableValueError(
-            f"--measured: {shown(text)} is neither a rate, a time, nor a file of measurements; write something like"
-            " 104.9tok/s or 9.53ms"
-        ) from None

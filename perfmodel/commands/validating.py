@@ -9,7 +9,7 @@ import typer
 
 from perfmodel.commands.application import completed
 from perfmodel.commands.delivering import Delivery, note, reproducing_line
-from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, measured_time, question_of
+from perfmodel.commands.measuring import FILES, Alias, Fill, chosen_row, measured_rows, names_file, question_of
 from perfmodel.commands.shared import Profile, asks, delivers
 from perfmodel.commands.watching import Watched
 from perfmodel.errors import UnknownNameError, nearest, shown
@@ -225,25 +225,24 @@ def explain_gap_command(
     delivery: Delivery,
 ) -> None:
     """What boundary, bandwidth or host time would explain a measurement, and what looping would bring from there."""
-    from perfmodel.estimates.conditioning import ask
     from perfmodel.measurements.discrepancies import explain_gap
     from perfmodel.report.validated import gap_document, gap_rows
 
     chosen = delivery.form()
     file = measured if hardware is not None else model if measured is None else None
-    if file is not None and Path(file).suffix and Path(file).is_file():
+    if file is not None and names_file(file):
         said = {} if hardware is None else {"model": model, "hardware": hardware}
         found = chosen_row(measured_rows(file, fill, alias, said=said), row)
-        model, hardware, time = found.model, found.hardware, found.time_per_step
+        model, hardware = found.model, found.hardware
+        step: float | str = found.time_per_step
         asked |= question_of(found, {name: asked[name] for name in _ROW_OPTIONS})
     elif hardware is None or measured is None:
         raise typer.BadParameter("give MODEL, HARDWARE and --measured, or the file of a benchmark")
     else:
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        time = measured_time(measured, (asked["batch"] or 1) * ask(model, hardware, **given).tokens_per_step)
+        step = measured
+    result = explain_gap(model, hardware, step, **{name: value for name, value in asked.items() if value is not None})
     if asked["context"] is None and asked.get("prompt") is None:
         note(f"--context is not given; {USUAL_CONTEXT:,} tokens are assumed")
-    result = explain_gap(model, hardware, time, **{name: value for name, value in asked.items() if value is not None})
     if delivery.is_line():
         return
     delivery.deliver(chosen, rows=lambda: gap_rows(result), json=result.to_dict, document=lambda: gap_document(result))

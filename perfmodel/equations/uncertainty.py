@@ -12,8 +12,8 @@ import msgspec
 
 from perfmodel.numbers.choices import Number, added, exp, larger, smaller
 
-# Standard deviations from the median to the 95th percentile of a normal distribution.
-TO_PERCENTILE = 1.6448536269514722
+# Standard deviations from the median to the 95th percentile of a normal distribution [-].
+NORMAL_PERCENTILE = 1.6448536269514722
 # Of z, a standard normal number: the mean of |z|, and what is left of the variance of |z|.
 _MEAN = 0.7978845608028654
 _SPREAD = 1 - _MEAN**2
@@ -21,7 +21,7 @@ _SKEW = 2 * _MEAN**2 - 1
 # Of the cubic that (U2) solves: with S**2 = V - _SPREAD * D**2 the skewness is D (3 V - _CUBIC * D**2).
 _CUBIC = 3 * _SPREAD - _SKEW
 # The mean of |z| in units of the 95th percentile.
-_SHIFT = _MEAN / TO_PERCENTILE
+_SHIFT = _MEAN / NORMAL_PERCENTILE
 _NEWTON_STEPS = 4
 _LEAST = 1e-30
 

@@ -121,13 +121,3 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
         from perfmodel.estimates.evidence import nearby_to
 
         return nearby_to(self.prepared, self.batch, self.context)
-
-    @cached_property
-    def breakeven_batch(self) -> int | None:
-        """The largest batch at which the after side is still 1.05 times as fast [-].
-
-        None where it is not so at the batch asked, and where it is so at every batch.
-        """
-        from perfmodel.estimates.breakeven import last_paying_batch
-
-        return last_paying_batch(self.asked, self.prepared)

@@ -98,6 +98,16 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
 
         return prompt_of(self.prepared, self.batch, self.context, *prompt, self.asked.decoding)
 
+    @cached_property
+    def breakeven_batch(self) -> int | None:
+        """The largest batch that fits at which the after side is still 1.05 times as fast [-].
+
+        None where it is not so at the batch asked, and where it is so at every batch that fits.
+        """
+        from perfmodel.estimates.breakeven import breakeven_batch
+
+        return breakeven_batch(self.asked, self.prepared, self.fits)
+
     @property
     def energy(self) -> PerSide:
         """Energy of a million tokens at the power limit of all devices [J]; None where `power.tdp` is unknown."""

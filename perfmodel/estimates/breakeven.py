@@ -6,6 +6,7 @@ from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.conditioning import ready
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import Question, read_question
+from perfmodel.estimates.results import Fits
 from perfmodel.units import LARGEST_BATCH
 
 PAYS = 1.05  # a gain below this is within what a re-measurement moves
@@ -31,6 +32,19 @@ def last_paying_batch(asked: Question, prepared: Prepared, *, pays: float = PAYS
         else:
             high = middle
     return low
+
+
+def breakeven_batch(asked: Question, prepared: Prepared, fits: Fits) -> int | None:
+    """Return the largest batch that fits at which the speed-up is still at least `PAYS`, as `last_paying_batch` does.
+
+    fits: whether the asked batch does; where it does not, or a slower memory takes what does not, memory ends nothing.
+    None also where it is so at every batch that fits.
+    """
+    last = last_paying_batch(asked, prepared)
+    if last is None or not fits.fits or asked.arguments["offload"] is not None:
+        return last
+    now, then = (prepared.resident.bytes_resident(batch, asked.context) for batch in (asked.batch, last))
+    return last if fits.bytes_needed + then - now <= fits.bytes_available else None
 
 
 def _gain(asked: Question, prepared: Prepared) -> Callable[[int], float]:

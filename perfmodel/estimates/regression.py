@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from perfmodel.equations.uncertainty import TO_PERCENTILE
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.estimates.known import alike
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.stepping import step_at
@@ -45,7 +45,7 @@ class Spreads(NamedTuple):
 
 def spreads_of(beyond: tuple[float, float]) -> Spreads:
     """Return by how much steps of a software differ beyond their parameters; beyond: half-widths of logarithms [-]."""
-    source, row = (part / TO_PERCENTILE for part in beyond)
+    source, row = (part / NORMAL_PERCENTILE for part in beyond)
     return Spreads(source, max(math.hypot(source, row), _MATCHED))
 
 
@@ -101,7 +101,7 @@ class Regression:
         ]
         self._apart = _inverse(self._beside)
         self.spreads = {
-            path: (math.log(q.high) - math.log(q.low)) / (2 * TO_PERCENTILE) for path, q in quantities.items()
+            path: (math.log(q.high) - math.log(q.low)) / (2 * NORMAL_PERCENTILE) for path, q in quantities.items()
         }
 
     def numbers(self, moved: Mapping[str, float]) -> dict[str, float]:

@@ -11,8 +11,10 @@ from typing import Any, Unpack
 
 import msgspec
 
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.errors import ValueRangeError
 from perfmodel.estimates.answers import Estimate, answer_to
+from perfmodel.estimates.conditioning import measured_time
 from perfmodel.estimates.known import factor_path
 from perfmodel.estimates.options import Asked
 from perfmodel.estimates.question import read_question
@@ -52,7 +54,7 @@ class Discrepancy(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def inside(self) -> bool:
         """Whether every parameter stays within the catalogue's 5th to 95th percentile."""
-        return bool(self.values) and all(abs(d) <= 1.645 for d in self.deviations.values())
+        return bool(self.values) and all(abs(d) <= NORMAL_PERCENTILE for d in self.deviations.values())
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,14 +89,19 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
         return answer | {"inside": self.inside}
 
 
-def explain_gap(model: str | Model, hardware: str | Hardware, step_time: float, **asked: Unpack[Asked]) -> Gap:
-    """Explain why a step of the question (see `estimate`) took `step_time` seconds.
+def explain_gap(
+    model: str | Model, hardware: str | Hardware, measured_step: float | str, **asked: Unpack[Asked]
+) -> Gap:
+    """Return what explains that a step of the question (see `estimate`) took the time that was measured.
 
+    measured_step: that time [s], or a text as `--measured` takes it: a time, or a rate summed over the batch.
     Raises PerfModelError for what estimate refuses, and for a time that no step takes.
     """
+    answer = answer_to(read_question(model, hardware, **asked))
+    tokens = answer.batch * answer.prepared.tokens_per_step
+    step_time = measured_time(measured_step, tokens) if isinstance(measured_step, str) else measured_step
     if not LEAST <= step_time <= MOST:
         raise ValueRangeError(f"--measured: a step of {step_time:g} s is none; {LEAST:g} s to {MOST:g} s is accepted")
-    answer = answer_to(read_question(model, hardware, **asked))
     step = adjustable(answer.asked, step_time)
     priors = priors_of(step.side)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from perfmodel.equations.uncertainty import TO_PERCENTILE
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.prepared import prepare_question
 from perfmodel.estimates.question import Question
@@ -46,8 +46,8 @@ class Prior(msgspec.Struct, frozen=True):
 def prior_of(path: str, quantity: Quantity) -> Prior:
     """Return the prior that the interval of `quantity` stands for; its value must be positive."""
     centre = math.log(quantity.value)
-    below = (centre - math.log(quantity.low)) / TO_PERCENTILE if quantity.low > 0 else _OPEN_SPREAD
-    above = (math.log(quantity.high) - centre) / TO_PERCENTILE
+    below = (centre - math.log(quantity.low)) / NORMAL_PERCENTILE if quantity.low > 0 else _OPEN_SPREAD
+    above = (math.log(quantity.high) - centre) / NORMAL_PERCENTILE
     wider = max(below, above)
     # A value at the end of its interval says little of that side; half of the other side's spread stands in.
     return Prior(path, quantity, max(below, wider / 2, _LEAST_SPREAD), max(above, wider / 2, _LEAST_SPREAD))

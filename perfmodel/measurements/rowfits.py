@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from perfmodel.equations.uncertainty import TO_PERCENTILE
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.estimates.known import alike, beyond_parts, factor_path
 from perfmodel.estimates.positions import kernels_key
 from perfmodel.estimates.regression import Explained, MeasuredSide, Regression, spreads_of
@@ -118,7 +118,7 @@ def factors_of(
     measured: Sequence[MeasuredRow], regression: Regression, found: Explained, numbers: Mapping[str, float]
 ) -> dict[str, Fitted]:
     """Return the factor on a step of each launch mode that shares its kernels with a row."""
-    half, offs = TO_PERCENTILE * regression.beyond.both, regression.offs(numbers)
+    half, offs = NORMAL_PERCENTILE * regression.beyond.both, regression.offs(numbers)
     fitted_factors = {}
     for mode, hardware in ((mode, m.hardware) for m in measured for mode in m.hardware.modes):
         if any(alike(mode, other) for other in regression.modes):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from perfmodel.estimates.answers import Estimate
+from perfmodel.estimates.breakeven import PAYS
 from perfmodel.estimates.results import Assumption, Figures, Prompt, PromptSide, Side
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.facts import Beside, facts, how_sure, measured_nearby
@@ -32,18 +33,12 @@ def verdict(answer: Estimate) -> str:
     losses = {term: getattr(answer.before.terms, term) for term in TERM_NAMES if term != "stream"}
     worst = max(losses, key=losses.__getitem__)
     share = losses[worst] / answer.before.time_per_step
-    last = answer.breakeven_batch
-    end = f"; it stops paying (under 1.05 x) above batch {last:,}" if last else ""
-    if last and _too_large(answer, last):
-        end = "; it pays (1.05 x or more) at every batch that fits"
+    last, end = answer.breakeven_batch, ""
+    if last is not None:
+        end = f"; it stops paying (under {PAYS} x) above batch {last:,}"
+    elif answer.speedup.value >= PAYS and answer.fits.fits:
+        end = f"; it pays ({PAYS} x or more) at every batch that fits"
     return f"{name} brings {value} x ({low} to {high}): {percent(share)} of the step is {worst}{end}."
-
-
-def _too_large(answer: Estimate, batch: int) -> bool:
-    """Whether a batch does not fit where the asked one does; with a slower memory beside, more of it may be used."""
-    fits, slower = answer.fits, answer.asked.arguments.get("offload")
-    held = answer.prepared.resident.bytes_resident(batch, answer.context)
-    return fits.fits and slower is None and held > fits.bytes_available
 
 
 def software_told(answer: Estimate) -> str:

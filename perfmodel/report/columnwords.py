@@ -47,7 +47,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "price": ("USD", "rental of all devices for a million tokens; empty where it is unknown"),
     "breakeven_batch": (
         "-",
-        "largest batch at which the after side is still 1.05 times as fast; empty where it never is, or always",
+        "largest batch that fits at which the after side is still 1.05 times as fast; empty where none is, or all are",
     ),
     "evidence.rows": ("-", "published rows like the side before: of its software, launch mode and width of weights"),
     "evidence.sources": ("-", "sources of these rows"),

@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.errors import SpecificationError, ValueRangeError, shown
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.options import Asked
@@ -28,15 +29,7 @@ from perfmodel.traces import Trace, TraceSummary
 from perfmodel.traces.predictions import predictions_of, times_of
 from perfmodel.traces.priced import Share, TracePricing
 from perfmodel.traces.recordedsteps import Split, host_of, recorded_mode_of, split_of, with_step
-from perfmodel.traces.shares import (
-    PERCENTILE,
-    PLAIN,
-    Pricing,
-    collective_latency,
-    divided,
-    prior_boundary_of,
-    with_style,
-)
+from perfmodel.traces.shares import PLAIN, Pricing, collective_latency, divided, prior_boundary_of, with_style
 from perfmodel.traces.stacks import stack_profile
 
 _STYLES = ("primitive", "separate", "engine", "tuned")
@@ -206,7 +199,7 @@ def _notes(
             "where kernels are launched one by one, a profiler makes a step up to twice as long. So predictions rest on"
             " the busy time. Give the time of a step without the profiler, with --measured"
         )
-    if fastest > PERCENTILE:
+    if fastest > NORMAL_PERCENTILE:
         notes.append(
             "the bytes fit the recorded step only at more than the best share of the memory that is known of this"
             f" device ({fastest:.1f} standard deviations): is it the same work?"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
 from perfmodel.estimates.answers import Estimate, estimate
 from perfmodel.numbers.choices import added
 from perfmodel.specifications.hardware import Hardware
@@ -13,16 +14,8 @@ from perfmodel.specifications.model import Model
 from perfmodel.specifications.quantities import Interval, Quantity
 
 PLAIN = ("eager", "stream", "graph", "pdl")  # modes that run the recorded kernels as they are
-
-
-PERCENTILE = 1.645  # standard deviations from the middle to the 5th or 95th percentile
-
-
-FARTHEST = (
-    2 * PERCENTILE
-)  # standard deviations by which a share may lie below its value before something else must explain the time
-
-
+# Standard deviations by which a share may lie below its value before something else must explain the time.
+FARTHEST = 2 * NORMAL_PERCENTILE
 SHORTEST_BOUNDARY = 1e-9  # s
 
 
@@ -49,7 +42,7 @@ def with_style(device: Hardware, style: str) -> Hardware:
 def moved(low: float, value: float, high: float, position: float, unit: str) -> Quantity:
     """Return a share at `position` standard deviations from its value, on a logarithmic scale, below 1."""
     end = low if position < 0 else high
-    spread = max(abs(math.log(end / value)) / PERCENTILE, 0.02)
+    spread = max(abs(math.log(end / value)) / NORMAL_PERCENTILE, 0.02)
     moved = min(1.0, value * math.exp(max(-60.0, position * spread)))
     return Quantity(low=moved, value=moved, high=moved, unit=unit, kind="derived", source="recorded")
 
@@ -91,7 +84,7 @@ def likeliest(overhead: Any, least: float, prior: Interval, kernels: int) -> flo
     def deviation(position: float) -> float:
         boundary = max(overhead(position) / kernels, SHORTEST_BOUNDARY)
         end = prior.low if boundary < prior.value else prior.high
-        spread = max(abs(math.log(end / prior.value)) / PERCENTILE, 0.05)
+        spread = max(abs(math.log(end / prior.value)) / NORMAL_PERCENTILE, 0.05)
         return position**2 + (math.log(boundary / prior.value) / spread) ** 2
 
     # From where the bytes just fit upwards: coarse steps, then finer ones around the best.
@@ -189,7 +182,7 @@ def divided(
     middle = likeliest(overhead, max(fastest, -FARTHEST), boundary, kernels)
     slow_position = position_leaving(overhead, min(split.floors, overhead(middle)))
     slow = min(middle, fastest if slow_position is None else slow_position)
-    quick = max(middle, PERCENTILE)
+    quick = max(middle, NORMAL_PERCENTILE)
     low_spread, high_spread = split.spread
     value = max(SHORTEST_BOUNDARY, overhead(middle))
     totals = Interval(
