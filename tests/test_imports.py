@@ -68,6 +68,7 @@ NOT_FOR_MAIN_FIGURES = (
     "perfmodel.estimates.bestdrafts",
     "perfmodel.estimates.breakeven",
     "perfmodel.estimates.evidence",
+    "perfmodel.estimates.parts",
     "perfmodel.estimates.prompts",
     "perfmodel.estimates.regression",
     "perfmodel.estimates.routes",
@@ -80,6 +81,7 @@ NOT_FOR_MAIN_FIGURES = (
     "perfmodel.specifications.huggingface.readers",
     "perfmodel.specifications.indexes",
     "perfmodel.specifications.othernames",
+    "perfmodel.specifications.primitives",
     "perfmodel.specifications.profiles",
     "perfmodel.specifications.publishedfiles",
     "perfmodel.specifications.spellings",
@@ -92,7 +94,7 @@ def test_main_figures_load_what_they_need(repository):
     assert "perfmodel.report.files.delimited" in loaded
     rooms = {name for name in loaded if name.startswith(("perfmodel.sweeps", "perfmodel.analysis", "perfmodel.traces"))}
     assert not rooms
-    assert sum(name.startswith("perfmodel") for name in loaded) <= 108
+    assert sum(name.startswith("perfmodel") for name in loaded) <= 106
     with_all_fields = modules_after(repository, "estimate", "llama-3.1-8b", "h100-sxm", "--json")
     assert "perfmodel.estimates.evidence" in with_all_fields
 

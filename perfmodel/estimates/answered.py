@@ -6,10 +6,9 @@ import msgspec
 
 from perfmodel._layout import SCHEMA
 from perfmodel.estimates.columns import drafting_of, placed_of
-from perfmodel.estimates.parts import ModelPart, parts_of
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.question import Question
-from perfmodel.estimates.results import Drafting, Evidence, LoopFound, Measured, Nearby, OnChip, Placed
+from perfmodel.estimates.results import Drafting, Evidence, LoopFound, Measured, ModelPart, Nearby, OnChip, Placed
 from perfmodel.specifications.software import software_in_use
 
 # Columns of one answer that a sweep does not work out at each point.
@@ -85,6 +84,8 @@ class Answered(msgspec.Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def parts(self) -> tuple[ModelPart, ...]:
         """The parts of the model and the cache, each with its format and bytes."""
+        from perfmodel.estimates.parts import parts_of
+
         return parts_of(self.prepared, self.batch, self.context)
 
     @cached_property

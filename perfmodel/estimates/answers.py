@@ -11,7 +11,7 @@ from perfmodel.estimates.answered import Answered
 from perfmodel.estimates.columns import ANSWER_OF_SIDE, COUNTS, answer_numbers, drafts_of, side_of
 from perfmodel.estimates.conditioning import ready
 from perfmodel.estimates.known import Known
-from perfmodel.estimates.notes import WARNINGS, Note, notes_of
+from perfmodel.estimates.notes import Note, notes_of, warnings_of
 from perfmodel.estimates.question import Question, read_question
 from perfmodel.estimates.results import FIELDS, Assumption, Fits, Peak, PerSide, Prompt, Side, Speedup, flattened
 from perfmodel.operations.parallel import Parallel
@@ -135,7 +135,7 @@ class Estimate(Answered, ShownInNotebooks, Framed, frozen=True, eq=False, dict=T
     @property
     def warnings(self) -> tuple[Note, ...]:
         """Return the notes without which the figures mislead."""
-        return tuple(note for note in self.notes if note.kind in WARNINGS)
+        return warnings_of(self.prepared, self.fits, self._enough, self.speedup, self.context, self.placement)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain dicts, lists, numbers and texts, in base units."""

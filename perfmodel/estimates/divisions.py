@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from math import isqrt
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,8 +19,10 @@ from perfmodel.specifications.mixers import (
     TimeMixing,
 )
 from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer, Model
-from perfmodel.specifications.primitives import Block, Convolution, DotProduct, Linear, Recurrent
 from perfmodel.units import MOST_DEVICES
+
+if TYPE_CHECKING:
+    from perfmodel.specifications.primitives import Block
 
 _NARROW = 64  # outputs of a matrix below which a network leaves it whole on each device
 
@@ -43,10 +46,9 @@ def needs_of(model: Model) -> tuple[tuple[WholeNumber, ...], tuple[WholeNumber, 
     dense: dict[WholeNumber, None] = {}
     mixtures: dict[Experts, None] = {}
     for layer in dict.fromkeys(model.layers):
-        if isinstance(layer, Block):
+        if not isinstance(layer, Layer):
             attention |= dict.fromkeys(_block_needs(layer))
             continue
-        assert isinstance(layer, Layer)  # noqa: S101 - the only other kind
         if layer.mixer is not None:
             attention |= dict.fromkeys(_mixer_needs(layer.mixer))
         if layer.beside is not None:
@@ -81,7 +83,9 @@ def _mixer_needs(mixer: Mixer) -> Iterator[WholeNumber]:
         yield WholeNumber("value heads of linear attention", mixer.value_heads)
 
 
-def _block_needs(block: Block) -> Iterator[WholeNumber]:
+def _block_needs(block: "Block") -> Iterator[WholeNumber]:
+    from perfmodel.specifications.primitives import Convolution, DotProduct, Linear, Recurrent
+
     for primitive in block.operations:
         if isinstance(primitive, Linear | Convolution) and primitive.outputs >= _NARROW:
             yield WholeNumber("outputs of its matrices", primitive.outputs)

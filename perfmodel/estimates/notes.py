@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Literal, Self
 
-from perfmodel.estimates.parts import differences
 from perfmodel.estimates.placement import expert_layers
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.results import Fits, OnChip, Placed, Speedup
@@ -52,8 +51,23 @@ def notes_of(
     )
 
 
+def warnings_of(
+    prepared: Prepared, fits: Fits, enough: Parallel | None, speedup: Speedup, context: int, placed: Placed | None
+) -> tuple[Note, ...]:
+    """Return those of the notes without which the figures mislead."""
+    notes = (
+        *_split_notes(prepared),
+        *_memory_notes(prepared, fits, enough),
+        *_tier_notes(prepared, placed),
+        *_question_notes(prepared, speedup, context),
+    )
+    return tuple(note for note in notes if note.kind in WARNINGS)
+
+
 def _format_notes(prepared: Prepared) -> Iterator[Note]:
     formats, model = prepared.formats, prepared.model
+    from perfmodel.estimates.parts import differences
+
     if apart := differences(prepared):
         yield Note("model", apart)
     if formats.weights.startswith("ud-"):

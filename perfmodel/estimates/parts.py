@@ -5,6 +5,7 @@ from functools import lru_cache
 import msgspec
 
 from perfmodel.estimates.prepared import Prepared
+from perfmodel.estimates.results import ModelPart
 from perfmodel.numbers.choices import added
 from perfmodel.operations import Formats, Operation, decode_step, embedding_elements, parameter_count
 from perfmodel.operations.formats import stored
@@ -13,21 +14,6 @@ from perfmodel.operations.work import Work
 from perfmodel.specifications.filetypes import BYTES_PER_TOKEN_OF_VOCABULARY, FILE_TYPES
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.storage import PARTS
-
-
-class ModelPart(msgspec.Struct, frozen=True):
-    """One part of a model.
-
-    part: of `attention dense experts shared head embedding kv tower draft other`; format: of its matrices, the one that
-    holds most first; parameters [-]; bytes: of the stored tensors, each once (a tied table is the head's), and for kv
-    what the cache of the batch holds [B]; bytes_per_step: read in a step [B].
-    """
-
-    part: str
-    format: str
-    parameters: int
-    bytes: int
-    bytes_per_step: int
 
 
 class _Counted(msgspec.Struct, frozen=True):

@@ -4,7 +4,9 @@ The inputs are the batch, the context and each parameter in use, by path; the li
 either side. Uncertain parameters stand in groups that move together, and each group knows which lines rest on it.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from perfmodel.estimates.positions import kernels_key, moves_with, standing_at
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.stepping import Stepped, step_at
 from perfmodel.estimates.terms import Terms, busy_time, call_times, step_time
-from perfmodel.numbers.recorded import Line, Recorder, needed, operand, run
+from perfmodel.numbers.recorded import Line, Recorder, inputs_of, needed, operand, run
 from perfmodel.specifications.quantities import Quantity
 
 Number = Any
@@ -71,8 +73,9 @@ class Recording:
         self.time_results, self._drafting = tuple(times), tuple(drafting)
         self.lines = needed(recorder.lines, [*self._terms[0], *self._terms[1], *times, *drafting])
         self.values = {name: each.quantity.value for name, each in self.inputs.items()} | dict.fromkeys(BESIDE, 0)
-        self._resting: dict[tuple[str, ...], list[Line]] = {}
         self.time_lines = needed(self.lines, times)
+        self._inputs = inputs_of(self.time_lines)
+        self._resting: dict[int, list[Line]] = {}
 
     def _named(self, before: PreparedSide, after: PreparedSide) -> tuple[dict[str, str], dict[str, str]]:
         """Name the inputs; return the name of each path of either side."""
@@ -121,19 +124,20 @@ class Recording:
 
     def times_with(self, known: Mapping[str, Number], moved: Mapping[str, Number]) -> tuple[Number, Number]:
         """Return the time of the step [s] of both sides with inputs moved away from where the lines were run."""
-        return self.times(run(self._lines_on(tuple(moved)), {**known, **moved}))
+        inputs = self._set_of(moved)
+        lines = self._resting.get(inputs)
+        if lines is None:
+            lines = self._resting[inputs] = [line for line in self.time_lines if self._inputs[line.target] & inputs]
+        return self.times(run(lines, {**known, **moved}))
 
     def rest_on(self, moved: Mapping[str, Number]) -> tuple[bool, bool]:
         """Return whether the time of either side, before and after, rests on any of the inputs moved."""
-        touched = {*moved, *(line.target for line in self._lines_on(tuple(moved)))}
-        before, after = (result in touched for result in self.time_results)
+        inputs = self._set_of(moved)
+        before, after = (self._inputs.get(result, 0) & inputs != 0 for result in self.time_results)
         return before, after
 
-    def _lines_on(self, names: tuple[str, ...]) -> list[Line]:
-        resting = self._resting.get(names)
-        if resting is None:
-            resting = self._resting[names] = _resting_on(self.time_lines, names)
-        return resting
+    def _set_of(self, names: Iterable[str]) -> int:
+        return reduce(or_, [self._inputs.get(name, 0) for name in names], 0)
 
 
 def drafting_time(side: PreparedSide, step: Stepped, numbers: Mapping[str, Number]) -> Number:
@@ -146,14 +150,3 @@ def drafting_time(side: PreparedSide, step: Stepped, numbers: Mapping[str, Numbe
     alone = busy_time(verified, costs.rates, costs.chain)
     plain = step_time(undrafted(plan), call_times(alone), side.parameters.fixed(numbers, drafts=0))
     return step.time() - plain
-
-
-def _resting_on(lines: list[Line], names: Container[str]) -> list[Line]:
-    """Return the lines that rest on inputs of these names."""
-    touched = set(names)  # type: ignore[call-overload]
-    resting = []
-    for line in lines:
-        if line.left in touched or line.right in touched:
-            touched.add(line.target)
-            resting.append(line)
-    return resting

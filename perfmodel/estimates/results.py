@@ -120,6 +120,21 @@ class Fits(msgspec.Struct, frozen=True):
     devices_needed: int | None
 
 
+class ModelPart(msgspec.Struct, frozen=True):
+    """One part of a model.
+
+    part: of `attention dense experts shared head embedding kv tower draft other`; format: of its matrices, the one that
+    holds most first; parameters [-]; bytes: of the stored tensors, each once (a tied table is the head's), and for kv
+    what the cache of the batch holds [B]; bytes_per_step: read in a step [B].
+    """
+
+    part: str
+    format: str
+    parameters: int
+    bytes: int
+    bytes_per_step: int
+
+
 class LoopFound(msgspec.Struct, frozen=True):
     """A loop of the after side: the calls of its body, the decoder layers it covers, its iterations."""
 

@@ -5,7 +5,7 @@ The equations are run once on `Recorded` numbers. What they noted is read as str
 No formula is written here, and no other module overloads operators.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from perfmodel.numbers.choices import exp, larger, log, smaller
@@ -112,9 +112,8 @@ class Recorded:
         return self._recorder.note(name, self, 0.0)
 
 
-def run(lines: Iterable[Line], numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `numbers` and what `lines` make of them, by name; of any kind, recorded ones too."""
-    known = dict(numbers)
+def run(lines: Iterable[Line], known: dict[str, Any]) -> dict[str, Any]:
+    """Return `known` with what `lines` make of it added, numbers by name; of any kind, recorded ones too."""
     for target, operation, left, right in lines:
         a = known[left] if left.__class__ is str else left
         if operation in _FUNCTIONS:
@@ -162,6 +161,22 @@ def needed(lines: Sequence[Line], results: Iterable[Any]) -> list[Line]:
             wanted.update((line.left, line.right))
             kept.append(line)
     return kept[::-1]
+
+
+def inputs_of(lines: Iterable[Line]) -> dict[Any, int]:
+    """Return the inputs that each number of `lines` rests on, an input on itself: a set in the bits of an integer."""
+    found: dict[Any, int] = {}
+    count = 0
+    for line in lines:
+        resting = 0
+        for name in (line.left, line.right):
+            if name.__class__ is str:
+                if name not in found:
+                    found[name] = 1 << count
+                    count += 1
+                resting |= found[name]
+        found[line.target] = resting
+    return found
 
 
 def operand(value: Any) -> Any:

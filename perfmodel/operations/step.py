@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import accumulate, groupby, pairwise
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,7 +23,9 @@ from perfmodel.operations.streams import (
 )
 from perfmodel.operations.work import Work
 from perfmodel.specifications.model import DepthAttention, HyperConnections, Layer, Model, Streams
-from perfmodel.specifications.primitives import Block
+
+if TYPE_CHECKING:
+    from perfmodel.specifications.primitives import Block
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -63,7 +66,7 @@ def decode_step(model: Model, formats: Formats, devices: int | Parallel, replica
     layers = tuple(made[pair] for pair in pairs)
     size = formats.activation_size()
     if model.step:
-        names = tuple(layer.name for layer in model.layers if isinstance(layer, Block))
+        names = tuple(layer.name for layer in model.layers if not isinstance(layer, Layer))
         return Step((), layers, (), names)
     return Step(
         before=(
@@ -148,8 +151,8 @@ def _published(model: Model) -> Step:
     return decode_step(model, plain_formats("bf16"), devices=1)
 
 
-def _layer(model: Model, layer: Layer | Block, formats: Formats, parallel: Parallel) -> Iterator[Operation]:
-    if isinstance(layer, Block):
+def _layer(model: Model, layer: "Layer | Block", formats: Formats, parallel: Parallel) -> Iterator[Operation]:
+    if not isinstance(layer, Layer):
         from perfmodel.operations.networks import block_operations
 
         yield from block_operations(layer, formats, parallel.tensor)

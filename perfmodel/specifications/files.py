@@ -1,6 +1,7 @@
 """Read a TOML or JSON file safely, and write TOML: size, bytes and syntax are checked before any meaning."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def read_text(path: Path, largest: int = LARGEST_FILE) -> str:
     largest: bytes that such a file may have.
     """
     try:
-        return read_bytes(path, largest).decode("utf-8-sig")
+        return read_bytes(path, largest).removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise SpecificationError(f"{path}: is not text: byte {error.start} is not UTF-8") from None
 

@@ -1,6 +1,6 @@
 """Model: what a network is made of. Shapes and structure only; nothing here knows bytes, devices or time."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,9 +16,11 @@ from perfmodel.specifications.mixers import (
     StateSpace,
     TimeMixing,
 )
-from perfmodel.specifications.primitives import Block
 from perfmodel.specifications.recipes import Recipe
 from perfmodel.specifications.storage import Storage
+
+if TYPE_CHECKING:
+    from perfmodel.specifications.primitives import Block
 
 
 class FeedForward(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +170,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     source: str
     hidden: int
     vocabulary: int
-    layers: tuple[Layer | Block, ...]
+    layers: "tuple[Layer | Block, ...]"
     tied: bool
     step: str = ""
     norm_elements: int = 1
