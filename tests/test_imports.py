@@ -85,6 +85,7 @@ NOT_FOR_MAIN_FIGURES = (
     "perfmodel.specifications.profiles",
     "perfmodel.specifications.publishedfiles",
     "perfmodel.specifications.spellings",
+    "typing_extensions",
 )
 
 
