@@ -9,8 +9,8 @@ from perfmodel import advise, choose, compare, estimate, explain, sensitivity, s
 from perfmodel._layout import data_folder
 from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.measurements.discrepancies import explain_gap
+from perfmodel.measurements.predictions import predict
 from perfmodel.measurements.rows import row_of
-from perfmodel.measurements.validation import predict
 from perfmodel.specifications.devicetables import layer_of
 from perfmodel.specifications.software import find_software, load_software, software_names
 

@@ -23,9 +23,10 @@ from perfmodel.measurements.calibration import as_profile, calibrate, validate_c
 from perfmodel.measurements.discrepancies import explain_gap
 from perfmodel.measurements.fitting import adjustable
 from perfmodel.measurements.ladders import CLIMBS, ladders, predicted_rungs
+from perfmodel.measurements.predictions import predict, why_not
 from perfmodel.measurements.rows import FILTERS, all_rows, read_rows, row_of, selected
 from perfmodel.measurements.stacks import profile_of, software_of_row, why_apart
-from perfmodel.measurements.validation import errors_of, percentile, predict, summary, validate, why_not
+from perfmodel.measurements.validation import errors_of, percentile, summary, validate
 from perfmodel.specifications.catalogue import find_model
 from perfmodel.specifications.profiles import find_profile, load_profile, profile_names, profile_text
 

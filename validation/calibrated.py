@@ -18,9 +18,10 @@ from withheld import rows_asked, software_without, write_table
 
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements.calibration import as_profile, calibrate
+from perfmodel.measurements.predictions import Predicted, predict
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import why_apart
-from perfmodel.measurements.validation import Predicted, percentile, predict
+from perfmodel.measurements.validation import percentile
 
 # Rows that a source must have, rows of a group that are asked at most, and choices of rows to calibrate on.
 LEAST, MOST, CHOICES = 4, 12, 3

@@ -20,9 +20,10 @@ import msgspec
 from fused import FUSED
 
 from perfmodel.errors import PerfModelError
+from perfmodel.measurements.predictions import Predicted, predict
 from perfmodel.measurements.rows import Row, all_rows, read_rows
 from perfmodel.measurements.stacks import software_of_row, why_apart
-from perfmodel.measurements.validation import Predicted, percentile, predict, validate
+from perfmodel.measurements.validation import percentile, validate
 from perfmodel.specifications.storage import nominal_bits, weights_format
 
 HERE = Path(__file__).resolve().parent

@@ -17,9 +17,9 @@ from statistics import mean, median, stdev
 import msgspec
 from scipy.stats import t
 
+from perfmodel.measurements.predictions import predict
 from perfmodel.measurements.rows import Row, all_rows, read_rows
 from perfmodel.measurements.stacks import why_apart
-from perfmodel.measurements.validation import predict
 
 HERE = Path(__file__).resolve().parent
 MODE = "megakernel-generated"

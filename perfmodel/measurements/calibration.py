@@ -7,12 +7,14 @@ the rows do not tell stays where the catalogue has it, and is named.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from perfmodel.errors import SpecificationError
 from perfmodel.estimates.progress import Report, watched
+from perfmodel.measurements.predictions import Predicted, Unasked, once_each, plainly, predict
 from perfmodel.measurements.rowfits import (
     Fitted,
     MeasuredRow,
@@ -26,7 +28,7 @@ from perfmodel.measurements.rowfits import (
 )
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of
-from perfmodel.measurements.validation import Predicted, Unasked, Validation, percentile, predict, summary, why_not
+from perfmodel.measurements.validation import Validation, percentile, summary
 from perfmodel.specifications.catalogue import find_hardware
 from perfmodel.specifications.profiles import Profile, find_profile
 from perfmodel.specifications.quantities import Quantity
@@ -133,10 +135,11 @@ def validate_calibrated(rows: Sequence[Row], *, on: int = 3, report: Report | No
     """
     groups: dict[tuple[str, ...], list[Row]] = {}
     unasked: list[Unasked] = []
-    for row in watched(rows, None if report is None else lambda done, of: report(done, 2 * of)):
-        reason = why_not(row)
-        if reason is not None:
-            unasked.append(reason)
+    every = watched(rows, None if report is None else lambda done, of: report(done, 2 * of))
+    for one in once_each(every, plainly):
+        row = one.row
+        if isinstance(one, Unasked):
+            unasked.append(one)
         else:
             groups.setdefault((row.source_id, row.stack, row.engine, row.hardware, row.mode), []).append(row)
     predicted: list[Predicted] = []
@@ -154,7 +157,8 @@ def validate_calibrated(rows: Sequence[Row], *, on: int = 3, report: Report | No
         fitted = as_profile(
             calibrate([row for row in ordered if row.id in chosen], base, leave_out=False), "calibrated", base
         )
-        predicted += [predict(row, fitted) for row in ordered if row.id not in chosen]
+        others = once_each((row for row in ordered if row.id not in chosen), partial(predict, profile=fitted))
+        predicted += [one for one in others if isinstance(one, Predicted)]
     return summary(f"calibrated on {on} rows of a stack and machine", predicted, unasked)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from perfmodel.measurements.calibration import as_profile, calibrate
+from perfmodel.measurements.predictions import Predicted, predict, why_not
 from perfmodel.measurements.rows import Row
 from perfmodel.measurements.stacks import profile_of
-from perfmodel.measurements.validation import Predicted, predict, why_not
 from perfmodel.specifications.parameters import MODES
 from perfmodel.specifications.profiles import find_profile
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from perfmodel.measurements.predictions import Predicted
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.validation import Predicted
 from perfmodel.specifications.storage import read_weights, spelled
 
 
@@ -45,17 +45,27 @@ class ModePair(msgspec.Struct, frozen=True):
 
 
 def mode_pairs(predicted: Sequence[Predicted]) -> list[ModePair]:
-    """Return the pairs of rows that differ in the launch mode alone, in whichever spelling their formats stand."""
+    """Return the pairs of rows that differ in the launch mode alone, in whichever spelling their formats stand.
+
+    Where several rows are of one question and mode, that of the median time stands for them.
+    """
     by_question: dict[tuple[Any, ...], list[Predicted]] = {}
     for one in predicted:
         by_question.setdefault(_question(one.row), []).append(one)
     found = []
     for rows in by_question.values():
-        for one, other in combinations(rows, 2):
-            if one.row.mode != other.row.mode:
-                slower, faster = sorted((one, other), key=lambda p: -p.row.time_per_step)
-                found.append(ModePair(slower, faster))
+        by_mode: dict[str, list[Predicted]] = {}
+        for one in rows:
+            by_mode.setdefault(one.row.mode, []).append(one)
+        for pair in combinations(map(_median, by_mode.values()), 2):
+            slower, faster = sorted(pair, key=lambda p: -p.row.time_per_step)
+            found.append(ModePair(slower, faster))
     return found
+
+
+def _median(rows: Sequence[Predicted]) -> Predicted:
+    """Return the row whose time stands in the middle, the quicker of two."""
+    return sorted(rows, key=lambda p: p.row.time_per_step)[(len(rows) - 1) // 2]
 
 
 def _question(row: Row) -> tuple[Any, ...]:

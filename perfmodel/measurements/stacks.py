@@ -87,6 +87,18 @@ def software_of_row(row: Row) -> str:
     return find_software(_stacks().software.get(row.stack, DEFAULT_KIND)).name
 
 
+# What of a row, beside its software, decides what is predicted for it.
+_ASKED = (
+    *("model", "hardware", "devices", "parallel", "weight_format", "kv_format", "batch", "context"),
+    *("engine", "mode", "stack", "settings", "calls"),
+)
+
+
+def question_of_row(row: Row) -> tuple[Any, ...]:
+    """Return what a row asks: the same for all rows that have one prediction."""
+    return software_of_row(row), *(getattr(row, name) for name in _ASKED)
+
+
 def why_apart(row: Row) -> str:
     """Return why a row stands apart from the error table and the fit, '' where it does not."""
     return next((str(rule["reason"]) for rule in _stacks().apart if _matches(rule, row)), "")

@@ -8,71 +8,17 @@ measured one: +0.1 means that the prediction is a tenth slower than the measurem
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from perfmodel.errors import PerfModelError
-from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.progress import Report, watched
-from perfmodel.estimates.terms import TERM_NAMES
+from perfmodel.measurements.predictions import REASONS, Predicted, Unasked, once_each, plainly, predict
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import prepared_row, profile_of
-from perfmodel.specifications.catalogue import find_hardware, find_model
-from perfmodel.specifications.formats import storage_format
-from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.profiles import Profile, find_profile
-from perfmodel.specifications.software import Software, find_software
-from perfmodel.specifications.storage import read_weights
-
-# Reasons why a row cannot be asked, in the order they are looked for.
-REASONS = (
-    "unknown model",
-    "unknown device",
-    "unknown format",
-    "mode the device lacks",
-    "parameter the device lacks",
-    "profile that does not fit the device",
-)
-
-
-class Predicted(msgspec.Struct, frozen=True, kw_only=True):
-    """A row with its prediction.
-
-    time, low, high [s]: value and interval; terms: where the time goes [s]; profile: '' for first principles.
-    """
-
-    row: Row
-    time: float
-    low: float
-    high: float
-    terms: Mapping[str, float]
-    kernel_calls: int
-    profile: str
-
-    @property
-    def error(self) -> float:
-        """Predicted over measured time, less 1 [-]."""
-        return self.time / self.row.time_per_step - 1
-
-    @property
-    def inside(self) -> bool:
-        """Whether the measurement lies inside the interval."""
-        return self.low <= self.row.time_per_step <= self.high
-
-    @property
-    def width(self) -> float:
-        """High over low end of the interval, in time [-]."""
-        return self.high / self.low
-
-
-class Unasked(msgspec.Struct, frozen=True):
-    """A row that cannot be asked. reason: one of `REASONS`."""
-
-    row: Row
-    reason: str
-    message: str
+from perfmodel.measurements.stacks import profile_of
+from perfmodel.specifications.profiles import find_profile
 
 
 class Errors(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,30 +108,6 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def predict(
-    row: Row,
-    profile: Profile | None = None,
-    adjust: Callable[[Hardware], Hardware] | None = None,
-    software_named: Callable[[str], Software] = find_software,
-) -> Predicted:
-    """Return the prediction for a row, with its kind of software and the overrides of `profile`.
-
-    adjust: what else to change on the device, after the profile; software_named: gives software by kind and year.
-    Raises UnknownNameError or SpecificationError for a row that cannot be asked.
-    """
-    side_of = prepared_row(row, profile, adjust, software_named)
-    columns = columns_of(side_of, row.batch, row.context)
-    return Predicted(
-        row=row,
-        time=float(columns["before.time_per_step"]),
-        low=float(columns["before.high.time_per_step"]),
-        high=float(columns["before.low.time_per_step"]),
-        terms={name: float(columns[f"before.terms.{name}"]) for name in TERM_NAMES},
-        kernel_calls=side_of.before.kernel_calls,
-        profile="" if profile is None else profile.name,
-    )
-
-
 def validate(rows: Iterable[Row], *, profiles: bool = False, report: Report | None = None) -> Validation:
     """Predict each of `rows` and summarise the errors.
 
@@ -193,47 +115,27 @@ def validate(rows: Iterable[Row], *, profiles: bool = False, report: Report | No
     principles and their `profile` is empty.
     report: is told after each row how many are done, and of how many.
     """
-    predicted: list[Predicted] = []
-    unasked: list[Unasked] = []
     # Rows with the same question but for batch and context stand together, so that it is prepared once.
     ordered = sorted(
         rows, key=lambda r: (r.hardware, r.stack, r.model, r.mode, r.devices, r.weight_format, r.kv_format, r.id)
     )
-    for row in watched(ordered, report):
-        reason = why_not(row)
-        if reason is not None:
-            unasked.append(reason)
-            continue
-        name = profile_of(row) if profiles else None
-        try:
-            predicted.append(predict(row, find_profile(name) if name else None))
-        except PerfModelError as error:
-            unasked.append(Unasked(row, REASONS[5], str(error)))
-    return summary("profiles" if profiles else "first principles", predicted, unasked)
+    found = list(once_each(watched(ordered, report), _with_profile if profiles else plainly))
+    return summary(
+        "profiles" if profiles else "first principles",
+        [one for one in found if isinstance(one, Predicted)],
+        [one for one in found if isinstance(one, Unasked)],
+    )
 
 
-def why_not(row: Row) -> Unasked | None:
-    """Return why `row` cannot be asked, None where it can."""
+def _with_profile(row: Row) -> Predicted | Unasked:
+    """Return the prediction for a row with the profile of its stack, where one exists; or why there is none."""
+    plain, profile = plainly(row), profile_of(row)
+    if profile is None or isinstance(plain, Unasked):
+        return plain
     try:
-        find_model(row.model)
-    except PerfModelError as error:
-        return Unasked(row, REASONS[0], str(error))
-    try:
-        device = find_hardware(row.hardware)
-    except PerfModelError as error:
-        return Unasked(row, REASONS[1], str(error))
-    try:
-        read_weights(row.weight_format or "bf16", row.id)
-        storage_format(row.kv_format or "bf16", row.id)
-    except PerfModelError as error:
-        return Unasked(row, REASONS[2], str(error))
-    if row.mode and row.mode not in device.modes:
-        return Unasked(row, REASONS[3], f"{row.hardware} has no mode {row.mode}")
-    try:
-        predict(row)
-    except PerfModelError as error:
-        return Unasked(row, REASONS[4], str(error))
-    return None
+        return predict(row, find_profile(profile))
+    except PerfModelError:
+        return Unasked(row, REASONS[5])
 
 
 def summary(way: str, predicted: Sequence[Predicted], unasked: Sequence[Unasked] = ()) -> Validation:

@@ -6,7 +6,8 @@ from typing import Any
 from perfmodel.measurements.calibration import Calibration
 from perfmodel.measurements.discrepancies import Discrepancy, Gap
 from perfmodel.measurements.modepairs import ModePair
-from perfmodel.measurements.validation import Errors, Predicted, Validation
+from perfmodel.measurements.predictions import Predicted
+from perfmodel.measurements.validation import Errors, Validation
 from perfmodel.report.text import Document, Table
 from perfmodel.report.words import percent, ratio
 from perfmodel.units import format_quantity

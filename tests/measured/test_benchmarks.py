@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from perfmodel.errors import PerfModelError
+from perfmodel.measurements import predictions
 from perfmodel.measurements.measured import read_measurements
+from perfmodel.measurements.modepairs import mode_pairs
+from perfmodel.measurements.predictions import predict
 from perfmodel.measurements.spellings import model_name, split_file_type, stored_as
+from perfmodel.measurements.validation import validate
 
 CASES = Path(__file__).parent / "cases"
 LLAMA = {
@@ -330,3 +334,19 @@ def test_explain_gap_takes_a_benchmark(run, tmp_path):
     assert found["measured"] == pytest.approx(1 / 128)
     assert run("explain-gap", "llama-3.1-8b").code == 2
     assert run("explain-gap", "llama-3.1-8b", "rtx-4090", "--measured", tmp_path / "absent.json").err.count("\n") == 1
+
+
+def test_rows_of_one_question_are_predicted_once(tmp_path, monkeypatch):
+    """Each is beside the one prediction; of two modes the rows of the median time are compared."""
+    times = {"eager": (9e-3, 8e-3, 7e-3), "graph": (6e-3, 5e-3)}
+    lines = [f"{mode},llama-3.1-8b,h100-sxm,{mode},{time}" for mode, of_mode in times.items() for time in of_mode]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["source_id,model,hardware,mode,time_per_step", *lines]))
+    asked = []
+    monkeypatch.setattr(predictions, "predict", lambda row: asked.append(row) or predict(row))
+    found = validate(read_measurements(path))
+    assert [row.mode for row in asked] == ["eager", "graph"]
+    assert sorted(one.row.time_per_step for one in found.predicted) == [5e-3, 6e-3, 7e-3, 8e-3, 9e-3]
+    assert all(one.time == predict(one.row).time for one in found.predicted)
+    (pair,) = mode_pairs(found.predicted)
+    assert (pair.slower.row.time_per_step, pair.faster.row.time_per_step) == (8e-3, 5e-3)
