@@ -39,7 +39,10 @@ _UFUNCS: dict[str, Callable[..., Array]] = {
     "exp": _unary(numpy.exp),
     "**": numpy.power,
 }
-_CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")}
+_CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")} | {
+    # Of a single number it is had as of an array of one, which may differ from a plain power in the last bit.
+    "power": lambda value, exponent: numpy.atleast_1d(value) ** exponent
+}
 
 
 class RecordedLoop(NamedTuple):
@@ -142,7 +145,10 @@ class Program:
         out: contiguous arrays of `shape` to put results in that vary along all axes.
         """
         out = out or {}
-        first = dict(zip(self._first, self._small_lines(*(values[name] for name in self._arguments)), strict=True))
+        # Arithmetic on a number takes a fifth of that on an array of one.
+        given = (values[name] for name in self._arguments)
+        given = (value.reshape(())[()] if value.size == 1 else value for value in given)
+        first = dict(zip(self._first, self._small_lines(*given), strict=True))
         worked: dict[str, Array] = {}
         if self.kernel.lines:
             outer = [axis for axis in range(len(shape)) if not self._inner & 1 << axis]
@@ -173,7 +179,7 @@ def _piece(array: Array, axes: int, groups: tuple[list[int], list[int]], shape: 
                 wanted[axis] = shape[axis]
                 size *= shape[axis]
         folded.append(size)
-    whole = array if array.shape == tuple(wanted) else numpy.broadcast_to(array, wanted)
+    whole = array if array.size == math.prod(wanted) else numpy.broadcast_to(array, wanted)
     return numpy.ascontiguousarray(whole).reshape(folded)
 
 

@@ -21,8 +21,8 @@ from perfmodel.numbers.recorded import Line
 
 Array = Any
 _LANES = 8
-# How far from one most quotients are whose logarithm is asked.
-_REACH = 0.22
+# How far from one most quotients are whose logarithm is asked, and the terms of a series that is exact there.
+_REACH, _TERMS = 0.1, 11
 _SUFFIX = f"v{_LANES}f64"
 _ARITHMETIC = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 
@@ -222,7 +222,7 @@ class _Text:
     def _logarithm(self, x: str, kind: str) -> str:
         """The logarithm of normal positive numbers, most near one; each as it would be alone, whatever is beside it."""
         t = self._do(f"fadd {kind} {x}, {_number(-1.0)}")
-        near = self._do(f"fmul {kind} {t}, {self._series(t, _logarithm_series(1 - _REACH, 1 + _REACH, 16), kind)}")
+        near = self._do(f"fmul {kind} {t}, {self._series(t, _logarithm_series(1 - _REACH, 1 + _REACH, _TERMS), kind)}")
         truth, before, label = _kind("i1"), self._block, f"far{self._names}"
         far = self._do(f"fcmp ugt {kind} {self._do(f'fmul {kind} {t}, {t}')}, {_number(_REACH**2)}")
         any_far = self._do(f"icmp ne i{_LANES} {self._do(f'bitcast {truth} {far} to i{_LANES}')}, 0")

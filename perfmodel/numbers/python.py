@@ -24,7 +24,8 @@ def function_of(
 ) -> Replay:
     """Return a function of `arguments` that does `lines` and gives `results`, each a name or a number.
 
-    choices: functions for "maximum", "minimum" and "greater" of two numbers, "log" and "exp" of one; None for floats.
+    choices: functions for "maximum", "minimum", "greater" and "power" of two numbers, "log" and "exp" of one; None for
+    floats.
     """
     source = _Source(lines, arguments, results, inline=choices is None).text()
     scope: dict[str, Any] = {"log": math.log, "exp": math.exp} if choices is None else dict(choices)
@@ -112,6 +113,8 @@ class _Source:
         left, right, depth, reads = one.text, other.text, max(one.depth, other.depth), (*one.reads, *other.reads)
         if operation in ("log", "exp"):
             return _Expression(f"{operation}({left})", depth, reads)
+        if operation == "**" and not self._inline:
+            return _Expression(f"power({left}, {right})", depth, reads)
         if operation not in _CHOICES:
             return _Expression(f"{left} {operation} {right}", depth, reads)
         if not self._inline:
