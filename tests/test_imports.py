@@ -75,8 +75,10 @@ NOT_FOR_MAIN_FIGURES = (
     "perfmodel.numbers.arrays",
     "perfmodel.numbers.python",
     "perfmodel.numbers.ranges",
+    "perfmodel.operations.linear",
     "perfmodel.operations.networks",
     "perfmodel.report.answer",
+    "perfmodel.specifications.huggingface.gpts",
     "perfmodel.specifications.huggingface.quantisation",
     "perfmodel.specifications.huggingface.readers",
     "perfmodel.specifications.indexes",
@@ -95,7 +97,7 @@ def test_main_figures_load_what_they_need(repository):
     assert "perfmodel.report.files.delimited" in loaded
     rooms = {name for name in loaded if name.startswith(("perfmodel.sweeps", "perfmodel.analysis", "perfmodel.traces"))}
     assert not rooms
-    assert sum(name.startswith("perfmodel") for name in loaded) <= 106
+    assert sum(name.startswith("perfmodel") for name in loaded) <= 103
     with_all_fields = modules_after(repository, "estimate", "llama-3.1-8b", "h100-sxm", "--json")
     assert "perfmodel.estimates.evidence" in with_all_fields
 

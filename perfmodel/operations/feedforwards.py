@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, collective, elementwise, expert_matrix, for_tokens, matrix, norm
 from perfmodel.operations.formats import Formats
-from perfmodel.operations.linear import token_shift
 from perfmodel.operations.parallel import Parallel
 from perfmodel.specifications.model import Experts, FeedForward
 
@@ -39,6 +38,8 @@ def _activation(name: str, width: int, formats: Formats, *, gated: bool, weights
 def _dense(block: FeedForward, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     width = ceil_div(block.intermediate, devices)
     if block.shifts:
+        from perfmodel.operations.linear import token_shift
+
         yield token_shift("channel_shift", block.shifts, hidden, formats)
     if block.gated:
         yield matrix("gate", width, hidden, formats, bias=block.bias)

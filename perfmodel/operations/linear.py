@@ -1,6 +1,6 @@
-"""Mixers whose state does not grow with the context: linear attention of Kimi and MiniMax, short convolutions."""
+"""Mixers whose state does not grow with the context: state spaces, linear attention, short convolutions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
@@ -10,6 +10,7 @@ from perfmodel.specifications.mixers import (
     KeyedDeltaAttention,
     LightningAttention,
     ShortConvolution,
+    StateSpace,
     TimeMixing,
 )
 
@@ -168,3 +169,73 @@ def time_mixing_operations(block: TimeMixing, hidden: int, formats: Formats, dev
     if version > 4:
         yield norm("state_output_norm", width, formats, elements=2)
     yield matrix("output", hidden, width, formats)
+
+
+def _output_bias(block: StateSpace) -> bool:
+    return block.projection_bias if block.output_bias is None else block.output_bias
+
+
+def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    inner = ceil_div(block.inner, devices)
+    yield matrix("in_projection", 2 * inner, hidden, formats, bias=block.projection_bias)
+    yield _convolution(inner, block, formats)
+    yield matrix("state_projection", block.step_rank + 2 * block.state, inner, formats)
+    if block.inner_norms:
+        yield norm("state_norm", block.step_rank + 2 * block.state, formats)
+    yield matrix("step_projection", inner, block.step_rank, formats, bias=True)
+    # Decay, input, sum and read-out of each state: six operations; A and D are weights.
+    yield elementwise(
+        "state_update",
+        "state_update",
+        inner,
+        formats,
+        flops=6.0 * block.state + 7.0,
+        inputs=3,
+        weights=inner * (block.state + 1),
+        state=inner * block.state * STATE_SIZE,
+    )
+    yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
+
+
+def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    inner, heads, groups = (ceil_div(width, devices) for width in (block.inner, block.heads, block.groups))
+    mixed = inner + 2 * groups * block.state
+    yield matrix("in_projection", inner + mixed + heads, hidden, formats, bias=block.projection_bias)
+    yield _convolution(mixed, block, formats)
+    # Step bias, decay and skip are one number a head each.
+    yield elementwise(
+        "state_update",
+        "state_update",
+        inner,
+        formats,
+        flops=6.0 * block.state + 7.0,
+        inputs=3,
+        weights=3 * heads,
+        state=inner * block.state * STATE_SIZE,
+    )
+    if block.gated_norm:
+        yield norm("state_output_norm", inner, formats)
+    yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
+
+
+def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operation:
+    """A causal convolution over the last tokens, whose inputs are kept as state."""
+    weights = channels * (block.convolution + (1 if block.convolution_bias else 0))
+    state = channels * block.convolution * formats.activation_size()
+    return elementwise(
+        "convolution", "convolution", channels, formats, flops=2.0 * block.convolution, weights=weights, state=state
+    )
+
+
+def _state_space(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
+    yield from (_state_space_1 if block.version == 1 else _state_space_2)(block, hidden, formats, devices)
+
+
+OPERATIONS: dict[type, Callable[..., Iterator[Operation]]] = {
+    StateSpace: _state_space,
+    DeltaAttention: delta_operations,
+    KeyedDeltaAttention: keyed_delta_operations,
+    LightningAttention: lightning_operations,
+    ShortConvolution: short_convolution_operations,
+    TimeMixing: time_mixing_operations,
+}

@@ -1,4 +1,4 @@
-"""The blocks that mix tokens: attention with a cache, latent attention, state spaces, linear attention."""
+"""The blocks that mix tokens: attention with a cache, latent attention; those with a state are in `linear`."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,27 +6,8 @@ from perfmodel.numbers.choices import ceil_div
 from perfmodel.operations.builders import Operation, elementwise, matrix, norm
 from perfmodel.operations.compressed import compressed_attention_operations
 from perfmodel.operations.formats import Formats
-from perfmodel.operations.linear import (
-    STATE_SIZE,
-    delta_operations,
-    keyed_delta_operations,
-    lightning_operations,
-    short_convolution_operations,
-    time_mixing_operations,
-)
 from perfmodel.operations.work import Cache, Work
-from perfmodel.specifications.mixers import (
-    Attention,
-    CompressedAttention,
-    CrossAttention,
-    DeltaAttention,
-    KeyedDeltaAttention,
-    LatentAttention,
-    LightningAttention,
-    ShortConvolution,
-    StateSpace,
-    TimeMixing,
-)
+from perfmodel.specifications.mixers import Attention, CompressedAttention, CrossAttention, LatentAttention
 from perfmodel.specifications.model import Mixer
 
 # Keys of a lightning indexer are kept in fp8 with one scale of 32 bits.
@@ -36,7 +17,11 @@ INDEX_KEY_SIZE, INDEX_SCALE_SIZE = 1.0, 4.0
 def mixer_operations(mixer: Mixer, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     """Yield the operations of a mixer on the fullest of `devices`."""
     formats = formats.within("attention")
-    operations: Callable[..., Iterator[Operation]] = _OPERATIONS[type(mixer)]
+    operations = _OPERATIONS.get(type(mixer))
+    if operations is None:
+        from perfmodel.operations import linear
+
+        operations = linear.OPERATIONS[type(mixer)]
     yield from operations(mixer, hidden, formats, devices)
 
 
@@ -197,74 +182,8 @@ def _index(latent: LatentAttention, hidden: int, formats: Formats) -> Iterator[O
     )
 
 
-def _output_bias(block: StateSpace) -> bool:
-    return block.projection_bias if block.output_bias is None else block.output_bias
-
-
-def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
-    inner = ceil_div(block.inner, devices)
-    yield matrix("in_projection", 2 * inner, hidden, formats, bias=block.projection_bias)
-    yield _convolution(inner, block, formats)
-    yield matrix("state_projection", block.step_rank + 2 * block.state, inner, formats)
-    if block.inner_norms:
-        yield norm("state_norm", block.step_rank + 2 * block.state, formats)
-    yield matrix("step_projection", inner, block.step_rank, formats, bias=True)
-    # Decay, input, sum and read-out of each state: six operations; A and D are weights.
-    yield elementwise(
-        "state_update",
-        "state_update",
-        inner,
-        formats,
-        flops=6.0 * block.state + 7.0,
-        inputs=3,
-        weights=inner * (block.state + 1),
-        state=inner * block.state * STATE_SIZE,
-    )
-    yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
-
-
-def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
-    inner, heads, groups = (ceil_div(width, devices) for width in (block.inner, block.heads, block.groups))
-    mixed = inner + 2 * groups * block.state
-    yield matrix("in_projection", inner + mixed + heads, hidden, formats, bias=block.projection_bias)
-    yield _convolution(mixed, block, formats)
-    # Step bias, decay and skip are one number a head each.
-    yield elementwise(
-        "state_update",
-        "state_update",
-        inner,
-        formats,
-        flops=6.0 * block.state + 7.0,
-        inputs=3,
-        weights=3 * heads,
-        state=inner * block.state * STATE_SIZE,
-    )
-    if block.gated_norm:
-        yield norm("state_output_norm", inner, formats)
-    yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
-
-
-def _convolution(channels: int, block: StateSpace, formats: Formats) -> Operation:
-    """A causal convolution over the last tokens, whose inputs are kept as state."""
-    weights = channels * (block.convolution + (1 if block.convolution_bias else 0))
-    state = channels * block.convolution * formats.activation_size()
-    return elementwise(
-        "convolution", "convolution", channels, formats, flops=2.0 * block.convolution, weights=weights, state=state
-    )
-
-
-def _state_space(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
-    yield from (_state_space_1 if block.version == 1 else _state_space_2)(block, hidden, formats, devices)
-
-
 _OPERATIONS: dict[type, Callable[..., Iterator[Operation]]] = {
     Attention: _attention,
     LatentAttention: _latent_attention,
     CompressedAttention: compressed_attention_operations,
-    StateSpace: _state_space,
-    DeltaAttention: delta_operations,
-    KeyedDeltaAttention: keyed_delta_operations,
-    LightningAttention: lightning_operations,
-    ShortConvolution: short_convolution_operations,
-    TimeMixing: time_mixing_operations,
 }

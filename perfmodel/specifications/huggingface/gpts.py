@@ -1,79 +1,12 @@
 """GPT-2 and its kin under the key names of their time: GPT-2, GPT-BigCode, GPT-J, BLOOM, MPT, Phi."""
 
-from typing import Any
-
 import msgspec
 
 from perfmodel.errors import SpecificationError
 from perfmodel.specifications.huggingface.blocks import attention, check_activation, feed_forward, layer_count
-from perfmodel.specifications.huggingface.defaults import Family
 from perfmodel.specifications.huggingface.dense import Shape, stack
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.mixers import Attention
-
-# Older configs name the same things otherwise.
-_RENAMED = {
-    "gpt2": {
-        "n_embd": "hidden_size",
-        "n_layer": "num_hidden_layers",
-        "n_head": "num_attention_heads",
-        "n_inner": "intermediate_size",
-    },
-    "llada": {
-        "d_model": "hidden_size",
-        "n_layers": "num_hidden_layers",
-        "n_heads": "num_attention_heads",
-        "n_kv_heads": "num_key_value_heads",
-        "mlp_hidden_size": "intermediate_size",
-        "max_sequence_length": "max_position_embeddings",
-        "weight_tying": "tie_word_embeddings",
-    },
-    "gpt_neo": {"num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"},
-    "xglm": {
-        "d_model": "hidden_size",
-        "num_layers": "num_hidden_layers",
-        "attention_heads": "num_attention_heads",
-        "ffn_dim": "intermediate_size",
-    },
-    "dbrx": {
-        "d_model": "hidden_size",
-        "n_layers": "num_hidden_layers",
-        "n_heads": "num_attention_heads",
-        "max_seq_len": "max_position_embeddings",
-    },
-    "longcat_flash": {"num_layers": "num_hidden_layers"},
-    "whisper": {"d_model": "hidden_size"},
-    "bloom": {"n_embed": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads"},
-    "mpt": {
-        "d_model": "hidden_size",
-        "n_layers": "num_hidden_layers",
-        "n_heads": "num_attention_heads",
-        "max_seq_len": "max_position_embeddings",
-    },
-    "chatglm": {
-        "num_layers": "num_hidden_layers",
-        "ffn_hidden_size": "intermediate_size",
-        "padded_vocab_size": "vocab_size",
-        "seq_length": "max_position_embeddings",
-    },
-}
-_RENAMED |= dict.fromkeys(("gpt_bigcode", "gptj", "codegen", "openai-gpt"), _RENAMED["gpt2"])
-
-
-def with_usual_names(config: dict[str, Any], family: str) -> dict[str, Any]:
-    """Return `config` with the key names of its family replaced by the usual ones, where those are not there."""
-    renamed = _RENAMED.get(family, {})
-    kept = {key: value for key, value in config.items() if key not in renamed}
-    return {renamed[key]: value for key, value in config.items() if key in renamed and value is not None} | kept
-
-
-def usual_defaults(known: Family, family: str) -> Family:
-    """Return what is known of a family with the key names of its time replaced by the usual ones."""
-    renamed = _RENAMED.get(family, {})
-    stated = set() if not renamed else {"hidden_size", "num_hidden_layers", "num_attention_heads"}
-    defaults = {renamed.get(key, key): value for key, value in known.defaults.items()}
-    aliases = {alias: key for alias, key in known.aliases.items() if alias not in renamed and key not in renamed}
-    return Family({key: value for key, value in defaults.items() if key not in stated}, aliases, known.parts)
 
 
 def _plain(fields: ConfigFields, *, bias: bool, kv_heads: int | None = None) -> Attention:

@@ -7,8 +7,8 @@ import msgspec
 
 from perfmodel.errors import SpecificationError, nearest, shown
 from perfmodel.specifications.formats import storage_format
-from perfmodel.specifications.huggingface import dense, gpts
-from perfmodel.specifications.huggingface.defaults import family_of
+from perfmodel.specifications.huggingface import dense
+from perfmodel.specifications.huggingface.defaults import family_of, usual_defaults, with_usual_names
 from perfmodel.specifications.huggingface.fields import ConfigFields
 from perfmodel.specifications.huggingface.heads import head_of, read_eagle
 from perfmodel.specifications.model import Model, Tower
@@ -56,8 +56,8 @@ def model_from_config(config: dict[str, Any], *, name: str, source: str, where: 
         raise SpecificationError(
             f"{where}: {found}{nearest(str(family), known)}; docs/models.md lists the {len(known)} that are"
         )
-    config = gpts.with_usual_names(config, family)
-    fields = ConfigFields(config, where, gpts.usual_defaults(family_of(family, nested=nested), family))
+    config = with_usual_names(config, family)
+    fields = ConfigFields(config, where, usual_defaults(family_of(family, nested=nested), family))
     dtype = "dtype" if fields.has("dtype") else "torch_dtype"
     plain = storage_format(fields.text(dtype, "bf16"), f"{where}: {dtype}").name
     published = _published(fields, plain)
