@@ -19,6 +19,7 @@ import pytest
 from perfmodel import estimate
 from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.estimates.question import formats_of, read_question
+from perfmodel.measurements import rowfits
 from perfmodel.measurements.calibration import as_profile, calibrate, validate_calibrated
 from perfmodel.measurements.discrepancies import explain_gap
 from perfmodel.measurements.fitting import adjustable
@@ -671,3 +672,23 @@ if __name__ == "__main__":
         flags=re.DOTALL,
     )
     DIARY.write_text(with_tables(diary), encoding="utf-8")
+
+
+def test_rows_of_one_question_calibrate_as_their_mean_does(monkeypatch):
+    """Taken one by one they say the same, in more time."""
+    some = [row for row in all_rows() if row.source_id == "gptfast"][:3]
+    rows = [
+        msgspec.structs.replace(row, id=f"{row.id}-{i}", time_per_step=row.time_per_step * (0.97 + 0.02 * i))
+        for row in some
+        for i in range(3)
+    ]
+    together = calibrate(rows)
+    assert together.rows == 9
+    monkeypatch.setattr(rowfits, "question_of_row", lambda row: (row.id,))
+    apart = calibrate(rows)
+    for one, other in zip(together.parameters, apart.parameters, strict=True):
+        assert (one.value, one.told) == pytest.approx((other.value, other.told), rel=1e-6)
+    assert together.noise == pytest.approx(apart.noise, rel=1e-6)
+    assert together.error_after == pytest.approx(apart.error_after, rel=1e-6)
+    for one, other in zip(together.left_out, apart.left_out, strict=True):
+        assert (one.rows, one.largest) == pytest.approx((other.rows, other.largest), rel=1e-4)

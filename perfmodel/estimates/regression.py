@@ -7,6 +7,8 @@ share, whose spread is that between sources, and a factor of each row.
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
@@ -14,6 +16,8 @@ from perfmodel.estimates.known import alike
 from perfmodel.estimates.sides import PreparedSide
 from perfmodel.estimates.stepping import step_at
 from perfmodel.numbers.choices import added
+from perfmodel.numbers.recorded import Line, Recorder, needed, operand, run
+from perfmodel.numbers.slopes import slopes_of
 from perfmodel.specifications.parameters import largest
 from perfmodel.specifications.quantities import Quantity
 
@@ -21,8 +25,10 @@ from perfmodel.specifications.quantities import Quantity
 _ROUNDS = 12
 # What is left to explain where a device has no software whose sources differ [-].
 _MATCHED = 5e-3
-# Over so much of a logarithm slopes are taken.
-_STEP = 1e-4
+# Parameters whose logarithms move by less are where they should be [-]; many rows tell them to a hundredth at most.
+_STILL, _STILL_OF_MANY = 1e-9, 1e-6
+# A square of numbers: lists of one line, an array of more.
+Square = Any
 
 
 class Spreads(NamedTuple):
@@ -50,28 +56,63 @@ def spreads_of(beyond: tuple[float, float]) -> Spreads:
 
 
 class MeasuredSide:
-    """A side at a workload whose step was measured [s], with its uncertain parameters by path."""
+    """A side at a workload whose step was measured [s], with its uncertain parameters by path.
+
+    times: how often it was measured, of which `measured` is the geometric mean [-].
+    """
 
     def __init__(self, side: PreparedSide, batch: int, context: int, measured: float) -> None:
         self.side, self._batch, self._context = side, batch, context
-        self.measured, self.goal = measured, math.log(measured)
+        self.measured, self.goal, self.times = measured, math.log(measured), 1
         self.values: dict[str, Any] = side.parameters.values()
         self.quantities = {
             path: quantity for path, (_, quantity) in side.parameters.used.items() if 0 < quantity.low < quantity.high
         }
 
+    def measured_as(self, measured: float, times: int = 1) -> "MeasuredSide":
+        """Return the side as it was measured otherwise."""
+        other = copy(self)
+        other.measured, other.goal, other.times = measured, math.log(measured), times
+        return other
+
     def time(self, numbers: Mapping[str, float]) -> float:
         """Return the time of the step [s] with some parameters at these numbers; those it does not use are ignored."""
-        known = {path: number for path, number in numbers.items() if path in self.values}
-        costs = self.side.parameters.costs(self.values | known)
-        return float(step_at(self.side.plan, costs, self._batch, self._context).time())
+        recorded = _recorded(self.side)
+        return recorded.time(self._run(recorded, numbers))
 
     def slopes(self, numbers: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """Return the logarithm of the time, and its slope by the logarithm of each uncertain parameter in `numbers`."""
-        here = math.log(self.time(numbers))
-        own = {path: numbers[path] for path in self.quantities if path in numbers}
-        moved = {path: {**numbers, path: number * math.exp(_STEP)} for path, number in own.items()}
-        return here, {path: (math.log(self.time(moved[path])) - here) / _STEP for path in own}
+        recorded = _recorded(self.side)
+        known = self._run(recorded, numbers)
+        time, slopes = recorded.time(known), slopes_of(recorded.lines, known, recorded.result)
+        own = [path for path in self.quantities if path in numbers]
+        return math.log(time), {path: slopes.get(path, 0.0) * numbers[path] / time for path in own}
+
+    def _run(self, recorded: "_Recorded", numbers: Mapping[str, float]) -> dict[str, float]:
+        known = {path: number for path, number in numbers.items() if path in self.values}
+        return run(recorded.lines, {**self.values, **known, "batch": self._batch, "context": self._context})
+
+
+class _Recorded(NamedTuple):
+    """The lines of a step by batch, context and the paths of parameters, and its time [s] in them."""
+
+    lines: list[Line]
+    result: Any
+
+    def time(self, known: Mapping[str, float]) -> float:
+        """Return the time [s], of lines that were run."""
+        return float(known[self.result] if isinstance(self.result, str) else self.result)
+
+
+@lru_cache(maxsize=1024)
+def _recorded(side: PreparedSide) -> _Recorded:
+    """Return the lines of one side, which are the same at all workloads."""
+    recorder = Recorder()
+    paths = tuple(side.parameters.values())
+    batch, context, *numbers = recorder.inputs(("batch", "context", *paths))
+    costs = side.parameters.costs(dict(zip(paths, numbers, strict=True)))
+    result = operand(step_at(side.plan, costs, batch, context).time())
+    return _Recorded(needed(recorder.lines, [result]), result)
 
 
 class Explained(NamedTuple):
@@ -85,7 +126,7 @@ class Explained(NamedTuple):
     moved: dict[str, float]
     told: dict[str, float]
     felt: list[dict[str, float]]
-    weights: list[list[float]]
+    weights: Square
     distance: float
 
 
@@ -96,7 +137,10 @@ class Regression:
         self.sides, self.quantities, self.beyond = sides, dict(quantities), beyond
         self.modes = [side.side.mode.name for side in sides]
         self._beside = [
-            [beyond.shared(one, other) + (beyond.scatter**2 if i == j else 0.0) for j, other in enumerate(self.modes)]
+            [
+                beyond.shared(one, other) + (beyond.scatter**2 / sides[i].times if i == j else 0.0)
+                for j, other in enumerate(self.modes)
+            ]
             for i, one in enumerate(self.modes)
         ]
         self._apart = _inverse(self._beside)
@@ -108,9 +152,13 @@ class Regression:
         """Return the numbers of the parameters moved by the logarithms of factors."""
         return {path: self.quantities[path].value * math.exp(by) for path, by in moved.items()}
 
-    def explained(self) -> Explained:
-        """Return how the parameters most likely moved: of the places to begin at, from the one that ends nearest."""
-        return min((self._explained(start) for start in self._starts()), key=lambda one: one.distance)
+    def explained(self, start: dict[str, float] | None = None) -> Explained:
+        """Return how the parameters most likely moved: of the places to begin at, from the one that ends nearest.
+
+        start: where nearly the same rows have been explained, as logarithms of factors, which is then the only one.
+        """
+        starts = self._starts() if start is None else [start]
+        return min((self._explained(start) for start in starts), key=lambda one: one.distance)
 
     def _starts(self) -> list[dict[str, float]]:
         """Return where to begin, as logarithms of factors: where the rows stand, and with a host that is late."""
@@ -122,9 +170,9 @@ class Regression:
         return found
 
     def _explained(self, start: dict[str, float]) -> Explained:
-        moved = start
+        moved, still = start, _STILL if len(self.sides) == 1 else _STILL_OF_MANY
         felt: list[dict[str, float]] = []
-        weights: list[list[float]] = []
+        weights: Square = []
         for _ in range(_ROUNDS):
             found = [side.slopes(self.numbers(moved)) for side in self.sides]
             felt = [{path: slope * self.spreads[path] ** 2 for path, slope in slopes.items()} for _, slopes in found]
@@ -141,7 +189,7 @@ class Regression:
                     rest - added(each[path] * by for path, by in held.items() if path in each)
                     for rest, each in zip(rests, slopes, strict=True)
                 ]
-                pulls = [added(w * x for w, x in zip(line, left, strict=True)) for line in weights]
+                pulls = _applied(weights, left)
                 wanted = {
                     path: added(each.get(path, 0.0) * pull for each, pull in zip(felt, pulls, strict=True))
                     for path in self.spreads
@@ -154,24 +202,24 @@ class Regression:
             # Far from where the slopes were taken a step of a factor of e at a time.
             near = {path: _near(moved[path], (wanted | held)[path]) for path in self.spreads}
             moved, last = near, moved
-            if max((abs(moved[path] - last[path]) for path in moved), default=0.0) < 1e-9:
+            if max((abs(moved[path] - last[path]) for path in moved), default=0.0) < still:
                 break
         return self._result(moved, felt, weights)
 
     def _variances(
         self, slopes: Sequence[Mapping[str, float]], felt: Sequence[Mapping[str, float]], held: Mapping[str, float]
-    ) -> list[list[float]]:
+    ) -> Square:
         """Return the covariance of the logarithms of the rows' times, by what may move and beyond it."""
-        return [
-            [
-                added(one[path] * other[path] for path in one if path in other and path not in held)
-                + self._beside[i][j]
-                for j, other in enumerate(felt)
-            ]
-            for i, one in enumerate(slopes)
-        ]
+        if len(slopes) == 1:
+            (one,), (other,) = felt, slopes
+            return [[added(one[path] * other[path] for path in one if path not in held) + self._beside[0][0]]]
+        import numpy
 
-    def _result(self, moved: dict[str, float], felt: list[dict[str, float]], weights: list[list[float]]) -> Explained:
+        free = [path for path in self.spreads if path not in held]
+        ones, others = (numpy.array([[row.get(path, 0.0) for path in free] for row in rows]) for rows in (slopes, felt))
+        return ones @ others.T + numpy.array(self._beside)
+
+    def _result(self, moved: dict[str, float], felt: list[dict[str, float]], weights: Square) -> Explained:
         told = {
             path: _product(weights, [one.get(path, 0.0) for one in felt]) / spread**2
             for path, spread in self.spreads.items()
@@ -187,8 +235,7 @@ class Regression:
     def factor(self, mode: str, offs: Sequence[float]) -> float:
         """Return the logarithm of the most likely factor on steps of a launch mode; offs: of each row [-]."""
         shared = [self.beyond.shared(mode, other) for other in self.modes]
-        pulls = [added(w * off for w, off in zip(line, offs, strict=True)) for line in self._apart]
-        return added(each * pull for each, pull in zip(shared, pulls, strict=True))
+        return added(each * pull for each, pull in zip(shared, _applied(self._apart, offs), strict=True))
 
     def left(self, numbers: Mapping[str, float]) -> list[float]:
         """Return what each row is off by once parameters stand there and the factors of launch modes are known [-]."""
@@ -206,22 +253,25 @@ class Regression:
         return math.log(largest(path) / self.quantities[path].value)
 
 
-def _product(square: Sequence[Sequence[float]], line: Sequence[float]) -> float:
+def _applied(square: Square, line: Sequence[float]) -> list[float]:
+    """Return square line."""
+    if len(line) == 1:
+        return [square[0][0] * line[0]]
+    found: list[float] = (square @ line).tolist()
+    return found
+
+
+def _product(square: Square, line: Sequence[float]) -> float:
     """Return line' square line."""
-    return added(
-        one * weight * other
-        for one, row in zip(line, square, strict=True)
-        for other, weight in zip(line, row, strict=True)
-    )
+    return added(one * other for one, other in zip(line, _applied(square, line), strict=True))
 
 
-def _inverse(square: list[list[float]]) -> list[list[float]]:
+def _inverse(square: Square) -> Square:
     if len(square) == 1:
         return [[1 / square[0][0]]]
     import numpy
 
-    found: list[list[float]] = numpy.linalg.inv(numpy.array(square)).tolist()
-    return found
+    return numpy.linalg.inv(numpy.array(square))
 
 
 def _near(now: float, wanted: float) -> float:

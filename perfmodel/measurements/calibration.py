@@ -16,6 +16,7 @@ from perfmodel.errors import SpecificationError
 from perfmodel.estimates.progress import Report, watched
 from perfmodel.measurements.predictions import Predicted, Unasked, once_each, plainly, predict
 from perfmodel.measurements.rowfits import (
+    Fit,
     Fitted,
     MeasuredRow,
     correlated,
@@ -23,7 +24,7 @@ from perfmodel.measurements.rowfits import (
     fit_of,
     fitted,
     joined,
-    measured_row,
+    measured_rows,
     twins_of,
 )
 from perfmodel.measurements.rows import Row
@@ -97,9 +98,10 @@ def calibrate(
             "calibrate: there is no row to fit; give at least one line with model, hardware, mode and time_per_step or"
             " tokens_per_second"
         )
-    measured = [measured_row(row, base, software_named) for row in rows]
+    measured = measured_rows(rows, base, software_named)
     quantities = joined(measured)
-    regression, found = fit_of(measured, quantities)
+    fit = fit_of(measured, quantities)
+    regression, found = fit.regression, fit.found
     parameters = tuple(fitted(path, quantities[path], found.moved[path], found.told[path]) for path in quantities)
     numbers = {one.path: one.value for one in parameters}
     factors = factors_of(measured, regression, found, numbers)
@@ -107,7 +109,7 @@ def calibrate(
     shown = ", ".join(m.row.id for m in measured[:12]) + (
         f" and {len(measured) - 12} more" if len(measured) > 12 else ""
     )
-    left = regression.left(numbers)
+    left = fit.of_rows(regression.left(numbers))
     return Calibration(
         rows=len(rows),
         models=_distinct(m.row.model for m in measured),
@@ -119,9 +121,9 @@ def calibrate(
         twins=twins_of(measured, quantities),
         correlated=correlated(regression, found),
         noise=regression.beyond.scatter,
-        error_before=percentile([abs(math.expm1(-one)) for one in regression.offs({})], 0.5),
+        error_before=percentile([abs(math.expm1(-one)) for one in fit.of_rows(regression.offs({}))], 0.5),
         error_after=percentile([abs(math.expm1(-one)) for one in left], 0.5),
-        left_out=tuple(_left_out(measured, quantities)) if leave_out else (),
+        left_out=tuple(_left_out(measured, quantities, fit)) if leave_out else (),
         fitted_on=f"{len(rows)} rows of {sources}: {shown}",
     )
 
@@ -178,8 +180,8 @@ def as_profile(calibration: Calibration, name: str, base: Profile | None = None)
     )
 
 
-def _left_out(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity]) -> list[Left]:
-    """Fit again without each row, and without each model, and predict what was left out."""
+def _left_out(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity], whole: Fit) -> list[Left]:
+    """Return errors on each row, and each model, by a fit without it; whole: the fit of all, near which it begins."""
     found: list[Left] = []
     by_row = [[m] for m in measured]
     by_model = [[m for m in measured if m.row.model == name] for name in _distinct(m.row.model for m in measured)]
@@ -189,14 +191,12 @@ def _left_out(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity
         errors: list[float] = []
         # More than thirty fits tell no more than thirty evenly chosen ones.
         for part in parts[:: math.ceil(len(parts) / 30)]:
-            rest = [m for m in measured if m not in part]
-            regression, fit = fit_of(rest, quantities)
-            numbers = regression.numbers(fit.moved)
+            gone = set(map(id, part))
+            regression, without, _ = fit_of([m for m in measured if id(m) not in gone], quantities, whole)
+            numbers = regression.numbers(without.moved)
             offs = regression.offs(numbers)
-            errors += [
-                abs(m.side.time(numbers) * math.exp(regression.factor(m.mode, offs)) / m.row.time_per_step - 1)
-                for m in part
-            ]
+            factors = {mode: math.exp(regression.factor(mode, offs)) for mode in {m.mode for m in part}}
+            errors += [abs(m.side.time(numbers) * factors[m.mode] / m.row.time_per_step - 1) for m in part]
         found.append(Left(what, len(errors), percentile(errors, 0.5), max(errors)))
     return found
 

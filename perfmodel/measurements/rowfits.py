@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,7 +11,7 @@ from perfmodel.estimates.known import alike, beyond_parts, factor_path
 from perfmodel.estimates.positions import kernels_key
 from perfmodel.estimates.regression import Explained, MeasuredSide, Regression, spreads_of
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import prepared_row
+from perfmodel.measurements.stacks import prepared_row, question_of_row
 from perfmodel.numbers.choices import added
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.parameters import largest
@@ -23,7 +23,7 @@ from perfmodel.specifications.software import Software, find_software
 _TOLD = 0.9
 _CORRELATED = 0.95
 # By how much rows of one stack and machine differ before they say so: 2.5 %, with the weight of six of them.
-_SCATTER, _SCATTER_ROWS, _SCATTER_ROUNDS = 0.025, 6, 3
+_SCATTER, _SCATTER_ROWS, _SCATTER_ROUNDS, _SAME_SCATTER = 0.025, 6, 3, 1e-3
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +44,12 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredRow(NamedTuple):
-    """A row made ready: the side that it measured, and its device."""
+    """A row made ready: the side that it measured, its device, and its question, one for all rows that ask the same."""
 
     row: Row
     side: MeasuredSide
     hardware: Hardware
+    question: tuple[Any, ...]
 
     @property
     def mode(self) -> str:
@@ -56,34 +57,76 @@ class MeasuredRow(NamedTuple):
         return self.side.side.mode.name
 
 
-def measured_row(
-    row: Row, base: Profile | None, software_named: Callable[[str], Software] = find_software
-) -> MeasuredRow:
-    """Return a row made ready to be compared with its step under a profile."""
-    prepared = prepared_row(row, base, None, software_named)
-    return MeasuredRow(row, MeasuredSide(prepared.before, row.batch, row.context, row.time_per_step), prepared.hardware)
+def measured_rows(
+    rows: Sequence[Row], base: Profile | None, software_named: Callable[[str], Software] = find_software
+) -> list[MeasuredRow]:
+    """Return rows made ready to be compared with their steps under a profile, each question once."""
+    known: dict[tuple[Any, ...], MeasuredRow] = {}
+    found = []
+    for row in rows:
+        question = question_of_row(row)
+        if question not in known:
+            prepared = prepared_row(row, base, None, software_named)
+            side = MeasuredSide(prepared.before, row.batch, row.context, row.time_per_step)
+            known[question] = MeasuredRow(row, side, prepared.hardware, question)
+        first = known[question]
+        found.append(first._replace(row=row, side=first.side.measured_as(row.time_per_step)))
+    return found
 
 
-def fit_of(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity]) -> tuple[Regression, Explained]:
+class Fit(NamedTuple):
+    """Rows explained. regression: of one side for each question; rows: how far each row is from its side [-], by side.
+
+    A row is off by what its side is off by, and that.
+    """
+
+    regression: Regression
+    found: Explained
+    rows: list[list[float]]
+
+    def of_rows(self, offs: Sequence[float]) -> list[float]:
+        """Return what each row is off by; offs: the same of each side [-]."""
+        return [off + beside for off, rows in zip(offs, self.rows, strict=True) for beside in rows]
+
+
+def fit_of(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity], near: Fit | None = None) -> Fit:
     """Return the rows explained; where their software differs, with the widest of its spreads.
 
-    Rows scatter as they are found to, with a weight against what is usual. A single one says nothing of that: it is
-    met, as a step given with --measured is.
+    near: of nearly the same rows, where to begin. Rows of one question tell of parameters what their mean tells. Rows
+    scatter as they are found to, with a weight against what is usual. A single one says nothing of that: it is met, as
+    a step given with --measured is.
     """
+    sides, rows = _joint_sides(measured)
     beyond = spreads_of(max(_beyond(m) for m in measured))
-    sides = [m.side for m in measured]
-    if len(sides) == 1:
+    start = near.found.moved if near else None
+    if len(measured) == 1:
         regression = Regression(sides, quantities, beyond)
-        return regression, regression.explained()
-    scatter = _SCATTER
+        return Fit(regression, regression.explained(start), rows)
+    scatter = near.regression.beyond.scatter if near else _SCATTER
     for _ in range(_SCATTER_ROUNDS):
         regression = Regression(sides, quantities, beyond._replace(scatter=scatter))
-        found = regression.explained()
-        left = regression.left(regression.numbers(found.moved))
+        fit = Fit(regression, regression.explained(start), rows)
+        start, last = fit.found.moved, scatter
+        left = fit.of_rows(regression.left(regression.numbers(start)))
         # Rows speak of the scatter as far as they are not used up by the parameters that they told.
-        kept = scatter**2 * added(found.weights[i][i] for i in range(len(sides)))
+        kept = scatter**2 * added(fit.found.weights[i][i] / side.times for i, side in enumerate(sides))
+        kept += len(measured) - len(sides)
         scatter = math.sqrt((_SCATTER_ROWS * _SCATTER**2 + added(one * one for one in left)) / (_SCATTER_ROWS + kept))
-    return regression, found
+        if abs(scatter / last - 1) < _SAME_SCATTER:
+            break
+    return fit
+
+
+def _joint_sides(measured: Sequence[MeasuredRow]) -> tuple[list[MeasuredSide], list[list[float]]]:
+    """Return a side for each question, and how far the logarithm of each of its rows is from its own [-]."""
+    questions: dict[tuple[Any, ...], list[MeasuredSide]] = {}
+    for one in measured:
+        questions.setdefault(one.question, []).append(one.side)
+    sides = [
+        same[0].measured_as(math.exp(added(side.goal for side in same) / len(same)), len(same)) if same[1:] else same[0]
+        for same in questions.values()
+    ]
+    return sides, [[one.goal - side.goal for one in same] for side, same in zip(sides, questions.values(), strict=True)]
 
 
 def _beyond(row: MeasuredRow) -> tuple[float, float]:
@@ -120,7 +163,7 @@ def factors_of(
     """Return the factor on a step of each launch mode that shares its kernels with a row."""
     half, offs = NORMAL_PERCENTILE * regression.beyond.both, regression.offs(numbers)
     fitted_factors = {}
-    for mode, hardware in ((mode, m.hardware) for m in measured for mode in m.hardware.modes):
+    for mode, hardware in {mode: m.hardware for m in measured for mode in m.hardware.modes}.items():
         if any(alike(mode, other) for other in regression.modes):
             path = factor_path(mode)
             before = math.log(hardware.values[path].value) if path in hardware.values else 0.0
@@ -151,8 +194,9 @@ def correlated(regression: Regression, found: Explained) -> tuple[tuple[str, str
 def twins_of(measured: Sequence[MeasuredRow], quantities: Mapping[str, Quantity]) -> dict[str, str]:
     """Return paths of other launch modes by which the same kernels, or their host, are as fitted under a path."""
     found: dict[str, str] = {}
+    devices = {m.question: m.hardware for m in measured}.values()
     for path in quantities:
-        for values in (m.hardware.values for m in measured if kernels_key(path) and path in m.hardware.values):
+        for values in (device.values for device in devices if kernels_key(path) and path in device.values):
             found |= {
                 other: path
                 for other, quantity in values.items()

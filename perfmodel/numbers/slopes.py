@@ -20,13 +20,12 @@ def slopes_of(lines: Sequence[Line], values: Mapping[str, float], result: Any) -
         slope = slopes.get(target)
         if not slope:
             continue
-        a = values[left] if isinstance(left, str) else left
-        b = values[right] if isinstance(right, str) else right
-        for name, part in ((left, 0), (right, 1)):
-            if isinstance(name, str):
-                along = _partial(operation, a, b, values[target])[part]
-                if along:
-                    slopes[name] = slopes.get(name, 0.0) + slope * along
+        one, other = left.__class__ is str, right.__class__ is str
+        along = _partial(operation, values[left] if one else left, values[right] if other else right, values[target])
+        if one and along[0]:
+            slopes[left] = slopes.get(left, 0.0) + slope * along[0]
+        if other and along[1]:
+            slopes[right] = slopes.get(right, 0.0) + slope * along[1]
     return slopes
 
 
