@@ -7,7 +7,9 @@ function with few variables is compiled and called much faster.
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from perfmodel.numbers.recorded import Line
 
@@ -125,7 +127,7 @@ class _Source:
         return _Expression(f"{left} if {left} {sign} {right} else {right}", depth, (*reads, *reads))
 
 
-class _Expression(NamedTuple):
+class _Expression(msgspec.Struct, frozen=True, gc=False):
     text: str
     depth: int
     reads: tuple[str, ...]
