@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.commands.delivering import note
 from perfmodel.errors import SpecificationError, UnknownNameError, nearest, shown
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ def measured_rows(
 ) -> "tuple[Row, ...]":
     """Return the measured steps of a file; said: what the command line says of its rows beside `--fill`."""
     from perfmodel.measurements.measured import read_measurements
+    from perfmodel.measurements.tablecolumns import unread_columns
 
     filled = _pairs(fill, "--fill", "COLUMN=VALUE, such as hardware=h100-sxm") | dict(said or {})
     aliases = _pairs(alias, "--alias", "THEIRS=OURS, such as 'llama 8B=llama-3.1-8b'")
-    return read_measurements(Path(file), filled, aliases, lenient=lenient)
+    rows = read_measurements(Path(file), filled, aliases, lenient=lenient)
+    if unread := unread_columns(Path(file)):
+        note(unread)
+    return rows
 
 
 def names_file(text: str) -> bool:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecificationError, shown
-from perfmodel.measurements.rows import COLUMNS
-from perfmodel.measurements.spellings import COLUMN_MEANS, split_file_type
+from perfmodel.measurements.spellings import split_file_type
+from perfmodel.measurements.tablecolumns import LARGEST, LLAMA_BENCH, TIMES, meaning
 from perfmodel.specifications.files import read_text
 from perfmodel.specifications.spellings import stored_as
 
-LARGEST = 64_000_000  # B; vllm bench serve --save-detailed writes every request
 LONGEST_CELL = 1_000_000  # characters
 Record = dict[str, Any]  # a measurement in the columns of a row, with what is needed to work its time out
 
@@ -196,7 +195,7 @@ def _offline(one: Mapping[str, Any], where: str) -> list[Record]:
 
 # The keys that tell a result, and its reader; the first that fits.
 _READERS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], str], list[Record]]], ...] = (
-    (frozenset(("avg_ts", "n_gen")), _llama_bench),
+    (LLAMA_BENCH, _llama_bench),
     (frozenset(("batch_size", "input_len", "output_len")), _one_batch),
     (frozenset(("median_tpot_ms", "completed")), _serving),
     (frozenset(("mean_tpot_ms", "completed")), _serving),
@@ -258,23 +257,23 @@ def _table(path: Path, text: str) -> list[Record]:
         raise SpecificationError(f"{path}: is not CSV: {error}") from None
     finally:
         csv.field_size_limit(limit)
-    meant = [COLUMN_MEANS.get(name.strip().lower(), name.strip()) for name in reader.fieldnames or ()]
-    columns = set(meant)
-    if {"avg_ts", "n_gen"} <= columns:
+    names = [name.strip() for name in reader.fieldnames or ()]
+    if {*names} >= LLAMA_BENCH:
         found = [(n, record) for n, line in raw for record in _llama_bench(line, f"{path}: line {n}")]
         return [record | {"where": f"line {n}", "line": n} for n, record in found]
-    if not columns & {"time_per_step", "tokens_per_second", "milliseconds"}:
+    meant = [meaning(name) for name in names]
+    if not TIMES & {*meant}:
         raise SpecificationError(
             f"{path}: has neither a column time_per_step [s] nor tokens_per_second; the columns are those of"
             " validation/rows.csv, or those of a benchmark (llama-bench, vllm bench, SGLang)"
         )
-    if twice := next((name for name, times in Counter(meant).items() if name in COLUMNS and times > 1), None):
+    if twice := next((name for name, times in Counter(meant).items() if name and times > 1), None):
         raise SpecificationError(f"{path}: two columns say {twice}; leave one of them out")
-    ours = [
-        (number, {COLUMN_MEANS.get(key.strip().lower(), key.strip()): text for key, text in line.items()})
+    return [
+        {"where": f"line {number}", "line": number}
+        | {ours: text for key, text in line.items() if (ours := meaning(key))}
         for number, line in raw
     ]
-    return [{"where": f"line {number}", "line": number} | line for number, line in ours]
 
 
 def _amount(one: Mapping[str, Any], key: str, where: str) -> float:

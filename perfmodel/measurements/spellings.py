@@ -7,20 +7,6 @@ from perfmodel.specifications.catalogue import find_model, names
 from perfmodel.specifications.spellings import STORED, TUNED, stored_as
 from perfmodel.specifications.storage import read_weights, spelled, weights_format
 
-# Columns of other people's tables that mean one of ours.
-COLUMN_MEANS = {
-    "gpu": "hardware", "device": "hardware", "accelerator": "hardware", "gpu_name": "hardware",
-    "gpus": "devices", "num_gpus": "devices", "n_gpus": "devices", "tp": "devices",
-    "bs": "batch", "batch_size": "batch", "concurrency": "batch",
-    "ctx": "context", "context_length": "context", "ctx_len": "context",
-    "quant": "weight_format", "quantization": "weight_format", "format": "weight_format", "dtype": "weight_format",
-    "weights": "weight_format", "kv": "kv_format", "kv_cache_dtype": "kv_format",
-    "tok/s": "tokens_per_second", "t/s": "tokens_per_second", "tps": "tokens_per_second",
-    "tokens/s": "tokens_per_second", "tok_s": "tokens_per_second", "tokens_per_sec": "tokens_per_second",
-    "time_per_step_ms": "milliseconds", "tpot_ms": "milliseconds", "ms_per_token": "milliseconds",
-    "model_name": "model",
-}  # fmt: skip
-
 # llama.cpp's file types, such as `Q4_K - Medium`, `IQ4_XS - 4.25 bpw` or `all F32`.
 _FILE_TYPE = re.compile(
     r"(?i)(?:^| )(?:mostly )?(?P<type>(?:all )?(?:b?f16|f32)|i?q\d\w*(?: mix)?|tq\d\w*|mxfp4|nvfp4)"

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from perfmodel._layout import data_folder
 from perfmodel.errors import PerfModelError
 from perfmodel.measurements import predictions
 from perfmodel.measurements.measured import read_measurements
 from perfmodel.measurements.modepairs import mode_pairs
 from perfmodel.measurements.predictions import predict
 from perfmodel.measurements.spellings import model_name, split_file_type, stored_as
+from perfmodel.measurements.tablecolumns import unread_columns
 from perfmodel.measurements.validation import validate
 
 CASES = Path(__file__).parent / "cases"
@@ -350,3 +352,23 @@ def test_rows_of_one_question_are_predicted_once(tmp_path, monkeypatch):
     assert all(one.time == predict(one.row).time for one in found.predicted)
     (pair,) = mode_pairs(found.predicted)
     assert (pair.slower.row.time_per_step, pair.faster.row.time_per_step) == (8e-3, 5e-3)
+
+
+def test_a_column_that_is_not_read_is_named(run, tmp_path):
+    """In one note, with what it may have meant and what is read; what a benchmark writes besides is none."""
+    table = "model,GPU,contxt,Batch,latency,needs,time_per_step,\nllama-3.1-8b,h100-sxm,100,1,3,x,0.006,\n"
+    answer = run("validate", written(tmp_path, table, "mine.csv"))
+    assert answer.code == 0
+    assert answer.err.startswith("perfmodel: note: ")
+    assert answer.err.endswith(
+        "mine.csv: not read: 'contxt' (did you mean 'context'?), 'latency', 'needs'; read are model, GPU as hardware,"
+        " Batch as batch, time_per_step\n"
+    )
+    many = written(
+        tmp_path, "model,hardware,time_per_step,a,b,c,d,e,f,g\nllama-3.1-8b,h100-sxm,0.006" + ",1" * 7, "b.csv"
+    )
+    for command in ("validate", "calibrate", "explain-gap"):
+        assert "'f' and 1 more; read are model" in run(command, many).err
+    for ours in (written(tmp_path, [LLAMA]), written(tmp_path, MARKDOWN, "table.md")):
+        assert "not read" not in run("calibrate", ours).err
+    assert unread_columns(data_folder("validation") / "rows.csv") == ""
