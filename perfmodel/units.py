@@ -141,10 +141,13 @@ def within(value: float, dimension: str, where: str, text: object = None) -> flo
     )
 
 
-def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, ranged: bool = True) -> int:
+def read_count(
+    text: str, where: str, least: int, most: int, *, k: int = 1000, ranged: bool = True, several: bool = True
+) -> int:
     """Return the whole number that a text gives; `4k` is 4 x k, `1m` k times as much, `1e3` and `4_096` are exact too.
 
-    k: 1,000, or 1,024 where tokens are counted; ranged: whether it must lie between `least` and `most`.
+    k: 1,000, or 1,024 where tokens are counted; ranged: whether it must lie between `least` and `most`; several:
+    whether a grid takes several values of it.
     Raises UnreadableValueError for what is no number, ValueRangeError for one that is not whole or out of range.
 
     >>> read_count("1m", "--context", 0, 10**9, k=1024)
@@ -152,12 +155,14 @@ def read_count(text: str, where: str, least: int, most: int, *, k: int = 1000, r
     """
     wanted = f"is not a whole number from {least} to {most:,}"
     if _comma_in(text):
-        raise UnreadableValueError(f"{where}: {_without_comma(text)}")
+        raise UnreadableValueError(f"{where}: {_without_comma(text, several=several)}")
     digits, letter = text, ""
     if not (text.isascii() and text.isdecimal()):  # most are plain, and need no pattern
         match = re.fullmatch(_COUNT, text)
         if match is None:
-            grid = "; several values are for compare and sweep: 1:64:x2" if re.fullmatch(_GRID, text) else ""
+            grid = (
+                "; several values are for compare and sweep: 1:64:x2" if several and re.fullmatch(_GRID, text) else ""
+            )
             raise UnreadableValueError(f"{where}: {shown(text)} {wanted}{grid}")
         digits, letter = match[1].replace("_", ""), match[2].lower()
     factor = {"": 1, "k": k, "m": k * k}[letter]
@@ -182,13 +187,10 @@ def _comma_in(text: str) -> bool:
     return match is not None and "," in match[0]
 
 
-def _without_comma(text: str) -> str:
+def _without_comma(text: str, *, several: bool = True) -> str:
     plain = text.strip().replace(",", "")
-    return (
-        f"{shown(text)} holds a comma, which is never part of one value; write {plain} for one, or ask perfmodel"
-        " compare"
-        " or perfmodel sweep for several"
-    )
+    more = ", or ask perfmodel compare or perfmodel sweep for several" if several else ""
+    return f"{shown(text)} holds a comma, which is never part of one value; write {plain} for one{more}"
 
 
 def _factor(unit: str, dimension: str, text: object, where: str) -> float:

@@ -104,6 +104,15 @@ def test_what_cannot_be_asked(run):
         estimate("sdxl-unet", "h100-sxm", prompt=5)
     with pytest.raises(UsageError, match="a grid has no prompts"):
         sweep(*ASKED, prompt=5)
+    for words in (("sweep", "--prompt", "1k,2k"), ("sweep", "--chunk", "1:64:x2"), ("compare", "--decoding", "8:4k")):
+        refused = run(words[0], *ASKED, *words[1:])
+        assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+        assert "a grid has no prompts" in refused.err
+        assert "perfmodel request" in refused.err
+    # Of what no grid takes several values, none is told to.
+    assert "sweep" not in run("estimate", *ASKED, "--prompt", "1:64:x2").err
+    assert "sweep" not in run("estimate", *ASKED, "--chunk", "256,512").err
+    assert "sweep" in run("estimate", *ASKED, "--context", "256,512").err
     answer = run("estimate", *ASKED, "--prompt", "x")
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
 

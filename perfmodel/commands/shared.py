@@ -130,16 +130,27 @@ def asks(command: Callable[..., None], *, without: Sequence[str] = (), bare: boo
     return _with_question(command, options, _point)
 
 
-def asks_grid(command: Callable[..., None], *, left_open: Sequence[str] = ()) -> Callable[..., None]:
+def asks_grid(
+    command: Callable[..., None], *, left_open: Sequence[str] = (), prompts: bool = True
+) -> Callable[..., None]:
     """Give a command the options of a question, each of which takes a grid, in place of its argument `asked`.
 
     asked gets them as the arguments of `sweep`. left_open: options that come as None where they are not given.
+    prompts: whether some of what the command asks has prompts.
     """
+
+    def read(given: dict[str, Any]) -> dict[str, Any]:
+        if not prompts:
+            from perfmodel.estimates.prompting import refuse_prompt
+
+            refuse_prompt(given)  # before its text is read as one number
+        return _grid(given)
+
     options = [
         msgspec.structs.replace(o, default=None, shown=str(o.default)) if o.name in left_open else o
         for o in (_GRID_SETTINGS if o.kind == "settings" else o for o in OPTIONS)
     ]
-    return _with_question(command, options, _grid)
+    return _with_question(command, options, read)
 
 
 def asks_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -230,7 +241,7 @@ def count(text: str | None, name: str) -> int | None:
     """Return the whole number that an option of a question gives, None where it is not given."""
     option = OPTION[name]
     k = 1024 if option.kind == "tokens" else 1000
-    return None if text is None else read_count(text, option.flag, option.least, option.most, k=k)
+    return None if text is None else read_count(text, option.flag, option.least, option.most, k=k, several=option.axis)
 
 
 def settings_given(settings: list[str] | None) -> dict[str, str]:

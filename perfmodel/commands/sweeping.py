@@ -86,7 +86,7 @@ def register(app: typer.Typer) -> None:
     )(compare_command)
 
 
-@shared.asks_grid
+@partial(shared.asks_grid, prompts=False)
 @partial(shared.delivers, output=SweepOutput)
 def sweep_command(
     models: Models,
@@ -212,7 +212,7 @@ def _show_document(form: str, document: "Callable[[], Any]", delivery: deliverin
     delivery.deliver(form, rows=list, json=list, document=document)
 
 
-@shared.asks_grid
+@partial(shared.asks_grid, prompts=False)
 @shared.delivers
 def compare_command(
     models: Models,

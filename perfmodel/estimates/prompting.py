@@ -1,5 +1,7 @@
 """What is asked of a prompt, and what the kernels that process it reach: by kind of kernels, fitted on measurements."""
 
+from collections.abc import Mapping
+
 from perfmodel.errors import SpecificationError, UsageError, ValueRangeError
 from perfmodel.estimates.options import USUAL_CONTEXT
 from perfmodel.operations import Formats
@@ -12,6 +14,16 @@ from perfmodel.specifications.software import software_in_use
 from perfmodel.units import LARGEST_BATCH, LONGEST_CONTEXT, read_count
 
 _SOURCE = "fitted on validation/prompts.csv by validation/prompts.py"
+
+
+def refuse_prompt(given: Mapping[str, object]) -> None:
+    """Raise UsageError where options of a grid ask for a prompt, and say what does instead."""
+    name = next((name for name in ("prompt", "chunk", "decoding") if given.get(name) is not None), None)
+    if name is not None:
+        raise UsageError(
+            f"--{name}: a grid has no prompts, each of whose chunks is a step of its own, and its points are one step"
+            " each; ask perfmodel request for each prompt, or perfmodel choose --prompt N --ttft T for many machines"
+        )
 
 
 def read_prompt(prompt: int | None, chunk: int | None, model: Model) -> tuple[int, int] | None:

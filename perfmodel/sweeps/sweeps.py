@@ -8,11 +8,12 @@ import msgspec
 import numpy
 
 from perfmodel._layout import Framed, ShownInNotebooks
-from perfmodel.errors import UnknownNameError, UsageError, ValueRangeError, dotted, nearest, shown
+from perfmodel.errors import UnknownNameError, ValueRangeError, dotted, nearest, shown
 from perfmodel.estimates.conditioning import conditioned
 from perfmodel.estimates.devices import check_settings
 from perfmodel.estimates.known import Known
 from perfmodel.estimates.options import AXES, OPTION, AskedGrid, complete
+from perfmodel.estimates.prompting import refuse_prompt
 from perfmodel.estimates.question import read_question
 from perfmodel.sweeps.axes import axes_of, parameter_axis
 from perfmodel.sweeps.cases import Array
@@ -160,8 +161,7 @@ def make_grid(
     known: what a measured step of another question tells; without it measured is the step of the first point.
     """
     given = complete(asked)
-    if given["prompt"] is not None or given["chunk"] is not None:
-        raise UsageError("--prompt: a grid has no prompts; ask for one with perfmodel estimate or request")
+    refuse_prompt(given)
     found_models, found_hardware, options = axes_of(models, hardware, given)
     axes = [
         Axis("model", len(found_models), found_models),
