@@ -195,7 +195,7 @@ def _usage(error: Any, message: str) -> str:
 
     context = getattr(error, "ctx", None)
     name = context.info_name if context is not None else ""
-    if option := getattr(error, "option_name", None):
+    if "No such option" in message and (option := getattr(error, "option_name", None)):
         own = [word for parameter in context.command.params for word in parameter.opts] if context is not None else []
         if ours := ours_of(str(option), sys.argv[1:], own):
             return ours

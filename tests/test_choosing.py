@@ -125,3 +125,13 @@ def test_drafts_count_in_the_time_per_token():
     assert drafted.before.time_per_token == pytest.approx(1 / drafted.before.tokens_per_second_per_sequence)
     step = estimate("llama-3.1-8b", "h100-sxm", draft=3, drafter="mtp", accepted=2).before.time_per_step
     assert drafted.before.time_per_token == pytest.approx(step / 3)
+
+
+def test_choices_are_a_table_at_80_columns(run, monkeypatch):
+    """The column goes that says least of the ranks."""
+    monkeypatch.setenv("COLUMNS", "80")
+    ask = ("choose", "llama-3.1-70b", "h100-sxm,b200", "--tpot", "20ms", "--weights", "bf16,fp8", "--devices", "2,4,8")
+    for rank, gone in (("price", "device  "), ("device", "million")):
+        heads = run(*ask, "--rank", rank).out.split("\n\n")[1].splitlines()[:2]
+        assert heads[0].startswith("rank  machine")
+        assert gone not in heads[1]

@@ -179,7 +179,11 @@ def gap_document(gap: Gap) -> Document:
         parts.append("Together: no values explain it; is the measurement of this question?")
     else:
         lines = [
-            (path, format_quantity(value, gap.units[path], 3), f"{gap.together.deviations[path]:+.1f} sd")
+            (
+                path,
+                format_quantity(value, gap.units[path], 3),
+                f"{round(gap.together.deviations[path], 1) + 0.0:+.1f} sd",
+            )
             for path, value in gap.together.values.items()
         ]
         parts.append(Table(("together, most likely", "would be", "from assumed"), lines, frozenset({2})))
