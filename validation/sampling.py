@@ -20,6 +20,7 @@ from perfmodel.errors import PerfModelError
 from perfmodel.estimates.columns import columns_of
 from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.prepared import Prepared
+from perfmodel.numbers.arrays import CHOICES
 from perfmodel.numbers.python import function_of
 from perfmodel.specifications.catalogue import names
 from perfmodel.specifications.parameters import lookup
@@ -27,7 +28,6 @@ from perfmodel.specifications.quantities import Quantity
 
 WITHIN = 0.05
 ENDS = [f"{figure} {end}" for figure in ("before", "after", "speed-up") for end in ("low", "high")]
-_CHOICES: dict[str, Any] = {name: getattr(numpy, name) for name in ("maximum", "minimum", "log", "exp")}
 
 
 class Sampled(NamedTuple):
@@ -82,7 +82,7 @@ def sample(name: str, prepared: Prepared, batch: int, context: int, draws: int, 
             each: drawn(recording.inputs[each].path, recording.inputs[each].quantity, positions) for each in group.slow
         }
     keys = list(inputs)
-    function = function_of(recording.time_lines, ["batch", "context", *keys], recording.time_results, _CHOICES)
+    function = function_of(recording.time_lines, ["batch", "context", *keys], recording.time_results, CHOICES)
     before, after = (
         numpy.broadcast_to(time, (draws,)) for time in function(batch, context, *(inputs[each] for each in keys))
     )

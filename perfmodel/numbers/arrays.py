@@ -39,7 +39,10 @@ _UFUNCS: dict[str, Callable[..., Array]] = {
     "exp": _unary(numpy.exp),
     "**": numpy.power,
 }
-_CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")} | {
+# What a recording calls beside operators, for arrays.
+CHOICES: dict[str, Callable[..., Any]] = {
+    name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")
+} | {
     # Of a single number it is had as of an array of one, which may differ from a plain power in the last bit.
     "power": lambda value, exponent: numpy.atleast_1d(value) ** exponent
 }
@@ -88,7 +91,7 @@ class Program:
         names = [*taken, *given, *(name for line in lines for name in (line.left, line.right) if isinstance(name, str))]
         self._arguments = list(dict.fromkeys(name for name in names if name not in targets))
         self._small_lines = function_of(
-            [line for line in lines if line.target in small], self._arguments, self._first, _CHOICES
+            [line for line in lines if line.target in small], self._arguments, self._first, CHOICES
         )
         self.kernel = RecordedLoop(
             tuple(dict.fromkeys(taken)),

@@ -18,13 +18,13 @@ from perfmodel.errors import PerfModelError
 from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.prepared import Prepared
 from perfmodel.estimates.recording import BESIDE
+from perfmodel.numbers.arrays import CHOICES
 from perfmodel.numbers.python import function_of
 from perfmodel.specifications.catalogue import find_hardware, names
 from perfmodel.specifications.parameters import PARAMETERS, Parameter, lookup
 from perfmodel.specifications.software import software_names
 from perfmodel.units import BOUNDS
 
-_CHOICES = {name: getattr(numpy, name) for name in ("maximum", "minimum", "greater", "log", "exp")}
 # A step goes against a direction where it does so by more than this share of it, which is rounding.
 ROUNDING = 1e-12
 # Keys on which more rests than the recorded equations, the cutting into calls and the chunks of a prompt: the question
@@ -178,7 +178,7 @@ def tried(seed: str, pairs: int) -> Tried:
         ends = [_value(known[name], recording.values[name], random_) for _ in range(2)]
         chosen.append(name)
         values.append((min(ends), max(ends)))
-    function = function_of(recording.time_lines, arguments, recording.time_results, _CHOICES)
+    function = function_of(recording.time_lines, arguments, recording.time_results, CHOICES)
     sides = []
     for end in (0, 1):
         here = {name: numpy.array(column) for name, column in points.items()}
