@@ -2,14 +2,15 @@
 
 import gc
 import sys
+from contextlib import suppress
 
 # What a command makes lives to its end: looking for what does not takes a tenth of a short one.
 gc.set_threshold(100_000)
 # msgspec loads typing_extensions where it finds it, for names that Python has had since 3.11: a third of its own time.
 if "typing_extensions" not in sys.modules:
     sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-    import msgspec  # noqa: F401
-
+    with suppress(ImportError):  # of a version that cannot do without
+        import msgspec  # noqa: F401
     del sys.modules["typing_extensions"]
 
 from perfmodel._layout import load_command_line  # noqa: E402
