@@ -283,7 +283,8 @@ def markdown(lines: list[list[str]]) -> str:
 # Groups of rows that docs/trust.md shows: software, mode and width as in validation/evidence.csv.
 TRUSTED = (
     ("engine-2025", "graph", "16"), ("engine-2025", "", "below"), ("engine-2024", "", ""),
-    ("server-2025", "", ""), ("server-2024", "", ""), ("ggml-2025", "", ""), ("ggml-2024", "", ""),
+    ("server-2026", "", ""), ("server-2025", "", ""), ("server-2024", "", ""),
+    ("ggml-2025", "", ""), ("ggml-2024", "", ""),
     ("python-2024", "", ""), ("framework-2024", "eager", ""), ("compiled-2024", "", ""),
     ("", "looped", ""), ("", "megakernel", ""), ("", "megakernel-generated", ""), ("", "", ""),
 )  # fmt: skip

@@ -183,7 +183,7 @@ def test_measured_gains_with_sources_left_out(repository):
             sum(abs(program["off"](row, found(row))) for row in own)
             for found in (costs.of, lambda row, host=host: (sum(KERNELS[row.kernels][i][1] for i in (0, 1)), *host))
         )
-        assert package <= best * 1.05
+        assert package <= best * 1.1
 
 
 def test_vector_units_bound_kernels_for_few_tokens():

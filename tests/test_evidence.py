@@ -14,14 +14,14 @@ def test_an_answer_says_how_right_rows_like_it_were():
     assert found.sources >= 3
     assert 0.01 < found.median_error < 1
     assert 0.5 < found.inside <= 1
-    assert found.text.startswith("servers of 2025 in a graph, 16 bit: ")
+    assert found.text.startswith("servers of 2026 in a graph, 16 bit: ")
     assert "megakernels by hand: " in found.text
     assert "generated ones took " in found.text
     # Other software, another mode and narrower weights are other rows.
     eager = estimate("llama-3.1-8b", "h100-sxm", software="framework", before="eager", after="graph")
     assert eager.evidence != found
     narrow = server.replace(weights="fp8").evidence
-    assert narrow.text.startswith("servers of 2025")
+    assert narrow.text.startswith("servers of 2026")
     assert narrow.rows != found.rows
     plain = server.to_dict()
     assert plain["evidence"]["sources"] == found.sources

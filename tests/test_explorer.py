@@ -314,7 +314,7 @@ def test_an_estimate_shows_the_explorer_in_a_notebook():
     held = held_in(shown.html)
     assert list(held["models"]) == ["llama-3.2-1b"]
     assert list(held["machines"]) == ["h100-sxm"]
-    assert (held["question"]["batch"], held["question"]["software"]) == (4, "server-2025")
+    assert (held["question"]["batch"], held["question"]["software"]) == (4, "server-2026")
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ def test_seven_well_made_kernels_lose_far_less_than_ten_ordinary_ones(tmp_path):
     ordinary = estimate("llama-3.1-8b", "h100-sxm", devices=8)
     well_made = estimate("llama-3.1-8b", "h100-sxm", devices=8, profile=str(profile))
     assert well_made.before.kernel_calls / 32 == pytest.approx(7, abs=0.5)
-    assert well_made.before.terms.boundary < 0.45 * ordinary.before.terms.boundary
+    assert well_made.before.terms.boundary < 0.5 * ordinary.before.terms.boundary
     assert well_made.speedup.value < ordinary.speedup.value
 
 

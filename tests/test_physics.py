@@ -1,6 +1,7 @@
 """Properties that hold whatever the numbers are: the physics of a decode step."""
 
 import math
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -343,7 +344,7 @@ def test_a_slower_memory_is_not_faster_where_bytes_of_several_formats_pass_the_w
         ).after.time_per_step
         for share in (0.84, 0.33, 0.1, 0.03)
     ]
-    assert times == sorted(times)
+    assert all(later > earlier * (1 - 1e-12) for earlier, later in pairwise(times))
     assert times[:3] == pytest.approx([times[0]] * 3, rel=1e-12)
     assert times[3] > 1.2 * times[0]
 

@@ -51,7 +51,7 @@ def test_a_formula_is_what_its_function_does(site):
     text = site("formulas").formula("padded_flops")
     words = re.findall(r"<mi>([^<]*)</mi>", text)
     assert words[0] == "padded flops"
-    assert sorted(words[1:]) == ["flops", "tile", "weight bytes"]
+    assert sorted(words[1:]) == ["flops", "rows", "taken over", "tile"]
     assert "max" in text
 
 

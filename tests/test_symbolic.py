@@ -122,10 +122,10 @@ def test_a_reduced_form_holds_where_its_conditions_hold(name):
 
 
 def test_conditions_say_at_which_batch_the_choice_switches():
-    explained = explain("llama-3.1-8b", "h100-sxm")
+    explained = explain("llama-3.1-8b", "h100-sxm", devices=8)
     switching = [c for c in explained.before.conditions if c.batch is not None]
     assert switching
-    question = ask("llama-3.1-8b", "h100-sxm")
+    question = ask("llama-3.1-8b", "h100-sxm", devices=8)
     for condition in switching:
         symbols = {str(symbol): symbol for symbol in symbols_of(question).values()}
         numbers = numbers_of(question, condition.batch, 4096)

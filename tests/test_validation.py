@@ -543,14 +543,15 @@ def test_a_row_may_say_more_of_its_question():
     assert few.low < row.time_per_step < few.high
 
 
-def test_what_software_a_row_is_of_is_known_before_it_is_measured():
+def test_what_software_a_row_is_of_is_known_before_it_is_measured(repository):
     served = next(r for r in all_rows() if r.stack == "vllm" and r.mode == "graph" and r.batch == 1)
     assert software_of_row(served).startswith("server-")
     assert predict(served).profile == ""
     assert predict(served).terms["host"] > 3e-4
-    kinds = {r.engine: software_of_row(r) for r in all_rows()}
+    kinds = {r.engine: software_of_row(r) for r in [*all_rows(), *read_rows(repository / "validation" / "pairs.csv")]}
     assert kinds["vLLM 0.6.3"] == "server-2024"
-    assert kinds["vllm 0.18.0"] == "server-2025"
+    assert kinds["vllm 0.18.0"] == kinds["vLLM 2026"] == kinds["SGLang 0.5.9"] == "server-2026"
+    assert kinds["vllm 0.12.0"] == kinds["vLLM V1"] == kinds["vLLM 2025"] == kinds["SGLang 0.5.7"] == "server-2025"
     assert kinds["TensorRT-LLM 0.5"] == "engine-2024"
     assert all("-" in name for name in kinds.values())
 
@@ -591,7 +592,7 @@ def test_estimate_and_validation_of_a_row_give_the_same_figure():
 
 
 def test_a_profile_inherits_its_kind_and_no_other(tmp_path):
-    assert find_profile("vllm").software == "server-2025"
+    assert find_profile("vllm").software == "server-2026"
     assert find_profile("llama-cpp-cuda").software == "ggml-2024"
     mine = tmp_path / "mine.toml"
     mine.write_text('inherits = "servers"\n', encoding="utf-8")

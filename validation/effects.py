@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from observations import Observations
+from observations import PLANS_AHEAD, Observations
 from scipy.sparse import coo_matrix, csr_matrix
 
 # Hosts by the architecture of the device they hold.
@@ -24,6 +24,8 @@ HOSTS = {
 # of a tile.
 HOST = {"engine": 40e-6, "framework": 500e-6, "server": 800e-6, "ggml": 100e-6, "python": 200e-6, "compiled": 200e-6}
 SEQUENCE = {"server": 10e-6}
+# Host time where a step is planned while the one before runs [s].
+PLANNING = 1000e-6
 # A framework's call from Python, a server's module of several; ggml's launches and those from Python take 9 us by
 # profiles.
 EAGER_ISSUE = {"framework": 14e-6, "server": 40e-6}
@@ -33,12 +35,11 @@ TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "pyth
 COLUMN = 2.75
 # What a library adds to a collective [s]: llama.cpp copies from card to card and waits, 34 and 57 us by a profile.
 EXCHANGE = {"ggml": 90e-6}
-# Hopper's matrix units take 64 rows at once (wgmma), in the libraries that servers and frameworks call: known, not
-# fitted.
-HOPPER_ROWS, ROWS_OF_HOPPER = 64.0, ("server", "framework")
+# Rows of a tile that are known, not fitted: ggml's kernels for matrices under Metal (kernel_mul_mm, 64 x 32).
+ROWS = {("ggml", "apple"): 32.0}
 # Spread that each level of effects starts with, and is drawn to.
 SPREADS = {
-    "source": 0.05, "fixed": 1e-9,
+    "fixed": 1e-9,
     "weights|software": 0.04, "weights|shared": 0.03, "weights|own": 0.03,
     "narrow|all": 0.15, "narrow|format": 0.1, "narrow|kind format": 0.1, "narrow|family": 0.1,
     "narrow|kind family": 0.1,
@@ -47,7 +48,7 @@ SPREADS = {
     "stream|all": 0.2, "stream|software": 0.4, "stream|shared": 0.15, "stream|own": 0.08,
     "host|kind": 0.7, "host|software": 0.5, "host|shared": 0.3, "host|own": 0.2,
     "sequence|kind": 0.7, "sequence|software": 0.4,
-    "matrix|all": 0.4, "matrix|kind": 0.3, "matrix|software": 0.5, "matrix|shared": 0.3, "matrix|own": 0.3,
+    "matrix|all": 0.4, "matrix|kind": 0.3, "matrix|software": 0.5, "matrix|own": 0.3,
     "experts|all": 0.4, "experts|kind": 0.4,
     "issue|kind": 0.4, "issue|place": 0.5, "issue|software": 0.3, "issue|own": 0.3, "issue|machine": 0.4,
     "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4, "column|all": 0.3, "column|own": 0.3,
@@ -126,6 +127,8 @@ def stream(software: str, architecture: str, mode: str, storage: str, machine: s
 
 def host(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the host time of a step [s]."""
+    if software in PLANS_AHEAD:
+        return [(f"host {software}", math.log(PLANNING), "host|kind")]
     usual, software = HOST[kind_of(software)], _of_vendor(software, architecture)
     own = (f"host {software}", 0.0, "host|software")
     return [
@@ -143,10 +146,14 @@ def sequence(software: str, architecture: str, mode: str, storage: str, machine:
 
 
 def matrix(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
-    """Return the effects on the loss of a call with a matrix [s]."""
-    software = _of_vendor(software, architecture)
-    kind = (f"matrix {kind_of(software)}", 0.0, "matrix|kind")
-    return [*_three("matrix", math.log(5e-6), software, architecture), kind]
+    """Return the effects on the loss of a call with a matrix [s], which other software says nothing of."""
+    kind, software = kind_of(software), _of_vendor(software, architecture)
+    return [
+        ("matrix", math.log(5e-6), "matrix|all"),
+        (f"matrix {kind}", 0.0, "matrix|kind"),
+        (f"matrix {software}", 0.0, "matrix|software"),
+        (f"matrix {software} on {architecture}", 0.0, "matrix|own"),
+    ]
 
 
 def experts(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
@@ -173,8 +180,8 @@ def issue(software: str, architecture: str, mode: str, storage: str, machine: st
 def tile(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the rows of a tile [-]."""
     kind = kind_of(software)
-    if architecture == "hopper" and kind in ROWS_OF_HOPPER:
-        return [(f"tile {kind} on hopper", math.log(HOPPER_ROWS), "fixed")]
+    if (kind, architecture) in ROWS:
+        return [(f"tile {kind} on {architecture}", math.log(ROWS[kind, architecture]), "fixed")]
     return [(f"tile {kind}", math.log(TILE[kind]), "tile|kind"), (f"tile {kind} on {architecture}", 0.0, "tile|own")]
 
 
@@ -213,7 +220,7 @@ _STEP = 0.03
 
 
 def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
-    """Return the time of each row [s] by (R1), (R2), (S1), (D6), (B1), (B2), (C4), (S2), as the package has it."""
+    """Return the time of each row [s] as the package has it: (R1), (R2), (S1), (S2), (S4), (D6), (E3), (B2), (C4)."""
     limit = number["stream"] * seen.units
 
     def rate(reach: np.ndarray, sustained: np.ndarray) -> np.ndarray:
@@ -226,7 +233,7 @@ def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
     # Activations move at what the memory sustains, whatever the kernels of the weights reach.
     moved = np.minimum(seen.sustained * seen.bandwidth, limit)[of]
     streaming = seen.plain / plain + seen.narrow / narrow_rate + seen.cache / cache_rate + seen.moved / moved
-    padded = np.maximum(seen.flops, number["tile"][of] * (seen.plain + seen.narrow) * seen.matrix)
+    padded = np.maximum(seen.flops, number["tile"][of] * seen.row_flops)
     arithmetic = padded / seen.arithmetic[of]
     both = np.maximum(streaming, arithmetic) + np.minimum(number["added"], 1.0)[of] * np.minimum(streaming, arithmetic)
     calls = np.bincount(of, both, len(seen.rows))
@@ -234,7 +241,8 @@ def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
     calls = calls + number["column"] * seen.columns
     exchanged = seen.exchange_time + seen.exchanges * (number["exchange"] + seen.doublings * number["rise"])
     busy = seen.calls_made * seen.boundary + lost + calls + exchanged + seen.sequences * number["sequence"]
-    return number["host"] + np.maximum(busy, seen.calls_made * number["issue"])
+    busy, host = np.maximum(busy, seen.calls_made * number["issue"]), number["host"]
+    return host + busy - seen.ahead * np.minimum(host, busy)
 
 
 class Effects:
@@ -254,7 +262,6 @@ class Effects:
                 found = known(*described)
                 columns += found
                 lines += [number * self.rows + row] * len(found)
-        self.source = np.array([self._add(f"source {name}", 0.0, "source") for name in seen.source])
         self.mean = np.array(self._mean)
         self._lines, self._columns = np.array(lines), np.array(columns)
         shape = (len(PARAMETERS) * self.rows, len(self.names))
@@ -278,7 +285,7 @@ class Effects:
         return {name: np.exp(log) for name, log in zip(PARAMETERS, logs, strict=True)}
 
     def predicted(self, values: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the time of each row, without the effect of its source."""
+        """Return the logarithm of the time of each row."""
         return np.log(times(self.seen, self.numbers(values)))
 
     def slopes(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -291,11 +298,7 @@ class Effects:
         slopes = [(moved(name, _STEP) - moved(name, -_STEP)) / (2 * _STEP) for name in PARAMETERS]
         return np.log(times(self.seen, number)), np.array(slopes)
 
-    def by_effect(self, slopes: np.ndarray, *, sources: bool) -> csr_matrix:
-        """Return the derivatives by every effect, those of sources among them or not."""
-        numbers, lines, columns = slopes.ravel()[self._lines], self._lines % self.rows, self._columns
-        if sources:
-            numbers = np.concatenate([numbers, np.ones(self.rows)])
-            lines = np.concatenate([lines, np.arange(self.rows)])
-            columns = np.concatenate([columns, self.source])
-        return coo_matrix((numbers, (lines, columns)), (self.rows, len(self.names))).tocsr()
+    def by_effect(self, slopes: np.ndarray) -> csr_matrix:
+        """Return the derivatives by every effect."""
+        numbers, lines = slopes.ravel()[self._lines], self._lines % self.rows
+        return coo_matrix((numbers, (lines, self._columns)), (self.rows, len(self.names))).tocsr()

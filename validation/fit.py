@@ -8,9 +8,9 @@ A time is that of the package's equations for plain calls, with one number for e
 year, by architecture of the device and by format: a sum of effects on its logarithm (effects.py), each with a normal
 prior around nothing, so that what few rows tell stays near what many do. How wide a prior is goes by the level of the
 effect and is fitted too. Residuals of the logarithm of a time, and of ratios of two launch modes of one question, have
-a Student distribution of three degrees of freedom. A source has an effect of its own. Rows of one source, software,
-device and mode count as few, and so do all of a source. Needs numpy and scipy; takes half a minute, or
-some three more.
+a Student distribution of three degrees of freedom. A source has no effect of its own: what it differs by would be lost
+to what others learn of it. Rows of one source, software, device and mode count as few, and so do all of a source. Needs
+numpy and scipy; takes half a minute, or some three more.
 """
 
 import csv
@@ -45,8 +45,8 @@ DAMPINGS, SHORTEST = (0.0, 0.03, 0.3, 3.0, 30.0), 0.02
 HEADLINE = 0.4
 # Rounds in which the spreads of levels are fitted, and the effects that each starting spread counts as.
 ROUNDS, STARTING = 8, 3.0
-# Levels whose spread is not fitted: were that of sources, it would take what software differs by.
-HELD = ("fixed", "source")
+# Levels whose spread is not fitted.
+HELD = ("fixed",)
 
 
 class Fit:
@@ -72,28 +72,28 @@ class Fit:
         self.values = self._minimum(effects.mean if start is None else start, enough, most)
 
     def predicted(self) -> np.ndarray:
-        """Return the logarithm of the time of each row, without the effect of its source."""
+        """Return the logarithm of the time of each row."""
         return self.effects.predicted(self.values)
 
-    def _residuals(self, predicted: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _residuals(self, predicted: np.ndarray) -> np.ndarray:
         """Return residuals over their noise, of times and then of ratios."""
-        error = predicted + values[self.effects.source] - self.seen.logarithm
+        error = predicted - self.seen.logarithm
         first, second = self.pairs.T
         return np.concatenate([error, error[first] - error[second]]) / self._noise
 
     def loss(self, values: np.ndarray) -> float:
         """Return the negative logarithm of the posterior, but for a constant."""
-        residual = self._residuals(self.effects.predicted(values), values)
+        residual = self._residuals(self.effects.predicted(values))
         prior = ((values - self.effects.mean) / self.spread) ** 2
         return float(np.sum(self._weights * (DEGREES + 1) / 2 * np.log1p(residual**2 / DEGREES)) + prior.sum() / 2)
 
     def curvature(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and approximate Hessian of the loss."""
         now, slopes = self.effects.slopes(values)
-        table = self.effects.by_effect(slopes, sources=True)
+        table = self.effects.by_effect(slopes)
         first, second = self.pairs.T
         both = diags(1 / self._noise) @ vstack([table, table[first] - table[second]])
-        residual = self._residuals(now, values)
+        residual = self._residuals(now)
         heavy = self._weights * (DEGREES + 1) / (DEGREES + residual**2)
         gradient = both.T @ (heavy * residual) + (values - self.effects.mean) / self.spread**2
         counted = csr_matrix(diags(np.sqrt(heavy)) @ both)[heavy > 0]
@@ -128,7 +128,7 @@ class Fit:
 
     def variance(self, covariance: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the variance of what is predicted for some rows, a mask, by what the effects are uncertain by."""
-        table = self.effects.by_effect(self.effects.slopes(self.values)[1], sources=False)[rows].toarray()
+        table = self.effects.by_effect(self.effects.slopes(self.values)[1])[rows].toarray()
         return np.einsum("ij,jk,ik->i", table, covariance, table, optimize=True)
 
     def refitted_spreads(self) -> dict[str, float]:

@@ -12,9 +12,9 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
-from perfmodel.equations import further_tokens, further_tokens_time
+from perfmodel.equations import experts_read_again, further_tokens, further_tokens_time, taken_over
 from perfmodel.errors import PerfModelError
-from perfmodel.estimates.counts import counts_at
+from perfmodel.estimates.counts import StageCounts, counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.prepared import prepare
 from perfmodel.measurements.rows import Row
@@ -27,6 +27,11 @@ from perfmodel.specifications.software import GPU_VENDORS, Software, find_softwa
 
 # Sequences from which ggml's kernels for matrices take over (MMVQ_MAX_BATCH_SIZE of ggml-cuda/mmvq.cuh).
 MOST_COLUMNS = 8
+# Tokens up to which its kernels for Metal read experts for each token apart (ne21_mm_id_min of
+# ggml-metal/ggml-metal-ops.cpp).
+EXPERTS_APART = 31
+# Software whose host plans a step while the one before runs, so that a step takes the longer of both.
+PLANS_AHEAD = ("server-2026",)
 # Units of these are alike enough for one rate a unit to mean something.
 
 
@@ -74,6 +79,7 @@ class Observations:
             self.format.append(storage)
         self.source = [row.source_id for row in self.rows]
         self.machine = [f"{row.source_id} {row.hardware}" for row in self.rows]
+        self.ahead = np.array([float(name in PLANS_AHEAD) for name in self.software])
         self.logarithm = np.log([row.time_per_step for row in self.rows])
         columns = np.array(singles).T
         self.boundary, self.calls_made, self.matrices, self.experts = columns[:4]
@@ -82,7 +88,7 @@ class Observations:
         self.sustained_narrow, self.sustained_cache, self.columns = columns[12:15]
         table = np.array(lines).T
         self.of = table[0].astype(int)
-        self.matrix, self.flops, self.plain, self.narrow, self.cache, self.moved = table[1:7]
+        self.flops, self.plain, self.narrow, self.cache, self.moved, self.row_flops = table[1:7]
 
     @staticmethod
     def _seen(row: Row) -> tuple[tuple[float, ...], list[tuple[float, ...]], tuple[str, str, str, str]] | None:
@@ -108,7 +114,12 @@ class Observations:
                 further = further_tokens(MOST_COLUMNS, 1, max(stage.rows, 1))
                 token = stage.flops / stage.rows
                 columns += call.times * further_tokens_time(further, 0.0, 0.0, token, 1.0, vectors.value)
-            line = together.setdefault(stage.matrix, [0.0] * 5)
+            line = together.setdefault(stage.matrix, [0.0] * 6)
+            few, again = _kernels_for_few(software, device, stage)
+            if stage.matrix and not few:
+                # Operations of one row, of which a tile has so many.
+                line[5] += call.times * stage.flops / stage.rows_at_work()
+            line[2] += call.times * again
             line[0] += call.times * stage.flops
             for kind, size in zip(kinds, stage.bytes, strict=True):
                 column = {"plain": 1, "kv": 3, "activations": 4}.get(kind, 2)
@@ -130,8 +141,20 @@ class Observations:
             device.values["memory.sustained.weights"].value, _share(hardware, mode, storage), _share(hardware, mode,
             CACHE), columns,
         )  # fmt: skip
-        calls = [(float(bool(name)), *line) for name, line in together.items()]
+        calls = [tuple(line) for line in together.values()]
         return single, calls, (software.name, (*device.architectures, "generic")[0], mode, storage)
+
+
+def _kernels_for_few(software: Software, device: Hardware, stage: StageCounts) -> tuple[bool, float]:
+    """Return whether a stage has a kernel for few tokens, and the bytes of experts that it reads more than once [B]."""
+    if software.kind != "ggml":
+        return False, 0.0
+    if stage.matrix != "experts" or "apple" not in device.architectures:
+        return stage.new <= MOST_COLUMNS, 0.0
+    pairs = zip(stage.each, stage.late, strict=True)
+    taken = taken_over(stage.new, EXPERTS_APART)
+    again = sum(experts_read_again(each, distinct, stage.new, taken) for (_, each), (_, distinct) in pairs)
+    return not taken, again
 
 
 def _share(hardware: Hardware, mode: str, storage: str) -> float:

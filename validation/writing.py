@@ -11,7 +11,7 @@ import numpy as np
 import tomlkit
 from effects import PARAMETERS, SPREADS, Effect, kind_of
 from fused import with_kernels, written_kernels
-from observations import MOST_COLUMNS
+from observations import EXPERTS_APART, MOST_COLUMNS, PLANS_AHEAD
 from widths import independent_shares, package_halves
 
 from perfmodel.equations.uncertainty import NORMAL_PERCENTILE
@@ -166,6 +166,12 @@ def _text(one: _Software, places: list[str], beyond: tuple[float, float], errors
     )
     if one.kind == "ggml":
         sources["columns"] = "MMVQ_MAX_BATCH_SIZE of ggml/src/ggml-cuda/mmvq.cuh"
+        sources["metal"] = "ne21_mm_id_min of ggml/src/ggml-metal/ggml-metal-ops.cpp; below it mul_mv_id for each token"
+    if one.name in PLANS_AHEAD:
+        sources["ahead"] = (
+            "vLLM plans a step while the one before runs by default from 0.14 on (pull request 27614), SGLang and"
+            " TensorRT-LLM by their overlap schedulers"
+        )
     mode = MODE.get(one.name, MODE.get(one.kind, ""))
     tested = ", ".join(f"{source} {median:.0%} ({count})" for source, count, median in errors)
     lines = [
@@ -209,11 +215,13 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
         lines.append(_line("column", one.value("column", place), "", source))
         if not place:
             lines.append(_line("most_columns", (MOST_COLUMNS,) * 3, "", "columns"))
+        if place == "apple":
+            lines.append(_line("experts_apart", (EXPERTS_APART,) * 3, "", "metal"))
     for mode in ("stream", "graph"):
         lines += ["", f"[{prefix}modes.{mode}]"]
         if not place and mode in STRUCTURE.get(one.kind, {}):
             lines.append(f'kernels = "{STRUCTURE[one.kind][mode]}"')
-        lines.append(_line("host", one.value("host", place), "s", source))
+        lines += _host(one, place, source)
         if not place:
             lines.append(_line("sequence", one.value("sequence"), "s", source))
         lines.append(_line("matrix", one.value("matrix", place), "s", source))
@@ -232,10 +240,19 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
     lines += ["", f"[{prefix}modes.eager]"]
     if not place and "eager" in STRUCTURE.get(kind, {}):
         lines.append(f'kernels = "{STRUCTURE[kind]["eager"]}"')
-    lines.append(_line("host", one.value("host", place), "s", source))
+    lines += _host(one, place, source)
     if kind != "compiled":
         lines.append(_line("issue", one.value("issue", place, "eager"), "s", source))
     return lines
+
+
+def _host(one: _Software, place: str, source: str) -> list[str]:
+    """Return the lines of a mode's host time; of a host that plans ahead it is the same on every architecture."""
+    ahead = one.name in PLANS_AHEAD
+    if ahead and place:
+        return []
+    lines = [_line("host", one.value("host", place), "s", source)]
+    return [*lines, _line("beside", (1.0, 1.0, 1.0), "", "ahead")] if ahead else lines
 
 
 def _line(key: str, ends: tuple[float, float, float], unit: str, source: str, most: float = math.inf) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         matrix_losses,
         pipeline_time,
         plain_call_time,
+        planned_ahead_time,
         step_time,
     )
     from perfmodel.equations.conditional import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         further_tokens,
         further_tokens_time,
         independent_tokens,
+        taken_over,
         tokens_a_step,
     )
     from perfmodel.equations.exchanges import (
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
         torus_traffic_factor,
         tree_hops,
     )
-    from perfmodel.equations.experts import expected_distinct_experts, fullest_device_experts
+    from perfmodel.equations.experts import expected_distinct_experts, experts_read_again, fullest_device_experts
     from perfmodel.equations.hosts import crossings_time, divided_bandwidth, host_bandwidth
     from perfmodel.equations.looping import (
         Bytes,
@@ -101,6 +103,7 @@ __all__ = [
     "divided_bandwidth",
     "drafting_host_time",
     "expected_distinct_experts",
+    "experts_read_again",
     "exposed_collective",
     "few_tasks_limit",
     "fraction_of_peak",
@@ -124,6 +127,7 @@ __all__ = [
     "peak_time",
     "pipeline_time",
     "plain_call_time",
+    "planned_ahead_time",
     "prebuilt_time",
     "predicated_time",
     "prefetch_room",
@@ -140,6 +144,7 @@ __all__ = [
     "step_time",
     "streaming_time",
     "sustained_bandwidth",
+    "taken_over",
     "tokens_a_step",
     "tokens_read",
     "tokens_seen",

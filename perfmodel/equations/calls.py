@@ -91,6 +91,21 @@ def host_bound_time(step: Number, host: Number, calls: Number, issue: Number) ->
     return larger(step, host + calls * issue)
 
 
+def planned_ahead_time(step: Number, host: Number, beside: Number) -> Number:
+    """(S4) time of a step whose host plans the next one meanwhile [s], T - w smaller(h, T - h), T of (S2).
+
+    With all of it beside, w = 1, a step takes the longer of what the host and what the device does.
+
+    step: T, the host's time in it [s]
+    host: h [s]
+    beside: share of the host's time that may run beside the device's work, w [-]
+
+    >>> planned_ahead_time(3e-3, 1e-3, 1.0)
+    0.002
+    """
+    return step - beside * smaller(host, step - host)
+
+
 def pipeline_time(traverse: Number, slowest: Number, microbatches: Number) -> Number:
     """(S3) time of the calls of a step over a pipeline [s], larger(sum of c, M c_slowest), c the calls of a stage.
 

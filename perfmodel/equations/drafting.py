@@ -1,6 +1,6 @@
 """(D) Several tokens a step: drafts that a target verifies, and what its kernels pay for more than one token."""
 
-from perfmodel.numbers.choices import Number, smaller
+from perfmodel.numbers.choices import Number, larger, smaller
 
 
 def accepted_drafts(acceptance: Number, drafts: Number) -> Number:
@@ -43,6 +43,20 @@ def further_tokens(most: Number, sequences: Number, tokens: Number) -> Number:
     (3, 4)
     """
     return smaller(sequences * tokens, most) - smaller(sequences, most)
+
+
+def taken_over(tokens: Number, most: Number) -> Number:
+    """(D3, kernels) 1 where kernels for many rows have taken over from those for few, else 0 [-], g.
+
+    g = smaller(1, larger(0, b - b_max)), of whole numbers of tokens.
+
+    tokens: of a step, b [-]
+    most: the most that kernels for few take, b_max [-]
+
+    >>> taken_over(8, 8), taken_over(9, 8)
+    (0, 1)
+    """
+    return smaller(1, larger(0, tokens - most))
 
 
 def further_tokens_time(

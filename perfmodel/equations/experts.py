@@ -1,6 +1,6 @@
 """(E) Experts that a batch wakes."""
 
-from perfmodel.numbers.choices import Number, smaller
+from perfmodel.numbers.choices import Number, larger, smaller
 
 
 def expected_distinct_experts(experts: Number, chosen: Number, tokens: Number) -> Number:
@@ -38,3 +38,20 @@ def fullest_device_experts(experts: Number, chosen: Number, tokens: Number, grou
     # Where less than one expert more or less is expected, there is no tail to be skewed.
     skew = smaller(1.0, deviation) * (1 - 2 * woken) * (1 - 2 / groups) * (spread**2 - 1) / 6
     return smaller(held, held * woken + spread * deviation + skew)
+
+
+def experts_read_again(each: Number, distinct: Number, tokens: Number, taken_over: Number = 0) -> Number:
+    """(E3) bytes of routed experts that kernels read more than once [B], (1 - g) larger(0, b Q_1 - Q_e).
+
+    A kernel that multiplies a matrix by a vector takes the tokens of a step one after the other, so that two of them
+    that chose the same expert read it twice. One for many rows groups the tokens by expert.
+
+    each: experts of one token, Q_1 [B]
+    distinct: those of all tokens, each once, Q_e [B]
+    tokens: of a step, b [-]
+    taken_over: 1 where the kernel is one for many rows, 0 where it is not, g, from (D3) [-]
+
+    >>> experts_read_again(4e6, 14e6, 4)
+    2000000.0
+    """
+    return (1 - taken_over) * larger(0, tokens * each - distinct)

@@ -71,20 +71,20 @@ def streaming_time(bytes_by_kind: Iterable[Number], bandwidths: Iterable[Number]
     return added(map(truediv, bytes_by_kind, bandwidths))
 
 
-def padded_flops(flops: Number, tile: Number, weight_bytes: Number) -> Number:
-    """(R2, tile) operations of a call whose rows are padded to a tile [FLOP], larger(F, t Q_w).
+def padded_flops(flops: Number, rows: Number, tile: Number, taken_over: Number = 1) -> Number:
+    """(R2, tile) operations of a call whose rows are padded to a tile [FLOP], F larger(1, g t / r).
 
-    A kernel for many rows computes a whole tile of them however few there are: two operations for each row and weight,
-    so that a byte of 16-bit weights takes at least as many operations as the tile has rows.
+    A kernel for many rows computes a whole tile of them however few there are; one for few does not.
 
     flops: floating-point operations that the model asks for, F [FLOP]
-    tile: rows of a tile for 16-bit weights, and so operations a byte of any, t [FLOP/B]
-    weight_bytes: weights of the call's matrices, Q_w [B]
+    rows: tokens that a matrix of the call sees, r [-]
+    tile: rows of a tile, t [-]
+    taken_over: 1 where the call's kernel is one for many rows, 0 where it is not, g, from (D3) [-]
 
-    >>> padded_flops(2e9, 64, 1e9)
-    64000000000.0
+    >>> padded_flops(2e9, 4, 64)
+    32000000000.0
     """
-    return larger(flops, tile * weight_bytes)
+    return flops * larger(1, taken_over * tile / rows)
 
 
 def arithmetic_time(flops: Number, rate: Number, sustained: Number = 1.0) -> Number:

@@ -45,7 +45,7 @@ class CallParameters:
         # What was measured of the mode it is based on says nothing of a mode's own kernels.
         self._factor = mode("factor", "host") if taking.own("factor") else None
         self._counted = None if taking.fused else mode("calls", "boundary")
-        self._host, self._issue = (mode(key, "host") for key in ("host", "issue"))
+        self._host, self._issue, self._beside = (mode(key, "host") for key in ("host", "issue", "beside"))
         self._further, self._drafting = (
             [taking.take(f"drafts.{key}", "drafts") for key in keys] if plan.drafted else []
             for keys in (("most_tokens", "independence"), ("verify", "host"))
@@ -70,14 +70,17 @@ class CallParameters:
         if self._boundary.whole:
             bare, ramp, tail = whole, 0.0, 0.0
         boundary = equations.call_boundary(bare, ramp, tail, hidden, covered)
-        host = _number(self._host, numbers)
+        host = planning = _number(self._host, numbers)
         if self._drafting:
             verify, draft = (numbers[path] for path in self._drafting)
             host = host + equations.drafting_host_time(verify, draft, self._plan.drafts if drafts is None else drafts)
         if self._crossing is not None:
             host = host + equations.crossings_time(self._plan.host_layers, numbers[self._crossing])
-        counted, factor = (None if path is None else numbers[path] for path in (self._counted, self._factor))
-        return Fixed(boundary, _number(self._fill, numbers), host, _number(self._issue, numbers), counted, factor)
+        counted, factor, beside = (
+            None if path is None else numbers[path] for path in (self._counted, self._factor, self._beside)
+        )
+        first, issue = _number(self._fill, numbers), _number(self._issue, numbers)
+        return Fixed(boundary, first, host, issue, counted, factor, planning, beside)
 
 
 def _number(path: str | None, numbers: Mapping[str, Number]) -> Number:

@@ -35,6 +35,15 @@ class StageCounts(msgspec.Struct, frozen=True):
     weights: tuple[Number, ...] = ()  # bytes of matrices that all tokens share, where further tokens are priced [B]
     matrix_flops: Number = 0.0  # operations of these for one token [FLOP]
     unpacked: Number = 0.0  # bytes of its narrow weights in 16 bits [B]
+    new: Number = 1  # tokens that the call is for [-]
+    each: tuple[tuple[int, Number], ...] = ()  # bytes of the routed experts of one token, as `late` has them [B]
+
+    def rows_at_work(self) -> Number:
+        """Return the tokens that a matrix sees which is read at all [-]: of experts those that are woken."""
+        if not self.each:
+            return self.rows
+        each, woken = (added([size for _, size in sizes]) for sizes in (self.each, self.late))
+        return self.new * each / woken
 
 
 class CallCounts(NamedTuple):
@@ -180,6 +189,8 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         stage.weights if several else (),
         stage.flops if several and stage.matrix and not stage.experts else 0.0,
         _wide_bytes(weights, stage.widths, 1.0) if load.prompted else 0.0,
+        new,
+        tuple([(position, bank.bytes_of_token()) for position, bank in stage.experts]) if stage.experts else (),
     )
 
 

@@ -14,7 +14,7 @@ _Ends = tuple[float, float, float]
 # By kind of kernels for few tokens: what each adds, as a share of streaming the weights, and the operations in vector
 # units for each of a matrix [-]; low, value, high.
 KERNELS: dict[str, tuple[_Ends, _Ends]] = {
-    "matrix": ((0.0, 0.04, 0.08), (0.0, 0.0, 0.0)),
+    "matrix": ((0.0, 0.01, 0.08), (0.0, 0.0, 0.0)),
     "vector": ((0.0, 0.0, 0.0), (1.75, 2.75, 3.75)),
     "once": ((0.7, 0.9, 1.1), (0.0, 0.0, 0.0)),
 }

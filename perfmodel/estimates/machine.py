@@ -30,7 +30,8 @@ _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_r
 _POWER_RATE = ("prompts.power_rate",)
 _UNPACKED = "prompts.unpacked"
 # What kernels for few sequences take for each, of matrices below 16 bits.
-_COLUMNS = ("kernels.most_columns", "kernels.column", "arithmetic.fp32")
+_MOST, _APART = "kernels.most_columns", "kernels.experts_apart"
+_COLUMNS = (_MOST, "kernels.column", "arithmetic.fp32")
 # What kernels for few tokens take for each.
 _FEW = ("drafts.token", "drafts.operations", "drafts.vector_rate")
 
@@ -49,6 +50,11 @@ class SideParameters:
         self._plain = [
             taking.take(path, "arithmetic") if not taking.fused and path in hardware.values else None
             for path in ("kernels.tile", "kernels.added")
+        ]
+        # Kernels for few: their most tokens, of calls with experts too, and what each takes.
+        self._most = [
+            taking.take(path, "arithmetic") if known and path in hardware.values else None
+            for path, known in ((_MOST, not taking.fused), (_APART, not taking.fused and plan.chooses_experts))
         ]
         few = plan.narrow and not taking.fused
         self._columns = taking.take_known(_COLUMNS, "arithmetic") if few else []
@@ -94,7 +100,7 @@ class SideParameters:
             for legs in self._collective_legs
         )
         rate, share = self._arithmetic
-        tile, added = (None if path is None else numbers[path] for path in self._plain)
+        tile, added, most, apart = (None if path is None else numbers[path] for path in (*self._plain, *self._most))
         return Rates(
             bandwidths,
             numbers["memory.bandwidth"],
@@ -106,6 +112,8 @@ class SideParameters:
             prompt=self._prompt_rates(numbers),
             few=FewTokens(*(numbers[path] for path in self._few)) if self._few else None,
             columns=Columns(*(numbers[path] for path in self._columns)) if self._columns else None,
+            most=most,
+            apart=apart,
         )
 
     def _prompt_rates(self, numbers: Mapping[str, Number]) -> PromptRates | None:

@@ -24,7 +24,8 @@ class Rates(msgspec.Struct, frozen=True):
 
     bandwidths [B/s] by kind, and beta [B/s]; arithmetic [FLOP/s] and its share; the legs of each collective, each with
     its routes; of plain calls the rows of a tile [-] and the share of the shorter of streaming and arithmetic that is
-    added [-], None where nothing is known of them.
+    added [-], the most tokens [-] that kernels for few take, and of those with routed experts, which read them for each
+    token apart; None where nothing is known of them.
     """
 
     bandwidths: tuple[Number, ...]
@@ -37,6 +38,8 @@ class Rates(msgspec.Struct, frozen=True):
     prompt: "PromptRates | None" = None
     few: "FewTokens | None" = None
     columns: "Columns | None" = None
+    most: Number = None
+    apart: Number = None
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -115,7 +118,8 @@ class Fixed(msgspec.Struct, frozen=True):
     """What each call and each step costs: boundary, first bytes of a fused call, host per step, host per call [s].
 
     calls: kernel calls of a step as they were counted [-], None for those of the plan; factor: on the time of all, None
-    for none [-].
+    for none [-]; planning: what of the host's time plans steps [s], beside: share of it that may run beside the
+    device's work [-], None for none.
     """
 
     boundary: Number
@@ -124,6 +128,8 @@ class Fixed(msgspec.Struct, frozen=True):
     issue: Number
     calls: Number = None
     factor: Number = None
+    planning: Number = 0.0
+    beside: Number = None
 
 
 class Costs(NamedTuple):

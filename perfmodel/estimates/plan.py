@@ -84,6 +84,11 @@ class Plan(msgspec.Struct, frozen=True):
         return any(_bits(kind) < _WIDE for kind in self.kinds[:-2])
 
     @property
+    def chooses_experts(self) -> bool:
+        """Whether any of its stages has routed experts."""
+        return any(stage.experts for call in self.calls for _, stages in call.segments for stage in stages)
+
+    @property
     def stages(self) -> int:
         """Dependent stages of a step without its drafts, one in each plain call."""
         return added(

@@ -3,7 +3,7 @@
 Busy time is what the calls take without boundaries and host; terms add those and sum to the step.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import msgspec
 from perfmodel import equations
 from perfmodel.estimates.counts import CallCounts, StageCounts
 from perfmodel.estimates.machinerates import Chain, Fixed, Rates
+from perfmodel.estimates.plaincalls import call_flops, call_time, for_few, read_again
 from perfmodel.estimates.plan import Plan
 from perfmodel.numbers.choices import added, larger, smaller
 
@@ -82,15 +83,17 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
         else:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
-            a = _arithmetic(stage, _flops(stage, rates), rates)
+            if rates.apart is not None and stage.each:
+                m = m + read_again(stage, rates)
+            a = _arithmetic(stage, call_flops(stage, rates), rates)
             stream = stream + count * m
-            roofline = _plain_call(stage, m, a, rates)
+            roofline = call_time(stage, m, a, rates)
             compute = compute + count * (roofline - m)
             calls = calls + count * roofline
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
-            for extra in _for_few(stage, rates):
+            for extra in for_few(stage, rates):
                 compute, calls = compute + count * extra, calls + count * extra
             if stage.matrix:
                 loss = equations.matrix_losses(
@@ -108,18 +111,6 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
     return Busy(stream, compute, latency + (paced - calls), collective, refill, lost, host, paced)
 
 
-def _plain_call(stage: StageCounts, streaming: Number, arithmetic: Number, rates: Rates) -> Number:
-    """Return the time of streaming and arithmetic of a plain call together [s], from those of each."""
-    prompt = rates.prompt
-    if prompt is None:
-        return equations.plain_call_time(streaming, arithmetic, added=rates.added)
-    share = None if rates.added is None else equations.prompt_added(rates.added, stage.tokens)
-    written = stage.unpacked / rates.bandwidths[-1]
-    how = (streaming, written, prompt.unpacked, stage.tokens)
-    call = equations.plain_call_time(equations.unpacked_streaming(*how), arithmetic, added=share)
-    return call + equations.unpacking_time(*how)
-
-
 def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:
     """Return the time of the arithmetic of a stage [s] by (R2), with several tokens of a prompt by (T3)."""
     plain = equations.arithmetic_time(flops, rates.arithmetic, rates.arithmetic_share)
@@ -131,21 +122,6 @@ def _arithmetic(stage: StageCounts, flops: Number, rates: Rates) -> Number:
     return equations.prompt_arithmetic_time(
         plain, flops, prompt.rate, prompt.share, stage.rows, prompt.half, stage.tokens, prompt.power_rate
     )
-
-
-def _for_few(stage: StageCounts, rates: Rates) -> Iterator[Number]:
-    """Yield what further sequences, and further tokens of each, add to a plain call whose kernels are for few [s]."""
-    if rates.columns is not None and stage.matrix == "matrix" and rates.prompt is None:
-        yield rates.columns.time(stage)
-    if rates.few is not None and stage.further is not None:
-        yield rates.few.time(stage, rates.bandwidths)
-
-
-def _flops(stage: StageCounts, rates: Rates) -> Number:
-    """Return the operations of a plain call [FLOP], with rows padded to a tile where its kernels do that."""
-    if rates.tile is None or not stage.matrix:
-        return stage.flops
-    return equations.padded_flops(stage.flops, rates.tile, added(stage.bytes[:-2]))
 
 
 def pipelined(counts: Sequence[CallCounts], times: Sequence[Number], calls: Number = None) -> Number:
@@ -268,21 +244,22 @@ def calls_made(plan: Plan, fixed: Fixed) -> Number:
 
 
 def step_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
-    """Return the time of a step [s] by (S1, L2, L3), then (S2), from its `call_times`."""
+    """Return the time of a step [s] by (S1, L2, L3), then (S2) and (S4), from its `call_times`."""
     time = _plain_time(plan, calls, fixed)
     return time if fixed.factor is None else fixed.factor * time
 
 
 def _plain_time(plan: Plan, calls: Number, fixed: Fixed) -> Number:
     """Return the time of a step [s] before the factor by which a measured one differs."""
-    unlimited = _unlimited(plan, calls, fixed)
-    if fixed.issue.__class__ is float and not fixed.issue:
-        return unlimited  # what (S2) gives for a host that issues calls in no time
-    return equations.host_bound_time(unlimited, fixed.host, calls_made(plan, fixed), fixed.issue)
+    time = _unlimited(plan, calls, fixed)
+    # A host that issues calls in no time is never late.
+    if fixed.issue.__class__ is not float or fixed.issue:
+        time = equations.host_bound_time(time, fixed.host, calls_made(plan, fixed), fixed.issue)
+    return time if fixed.beside is None else equations.planned_ahead_time(time, fixed.planning, fixed.beside)
 
 
 def _unlimited(plan: Plan, calls: Number, fixed: Fixed) -> Number:
-    """Return the time of a step as if the host were never late [s]."""
+    """Return the time of a step as if the host were never late, and did nothing meanwhile [s]."""
     return equations.step_time(
         fixed.host, calls_made(plan, fixed), fixed.boundary, calls + plan.fused_calls * fixed.first_bytes
     )

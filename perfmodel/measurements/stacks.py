@@ -82,7 +82,7 @@ def software_of_row(row: Row) -> str:
             return str(rule["software"])
     for version in _stacks().versions:
         stated = re.match(re.escape(version["engine"]) + r"[ .v]*([0-9][0-9.]*)?", row.engine, re.IGNORECASE)
-        if stated and stated[1] and _numbers(stated[1]) < _numbers(version["below"]):
+        if stated and stated[1] and _within(_numbers(stated[1]), version):
             return version["software"]
     return find_software(_stacks().software.get(row.stack, DEFAULT_KIND)).name
 
@@ -107,8 +107,13 @@ def why_apart(row: Row) -> str:
 def _matches(rule: Mapping[str, Any], row: Row) -> bool:
     """Whether a row has one of the values of every list in `rule`."""
     columns = {"sources": "source_id", "stacks": "stack", "engines": "engine", "modes": "mode", "models": "model"}
-    columns |= {"weight_formats": "weight_format", "ids": "id"}
+    columns |= {"weight_formats": "weight_format", "devices": "hardware", "ids": "id"}
     return all(getattr(row, column) in rule[key] for key, column in columns.items() if key in rule)
+
+
+def _within(stated: tuple[int, ...], rule: Mapping[str, str]) -> bool:
+    """Whether a version is one that a rule speaks of: from one on, below one, or both."""
+    return _numbers(rule.get("from", "0")) <= stated and ("below" not in rule or stated < _numbers(rule["below"]))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

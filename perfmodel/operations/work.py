@@ -83,6 +83,10 @@ class ExpertBank(msgspec.Struct, frozen=True):
             )
         return equations.expected_distinct_experts(self.count, self.chosen, batch) * self.bytes
 
+    def bytes_of_token(self) -> float:
+        """Return the bytes [B] of the experts that one token chooses, on one of the groups of devices."""
+        return self.chosen * self.bytes / self.groups
+
 
 class Collective(msgspec.Struct, frozen=True):
     """A collective.

@@ -83,7 +83,7 @@ def find_software(name: str, option: str = "--software") -> Software:
     Raises UnknownNameError with the nearest name.
 
     >>> find_software("server").name
-    'server-2025'
+    'server-2026'
     """
     known = software_names()
     years = [one for one in known if one.rpartition("-")[0] == name]

@@ -13,13 +13,7 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         most=1.5,
         positive=True,
     ),
-    Parameter(
-        "kernels.tile",
-        "1",
-        1,
-        "rows that the software's matrix kernels pad fewer rows to, for 16-bit weights; for narrower ones in"
-        " proportion (R2)",
-    ),
+    Parameter("kernels.tile", "1", 1, "rows that the software's matrix kernels pad fewer rows to (R2)"),
     share(
         "kernels.added",
         1,
@@ -37,8 +31,16 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
     Parameter(
         "kernels.most_columns",
         "1",
-        1,
-        "sequences from which kernels for matrices take over from those for few (D3)",
+        0,
+        "most tokens of a step that kernels for few take, which pad no rows (D3)",
+        positive=True,
+    ),
+    Parameter(
+        "kernels.experts_apart",
+        "1",
+        0,
+        "most tokens of a step that kernels for few take with routed experts, which they read for each token apart"
+        " (D3, E3)",
         positive=True,
     ),
     Parameter(
@@ -213,6 +215,13 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         " (C3)",
         positive=False,
     ),
-    Parameter("modes.*.host", "s", 1, "host time of a step that nothing hides, h (S1)"),
+    Parameter("modes.*.host", "s", 1, "host time of a step, h (S1)"),
+    share(
+        "modes.*.beside",
+        -1,
+        "share of the host's time that may run beside the device's work, where a step is planned while the one before"
+        " runs, w (S4); none if nothing is said",
+        positive=False,
+    ),
     Parameter("modes.*.issue", "s", 1, "host time to issue one call, t_issue (S2)"),
 )

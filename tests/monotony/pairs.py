@@ -61,6 +61,8 @@ UNDIRECTED = {
     "software.noise": "widens an interval",
     "modes.*.spread": "widens an interval",
     "drafts.most_tokens": "which of two kernels takes a step, for better or worse",
+    "kernels.most_columns": "which of two kernels takes a step, for better or worse",
+    "kernels.experts_apart": "which of two kernels takes a step, for better or worse",
     "drafts.layers": _COUNT,
     "drafts.vocabulary": _COUNT,
 }
