@@ -257,7 +257,7 @@ def test_every_choice_makes_a_question_that_can_be_answered(browser, data):
             {
                 "model": draw.choice([*data["models"], ""]),
                 "machine": machine,
-                "software": draw.choice(["", "server-2025", "ggml-2025", "none"]),
+                "software": draw.choice(["", "server-2026", "ggml-2025", "none"]),
                 "devices": draw.choice([0, 1, 3, 8, 512]),
                 "drafter": draw.choice(["", "eagle", "mtp", "ngram"]),
                 "draft": draw.choice([0, 2, 99]),
@@ -275,7 +275,7 @@ def test_every_choice_makes_a_question_that_can_be_answered(browser, data):
 
 
 def test_its_words_give_the_same_answer(browser, run):
-    address = "#model=mixtral-8x7b&machine=h100-sxm&software=server-2025&devices=2&batch=3&drafter=eagle&draft=4"
+    address = "#model=mixtral-8x7b&machine=h100-sxm&software=server-2026&devices=2&batch=3&drafter=eagle&draft=4"
     browser.execute_script("location.hash = arguments[0]", address + "&set.modes.looped.stage=3e-6")
     time.sleep(0.5)
     said = browser.execute_script("return ['command', 'python'].map((id) => document.getElementById(id).textContent)")
@@ -285,7 +285,7 @@ def test_its_words_give_the_same_answer(browser, run):
     head, _, call = said[1].partition("\n")
     assert head == "from perfmodel import estimate"
     assert eval(call, {"estimate": estimate}).speedup.value == pytest.approx(shown, rel=1e-9)  # noqa: S307 - our own
-    assert "software=server-2025" in browser.execute_script("return location.hash")
+    assert "software=server-2026" in browser.execute_script("return location.hash")
 
 
 def test_the_page_shows_numbers_and_complains_of_nothing(browser):
