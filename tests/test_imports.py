@@ -97,7 +97,7 @@ def test_main_figures_load_what_they_need(repository):
     assert "perfmodel.report.files.delimited" in loaded
     rooms = {name for name in loaded if name.startswith(("perfmodel.sweeps", "perfmodel.analysis", "perfmodel.traces"))}
     assert not rooms
-    assert sum(name.startswith("perfmodel") for name in loaded) <= 104
+    assert sum(name.startswith("perfmodel") for name in loaded) <= 103
     with_all_fields = modules_after(repository, "estimate", "llama-3.1-8b", "h100-sxm", "--json")
     assert "perfmodel.estimates.evidence" in with_all_fields
 

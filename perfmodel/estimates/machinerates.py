@@ -1,12 +1,13 @@
 """What a machine sustains, what serialises its calls, and what calls and steps cost: records of numbers of any kind."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from perfmodel import equations
 from perfmodel.estimates.counts import Further, StageCounts
-from perfmodel.numbers.choices import larger
+from perfmodel.numbers.choices import added, larger
 
 Number = Any
 
@@ -40,6 +41,43 @@ class Rates(msgspec.Struct, frozen=True):
     columns: "Columns | None" = None
     most: Number = None
     apart: Number = None
+
+    def call_time(self, stage: StageCounts, streaming: Number, arithmetic: Number) -> Number:
+        """Return the time of streaming and arithmetic of a plain call together [s], from those of each."""
+        prompt = self.prompt
+        if prompt is None:
+            return equations.plain_call_time(streaming, arithmetic, added=self.added)
+        share = None if self.added is None else equations.prompt_added(self.added, stage.tokens)
+        written = stage.unpacked / self.bandwidths[-1]
+        how = (streaming, written, prompt.unpacked, stage.tokens)
+        call = equations.plain_call_time(equations.unpacked_streaming(*how), arithmetic, added=share)
+        return call + equations.unpacking_time(*how)
+
+    def call_flops(self, stage: StageCounts) -> Number:
+        """Return the operations of a plain call [FLOP], with rows padded to a tile where its kernels do that."""
+        if self.tile is None or not stage.matrix:
+            return stage.flops
+        most = self.apart if self.apart is not None and stage.matrix == "experts" else self.most
+        taken_over = 1 if most is None else equations.taken_over(stage.new, most)
+        return equations.padded_flops(stage.flops, stage.rows_at_work(), self.tile, taken_over)
+
+    def read_again(self, stage: StageCounts) -> Number:
+        """Return the time to read experts again [s] that several tokens chose, one after the other."""
+        taken_over = equations.taken_over(stage.new, self.apart)
+        pairs = zip(stage.each, stage.late, strict=True)
+        return added(
+            [
+                equations.experts_read_again(each, distinct, stage.new, taken_over) / self.bandwidths[position]
+                for (position, each), (_, distinct) in pairs
+            ]
+        )
+
+    def for_few(self, stage: StageCounts) -> Iterator[Number]:
+        """Yield what further sequences, and further tokens of each, add to a call whose kernels are for few [s]."""
+        if self.columns is not None and stage.matrix == "matrix" and self.prompt is None:
+            yield self.columns.time(stage)
+        if self.few is not None and stage.further is not None:
+            yield self.few.time(stage, self.bandwidths)
 
 
 class Columns(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ import msgspec
 from perfmodel import equations
 from perfmodel.estimates.counts import CallCounts, StageCounts
 from perfmodel.estimates.machinerates import Chain, Fixed, Rates
-from perfmodel.estimates.plaincalls import call_flops, call_time, for_few, read_again
 from perfmodel.estimates.plan import Plan
 from perfmodel.numbers.choices import added, larger, smaller
 
@@ -84,16 +83,16 @@ def busy_time(counts: Iterable[CallCounts], rates: Rates, chain: Chain) -> Busy:
             stage = segments[0][1][0]
             m = equations.streaming_time(stage.bytes, rates.bandwidths)
             if rates.apart is not None and stage.each:
-                m = m + read_again(stage, rates)
-            a = _arithmetic(stage, call_flops(stage, rates), rates)
+                m = m + rates.read_again(stage)
+            a = _arithmetic(stage, rates.call_flops(stage), rates)
             stream = stream + count * m
-            roofline = call_time(stage, m, a, rates)
+            roofline = rates.call_time(stage, m, a)
             compute = compute + count * (roofline - m)
             calls = calls + count * roofline
             if stage.payloads:
                 exchange = count * equations.exposed_collective(_collectives(stage, rates), chain.collective_overlap)
                 collective, calls = collective + exchange, calls + exchange
-            for extra in for_few(stage, rates):
+            for extra in rates.for_few(stage):
                 compute, calls = compute + count * extra, calls + count * extra
             if stage.matrix:
                 loss = equations.matrix_losses(
