@@ -11,6 +11,7 @@ from perfmodel.errors import PerfModelError, SpecificationError
 from perfmodel.measurements.discrepancies import explain_gap
 from perfmodel.measurements.predictions import predict
 from perfmodel.measurements.rows import row_of
+from perfmodel.report.answer import verdict
 from perfmodel.specifications.devicetables import layer_of
 from perfmodel.specifications.software import find_software, load_software, software_names
 
@@ -119,6 +120,16 @@ def test_other_software_after_shares_the_machine_alone():
     assert changed.before.time_per_step == plain.before.time_per_step
     host = values[0]["after:modes.graph.host"]
     assert changed.after.time_per_step == pytest.approx(plain.after.time_per_step - host)
+
+
+def test_stages_are_the_reason_only_where_calls_are_fused():
+    reason = "its stages cost more than the boundaries it removes"
+    other = estimate("llama-3.1-8b", "h100-sxm", software="server", after="graph", after_software="server-2025")
+    slow = estimate("llama-3.1-8b", "h100-sxm", parameters={"modes.looped.stage": "90us"})
+    for answer, said in ((other, False), (slow, True)):
+        (note,) = (note for note in answer.notes if note.kind == "speed")
+        assert "would lose" in verdict(answer)
+        assert [reason in text for text in (verdict(answer), note)] == [said, said]
 
 
 def test_a_profile_after_is_named_and_stands_over_the_software_before():

@@ -25,14 +25,13 @@ from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.software import GPU_VENDORS, Software, find_software, with_software
 
-# Sequences from which ggml's kernels for matrices take over (MMVQ_MAX_BATCH_SIZE of ggml-cuda/mmvq.cuh).
+# Most tokens that ggml's kernels for few take (MMVQ_MAX_BATCH_SIZE of ggml-cuda/mmvq.cuh).
 MOST_COLUMNS = 8
 # Tokens up to which its kernels for Metal read experts for each token apart (ne21_mm_id_min of
 # ggml-metal/ggml-metal-ops.cpp).
 EXPERTS_APART = 31
 # Software whose host plans a step while the one before runs, so that a step takes the longer of both.
 PLANS_AHEAD = ("server-2026",)
-# Units of these are alike enough for one rate a unit to mean something.
 
 
 @lru_cache(maxsize=64)

@@ -83,8 +83,8 @@ class Rates(msgspec.Struct, frozen=True):
 class Columns(msgspec.Struct, frozen=True):
     """What kernels for few sequences take for each further one (D3, D6).
 
-    The sequences from which others take over [-], the operations in vector units for each of a matrix [-], and their
-    rate [FLOP/s].
+    The most tokens that they take [-], the operations in vector units for each of a matrix [-], and the rate of these
+    [FLOP/s].
     """
 
     most: Number

@@ -65,9 +65,9 @@ def warnings_of(
 
 
 def _format_notes(prepared: Prepared) -> Iterator[Note]:
-    formats, model = prepared.formats, prepared.model
     from perfmodel.estimates.parts import differences
 
+    formats, model = prepared.formats, prepared.model
     if apart := differences(prepared):
         yield Note("model", apart)
     if formats.weights.startswith("ud-"):
@@ -166,6 +166,11 @@ def _moved(placed: Placed, *, mixture: bool) -> str:
     return f"{said}{size} stream from {placed.tier} memory in each step"
 
 
+def why_slower(prepared: Prepared) -> str:
+    """Return why the after side loses, '' where it launches its calls one by one as the side before does."""
+    return ": its stages cost more than the boundaries it removes" if prepared.after.plan.fused_calls else ""
+
+
 def _question_notes(prepared: Prepared, speedup: Speedup, context: int) -> Iterator[Note]:
     longest = prepared.model.longest_context
     if longest is not None and context > longest:
@@ -173,8 +178,5 @@ def _question_notes(prepared: Prepared, speedup: Speedup, context: int) -> Itera
             "context", f"context {context:,} is longer than the {longest:,} tokens {prepared.model.name} was made for"
         )
     if speedup.value < 1:
-        yield Note(
-            "speed",
-            f"{prepared.after.mode.name} is slower than {prepared.before.mode.name} here: its stages cost more than the"
-            " boundaries it removes",
-        )
+        after, before = prepared.after.mode.name, prepared.before.mode.name
+        yield Note("speed", f"{after} is slower than {before} here{why_slower(prepared)}")

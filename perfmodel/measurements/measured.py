@@ -71,14 +71,6 @@ def read_measurements(
     return tuple(rows)
 
 
-def is_measurements(name: str) -> bool:
-    """Whether `name` is an existing file that reads as one of measured steps."""
-    try:
-        return Path(name).is_file() and bool(records_of(Path(name)))
-    except (OSError, ValueError, PerfModelError):
-        return False
-
-
 def _renamed(row: Row, count: int) -> Row:
     return msgspec.structs.replace(row, id=f"{row.id}-{count}")
 

@@ -26,9 +26,3 @@ def draft_work(model: Model, formats: Formats) -> tuple[int, Work]:
 def draft_parameter_count(model: Model) -> int:
     """Return the number of weights [-] of the draft head that was trained with `model`, 0 for none."""
     return draft_work(model, plain_formats("bf16"))[0]
-
-
-def tower_parameter_count(model: Model) -> int | None:
-    """Return the number of weights [-] of all towers of `model`, None where one is not counted."""
-    counts = [tower.parameters for tower in model.towers]
-    return None if None in counts else sum(count for count in counts if count is not None)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from perfmodel.estimates.answers import Estimate
 from perfmodel.estimates.breakeven import PAYS
+from perfmodel.estimates.notes import why_slower
 from perfmodel.estimates.results import Assumption, Figures, Prompt, PromptSide, Side
 from perfmodel.estimates.terms import TERM_NAMES
 from perfmodel.report.facts import Beside, facts, how_sure, measured_nearby
@@ -26,10 +27,8 @@ def verdict(answer: Estimate) -> str:
     name = _NAMES.get(answer.after.mode, answer.after.mode)
     name = name[0].upper() + name[1:]
     if answer.speedup.value < 1:
-        return (
-            f"{name} would lose: {value} x ({low} to {high}) against {answer.before.mode}, for its stages cost more"
-            " than the boundaries it removes."
-        )
+        against = f"{value} x ({low} to {high}) against {answer.before.mode}"
+        return f"{name} would lose, {against}{why_slower(answer.prepared)}."
     losses = {term: getattr(answer.before.terms, term) for term in TERM_NAMES if term != "stream"}
     worst = max(losses, key=losses.__getitem__)
     share = losses[worst] / answer.before.time_per_step

@@ -18,7 +18,7 @@ from perfmodel.specifications.huggingface.blocks import (
     sparse_layers,
 )
 from perfmodel.specifications.huggingface.fields import ConfigFields
-from perfmodel.specifications.mixers import Attention, LatentAttention
+from perfmodel.specifications.mixers import LatentAttention
 from perfmodel.specifications.model import Experts, FeedForward, Layer, Mixer
 
 Shape = dict[str, Any]
@@ -244,8 +244,3 @@ def read_mixture(fields: ConfigFields, mixture: Mixture, *, gated: bool = True) 
         shared_bias=shared > 0 and switched(fields, mixture.shared_bias),
         gated=gated,
     )
-
-
-def windowed_attention(mixer: Attention, window: int | None) -> Attention:
-    """Return `mixer` with a window."""
-    return msgspec.structs.replace(mixer, window=window)

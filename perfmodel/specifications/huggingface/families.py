@@ -10,7 +10,6 @@ _MTP = ("num_mtp_layers",)
 
 # Routed and shared experts as DeepSeek names them; the router's correction is a number an expert.
 _DEEPSEEK = Mixture(count="n_routed_experts", shared="n_shared_experts", router_bias=True, sparse="first")
-_QWEN = Mixture(sparse="step")
 _LING = Mixture(shared="num_shared_experts", router_bias="moe_router_enable_expert_bias", sparse="first")
 _LING_KEYS = (
     *(
