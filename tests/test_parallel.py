@@ -279,3 +279,13 @@ def test_functions_and_symbols_know_pipelines_and_groups():
     assert told.before.time_per_step == pytest.approx(
         estimate("llama-3.1-8b", "h100-sxm", batch=3, parallel="pp=2").before.time_per_step, rel=1e-9
     )
+
+
+def test_experts_are_padded_by_the_tokens_of_all_data_parallel_groups():
+    """They share the experts, so that each that is woken sees as many tokens as under tensor parallelism."""
+    seen = []
+    for parallel in ("tp=8,ep=8", "dp=8,ep=8"):
+        plan = ask("deepseek-v3", "dgx-h200", parallel=parallel, weights="fp8").before.plan
+        counts = (stage for call in counts_at(plan, 512, 1024) for _, stages in call.segments for stage in stages)
+        seen.append(next(stage.rows_at_work() for stage in counts if stage.each))
+    assert seen[1] == pytest.approx(seen[0])

@@ -35,7 +35,7 @@ class StageCounts(msgspec.Struct, frozen=True):
     weights: tuple[Number, ...] = ()  # bytes of matrices that all tokens share, where further tokens are priced [B]
     matrix_flops: Number = 0.0  # operations of these for one token [FLOP]
     unpacked: Number = 0.0  # bytes of its narrow weights in 16 bits [B]
-    new: Number = 1  # tokens that the call is for [-]
+    new: Number = 1  # tokens that the call is for, of all data-parallel groups where it has experts [-]
     each: tuple[tuple[int, Number], ...] = ()  # bytes of the routed experts of one token, as `late` has them [B]
 
     def rows_at_work(self) -> Number:
@@ -78,7 +78,8 @@ def counts_at(plan: Plan, batch: Number, context: Number, further: Further | Non
     further: what further tokens of a sequence cost, where a step has several.
     """
     parallel = plan.parallel
-    one = _Load(parallel.tokens(batch), parallel.sequences(batch), context, network=plan.network)
+    tokens = parallel.tokens(batch)
+    one = _Load(tokens, tokens, parallel.sequences(batch), context, network=plan.network)
     load = one if not plan.several else _several(plan, one, further or Further())
     microbatches = parallel.microbatches(batch) if parallel.pipeline > 1 else None
     return [
@@ -108,10 +109,12 @@ class _Load(msgspec.Struct, frozen=True):
     experts: tokens that wake experts independently [-]; sequences: of which caches are read [-], with `context` tokens
     each; tokens: new ones of each sequence [-]; last: of them those that the head is for [-]; further: those that
     kernels for few tokens do one by one (D3), None for one token; beside: sequences that decode beside them, one token
-    each [-], with `cached` tokens in the cache [-]; prompted, network: as the plan says.
+    each [-], with `cached` tokens in the cache [-]; everyone: tokens of all data-parallel groups [-], which share
+    experts; prompted, network: as the plan says.
     """
 
     experts: Number
+    everyone: Number
     sequences: Number
     context: Number
     tokens: Number = 1
@@ -129,6 +132,7 @@ def _several(plan: Plan, one: _Load, further: Further) -> _Load:
         one,
         experts=equations.independent_tokens(one.experts, plan.tokens, further.independence)
         + plan.parallel.tokens(beside),
+        everyone=one.everyone * plan.tokens + plan.parallel.tokens(beside),
         beside=plan.parallel.sequences(beside),
         cached=cached,
         tokens=plan.tokens,
@@ -189,7 +193,7 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         stage.weights if several else (),
         stage.flops if several and stage.matrix and not stage.experts else 0.0,
         _wide_bytes(weights, stage.widths, 1.0) if load.prompted else 0.0,
-        new,
+        load.everyone if stage.experts else new,
         tuple([(position, bank.bytes_of_token()) for position, bank in stage.experts]) if stage.experts else (),
     )
 
