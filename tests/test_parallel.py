@@ -287,5 +287,5 @@ def test_experts_are_padded_by_the_tokens_of_all_data_parallel_groups():
     for parallel in ("tp=8,ep=8", "dp=8,ep=8"):
         plan = ask("deepseek-v3", "dgx-h200", parallel=parallel, weights="fp8").before.plan
         counts = (stage for call in counts_at(plan, 512, 1024) for _, stages in call.segments for stage in stages)
-        seen.append(next(stage.rows_at_work() for stage in counts if stage.each))
+        seen.append(next((stage.rows_at_work(), stage.rows) for stage in counts if stage.each))
     assert seen[1] == pytest.approx(seen[0])

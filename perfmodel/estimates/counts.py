@@ -171,7 +171,7 @@ def _stage_counts(stage: StagePlan, load: _Load) -> StageCounts:
         new = new + load.beside
     rows: Number = new
     for _, bank in stage.experts:
-        rows = equations.rows_of_an_expert(new, bank.count, bank.chosen)
+        rows = equations.rows_of_an_expert(load.everyone, bank.count, bank.chosen)
     if load.network:
         # An input has many positions: as many as its matrix has operations for two bytes of a weight. What has no
         # matrix is attention, or small.
