@@ -44,8 +44,8 @@ VERIFY = [0.0, 1e-4, 2e-4, 4e-4, 7e-4, 1e-3, 1.5e-3, 2e-3]
 MOST_TOKENS = 8
 # What is known of kernels of which no source is left: those that are run once a token read the weights each time.
 MECHANISM = {"matrix": 0.02, "vector": 2.0, "once": 1.0}
-# Engines of servers that plan a step while the one before runs; the others are of 2025.
-PLANS_AHEAD = ("vllm 0.27.1", "vllm 2026-01", "vllm 2026-06")
+# Engines of servers that are asked as of 2026; the others are of 2025.
+OF_2026 = ("vllm 0.27.1", "vllm 2026-01", "vllm 2026-06")
 NEAREST = {"framework": ("server", "ggml"), "server": ("framework", "ggml"), "ggml": ("server", "framework")}
 # Fits of shares and of host times follow each other until neither moves.
 ROUNDS = 4
@@ -106,7 +106,7 @@ def rows() -> tuple[Row, ...]:
 
 def _priced(row: dict[str, str]) -> Row:
     kind = row["kernels"].split("-")[0]
-    year = ("-2026" if row["engine"] in PLANS_AHEAD else "-2025") if kind == "server" else ""
+    year = ("-2026" if row["engine"] in OF_2026 else "-2025") if kind == "server" else ""
     asked = {
         "batch": int(row["batch"]),
         "context": int(row["context"]),
