@@ -360,7 +360,7 @@ def test_ggml_reads_experts_for_each_token_apart_under_metal_up_to_31():
     def streamed(batch, device="m2-ultra", **more):
         return estimate("gpt-oss-20b", device, software="ggml", batch=batch, **more).before.terms.stream
 
-    once = {"parameters": {"kernels.experts_apart": 0.5}}
+    once = {"parameters": {"kernels.experts_apart": 1}}
     assert streamed(1) == pytest.approx(streamed(1, **once))
     # Sixteen tokens choose 64 of 32 experts, of which 28 are distinct.
     assert streamed(16) > 1.7 * streamed(16, **once)

@@ -33,7 +33,7 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         "1",
         0,
         "most tokens of a step that kernels for few take, which pad no rows (D3)",
-        positive=True,
+        least=1.0,
     ),
     Parameter(
         "kernels.experts_apart",
@@ -41,7 +41,7 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
         0,
         "most tokens of a step that kernels for few take with routed experts, which they read for each token apart"
         " (D3, E3)",
-        positive=True,
+        least=1.0,
     ),
     Parameter(
         "software.spread",
