@@ -135,6 +135,15 @@ def test_conditions_say_at_which_batch_the_choice_switches():
         assert winner == pytest.approx(loser, rel=1e-3)  # the texts have five digits
 
 
+def test_what_is_wholly_beside_the_device_leaves_no_terms_that_cancel():
+    bound = explain("gpt2", "h200-sxm", software="server", context=128)
+    assert [addend.formula for addend in bound.before.addends] == ["modes_graph_host"]
+    assert bound.before.addends[0].time == pytest.approx(bound.before.time_per_step)
+    part = explain("gpt2", "h200-sxm", software="server", context=128, parameters={"modes.graph.beside": 0.5})
+    assert sum(addend.time for addend in part.before.addends) == pytest.approx(part.before.time_per_step)
+    assert any("modes_graph_beside" in addend.formula for addend in part.before.addends)
+
+
 def test_limits_are_what_the_estimate_tends_to():
     explained = explain("llama-3.1-8b", "sn40l", devices=8)
     limits = {limit.name: limit.value for limit in explained.before.limits}

@@ -180,7 +180,14 @@ def _side_form(
     written = _written(question, side, name, numbers)
     form, choices = decided(question, numbers, f"{name}.time_per_step")
     form = sympy.expand(form)
-    parts = sorted(sympy.Add.make_args(form), key=lambda part: -abs(value_of(part, numbers)))
+    # What is known to be all of something, or none, is no symbol of the sum: its terms would stand there to cancel.
+    certain = {
+        symbols[a.name]: int(a.value)
+        for a in question.assumptions
+        if a.name in symbols and a.unit == "1" and a.low == a.high and a.value in (0, 1)
+    }
+    added_up = sympy.expand(form.subs(certain)) if certain else form
+    parts = sorted(sympy.Add.make_args(added_up), key=lambda part: -abs(value_of(part, numbers)))
     shown = {symbol: _quantity(numbers[symbol], units[path]) for path, symbol in symbols.items()}
     addends = tuple(
         Addend(text_of(part), _with_numbers(part, shown), value_of(part, numbers))
