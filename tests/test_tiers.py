@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from perfmodel import estimate
 from perfmodel.analysis.sensitivities import sensitivity
 from perfmodel.errors import PerfModelError
+from perfmodel.estimates.notes import WARNINGS
 
 
 def values(answer):
@@ -203,3 +204,17 @@ def test_measured_rates_with_experts_on_the_host(repository):
     assert len(errors) == 25
     assert median(errors) < math.log(1.2)
     assert sum(error < math.log(2.5) / 2 for error in errors) / len(errors) >= 0.9
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "llama-3.1-405b", "hardware": "h100-sxm"},
+        {"model": "llama-3.1-405b", "hardware": "h100-sxm", "offload": "host"},
+        {"model": "llama-2-7b", "hardware": "h100-sxm", "context": 8192},
+        {"model": "llama-3.1-8b", "hardware": "sn40l", "devices": 3},
+    ],
+)
+def test_warnings_are_the_notes_of_their_kinds(asked):
+    answer = estimate(**asked)
+    assert answer.warnings == tuple(note for note in answer.notes if note.kind in WARNINGS)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
-from perfmodel.equations import experts_read_again, further_tokens, further_tokens_time, taken_over
+from perfmodel.equations import further_tokens, further_tokens_time
 from perfmodel.errors import PerfModelError
 from perfmodel.estimates.counts import StageCounts, counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
@@ -150,10 +150,7 @@ def _kernels_for_few(software: Software, device: Hardware, stage: StageCounts) -
         return False, 0.0
     if stage.matrix != "experts" or "apple" not in device.architectures:
         return stage.new <= MOST_COLUMNS, 0.0
-    pairs = zip(stage.each, stage.late, strict=True)
-    taken = taken_over(stage.new, EXPERTS_APART)
-    again = sum(experts_read_again(each, distinct, stage.new, taken) for (_, each), (_, distinct) in pairs)
-    return not taken, again
+    return stage.new <= EXPERTS_APART, sum(again for _, again in stage.read_again(EXPERTS_APART))
 
 
 def _share(hardware: Hardware, mode: str, storage: str) -> float:

@@ -45,6 +45,15 @@ class StageCounts(msgspec.Struct, frozen=True):
         each, woken = (added([size for _, size in sizes]) for sizes in (self.each, self.late))
         return self.new * each / woken
 
+    def read_again(self, most: Number) -> list[tuple[int, Number]]:
+        """Return the bytes of routed experts by kind [B] that kernels for at most `most` tokens read again (E3)."""
+        taken_over = equations.taken_over(self.new, most)
+        pairs = zip(self.each, self.late, strict=True)
+        return [
+            (position, equations.experts_read_again(each, distinct, self.new, taken_over))
+            for (position, each), (_, distinct) in pairs
+        ]
+
 
 class CallCounts(NamedTuple):
     """A call at one workload.

@@ -29,9 +29,11 @@ _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_r
 # The rate that a power limit allows, of a device that has one.
 _POWER_RATE = ("prompts.power_rate",)
 _UNPACKED = "prompts.unpacked"
+# Of plain calls: rows of a tile, what is added, the most tokens of kernels for few, and of those for routed experts.
+_APART = "kernels.experts_apart"
+_PLAIN = ("kernels.tile", "kernels.added", "kernels.most_columns", _APART)
 # What kernels for few sequences take for each, of matrices below 16 bits.
-_MOST, _APART = "kernels.most_columns", "kernels.experts_apart"
-_COLUMNS = (_MOST, "kernels.column", "arithmetic.fp32")
+_COLUMNS = ("kernels.most_columns", "kernels.column", "arithmetic.fp32")
 # What kernels for few tokens take for each.
 _FEW = ("drafts.token", "drafts.operations", "drafts.vector_rate")
 
@@ -47,14 +49,10 @@ class SideParameters:
         self.used = taking.used
         self._memory = MemoryParameters(taking, plan)
         self._arithmetic = _arithmetic_paths(taking, activations)
+        held = () if taking.fused else hardware.values
         self._plain = [
-            taking.take(path, "arithmetic") if not taking.fused and path in hardware.values else None
-            for path in ("kernels.tile", "kernels.added")
-        ]
-        # Kernels for few: their most tokens, of calls with experts too, and what each takes.
-        self._most = [
-            taking.take(path, "arithmetic") if known and path in hardware.values else None
-            for path, known in ((_MOST, not taking.fused), (_APART, not taking.fused and plan.chooses_experts))
+            taking.take(path, "arithmetic") if path in held and (path != _APART or plan.chooses_experts) else None
+            for path in _PLAIN
         ]
         few = plan.narrow and not taking.fused
         self._columns = taking.take_known(_COLUMNS, "arithmetic") if few else []
@@ -100,7 +98,7 @@ class SideParameters:
             for legs in self._collective_legs
         )
         rate, share = self._arithmetic
-        tile, added, most, apart = (None if path is None else numbers[path] for path in (*self._plain, *self._most))
+        tile, added, most, apart = (None if path is None else numbers[path] for path in self._plain)
         return Rates(
             bandwidths,
             numbers["memory.bandwidth"],

@@ -63,14 +63,7 @@ class Rates(msgspec.Struct, frozen=True):
 
     def read_again(self, stage: StageCounts) -> Number:
         """Return the time to read experts again [s] that several tokens chose, one after the other."""
-        taken_over = equations.taken_over(stage.new, self.apart)
-        pairs = zip(stage.each, stage.late, strict=True)
-        return added(
-            [
-                equations.experts_read_again(each, distinct, stage.new, taken_over) / self.bandwidths[position]
-                for (position, each), (_, distinct) in pairs
-            ]
-        )
+        return added([again / self.bandwidths[position] for position, again in stage.read_again(self.apart)])
 
     def for_few(self, stage: StageCounts) -> Iterator[Number]:
         """Yield what further sequences, and further tokens of each, add to a call whose kernels are for few [s]."""

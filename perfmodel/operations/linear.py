@@ -175,6 +175,20 @@ def _output_bias(block: StateSpace) -> bool:
     return block.projection_bias if block.output_bias is None else block.output_bias
 
 
+def _state_update(inner: int, block: StateSpace, formats: Formats, *, weights: int) -> Operation:
+    """Return the update of `inner` channels: decay, input, sum and read-out of each state are six operations."""
+    return elementwise(
+        "state_update",
+        "state_update",
+        inner,
+        formats,
+        flops=6.0 * block.state + 7.0,
+        inputs=3,
+        weights=weights,
+        state=inner * block.state * STATE_SIZE,
+    )
+
+
 def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: int) -> Iterator[Operation]:
     inner = ceil_div(block.inner, devices)
     yield matrix("in_projection", 2 * inner, hidden, formats, bias=block.projection_bias)
@@ -183,17 +197,8 @@ def _state_space_1(block: StateSpace, hidden: int, formats: Formats, devices: in
     if block.inner_norms:
         yield norm("state_norm", block.step_rank + 2 * block.state, formats)
     yield matrix("step_projection", inner, block.step_rank, formats, bias=True)
-    # Decay, input, sum and read-out of each state: six operations; A and D are weights.
-    yield elementwise(
-        "state_update",
-        "state_update",
-        inner,
-        formats,
-        flops=6.0 * block.state + 7.0,
-        inputs=3,
-        weights=inner * (block.state + 1),
-        state=inner * block.state * STATE_SIZE,
-    )
+    # A and D are weights.
+    yield _state_update(inner, block, formats, weights=inner * (block.state + 1))
     yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
 
 
@@ -203,16 +208,7 @@ def _state_space_2(block: StateSpace, hidden: int, formats: Formats, devices: in
     yield matrix("in_projection", inner + mixed + heads, hidden, formats, bias=block.projection_bias)
     yield _convolution(mixed, block, formats)
     # Step bias, decay and skip are one number a head each.
-    yield elementwise(
-        "state_update",
-        "state_update",
-        inner,
-        formats,
-        flops=6.0 * block.state + 7.0,
-        inputs=3,
-        weights=3 * heads,
-        state=inner * block.state * STATE_SIZE,
-    )
+    yield _state_update(inner, block, formats, weights=3 * heads)
     if block.gated_norm:
         yield norm("state_output_norm", inner, formats)
     yield matrix("out_projection", hidden, inner, formats, bias=_output_bias(block))
