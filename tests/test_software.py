@@ -412,3 +412,39 @@ def test_what_is_a_measured_rows_own_is_not_another_models():
     again = others[1].replace(model="llama-3.1-8b")
     assert again.before.time_per_step == pytest.approx(9e-3)
     assert again.before.low.time_per_step == measured.before.low.time_per_step
+
+
+def test_kernels_of_few_rows_reach_a_share_of_the_arithmetic_rate_looped_or_not():
+    def steps(share):
+        answer = estimate("llama-3.1-8b", "h100-sxm", batch=2000, context=16, parameters={"kernels.arithmetic": share})
+        return answer.before.terms.compute, answer.after.time_per_step
+
+    plain, looped = zip(*(steps(share) for share in (1.0, 0.5)), strict=True)
+    # Arithmetic binds at 2,000 sequences, so that neither side gains by what both lose.
+    assert plain[1] > 1.8 * plain[0]
+    assert looped[1] > 1.8 * looped[0]
+
+
+def test_an_all_reduce_of_servers_of_2026_is_one_kernel_with_the_norm_behind_it():
+    def calls(software, device="h100-sxm", devices=8, mode="graph"):
+        answer = estimate("llama-3.1-70b", device, devices=devices, software=software, before=mode, batch=1)
+        return answer.before.kernel_calls
+
+    # Two all-reduces in each of 80 layers.
+    assert calls("server-2025") - calls("server-2026") == 160
+    assert calls("server-2025", "b200") - calls("server-2026", "b200") == 160
+    assert calls("server-2026", mode="pdl") == calls("server-2026")
+    assert calls("server-2026", "a100-sxm-80gb") == calls("server-2025", "a100-sxm-80gb")
+    assert calls("server-2026", devices=1) == calls("server-2025", devices=1)
+    # What runs eagerly is not compiled.
+    assert calls("server-2026", mode="eager") == calls("server-2025", mode="eager")
+
+
+def test_one_shot_all_reduces_add_less_than_nccl():
+    def collective(device, software):
+        answer = estimate("llama-3.1-70b", device, devices=4, software=software, before="graph")
+        return answer.before.terms.collective
+
+    # Servers have kernels of their own where devices reach each other over NVLink.
+    assert collective("a100-sxm-80gb", "server-2025") < 0.5 * collective("a100-sxm-80gb", "engine-2024")
+    assert collective("a100-sxm-80gb", "server-2025") < 0.7 * collective("rtx-3090", "server-2025")

@@ -33,8 +33,17 @@ STREAM_ISSUE = {"ggml": 9e-6, "python": 9e-6}
 TILE = {"server": 24.0, "framework": 8.0, "compiled": 24.0, "engine": 4.0, "python": 4.0, "ggml": 2.0}
 # Operations in vector units for each of a matrix with a further token, by chains of drafts (validation/drafts.py).
 COLUMN = 2.75
-# What a library adds to a collective [s]: llama.cpp copies from card to card and waits, 34 and 57 us by a profile.
-EXCHANGE = {"ggml": 90e-6}
+# What kernels of few rows reach of the arithmetic rate that large products sustain [-].
+ARITHMETIC = 0.8
+# Software with one-shot kernels for small all-reduces, and the architectures whose devices reach each other over links
+# that these take; elsewhere NCCL or RCCL carries them.
+ONE_SHOT = ("server-2024", "server-2025", "server-2026", "engine-2025")
+LINKED = ("volta", "ampere", "hopper", "blackwell", "cdna2", "cdna3", "cdna4")
+# What a library adds to a collective, and for a doubling of the devices [s]. On eight H100 one-shot kernels take 6 to 8
+# us with a launch, as the device's own figures say, and NCCL 15; llama.cpp copies from card to card and waits, 34 and
+# 57 us by a profile.
+EXCHANGE = {"one-shot": (1e-6, 0.3e-6), "usual": (6e-6, 2e-6)}
+GGML_EXCHANGE = 90e-6
 # Rows of a tile that are known, not fitted: ggml's kernels for matrices under Metal (kernel_mul_mm, 64 x 32).
 ROWS = {("ggml", "apple"): 32.0}
 # Spread that each level of effects starts with, and is drawn to.
@@ -51,7 +60,7 @@ SPREADS = {
     "matrix|all": 0.4, "matrix|kind": 0.3, "matrix|software": 0.5, "matrix|own": 0.3,
     "experts|all": 0.4, "experts|kind": 0.4,
     "issue|kind": 0.4, "issue|place": 0.5, "issue|software": 0.3, "issue|own": 0.3, "issue|machine": 0.4,
-    "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4, "column|all": 0.3, "column|own": 0.3,
+    "tile|kind": 0.7, "tile|own": 0.4, "added|all": 0.4, "arithmetic|all": 0.3, "column|all": 0.3, "column|own": 0.3,
     "exchange|all": 0.7, "exchange|software": 0.7, "exchange|shared": 0.4, "exchange|own": 0.2,
     "rise|all": 0.7, "rise|software": 0.7, "rise|shared": 0.4, "rise|own": 0.2,
 }  # fmt: skip
@@ -197,26 +206,44 @@ def column(software: str, architecture: str, mode: str, storage: str, machine: s
     return [("column", math.log(COLUMN), "column|all"), (f"column on {architecture}", 0.0, "column|own")]
 
 
+def arithmetic(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
+    """Return the effects on the share of the arithmetic rate of large products that kernels of few rows reach [-]."""
+    return [("arithmetic", math.log(ARITHMETIC), "arithmetic|all")]
+
+
+def _collective(parameter: str, position: int, software: str, architecture: str) -> list[Effect]:
+    """Return the effects on what a library adds to a collective, each library by itself."""
+    library = "one-shot" if software in ONE_SHOT and architecture in LINKED else "usual"
+    software = _of_vendor(software, architecture)
+    return [
+        (f"{parameter} {library}", math.log(EXCHANGE[library][position]), f"{parameter}|all"),
+        (f"{parameter} {library} {software}", 0.0, f"{parameter}|software"),
+        (f"{parameter} {library} on {architecture}", 0.0, f"{parameter}|shared"),
+        (f"{parameter} {library} {software} on {architecture}", 0.0, f"{parameter}|own"),
+    ]
+
+
 def exchange(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
-    """Return the effects on the what the library adds to a collective [s]."""
-    usual = math.log(EXCHANGE.get(kind_of(software), 6e-6) / 6e-6)
-    effects = _three("exchange", math.log(6e-6), _of_vendor(software, architecture), architecture)
-    return [*effects, (f"exchange of {kind_of(software)}", usual, "fixed")]
+    """Return the effects on what the library adds to a collective [s]."""
+    effects = _collective("exchange", 0, software, architecture)
+    if kind_of(software) != "ggml":
+        return effects
+    return [*effects, ("exchange of ggml", math.log(GGML_EXCHANGE / EXCHANGE["usual"][0]), "fixed")]
 
 
 def rise(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
-    """Return the effects on the what it adds for a doubling of the devices [s]."""
-    return _three("rise", math.log(2e-6), _of_vendor(software, architecture), architecture)
+    """Return the effects on what it adds for a doubling of the devices [s]."""
+    return _collective("rise", 1, software, architecture)
 
 
 PARAMETERS: dict[str, Callable[..., list[Effect]]] = {
     "weights": weights, "narrow": narrow, "kv": cache, "stream": stream, "host": host, "sequence": sequence,
     "matrix": matrix,
-    "experts": experts, "issue": issue, "tile": tile, "added": added, "column": column,
+    "experts": experts, "issue": issue, "tile": tile, "added": added, "arithmetic": arithmetic, "column": column,
     "exchange": exchange, "rise": rise,
 }  # fmt: skip
 # Derivatives are taken over so much of a logarithm to each side, so that a kink of a larger() turns them bit by bit.
-_STEP = 0.03
+_STEP = 0.1
 
 
 def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
@@ -234,7 +261,7 @@ def times(seen: Observations, number: dict[str, np.ndarray]) -> np.ndarray:
     moved = np.minimum(seen.sustained * seen.bandwidth, limit)[of]
     streaming = seen.plain / plain + seen.narrow / narrow_rate + seen.cache / cache_rate + seen.moved / moved
     padded = np.maximum(seen.flops, number["tile"][of] * seen.row_flops)
-    arithmetic = padded / seen.arithmetic[of]
+    arithmetic = padded / (number["arithmetic"] * seen.arithmetic)[of]
     both = np.maximum(streaming, arithmetic) + np.minimum(number["added"], 1.0)[of] * np.minimum(streaming, arithmetic)
     calls = np.bincount(of, both, len(seen.rows))
     lost = number["matrix"] * (seen.matrices + number["experts"] * seen.experts)

@@ -6,11 +6,12 @@
 A row's cost is what is left of its step beside the bytes and the stages of the package, over its matrices. Rows that
 state their tasks are apart: (R1) has what few tasks lose. A maker is the median of its rows; a group of makers the mean
 of their logarithms, its interval the 5th and 95th percentile of the next maker's by Student. Constants of
-hardware/architectures rest on what this prints.
+hardware/architectures rest on what this prints; ratios.py asks a megakernel by what other makers of its tiles lose.
 """
 
 import math
 import sys
+from functools import cache, lru_cache
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -20,6 +21,7 @@ from scipy.stats import t
 from perfmodel.measurements.predictions import predict
 from perfmodel.measurements.rows import Row, all_rows, read_rows
 from perfmodel.measurements.stacks import why_apart
+from perfmodel.specifications.quantities import Quantity
 
 HERE = Path(__file__).resolve().parent
 MODE = "megakernel-generated"
@@ -55,13 +57,38 @@ def maker_of(row: Row) -> str:
     return f"{row.stack} with fleet's tiles" if "fleet's tiles" in row.engine else row.stack
 
 
-def main() -> int:
-    """Print a line for each maker, one for each group, and one for all."""
+@lru_cache(maxsize=1)
+def rows_of_makers() -> dict[str, dict[tuple[str, int, float], Row]]:
+    """Return the rows of each maker that state no tasks, by their question and time."""
     rows: dict[str, dict[tuple[str, int, float], Row]] = {}
     for row in (*all_rows(), *read_rows(HERE / "pairs.csv")):
         if row.mode == MODE and not row.settings and not why_apart(row):
             # One measurement may be a side of several pairs.
             rows.setdefault(maker_of(row), {})[row.model, row.batch, row.time_per_step] = row
+    return rows
+
+
+@cache
+def cost_of_others(maker: str, source: str) -> Quantity | None:
+    """Return what a matrix costs other makers of such tiles as `maker` says it has, in other sources than `source` [s].
+
+    None for one who is no maker, or has no others.
+    """
+    rows = rows_of_makers()
+    others = [
+        median(cost(row) for row in own.values())
+        for name, own in rows.items()
+        if (name in TUNED) is (maker in TUNED) and name != maker and all(r.source_id != source for r in own.values())
+    ]
+    if maker not in rows or len(others) < 2:
+        return None
+    value, low, high = predicted(others)
+    return Quantity(low=low, value=value, high=high, unit="s", kind="derived", source="other makers of such tiles")
+
+
+def main() -> int:
+    """Print a line for each maker, one for each group, and one for all."""
+    rows = rows_of_makers()
     found = {name: [cost(row) for row in own.values()] for name, own in rows.items()}
     makers = {name: median(costs) for name, costs in found.items()}
     out = []

@@ -23,6 +23,7 @@ from perfmodel.operations.work import ACTIVATIONS, CACHE, split_kind
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
+from perfmodel.specifications.quantities import parse_setting
 from perfmodel.specifications.software import GPU_VENDORS, Software, find_software, with_software
 
 # Most tokens that ggml's kernels for few take (MMVQ_MAX_BATCH_SIZE of ggml-cuda/mmvq.cuh).
@@ -93,7 +94,10 @@ class Observations:
     def _seen(row: Row) -> tuple[tuple[float, ...], list[tuple[float, ...]], tuple[str, str, str, str]] | None:
         model, device = find_model(row.model), find_hardware(row.hardware)
         software = find_software(software_of_row(row))
-        hardware = with_software(device, structure(software))
+        # A library that the row itself states is not fitted.
+        stated = [setting.partition("=") for setting in row.settings.split(";") if ".exchange" in setting]
+        own = {path: parse_setting(path, value, device.values, row.id) for path, _, value in stated}
+        hardware = with_software(device, structure(software)).replace_values(own)
         mode = row.mode or hardware.default_mode
         side = prepare(model, hardware, row.devices_at_work(), row_formats(row, model), mode, mode, None).before
         if side.plan.fused_calls:
@@ -135,7 +139,7 @@ class Observations:
         units = count.value if count is not None and device.vendor in GPU_VENDORS else 1e9
         single = (
             fixed.boundary, side.plan.kernel_calls, made["matrix"], made["experts"],
-            exchanges, exchange_time, math.log2(widest) - 1, side.plan.parallel.sequences(row.batch),
+            0.0 if stated else exchanges, exchange_time, math.log2(widest) - 1, side.plan.parallel.sequences(row.batch),
             device.values["memory.bandwidth"].value, units, rates.arithmetic * rates.arithmetic_share,
             device.values["memory.sustained.weights"].value, _share(hardware, mode, storage), _share(hardware, mode,
             CACHE), columns,

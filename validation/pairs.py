@@ -65,6 +65,9 @@ HARDWARE = {
 PDL_ON_A_GUESS = "not in the excerpt (PR has sections for DGX Spark and larger Blackwell"
 # Pairs that contradict physics or their own source.
 OUTLIERS = {"pie348-eg": "39 GB of weights in 15.4 ms would need 2.5 TB/s of a device of 2.0"}
+# What an engine says of itself, as --set takes it: an all-reduce by one-shot kernels of its own, where the framework
+# has NCCL (EXCHANGE of effects.py).
+SETTINGS = {"triton_dist AllReduce + cudagraph": "modes.graph.exchange=0us..2us;modes.graph.exchange_rise=0us..0.6us"}
 FORMATS = {"q4f16_1": "q4f16", "q4f16_ft": "q4f16"}
 COLUMNS = (
     "id", "source_id", "trust", "model", "hardware", "devices", "parallel", "weight_format", "weight_format_source",
@@ -99,7 +102,8 @@ def side(pair: dict[str, str], which: str, model: str, hardware: str) -> dict[st
         "weight_format_source": pair["weight_format"], "kv_format": pair["kv_format"], "batch": pair["batch"],
         "context": pair["context"] or "128", "engine": engine, "mode": mode, "stack": stack,
         "time_per_step": pair[f"time_{which}_s"],
-        "class": "pair", "ladder": f"a-{pair['id']}", "settings": "", "source": pair["source"],
+        "class": "pair", "ladder": f"a-{pair['id']}", "settings": SETTINGS.get(engine, ""),
+        "source": pair["source"],
         "caveat": pair["caveat"] if pair["context"] else f"context assumed: 128; {pair['caveat']}",
     }  # fmt: skip
 

@@ -5,7 +5,9 @@
 
 Three ways to ask the same pair. First principles: both sides by the software that their rows name. From the measured
 side before (the slower one): its step conditions what the sides share, and the after side runs on the same software.
-The same with the after side's own software named. Shares are the mean of the sources' shares; doubtful rows are apart.
+The same with the after side's own software named. A generated megakernel is asked by the tiles that its maker says it
+has, tuned for the model or general, at what other makers of such lose. Shares are the mean of the sources' shares;
+doubtful rows are apart.
 `pairs` prints every pair.
 """
 
@@ -17,6 +19,7 @@ from statistics import mean, median
 from typing import NamedTuple
 
 from fused import FUSED
+from generated import MODE, cost_of_others, maker_of
 from withheld import device_of, question_of, rows_asked, software_without, write_table
 
 from perfmodel.errors import PerfModelError
@@ -72,6 +75,10 @@ def asked(before: Row, after: Row) -> Asked:
     device, own = device_of(before, named), device_of(after, named)
     if device.stack == own.stack and before.settings == after.settings:
         own = device
+    lost = cost_of_others(maker_of(after), after.source_id) if after.mode == MODE and not after.settings else None
+    if lost is not None:
+        tiles = {f"modes.{MODE}.stage_matrix": lost}
+        device, own = device.replace_values(tiles), own.replace_values(tiles)
     questions: dict[str, Question] = {
         WAYS[0]: question_of(before, device, after, own, measured=False),
         WAYS[1]: question_of(before, device, after, device, measured=True),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import tomlkit
-from effects import PARAMETERS, SPREADS, Effect, kind_of
+from effects import LINKED, PARAMETERS, SPREADS, Effect, kind_of
 from fused import with_kernels, written_kernels
 from observations import EXPERTS_APART, MOST_COLUMNS, PLANS_AHEAD
 from widths import independent_shares, package_halves
@@ -37,6 +37,9 @@ STRUCTURE = {
     "ggml": {"stream": "separate", "graph": "separate"},
     "server": {"stream": "engine", "graph": "engine", "eager": "engine"},
 }
+# Where an all-reduce is one kernel with the norm behind it: vLLM's pass fuse_allreduce_rms, on by default on these with
+# more than one device (docs.vllm.ai, design/fusions, from 0.16 on); SGLang and TensorRT-LLM have the same kernels.
+JOINED = {("server-2026", "hopper"), ("server-2026", "blackwell")}
 MODE = {
     "framework": "eager",
     "python": "stream",
@@ -116,7 +119,8 @@ def _write(
 ) -> None:
     seen = fit.seen
     errors = _errors(rows)
-    places = sorted(set(seen.architecture))
+    # Which library carries exchanges goes by the architecture, also where no row is.
+    places = sorted({*seen.architecture, *LINKED})
     for name in sorted(set(seen.software)):
         one = _Software(fit, covariance, shares, name)
         text = _text(one, places, beyond.get(one.kind, (0.0, 0.0)), errors.get(name, []))
@@ -211,6 +215,7 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
     lines += ["", f"[{prefix}kernels]", _line("tile", one.value("tile", place), "", source)]
     if not place:
         lines.append(_line("added", one.value("added"), "", source, most=1.0))
+        lines.append(_line("arithmetic", one.value("arithmetic"), "", source, most=1.0))
     if one.kind == "ggml":
         lines.append(_line("column", one.value("column", place), "", source))
         if not place:
@@ -219,8 +224,7 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
             lines.append(_line("experts_apart", (EXPERTS_APART,) * 3, "", "metal"))
     for mode in ("stream", "graph"):
         lines += ["", f"[{prefix}modes.{mode}]"]
-        if not place and mode in STRUCTURE.get(one.kind, {}):
-            lines.append(f'kernels = "{STRUCTURE[one.kind][mode]}"')
+        lines += _style(one, place, mode)
         lines += _host(one, place, source)
         if not place:
             lines.append(_line("sequence", one.value("sequence"), "s", source))
@@ -230,6 +234,8 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
         lines.append(_line("exchange_rise", one.value("rise", place), "s", source))
         if mode == "stream" and one.kind != "compiled":
             lines.append(_line("issue", one.value("issue", place, "stream"), "s", source))
+    if style := _style(one, place, "pdl"):
+        lines += ["", f"[{prefix}modes.pdl]", *style]
     # What runs eagerly is a framework, whatever else the software is.
     one = (
         one
@@ -238,12 +244,19 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
     )
     kind = one.kind
     lines += ["", f"[{prefix}modes.eager]"]
-    if not place and "eager" in STRUCTURE.get(kind, {}):
-        lines.append(f'kernels = "{STRUCTURE[kind]["eager"]}"')
+    lines += _style(one, place, "eager")
     lines += _host(one, place, source)
     if kind != "compiled":
         lines.append(_line("issue", one.value("issue", place, "eager"), "s", source))
     return lines
+
+
+def _style(one: _Software, place: str, mode: str) -> list[str]:
+    """Return the line that says in which calls a mode's operations are made, where the software says so."""
+    style = "" if place else STRUCTURE.get(one.kind, {}).get(mode, "")
+    if (one.name, place) in JOINED and mode != "eager":
+        style = "joined"
+    return [f'kernels = "{style}"'] if style else []
 
 
 def _host(one: _Software, place: str, source: str) -> list[str]:

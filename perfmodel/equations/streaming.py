@@ -92,7 +92,7 @@ def arithmetic_time(flops: Number, rate: Number, sustained: Number = 1.0) -> Num
 
     flops: floating-point operations, F [FLOP]
     rate: datasheet rate of the arithmetic format, pi [FLOP/s]
-    sustained: sustained share, eta_a [-]
+    sustained: sustained share, eta_a: that of large products, times what kernels of few rows reach of it [-]
 
     >>> arithmetic_time(1e12, 1e15, 0.8)
     0.00125

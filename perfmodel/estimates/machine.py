@@ -6,6 +6,8 @@ the fast end.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import mul
 from typing import TYPE_CHECKING
 
 from perfmodel import equations
@@ -29,6 +31,8 @@ _PROMPT = ("prompts.rate", "prompts.share", "prompts.half", "prompts.attention_r
 # The rate that a power limit allows, of a device that has one.
 _POWER_RATE = ("prompts.power_rate",)
 _UNPACKED = "prompts.unpacked"
+# What large products sustain of the arithmetic rate, and what kernels of few rows reach of that.
+_SHARES = ("arithmetic.sustained", "kernels.arithmetic")
 # Of plain calls: rows of a tile, what is added, the most tokens of kernels for few, and of those for routed experts.
 _APART = "kernels.experts_apart"
 _PLAIN = ("kernels.tile", "kernels.added", "kernels.most_columns", _APART)
@@ -97,13 +101,13 @@ class SideParameters:
             tuple(tuple(_route(route, numbers, self._library) for route in leg) for leg in legs)
             for legs in self._collective_legs
         )
-        rate, share = self._arithmetic
+        rate, *shares = self._arithmetic
         tile, added, most, apart = (None if path is None else numbers[path] for path in self._plain)
         return Rates(
             bandwidths,
             numbers["memory.bandwidth"],
             numbers[rate],
-            1.0 if share is None else numbers[share],
+            reduce(mul, (numbers[share] for share in shares)) if shares else 1.0,
             collectives,
             tile,
             added,
@@ -138,8 +142,8 @@ class SideParameters:
         return self._calls.fixed(numbers, drafts)
 
 
-def _arithmetic_paths(taking: Taking, activations: str) -> tuple[str, str | None]:
-    """Return the paths of the arithmetic rate for a format of activations, and of the share of it that is reached."""
+def _arithmetic_paths(taking: Taking, activations: str) -> list[str]:
+    """Return the path of the arithmetic rate for a format of activations, and those of the shares of it."""
     values = taking.hardware.values
     offered = [path.removeprefix("arithmetic.") for path in values if path.startswith("arithmetic.")]
     name = arithmetic_format(activations, offered)
@@ -148,8 +152,7 @@ def _arithmetic_paths(taking: Taking, activations: str) -> tuple[str, str | None
             f"{taking.hardware.path}: has no arithmetic rate as wide as {activations}; it has"
             f" {', '.join(offered) or 'none'}"
         )
-    share = taking.take("arithmetic.sustained", "arithmetic") if "arithmetic.sustained" in values else None
-    return taking.take(f"arithmetic.{name}", "arithmetic"), share
+    return [taking.take(path, "arithmetic") for path in (f"arithmetic.{name}", *(p for p in _SHARES if p in values))]
 
 
 def _collective_paths(taking: Taking, kind: str, group: int, stride: int) -> "tuple[tuple[RoutePaths, ...], ...]":

@@ -117,6 +117,10 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 
 
+# As common engines, and an all-reduce is one kernel with the residual addition and the norm behind it.
+GROUPS["joined"] = GROUPS["engine"] | _grouped(norm="mixer_all_reduce feed_forward_all_reduce")
+
+
 # Inside a fused kernel a collective belongs to the stage that produces its payload.
 STAGES = GROUPS["tuned"] | _grouped(
     output="mixer_all_reduce feed_forward_all_gather",

@@ -11,7 +11,7 @@ from perfmodel.schedule.styles import engine_groups, tuned_groups
 
 
 def plain_calls(step: Step, kernels: str) -> Iterable[Call]:
-    """Yield the calls of a step in order; kernels: the style, primitive, separate, engine or tuned."""
+    """Yield the calls of a step in order; kernels: the style, primitive, separate, engine, joined or tuned."""
     operations = step.all_operations()
     made: dict[tuple[int, ...], Call] = {}  # equal layers are the same operations, and make the same calls
     if kernels in ("primitive", "separate"):
@@ -25,7 +25,9 @@ def plain_calls(step: Step, kernels: str) -> Iterable[Call]:
         return
     if step.names:
         for name, together in (
-            engine_groups(operations) if kernels == "engine" else tuned_groups(operations, collectives_ride=False)
+            engine_groups(operations)
+            if kernels in ("engine", "joined")
+            else tuned_groups(operations, collectives_ride=False)
         ):
             yield plain_call(name, together)
         return

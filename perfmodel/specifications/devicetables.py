@@ -18,7 +18,7 @@ from perfmodel.specifications.parameters import ALGORITHMS, COLLECTIVES, KINDS, 
 from perfmodel.specifications.quantities import Quantity, read_quantity
 
 # How a launch mode cuts the operations into kernel calls; perfmodel.schedule.cutting knows what each name means.
-KERNEL_STYLES = ("primitive", "separate", "engine", "tuned", "layer", "step")
+KERNEL_STYLES = ("primitive", "separate", "engine", "joined", "tuned", "layer", "step")
 # Those whose kernels hold whole layers.
 FUSED_STYLES = ("layer", "step")
 

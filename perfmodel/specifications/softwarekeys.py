@@ -15,6 +15,11 @@ SOFTWARE_KEYS: tuple[Parameter, ...] = (
     ),
     Parameter("kernels.tile", "1", 1, "rows that the software's matrix kernels pad fewer rows to (R2)"),
     share(
+        "kernels.arithmetic",
+        -1,
+        "share of what large products sustain of the arithmetic rate that kernels of few rows reach (R2)",
+    ),
+    share(
         "kernels.added",
         1,
         "share of the shorter of streaming and arithmetic that a call's kernel adds to the longer instead of hiding it"

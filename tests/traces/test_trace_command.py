@@ -378,7 +378,7 @@ def test_collectives_are_priced_as_recorded():
     assert found.collectives == pytest.approx(LAYERS * 50e-6)
     latency = found.profile.values["collectives.all_reduce.latency"]
     # What the library adds to each exchange (C4) stands beside the latency; together they give the recorded step.
-    assert 1.5e-6 < latency.value < 20e-6
+    assert 1.5e-6 < latency.value < 25e-6
     assert found.recorded_as.value == pytest.approx(found.step, rel=1e-6)
     assert any("give the number of devices" in note for note in price_trace(trace, MODEL, HARDWARE, context=1024).notes)
 
