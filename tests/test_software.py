@@ -84,7 +84,7 @@ def test_modes_of_one_software_share_their_kernels():
     asked = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "before": "stream", "after": "graph"}
     plain, slow = estimate(**asked), estimate(**asked, measured="9.5ms")
     moved = {a.name: a.value for a in slow.assumptions}
-    assert moved["modes.stream.matrix"] > 1.01 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
+    assert moved["modes.stream.matrix"] > 1.005 * {a.name: a.value for a in plain.assumptions}["modes.stream.matrix"]
     assert moved["modes.graph.matrix"] == pytest.approx(moved["modes.stream.matrix"])
     # What the machine differs by as a whole holds for both launches, but for the noise of one row.
     assert 1 < moved["modes.graph.factor"] < moved["modes.stream.factor"]

@@ -18,6 +18,7 @@ from perfmodel.estimates.conditioning import ask
 from perfmodel.estimates.figures import figure_at, parameters_in_use, terms_at
 from perfmodel.operations import parameter_count
 from perfmodel.specifications.catalogue import find_model
+from perfmodel.specifications.parameters import lookup
 
 QUESTIONS = {
     "sn40l": ("llama-3.1-8b", "sn40l", {"devices": 8}),
@@ -47,7 +48,7 @@ def test_the_solution_fed_back_gives_the_target(name, figure, decades, data):
     unknown = data.draw(st.sampled_from(sorted(assumptions)))
     value = assumptions[unknown].value * 10**decades
     if assumptions[unknown].unit == "1" and unknown != "units.count":
-        value = min(value, 1.0)
+        value = max(min(value, 1.0), lookup(unknown).least)
     # A target that can be reached, since it was.
     target = estimate(model, hardware, **rest, parameters={unknown: value}).rows()[0][figure]
     found = solve(model, hardware, **rest, unknown=unknown, target={figure: target})
@@ -106,6 +107,16 @@ def test_batches_and_contexts_are_the_first_to_meet_the_target(name, unknown, fi
         )
         assert figure_at(question, figure, batch, context, {}) == pytest.approx(target, rel=1e-9)
         assert abs(found.exact - value) <= 1
+
+
+def test_a_batch_where_the_figure_turns_is_found():
+    """The fraction of peak rises to 1,185 sequences and falls from there, between two of the batches that are tried."""
+    question = QUESTIONS["sn40l"][:2], QUESTIONS["sn40l"][2]
+    highest = estimate(*question[0], **question[1], batch=1185).rows()[0]["before.fraction_of_peak"]
+    found = solve(*question[0], **question[1], unknown="batch", target={"before.fraction_of_peak": highest * 0.999999})
+    assert 1170 < found.value <= 1185
+    with pytest.raises(NoSolutionError, match="no batch gives"):
+        solve(*question[0], **question[1], unknown="batch", target={"before.fraction_of_peak": highest * 1.001})
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

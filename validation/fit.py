@@ -45,8 +45,10 @@ DAMPINGS, SHORTEST = (0.0, 0.03, 0.3, 3.0, 30.0), 0.02
 HEADLINE = 0.4
 # Rounds in which the spreads of levels are fitted, and the effects that each starting spread counts as.
 ROUNDS, STARTING = 8, 3.0
+# What a share is rounded by, to a whole percent.
+WHOLE_PERCENT = 0.005
 # Levels whose spread is not fitted.
-HELD = ("fixed",)
+HELD = ("fixed", "one-shot")
 
 
 class Fit:
@@ -260,7 +262,7 @@ def half_widths(variance: np.ndarray, deviation: np.ndarray | float) -> np.ndarr
 def beyond(seen: Observations, error: np.ndarray, variance: np.ndarray) -> dict[str, float]:
     """Return by kind of software the standard deviation of what parameters do not explain [-].
 
-    The one with which intervals of sources left out hold a share of their rows nearest to INSIDE, each source counted
+    The least with which intervals of sources left out hold INSIDE of their rows to a whole percent, each source counted
     once.
     """
     kinds = np.array([kind_of(software) for software in seen.software])
@@ -270,13 +272,11 @@ def beyond(seen: Observations, error: np.ndarray, variance: np.ndarray) -> dict[
         for i in np.flatnonzero(kinds == kind):
             sources.setdefault(seen.source[i], []).append(i)
 
-        def off(deviation: float, sources: dict[str, list[int]] = sources) -> float:
+        def held(deviation: float, sources: dict[str, list[int]] = sources) -> float:
             half = half_widths(variance, deviation)
-            return abs(
-                float(np.mean([np.mean(np.abs(error[rows]) <= half[rows]) for rows in sources.values()])) - INSIDE
-            )
+            return float(np.mean([np.mean(np.abs(error[rows]) <= half[rows]) for rows in sources.values()]))
 
-        found[kind] = float(min(np.arange(0.03, 0.6, 0.005), key=off))
+        found[kind] = next(float(d) for d in np.arange(0.03, 1.0, 0.005) if held(d) >= INSIDE - WHOLE_PERCENT)
     return found
 
 

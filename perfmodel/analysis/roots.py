@@ -120,8 +120,10 @@ def whole_root(
     if unknown in _FEWEST and goal.met(found[0][1]):
         return found[0][0]
     crossings = [(a[0], b[0]) for a, b in pairwise(found) if goal.met(a[1]) != goal.met(b[1])]
+    every = goal.met(found[0][1])
+    if not crossings and not every and (turn := _turn(figure, goal, found, step)) is not None:
+        crossings = [turn]
     if not crossings:
-        every = goal.met(found[0][1])
         n, best = min(found, key=lambda pair: abs(pair[1] - goal.value))
         raise NoSolutionError(
             nothing_reaches(goal, unknown, f"{n:,}", best, every=f"from {least:,} to {most:,}" if every else "")
@@ -136,6 +138,27 @@ def whole_root(
         else:
             low = middle
     return high if rises else low
+
+
+def _turn(
+    figure: Callable[[float], float], goal: Target, found: Sequence[tuple[int, float]], step: int
+) -> tuple[int, int] | None:
+    """Return a whole number that misses the target and one that meets it, where the figure turns in between.
+
+    None where it does not reach the target beside the nearest of `found` either.
+    """
+    first, last = _around_nearest(found, goal)
+    low, high = int(first), int(last)
+    while high - low > 2 * step:
+        third = max((high - low) // (3 * step), 1) * step
+        near = [
+            (abs(reached - goal.value), n, reached) for n in (low + third, high - third) for reached in (figure(n),)
+        ]
+        for _, n, reached in near:
+            if goal.met(reached):
+                return int(first), n
+        low, high = (low, near[1][1]) if near[0][0] <= near[1][0] else (near[0][1], high)
+    return None
 
 
 def fewest_devices(model: Model, figure: Callable[[float], float], goal: Target) -> int:

@@ -43,9 +43,9 @@ def selection_document(selection: "Selection") -> Document:
         f" {selection.looped:,} with looped layers; the best of each machine, number of devices and formats is listed,"
         " 'front' marks those that no candidate beats in both rate a user and rate a device or dollar."
     )
-    # In a narrow terminal the figure goes that says least of the ranks.
-    spare = header.index("tok/s a device" if selection.ranked_by == "price" else "USD a million")
-    return Document([_verdict(selection), Table(header, cells, right, spare=(spare,)), tried])
+    # In a narrow terminal the figure goes that says least of the ranks, and then what loops would save.
+    spare = ("tok/s a device" if selection.ranked_by == "price" else "USD a million", "devices then")
+    return Document([_verdict(selection), Table(header, cells, right, spare=tuple(map(header.index, spare))), tried])
 
 
 def _verdict(selection: "Selection") -> str:
