@@ -215,6 +215,9 @@ def column(software: str, architecture: str, mode: str, storage: str, machine: s
 
 def arithmetic(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the share of the arithmetic rate of large products that kernels of few rows reach [-]."""
+    if (kind_of(software), architecture) in ROWS:
+        # Tiles of so few rows are those of its large products too, and lose nothing by fewer.
+        return [("arithmetic of known tiles", 0.0, "fixed")]
     return [("arithmetic", math.log(ARITHMETIC), "arithmetic|all")]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import tomlkit
-from effects import LINKED, PARAMETERS, SPREADS, Effect, kind_of
+from effects import LINKED, PARAMETERS, ROWS, SPREADS, Effect, kind_of
 from fused import with_kernels, written_kernels
 from observations import EXPERTS_APART, MOST_COLUMNS, PLANS_AHEAD
 from widths import independent_shares, package_halves
@@ -215,7 +215,8 @@ def _tables(one: _Software, prefix: str, place: str, formats: list[str], source:
     lines += ["", f"[{prefix}kernels]", _line("tile", one.value("tile", place), "", source)]
     if not place:
         lines.append(_line("added", one.value("added"), "", source, most=1.0))
-        lines.append(_line("arithmetic", one.value("arithmetic"), "", source, most=1.0))
+    if not place or (one.kind, place) in ROWS:
+        lines.append(_line("arithmetic", one.value("arithmetic", place), "", source, most=1.0))
     if one.kind == "ggml":
         lines.append(_line("column", one.value("column", place), "", source))
         if not place:
