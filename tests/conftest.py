@@ -1,8 +1,11 @@
 """What the tests share: the command line in-process, and the paths of the repository."""
 
+import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -50,3 +53,16 @@ def run(monkeypatch, capsys):
 @pytest.fixture
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture
+def program(repository) -> Callable[[str], ModuleType]:
+    """Programs of validation/, which is no package, as modules by name."""
+
+    def load(name: str) -> ModuleType:
+        specification = importlib.util.spec_from_file_location(name, repository / "validation" / f"{name}.py")
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        return module
+
+    return load

@@ -1,6 +1,5 @@
 """The rule of intervals against its bounds, its special cases, and sampling."""
 
-import importlib.util
 import math
 import random
 
@@ -167,11 +166,9 @@ def test_sweeps_have_the_intervals_of_estimates():
             assert row[name] == pytest.approx(answer[name], rel=1e-12)
 
 
-def test_ends_are_the_percentiles_of_sampled_parameters(repository):
+def test_ends_are_the_percentiles_of_sampled_parameters(program):
     """A small version of `make sampling`, which asks 2,000 questions of 10,000 draws."""
-    specification = importlib.util.spec_from_file_location("sampling", repository / "validation" / "sampling.py")
-    sampling = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(sampling)
+    sampling = program("sampling")
     sampled = [
         sampling.sample(*question, 4000, number) for number, question in enumerate(sampling.random_questions(40, 11))
     ]

@@ -5,7 +5,6 @@ CHANGELOG.md under Predictions what moved.
 """
 
 import csv
-import importlib.util
 import json
 import math
 import re
@@ -659,11 +658,8 @@ def test_errors_are_of_the_time():
     assert errors_of("one", [p]).median == pytest.approx(abs(p.error))
 
 
-def test_a_generated_megakernel_is_asked_by_what_other_makers_of_such_tiles_lose(repository):
-    place = repository / "validation" / "generated.py"
-    specification = importlib.util.spec_from_file_location("generated", place)
-    generated = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(generated)
+def test_a_generated_megakernel_is_asked_by_what_other_makers_of_such_tiles_lose(program):
+    generated = program("generated")
     costs = {
         name: median(generated.cost(row) for row in rows.values()) for name, rows in generated.rows_of_makers().items()
     }

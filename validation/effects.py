@@ -125,6 +125,17 @@ def _three(parameter: str, mean: float, software: str, architecture: str) -> lis
     return [(parameter, mean, f"{parameter}|all"), own, *_placed(parameter, software, architecture)]
 
 
+def _of_kernels(parameter: str, mean: float, software: str, architecture: str) -> list[Effect]:
+    """Return the effects on what is a software's own on each architecture; others there say nothing of it."""
+    kind, software = kind_of(software), _of_vendor(software, architecture)
+    return [
+        (parameter, mean, f"{parameter}|all"),
+        (f"{parameter} {kind}", 0.0, f"{parameter}|kind"),
+        (f"{parameter} {software}", 0.0, f"{parameter}|software"),
+        (f"{parameter} {software} on {architecture}", 0.0, f"{parameter}|own"),
+    ]
+
+
 def cache(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the reach of cache and state [-]."""
     return _three("kv", 0.0, software, architecture)
@@ -157,24 +168,12 @@ def sequence(software: str, architecture: str, mode: str, storage: str, machine:
 
 def matrix(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the loss of a call with a matrix [s], which other software says nothing of."""
-    kind, software = kind_of(software), _of_vendor(software, architecture)
-    return [
-        ("matrix", math.log(5e-6), "matrix|all"),
-        (f"matrix {kind}", 0.0, "matrix|kind"),
-        (f"matrix {software}", 0.0, "matrix|software"),
-        (f"matrix {software} on {architecture}", 0.0, "matrix|own"),
-    ]
+    return _of_kernels("matrix", math.log(5e-6), software, architecture)
 
 
 def experts(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
     """Return the effects on the loss with experts' matrices over that of others [-]."""
-    kind, software = kind_of(software), _of_vendor(software, architecture)
-    return [
-        ("experts", math.log(2.0), "experts|all"),
-        (f"experts {kind}", 0.0, "experts|kind"),
-        (f"experts {software}", 0.0, "experts|software"),
-        (f"experts {software} on {architecture}", 0.0, "experts|own"),
-    ]
+    return _of_kernels("experts", math.log(2.0), software, architecture)
 
 
 def issue(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:
@@ -223,11 +222,9 @@ def arithmetic(software: str, architecture: str, mode: str, storage: str, machin
 
 def _collective(parameter: str, position: int, software: str, architecture: str) -> list[Effect]:
     """Return the effects on what a library adds to a collective, each library by itself."""
-    library = "one-shot" if software in ONE_SHOT and architecture in LINKED else "usual"
-    mean = math.log(EXCHANGE[library][position])
-    if library == "one-shot":
-        return [(f"{parameter} {library}", mean, library)]
-    return _three(parameter, mean, _of_vendor(software, architecture), architecture)
+    if software in ONE_SHOT and architecture in LINKED:
+        return [(f"{parameter} one-shot", math.log(EXCHANGE["one-shot"][position]), "one-shot")]
+    return _three(parameter, math.log(EXCHANGE["usual"][position]), _of_vendor(software, architecture), architecture)
 
 
 def exchange(software: str, architecture: str, mode: str, storage: str, machine: str = "") -> list[Effect]:

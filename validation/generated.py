@@ -68,6 +68,12 @@ def rows_of_makers() -> dict[str, dict[tuple[str, int, float], Row]]:
     return rows
 
 
+@lru_cache(maxsize=1)
+def costs_of_makers() -> dict[str, list[float]]:
+    """Return what a matrix costs in each row of each maker [s]."""
+    return {name: [cost(row) for row in own.values()] for name, own in rows_of_makers().items()}
+
+
 @cache
 def cost_of_others(maker: str, source: str) -> Quantity | None:
     """Return what a matrix costs other makers of such tiles as `maker` says it has, in other sources than `source` [s].
@@ -76,7 +82,7 @@ def cost_of_others(maker: str, source: str) -> Quantity | None:
     """
     rows = rows_of_makers()
     others = [
-        median(cost(row) for row in own.values())
+        median(costs_of_makers()[name])
         for name, own in rows.items()
         if (name in TUNED) is (maker in TUNED) and name != maker and all(r.source_id != source for r in own.values())
     ]
@@ -88,8 +94,7 @@ def cost_of_others(maker: str, source: str) -> Quantity | None:
 
 def main() -> int:
     """Print a line for each maker, one for each group, and one for all."""
-    rows = rows_of_makers()
-    found = {name: [cost(row) for row in own.values()] for name, own in rows.items()}
+    rows, found = rows_of_makers(), costs_of_makers()
     makers = {name: median(costs) for name, costs in found.items()}
     out = []
     middles = []

@@ -18,12 +18,11 @@ from perfmodel.estimates.counts import StageCounts, counts_at
 from perfmodel.estimates.memoryparameters import sustained_names
 from perfmodel.estimates.prepared import prepare
 from perfmodel.measurements.rows import Row
-from perfmodel.measurements.stacks import row_formats, software_of_row, why_apart
+from perfmodel.measurements.stacks import row_formats, software_of_row, stated_settings, why_apart
 from perfmodel.operations.work import ACTIVATIONS, CACHE, split_kind
 from perfmodel.specifications.catalogue import find_hardware, find_model
 from perfmodel.specifications.formats import STORAGE_FORMATS
 from perfmodel.specifications.hardware import Hardware
-from perfmodel.specifications.quantities import parse_setting
 from perfmodel.specifications.software import GPU_VENDORS, Software, find_software, with_software
 
 # Most tokens that ggml's kernels for few take (MMVQ_MAX_BATCH_SIZE of ggml-cuda/mmvq.cuh).
@@ -95,9 +94,8 @@ class Observations:
         model, device = find_model(row.model), find_hardware(row.hardware)
         software = find_software(software_of_row(row))
         # A library that the row itself states is not fitted.
-        stated = [setting.partition("=") for setting in row.settings.split(";") if ".exchange" in setting]
-        own = {path: parse_setting(path, value, device.values, row.id) for path, _, value in stated}
-        hardware = with_software(device, structure(software)).replace_values(own)
+        stated = {path: told for path, told in stated_settings(row, device).items() if ".exchange" in path}
+        hardware = with_software(device, structure(software)).replace_values(stated)
         mode = row.mode or hardware.default_mode
         side = prepare(model, hardware, row.devices_at_work(), row_formats(row, model), mode, mode, None).before
         if side.plan.fused_calls:

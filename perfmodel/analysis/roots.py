@@ -151,13 +151,13 @@ def _turn(
     low, high = int(first), int(last)
     while high - low > 2 * step:
         third = max((high - low) // (3 * step), 1) * step
-        near = [
-            (abs(reached - goal.value), n, reached) for n in (low + third, high - third) for reached in (figure(n),)
-        ]
-        for _, n, reached in near:
-            if goal.met(reached):
+        left, right = low + third, high - third
+        reached = [figure(n) for n in (left, right)]
+        for n, value in zip((left, right), reached, strict=True):
+            if goal.met(value):
                 return int(first), n
-        low, high = (low, near[1][1]) if near[0][0] <= near[1][0] else (near[0][1], high)
+        nearer_left = abs(reached[0] - goal.value) <= abs(reached[1] - goal.value)
+        low, high = (low, right) if nearer_left else (left, high)
     return None
 
 

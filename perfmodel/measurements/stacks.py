@@ -21,7 +21,7 @@ from perfmodel.specifications.files import read_toml
 from perfmodel.specifications.hardware import Hardware
 from perfmodel.specifications.model import Model
 from perfmodel.specifications.profiles import Profile, profile_names, with_profile
-from perfmodel.specifications.quantities import parse_setting
+from perfmodel.specifications.quantities import Quantity, parse_setting
 from perfmodel.specifications.software import (
     DEFAULT_KIND,
     NO_SOFTWARE,
@@ -154,12 +154,17 @@ def row_hardware(
         hardware = with_software(hardware, software)
     if profile is not None:
         hardware = with_profile(hardware, profile)
-    settings = (setting.partition("=") for setting in row.settings.split(";") if setting)
-    found = {path: parse_setting(path, value, hardware.values, row.id) for path, _, value in settings}
+    found = stated_settings(row, hardware)
     if row.calls:
         path = f"modes.{row.mode or hardware.default_mode}.calls"
         found[path] = parse_setting(path, row.calls, hardware.values, row.id)
     return hardware.replace_values(found)
+
+
+def stated_settings(row: Row, hardware: Hardware) -> dict[str, Quantity]:
+    """Return what a row says of its device in the column `settings`, by path; raise as `row_hardware` does."""
+    settings = (setting.partition("=") for setting in row.settings.split(";") if setting)
+    return {path: parse_setting(path, value, hardware.values, row.id) for path, _, value in settings}
 
 
 def prepared_row(
